@@ -1,0 +1,3 @@
+"""What the other modules share: connections, addresses, credentials, TLS settings, buffers."""
+
+__all__ = ()

@@ -1,0 +1,86 @@
+"""A pool of byte buffers, for those that need large ones often.
+
+It pays from about 64 KiB up; a smaller buffer is as fast to make anew (D65). Any thread may use
+it (D21).
+"""
+
+from bisect import bisect_left
+from collections import deque
+from threading import Lock
+from typing import Final
+
+__all__ = ("get", "put")
+
+
+class _Block(bytearray):
+    """A buffer of the pool, told by its type from any other bytearray."""
+
+    __slots__ = ()
+
+
+_SIZES: Final[tuple[int, ...]] = (
+    128, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 66560,
+)  # fmt: skip
+_KEPT_PER_SIZE: Final[int] = 64
+
+_free: Final[dict[int, deque[_Block]]] = {
+    size: deque(maxlen=_KEPT_PER_SIZE) for size in _SIZES
+}
+_putting: Final[Lock] = Lock()
+
+
+def get(size: int, /) -> memoryview:
+    """Return a writable view of exactly ``size`` bytes.
+
+    The caller owns it until it gives it to :func:`put`; one that is never put is garbage like any
+    other. The contents are arbitrary, perhaps what another connection carried: send on only what
+    you have written (D65).
+
+    Args:
+        size: at least 0. Above 66560 the buffer is made anew and never pooled.
+
+    Raises:
+        ValueError: ``size`` is negative.
+    """
+    if size < 0:
+        raise ValueError(f"a buffer cannot have {size} bytes; the size is at least 0")
+    index = bisect_left(_SIZES, size)
+    if index == len(_SIZES):
+        return memoryview(bytearray(size))
+    block_size = _SIZES[index]
+    try:
+        block = _free[block_size].pop()
+    except IndexError:
+        # One byte more and away again: from then on put can test for other views without moving
+        # the bytes.
+        block = _Block(block_size + 1)
+        block.pop()
+    view = memoryview(block)
+    return view if size == block_size else view[:size]
+
+
+def put(view: memoryview, /) -> None:
+    """Give back what :func:`get` returned; the view is released and cannot be used again.
+
+    A buffer of which another view lives, such as a slice, is not pooled again, so nobody's bytes
+    change under them (D65). A view of anything else than the pool's is only released.
+
+    Raises:
+        ValueError: the view was put, or released, before.
+        BufferError: the view itself is in use, for instance by ``recv_into``.
+    """
+    # Without the lock two threads that put the same view would both pool its block.
+    with _putting:
+        block = view.obj
+        view.release()
+    if type(block) is _Block and _has_no_view(block):
+        _free[len(block)].append(block)
+
+
+def _has_no_view(block: _Block) -> bool:
+    try:
+        block.append(0)
+    except BufferError:
+        return False
+    block.pop()
+    return True
