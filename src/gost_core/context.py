@@ -78,7 +78,9 @@ class Context:
             TypeError: ``value`` is None, which could not be told from an absent value.
         """
         if value is None:
-            raise TypeError(f"the value of {key!r} is None; leave the key out of the context instead")
+            raise TypeError(
+                f"the value of {key!r} is None; leave the key out of the context instead"
+            )
         context = Context()
         context._values = {**self._values, key: value}
         return context

@@ -23,9 +23,7 @@ _SIZES: Final[tuple[int, ...]] = (
 )  # fmt: skip
 _KEPT_PER_SIZE: Final[int] = 64
 
-_free: Final[dict[int, deque[_Block]]] = {
-    size: deque(maxlen=_KEPT_PER_SIZE) for size in _SIZES
-}
+_free: Final[dict[int, deque[_Block]]] = {size: deque(maxlen=_KEPT_PER_SIZE) for size in _SIZES}
 _putting: Final[Lock] = Lock()
 
 

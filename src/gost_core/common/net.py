@@ -15,8 +15,8 @@ where a name enters. A name stays a name until something must resolve it. An emp
 everywhere to whoever listens, and is a ValueError to whoever dials (D12).
 """
 
-from collections.abc import Callable
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import TypeVar, cast
 
 from typing_extensions import Buffer, Protocol, runtime_checkable
@@ -374,7 +374,8 @@ class Closer(Protocol):
 
     Dialers with sessions, handlers with background work, hops, chainers, routers and registered
     things may have it. Whoever made the component closes it; nobody closes what was only lent
-    (D19).
+    (D19). ``isinstance`` sees names only: a :class:`gost_core.chain.Node` has a ``close`` that is
+    not awaited, and is no Closer.
     """
 
     __slots__ = ()
@@ -408,7 +409,7 @@ def find_capability(conn: Conn, capability: Callable[..., T], /) -> T | None:
     Raises:
         TypeError: ``capability`` is a protocol without ``runtime_checkable``.
     """
-    # Callable[..., T] takes a protocol class where mypy refuses type[T]; it is a class all the same.
+    # A class all the same: Callable[..., T] takes a protocol where mypy refuses type[T].
     cls = cast("type[T]", capability)
     layers = 1 if capability in (PacketConn, HalfCloser) else _DEEPEST_WRAPPER
     layer: object = conn

@@ -1,0 +1,69 @@
+"""Admission: who may connect at all."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from typing_extensions import Protocol
+
+from gost_core.context import Context
+from gost_core.options import FieldOption
+
+__all__ = ("Admission", "Option", "Options", "with_network", "with_service")
+
+
+@dataclass(slots=True, kw_only=True)
+class Options:
+    """What a call of :meth:`Admission.admit` may say besides."""
+
+    service: str = ""
+    """The name of the asking service; "" = not told."""
+    network: str = ""
+    """The source's network once more, for implementations that read options only; "" = not
+    told."""
+
+
+Option: TypeAlias = Callable[[Options], object]
+
+
+def with_service(service: str, /) -> Option:
+    """Say which service asks."""
+    return FieldOption(Options, "service", service)
+
+
+def with_network(network: str, /) -> Option:
+    """Say by which network the source comes (D11)."""
+    return FieldOption(Options, "network", network)
+
+
+class Admission(Protocol):
+    """Decides whether a source may connect, before anything is read from it.
+
+    For callers: write ``if not await admission.admit(...)``. Without the ``await`` the test is of a
+    coroutine, which is always true, and everybody is admitted. An exception refuses (D49).
+
+    Concurrency: called for many connections at once, beside :meth:`Conn reads
+    <gost_core.common.net.Conn.read>` and within ``accept()``, so a slow answer slows a listener
+    down.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def admit(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        """Tell whether the source may connect.
+
+        Args:
+            ctx: the values of the connection, if it has any yet.
+            network: the network of the source (D11), never that of the listener (D50).
+            addr: the source: host and port, a host, a path, or "" (D12). An address that is empty
+                or cannot be read matches no rule, so a blacklist admits it and a whitelist refuses
+                it (D50).
+            opts: see :class:`Options`.
+
+        Returns:
+            True to admit. An implementation that cannot decide, because its rules or its backend
+            are out of reach, refuses: False (D49).
+        """
+        ...

@@ -1,0 +1,93 @@
+"""Bypass: which addresses a proxy leaves alone."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from typing_extensions import Protocol
+
+from gost_core.context import Context
+from gost_core.options import FieldOption
+
+__all__ = (
+    "Bypass",
+    "Option",
+    "Options",
+    "with_host_option",
+    "with_path_option",
+    "with_service",
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Options:
+    """What a call of :meth:`Bypass.contains` may say besides."""
+
+    service: str = ""
+    """The name of the asking service; "" = not told."""
+    host: str = ""
+    """The name by which the address was asked for, perhaps with a port; it tells more than an
+    address that was resolved since. "" = not told (D37)."""
+    path: str = ""
+    """The path of an HTTP request, percent-decoded and without the query; "" = not told."""
+
+
+Option: TypeAlias = Callable[[Options], object]
+
+
+def with_service(service: str, /) -> Option:
+    """Say which service asks."""
+    return FieldOption(Options, "service", service)
+
+
+def with_host_option(host: str, /) -> Option:
+    """Say by which name the address was asked for."""
+    return FieldOption(Options, "host", host)
+
+
+def with_path_option(path: str, /) -> Option:
+    """Say which path is requested."""
+    return FieldOption(Options, "path", path)
+
+
+class Bypass(Protocol):
+    """Decides which destinations are bypassed.
+
+    What that means is the caller's affair: a chain skips the hop, a hop skips the node, a handler
+    refuses the request (D47).
+
+    For callers: await the answer. A coroutine is true, and to a handler true means refuse.
+
+    Concurrency: called for many requests at once, for datagrams one by one, so it is fast.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def is_whitelist(self) -> bool:
+        """Tell whether the rules name what is *not* bypassed.
+
+        For those who combine several; to read an answer of :meth:`contains` it is not needed.
+        """
+        ...
+
+    @abstractmethod
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        """Tell whether the destination is bypassed.
+
+        The answer is final: a whitelist's inversion is in it already (D47).
+
+        Args:
+            ctx: the request's values.
+            network: the network of the destination (D11); "" = not told.
+            addr: the destination, with or without a port; hosts compare as D12 says. The empty
+                address is never bypassed (D47).
+            opts: see :class:`Options`.
+
+        Raises:
+            PermissionError: refuse the request by rule.
+            OSError: the rules are out of reach. Neither is ever turned into a direct connection
+                (D36).
+        """
+        ...

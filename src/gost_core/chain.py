@@ -1,0 +1,961 @@
+"""Chains: nodes, routes through them, and what opens connections by a route.
+
+A :class:`Chainer` finds a :class:`Route` for each request; the route goes through :class:`Node`
+after node, each reached by its :class:`Transporter`; a :class:`Router` does all of this for a
+handler or a reverse listener, with name resolution and further attempts.
+"""
+
+import copy
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias, final
+
+from typing_extensions import Protocol, runtime_checkable
+
+from gost_core import connector
+from gost_core.auth import Authenticator
+from gost_core.bypass import Bypass
+from gost_core.common.net import Conn, Listener
+from gost_core.context import Context
+from gost_core.hosts import HostMapper
+from gost_core.logger import Logger
+from gost_core.metadata import Metadata, Metadatable
+from gost_core.options import FieldOption, apply
+from gost_core.recorder import RecorderObject
+from gost_core.resolver import Resolver
+from gost_core.rewriter import Rewriter
+from gost_core.routing import Matcher
+from gost_core.selector import FailMarker, Markable, Marker
+
+__all__ = (
+    "BindOption",
+    "BindOptions",
+    "Chainer",
+    "DialOption",
+    "DialOptions",
+    "EmptyRouteError",
+    "HTTPBodyRewriteSettings",
+    "HTTPNodeSettings",
+    "HTTPURLRewriteSetting",
+    "Node",
+    "NodeFilterSettings",
+    "NodeOption",
+    "NodeOptions",
+    "ProbeConfig",
+    "ProbeResult",
+    "ProbeResultReader",
+    "ProbeType",
+    "Route",
+    "RouteOption",
+    "RouteOptions",
+    "Router",
+    "RouterOption",
+    "RouterOptions",
+    "SockOpts",
+    "TLSNodeSettings",
+    "TLSOptions",
+    "TransportOption",
+    "TransportOptions",
+    "Transporter",
+    "addr_transport_option",
+    "backlog_bind_option",
+    "bypass_node_option",
+    "chain_router_option",
+    "host_mapper_node_option",
+    "host_mapper_router_option",
+    "http_node_option",
+    "interface_dial_option",
+    "interface_router_option",
+    "interface_transport_option",
+    "logger_bind_option",
+    "logger_dial_option",
+    "logger_router_option",
+    "matcher_body_size_node_option",
+    "matcher_node_option",
+    "metadata_node_option",
+    "mux_bind_option",
+    "netns_dial_option",
+    "netns_router_option",
+    "netns_transport_option",
+    "network_node_option",
+    "node_filter_option",
+    "priority_node_option",
+    "recorders_router_option",
+    "resolver_node_option",
+    "resolver_router_option",
+    "retries_router_option",
+    "route_transport_option",
+    "sock_opts_dial_option",
+    "sock_opts_router_option",
+    "sock_opts_transport_option",
+    "timeout_router_option",
+    "tls_node_option",
+    "transport_node_option",
+    "udp_conn_ttl_bind_option",
+    "udp_data_buffer_size_bind_option",
+    "udp_data_queue_size_bind_option",
+    "with_host_route_option",
+)
+
+
+class EmptyRouteError(OSError):
+    """A chain is configured, but its route has no node to bind at (D36)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SockOpts:
+    """Settings of a socket."""
+
+    mark: int = 0
+    """The socket's mark (``SO_MARK``); 0 = none (D24)."""
+
+
+# ---- Probes
+
+
+class ProbeType(StrEnum):
+    """How a probe finds out whether a node works."""
+
+    TCP = "tcp"
+    """Dial and handshake."""
+    HTTP = "http"
+    """An HTTP request, whose status must be the expected one."""
+    CMD = "cmd"
+    """A command, which must exit with status 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeConfig:
+    """How, and how often, to probe.
+
+    The first probe runs at once. A success resets the marker and a failure marks it; either leaves
+    a :class:`ProbeResult` (D46).
+    """
+
+    type: ProbeType = ProbeType.TCP
+    """What kind of probe."""
+    addr: str = ""
+    """What a probe of a chain connects to; a probe of a node goes to the node itself."""
+    interval: float = 0.0
+    """Seconds from one probe to the next; 0 = 30 (D46)."""
+    timeout: float = 0.0
+    """Seconds for all of one probe; 0 = 10 (D46)."""
+    http_path: str = ""
+    """The path to request; "" = "/" (D46)."""
+    http_host: str = ""
+    """The host to name in the request; "" = ``addr`` (D46)."""
+    http_headers: Mapping[str, str] = field(default_factory=dict[str, str], hash=False, repr=False)
+    """Headers to send. They may hold credentials, so the ``repr`` leaves them out (D17)."""
+    expected_status: int = 0
+    """The one status that is a success; 0 = 200 (D46)."""
+    command: str = ""
+    """A line for the shell. It comes from the operator and is trusted; no part of it may come from
+    a client (D46)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeResult:
+    """How a probe ended."""
+
+    success: bool = False
+    """Whether the node works."""
+    latency: float = 0.0
+    """How long the probe took, in seconds."""
+    error: str = ""
+    """What failed, without credentials (D17); "" after a success."""
+    timestamp: float = 0.0
+    """When the probe ended, in POSIX seconds."""
+
+
+@runtime_checkable
+class ProbeResultReader(Protocol):
+    """Something that is probed, for those who choose by latency."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def probe_result(self) -> ProbeResult | None:
+        """Return the latest result, or None if no probe has ended yet (D43)."""
+        ...
+
+
+# ---- Settings of a node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFilterSettings:
+    """Which requests a node serves; all that is set must fit, and "" fits everything."""
+
+    protocol: str = ""
+    """The application protocol, in lower case (D48)."""
+    host: str = ""
+    """The host; ``.d`` = everything below d. A request without a host does not fit."""
+    path: str = ""
+    """What the path begins with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HTTPURLRewriteSetting:
+    """A replacement in the path of a request (D67)."""
+
+    pattern: re.Pattern[str]
+    """What to search for in the percent-decoded path."""
+    replacement: str = ""
+    """What to put there: a template of :meth:`re.Match.expand`, with ``\\1`` and ``\\g<name>``.
+    A "?" begins a query. A result that is empty changes nothing (D67)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HTTPBodyRewriteSettings:
+    """A replacement in the body of a message. All rules that fit apply, in order (D68)."""
+
+    type: str = ""
+    """Which media types: "" = text/html, or any if there is a rewriter; "*" = any; else a list
+    separated by commas. ``json:<path>`` = that field of a JSON document (D68)."""
+    pattern: re.Pattern[bytes] | None = None
+    """What to search for; None = everything. Beside a rewriter it decides whether the rule applies
+    (D68)."""
+    replacement: bytes = b""
+    """What to put there: a template of :meth:`re.Match.expand`."""
+    rewriter: Rewriter | None = None
+    """What replaces the whole body, or each event, in place of ``replacement``; None = nothing."""
+    max_chunk_size: int = 0
+    """The longest body, in bytes, that is rewritten; longer ones pass unchanged. The largest of all
+    rules counts; 0 = 1 MiB (D68)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HTTPNodeSettings:
+    """How HTTP is changed on its way to a target and back; what is empty changes nothing."""
+
+    host: str = ""
+    """What the host header becomes; "" = as it is."""
+    request_header: Mapping[str, str] = field(
+        default_factory=dict[str, str], hash=False, repr=False
+    )
+    """Headers to set in the request; an empty value deletes (D67). They may hold credentials, so
+    the ``repr`` leaves them out (D17)."""
+    response_header: Mapping[str, str] = field(
+        default_factory=dict[str, str], hash=False, repr=False
+    )
+    """Headers to set in the response, after everything else (D67). The ``repr`` leaves them out."""
+    auther: Authenticator | None = None
+    """Who may send requests; None = everybody. An exception refuses (D49)."""
+    rewrite_url: Sequence[HTTPURLRewriteSetting] = ()
+    """Replacements in the path; the first that fits wins (D67)."""
+    rewrite_response_body: Sequence[HTTPBodyRewriteSettings] = ()
+    """Replacements in the bodies of responses (D68)."""
+    rewrite_request_body: Sequence[HTTPBodyRewriteSettings] = ()
+    """Replacements in the bodies of requests (D68)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TLSOptions:
+    """Versions and algorithms.
+
+    What is unknown, or cannot be set, is a ValueError in ``init()`` and never dropped (D66).
+    """
+
+    min_version: str = ""
+    """The lowest version, by Go's name, in any case, such as "VersionTLS12"; "" = the library's
+    (D66)."""
+    max_version: str = ""
+    """The highest version; "" = the library's."""
+    cipher_suites: list[str] | tuple[str, ...] = ()
+    """IANA names of cipher suites; empty = the library's (D66)."""
+    alpn: list[str] | tuple[str, ...] = ()
+    """Application protocols in order of preference; empty = none (D66)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TLSNodeSettings:
+    """How TLS is spoken to a target. That the settings are there means TLS (D66)."""
+
+    server_name: str = ""
+    """The name to send and to verify; "" = the host of the node's address (D66)."""
+    secure: bool = False
+    """Whether to verify the target. False = its certificate is not looked at (D66)."""
+    options: TLSOptions = field(default_factory=TLSOptions)
+    """Versions and algorithms."""
+
+
+@dataclass(slots=True, kw_only=True)
+class NodeOptions:
+    """What a node is.
+
+    Those of a node that others can see are not changed any more; those of a copy may be (D41).
+    """
+
+    network: str = ""
+    """For targets: the network in place of the request's (D11); "" = the request's."""
+    transport: "Transporter | None" = None
+    """How the node is reached; None for the targets of a forwarder."""
+    bypass: Bypass | None = None
+    """Destinations for which the node is skipped (D47); None = none."""
+    resolver: Resolver | None = None
+    """What resolves the node's own address; None = nothing does."""
+    host_mapper: HostMapper | None = None
+    """What maps the node's own address, before the resolver (D39); None = nothing does."""
+    filter: NodeFilterSettings | None = None
+    """Which requests the node serves; None = all. Ignored if there is a matcher."""
+    http: HTTPNodeSettings | None = None
+    """How HTTP is changed; None = not at all."""
+    tls: TLSNodeSettings | None = None
+    """How TLS is spoken to the target; None = it is not."""
+    metadata: Metadata | None = None
+    """What selectors read: ``weight``, ``backup``, ``maxFails``, ``failTimeout`` (D45); None = none
+    of it."""
+    matcher: Matcher | None = None
+    """Which requests the node serves; None = ask the filter."""
+    matcher_body_size: int = 0
+    """How many bytes of a body the matcher wants to see. The largest of the hop's nodes counts, at
+    most 10 MiB; 0 = none (D68)."""
+    priority: int = 0
+    """A unique highest number above 0 wins over the selector; 0 is neutral, and a negative one
+    never wins (D45)."""
+
+
+NodeOption: TypeAlias = Callable[[NodeOptions], object]
+
+
+def transport_node_option(transport: "Transporter | None", /) -> NodeOption:
+    """Say how the node is reached."""
+    return FieldOption(NodeOptions, "transport", transport)
+
+
+def bypass_node_option(bypass: Bypass | None, /) -> NodeOption:
+    """Say for which destinations the node is skipped."""
+    return FieldOption(NodeOptions, "bypass", bypass)
+
+
+def resolver_node_option(resolver: Resolver | None, /) -> NodeOption:
+    """Say what resolves the node's own address."""
+    return FieldOption(NodeOptions, "resolver", resolver)
+
+
+def host_mapper_node_option(host_mapper: HostMapper | None, /) -> NodeOption:
+    """Say what maps the node's own address."""
+    return FieldOption(NodeOptions, "host_mapper", host_mapper)
+
+
+def network_node_option(network: str, /) -> NodeOption:
+    """Say which network the target is on (D11)."""
+    return FieldOption(NodeOptions, "network", network)
+
+
+def node_filter_option(filter: NodeFilterSettings | None, /) -> NodeOption:
+    """Say which requests the node serves."""
+    return FieldOption(NodeOptions, "filter", filter)
+
+
+def http_node_option(http: HTTPNodeSettings | None, /) -> NodeOption:
+    """Say how HTTP is changed."""
+    return FieldOption(NodeOptions, "http", http)
+
+
+def tls_node_option(tls: TLSNodeSettings | None, /) -> NodeOption:
+    """Say how TLS is spoken to the target."""
+    return FieldOption(NodeOptions, "tls", tls)
+
+
+def metadata_node_option(metadata: Metadata | None, /) -> NodeOption:
+    """Give what selectors read."""
+    return FieldOption(NodeOptions, "metadata", metadata)
+
+
+def matcher_node_option(matcher: Matcher | None, /) -> NodeOption:
+    """Say which requests the node serves, by a rule."""
+    return FieldOption(NodeOptions, "matcher", matcher)
+
+
+def matcher_body_size_node_option(size: int, /) -> NodeOption:
+    """Say how many bytes of a body the matcher wants to see."""
+    return FieldOption(NodeOptions, "matcher_body_size", size)
+
+
+def priority_node_option(priority: int, /) -> NodeOption:
+    """Say which node wins over others."""
+    return FieldOption(NodeOptions, "priority", priority)
+
+
+@final
+class Node(Markable, Metadatable, ProbeResultReader):
+    """A proxy of a chain, or a target of a forwarder.
+
+    A node is itself: two of the same name and address are two nodes (D40). Once others can see it,
+    its name, address and options stay as they are; who needs others makes a :meth:`copy`.
+
+    Args:
+        name: a label, unique in its hop (D40); identifies nothing.
+        addr: where it is (D12). The address of a target may lack a port, be a path, or be "".
+        opts: None is skipped.
+    """
+
+    __slots__ = ("_marker", "_options", "_probe_cancel", "_probe_result", "addr", "name")
+
+    name: str
+    addr: str
+
+    def __init__(self, name: str, addr: str, /, *opts: NodeOption | None) -> None:
+        self.name = name
+        self.addr = addr
+        self._options = apply(NodeOptions(), *opts)
+        self._marker: Marker = FailMarker()
+        self._probe_result: ProbeResult | None = None
+        self._probe_cancel: Callable[[], bool | None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Node {self.name!r} at {self.addr!r}>"
+
+    def options(self) -> NodeOptions:
+        """Return the node's options, live (D23)."""
+        return self._options
+
+    def metadata(self) -> Metadata | None:
+        """Return what selectors read, from the options; None = none."""
+        return self._options.metadata
+
+    def marker(self) -> Marker:
+        """Return the marker of the node's failures, which its copies share (D41)."""
+        return self._marker
+
+    def copy(self) -> "Node":
+        """Return a node of its own that stands for the same proxy.
+
+        It has its own options, with the same values, and the same marker, so that a failure of
+        either counts for both. It has the probe result of this moment and no probe: closing it
+        stops nobody else's (D41). ``copy.copy(node)`` does the same.
+        """
+        node = Node(self.name, self.addr)
+        node._options = copy.copy(self._options)
+        node._marker = self._marker
+        node._probe_result = self._probe_result
+        return node
+
+    __copy__ = copy
+
+    def probe_result(self) -> ProbeResult | None:
+        """Return the latest result of the node's probe, or None if none has ended yet (D43)."""
+        return self._probe_result
+
+    def set_probe_result(self, result: ProbeResult | None, /) -> None:
+        """Store the latest result of the node's probe; only the probe does this."""
+        self._probe_result = result
+
+    def set_probe_cancel(self, cancel: Callable[[], bool | None] | None, /) -> None:
+        """Say how to stop the node's probe, and also stop the one that ran before, if any.
+
+        Args:
+            cancel: a plain function such as ``task.cancel``, which stops a waiting probe and a
+                running one (D46). An ``async`` function would never be awaited. None = there is no
+                probe any more; nothing is stopped.
+        """
+        if cancel is not None and cancel != self._probe_cancel:
+            self.close()
+        self._probe_cancel = cancel
+
+    def close(self) -> None:
+        """Stop the node's probe, a running one too (D46).
+
+        Closes nothing else, so the node is no Closer (D19) and stays usable, with its last probe
+        result. Legal twice.
+        """
+        cancel, self._probe_cancel = self._probe_cancel, None
+        if cancel is not None:
+            cancel()
+
+
+# ---- Routes
+
+
+@dataclass(slots=True, kw_only=True)
+class RouteOptions:
+    """What a call of :meth:`Chainer.route` may say besides."""
+
+    host: str = ""
+    """The address as it was asked for, before mapping and resolution, perhaps with its port (D37).
+    "" = not told."""
+
+
+RouteOption: TypeAlias = Callable[[RouteOptions], object]
+
+
+def with_host_route_option(host: str, /) -> RouteOption:
+    """Say what was asked for, before mapping and resolution (D37)."""
+    return FieldOption(RouteOptions, "host", host)
+
+
+@dataclass(slots=True, kw_only=True)
+class DialOptions:
+    """What a call of :meth:`Route.dial` or :meth:`Router.dial` may say besides.
+
+    All but the logger concern sockets of this host, so on a route with nodes they concern nothing.
+    """
+
+    interface: str = ""
+    """Where to dial from: names or addresses of interfaces, separated by commas, tried in order; a
+    "!" behind one stops there when it fails; "" = any (D13)."""
+    netns: str = ""
+    """The network namespace to dial in: a name or an absolute path; "" = the current one (D13)."""
+    sock_opts: SockOpts | None = None
+    """Settings of the socket; None = none."""
+    logger: Logger | None = None
+    """Where to log; None = the default logger (D24)."""
+
+
+DialOption: TypeAlias = Callable[[DialOptions], object]
+
+
+def interface_dial_option(interface: str, /) -> DialOption:
+    """Say where to dial from (D13)."""
+    return FieldOption(DialOptions, "interface", interface)
+
+
+def netns_dial_option(netns: str, /) -> DialOption:
+    """Say in which network namespace to dial (D13)."""
+    return FieldOption(DialOptions, "netns", netns)
+
+
+def sock_opts_dial_option(sock_opts: SockOpts | None, /) -> DialOption:
+    """Give settings of the socket."""
+    return FieldOption(DialOptions, "sock_opts", sock_opts)
+
+
+def logger_dial_option(logger: Logger | None, /) -> DialOption:
+    """Say where to log."""
+    return FieldOption(DialOptions, "logger", logger)
+
+
+@dataclass(slots=True, kw_only=True)
+class BindOptions:
+    """What a call of :meth:`Route.bind` or :meth:`Router.bind` may say besides."""
+
+    mux: bool = False
+    """Whether many connections may come. False leaves it to the protocol, which may then accept a
+    single one."""
+    backlog: int = 0
+    """How many connections may wait to be accepted; 0 = 128 (D24)."""
+    udp_data_queue_size: int = 0
+    """How many datagrams may wait to be read, by peer; 0 = 1024 (D24)."""
+    udp_data_buffer_size: int = 0
+    """The longest datagram, in bytes; 0 = 8192 (D24)."""
+    udp_conn_ttl: float = 0.0
+    """Seconds without a datagram after which a peer's connection ends; 0 = 5 (D24)."""
+    logger: Logger | None = None
+    """Where to log; None = the default logger (D24)."""
+
+
+BindOption: TypeAlias = Callable[[BindOptions], object]
+
+
+def mux_bind_option(mux: bool, /) -> BindOption:
+    """Say whether many connections may come."""
+    return FieldOption(BindOptions, "mux", mux)
+
+
+def backlog_bind_option(backlog: int, /) -> BindOption:
+    """Say how many connections may wait to be accepted."""
+    return FieldOption(BindOptions, "backlog", backlog)
+
+
+def udp_data_queue_size_bind_option(size: int, /) -> BindOption:
+    """Say how many datagrams may wait to be read."""
+    return FieldOption(BindOptions, "udp_data_queue_size", size)
+
+
+def udp_data_buffer_size_bind_option(size: int, /) -> BindOption:
+    """Say how long a datagram may be."""
+    return FieldOption(BindOptions, "udp_data_buffer_size", size)
+
+
+def udp_conn_ttl_bind_option(ttl: float, /) -> BindOption:
+    """Say when a silent peer's connection ends, in seconds."""
+    return FieldOption(BindOptions, "udp_conn_ttl", ttl)
+
+
+def logger_bind_option(logger: Logger | None, /) -> BindOption:
+    """Say where to log."""
+    return FieldOption(BindOptions, "logger", logger)
+
+
+class Route(Protocol):
+    """A way to targets: through its nodes in order, or direct if it has none.
+
+    Made for one request, it belongs to whoever asked the Chainer. It may outlive the request,
+    since a multiplexing dialer of a later node may dial through it again.
+
+    Concurrency: it does not change, and may be used by several tasks at once.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        """Open a connection by this route. The caller owns it.
+
+        The first node is dialed, and each further one reached through the one before; a node that
+        fails is marked, one that works is reset, and a refusing target marks nobody.
+
+        Args:
+            ctx: the request's values.
+            network: what the target is reached by (D11); between nodes it is ``tcp``.
+            address: the target (D12). "" with ``udp`` gives an unconnected PacketConn (D9).
+            opts: see :class:`DialOptions`.
+
+        Returns:
+            A connection that owns all that is below it: closing it closes every layer (D3).
+
+        Raises:
+            OSError: what the transport, the handshake or the connector raised, as it was raised
+                (D14, D15).
+            ValueError: the address or the network is malformed; before any I/O (D15).
+
+        The connection outlives the timeout and the task of this call (D4). When a step fails, or
+        the call is cancelled, everything that was opened is closed (D3, D4).
+        """
+        ...
+
+    @abstractmethod
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        """Have the last node listen, or this host if the route has no nodes.
+
+        Args:
+            ctx: the request's values.
+            network: ``tcp``, ``udp`` or ``unix`` (D11).
+            address: where to listen; all forms of D35 are legal.
+            opts: see :class:`BindOptions`.
+
+        Returns:
+            A listener that owns all that is below it; closing it ends the tunnel (D35).
+
+        Raises:
+            BindUnsupportedError: the last node cannot; permanent (D16).
+            OSError, ValueError: as from :meth:`dial`.
+
+        Otherwise as :meth:`dial`.
+        """
+        ...
+
+    @abstractmethod
+    def nodes(self) -> Sequence[Node]:
+        """Return the nodes in order, not to be changed; empty = direct.
+
+        They may be copies of a hop's nodes. The nodes before a multiplexing one are not here but
+        in the route of its transport's options (D34).
+        """
+        ...
+
+
+class Chainer(Protocol):
+    """Finds routes.
+
+    A chainer that keeps work going is a :class:`gost_core.common.net.Closer` (D19).
+
+    Concurrency: asked for each attempt of many requests at once.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def route(
+        self, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        """Find a route for a request.
+
+        Args:
+            ctx: the request's values.
+            network: what is asked for (D11).
+            address: the target, after mapping and resolution, or where to listen. It may be "" or
+                a path (D37).
+            opts: see :class:`RouteOptions`.
+
+        Returns:
+            A route, made for this request. None, and a route without nodes, mean a direct
+            connection to whoever dials, and an EmptyRouteError to whoever binds (D36).
+
+        Raises:
+            PermissionError: refuse the request. To refuse, raise: None would let it go direct.
+            OSError: the chain's backend is out of reach. No exception is ever turned into a direct
+                connection (D36).
+        """
+        ...
+
+
+# ---- Transports
+
+
+@dataclass(slots=True, kw_only=True)
+class TransportOptions:
+    """How a transport reaches its node. A hop's own is changed only on a copy (D23, D42)."""
+
+    addr: str = ""
+    """The node's address as configured: for names and authority, not what is dialed (D32)."""
+    ifce_name: str = ""
+    """Where to dial from, as in DialOptions (D13)."""
+    netns: str = ""
+    """The network namespace to dial in (D13)."""
+    sock_opts: SockOpts | None = None
+    """Settings of the socket; None = none."""
+    route: Route | None = None
+    """The way to the node; None, or without nodes = this host's own network (D34)."""
+
+
+TransportOption: TypeAlias = Callable[[TransportOptions], object]
+
+
+def addr_transport_option(addr: str, /) -> TransportOption:
+    """Say what the node's address is as configured (D32)."""
+    return FieldOption(TransportOptions, "addr", addr)
+
+
+def interface_transport_option(interface: str, /) -> TransportOption:
+    """Say where to dial from (D13)."""
+    return FieldOption(TransportOptions, "ifce_name", interface)
+
+
+def netns_transport_option(netns: str, /) -> TransportOption:
+    """Say in which network namespace to dial (D13)."""
+    return FieldOption(TransportOptions, "netns", netns)
+
+
+def sock_opts_transport_option(sock_opts: SockOpts | None, /) -> TransportOption:
+    """Give settings of the socket."""
+    return FieldOption(TransportOptions, "sock_opts", sock_opts)
+
+
+def route_transport_option(route: Route | None, /) -> TransportOption:
+    """Say which way leads to the node."""
+    return FieldOption(TransportOptions, "route", route)
+
+
+class Transporter(Protocol):
+    """A dialer and a connector joined: all the steps of one node.
+
+    It finds the optional steps itself, so a caller makes each step in the order of D31 and need
+    not know which of them exist.
+
+    Concurrency: one transport serves all requests of its node at once.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def dial(self, ctx: Context, addr: str, /) -> Conn:
+        """Open the transport to the node, through the options' route if that has nodes.
+
+        Args:
+            ctx: the request's values.
+            addr: the node's address, resolved if it has a resolver or a host mapper (D42).
+
+        Otherwise as :meth:`gost_core.dialer.Dialer.dial`.
+        """
+        ...
+
+    @abstractmethod
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        """Do the dialer's handshake, then the connector's; what is missing is skipped (D31).
+
+        Args:
+            ctx: the request's values.
+            conn: any connection to the node: from :meth:`dial`, or from the node before.
+
+        Returns:
+            The connection to use from now on, which owns ``conn`` and may be ``conn`` (D3).
+
+        Raises:
+            OSError: a handshake failed. What the first one made is closed; ``conn`` is the
+                caller's to close (D3).
+
+        After cancelling, ``conn`` is only good for closing (D7).
+        """
+        ...
+
+    @abstractmethod
+    async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
+        """Reach a target through the node; as :meth:`gost_core.connector.Connector.connect`."""
+        ...
+
+    @abstractmethod
+    async def bind(
+        self,
+        ctx: Context,
+        conn: Conn,
+        network: str,
+        address: str,
+        /,
+        *opts: connector.BindOption,
+    ) -> Listener:
+        """Have the node listen; as :meth:`gost_core.connector.Binder.bind`.
+
+        Raises:
+            BindUnsupportedError: the connector is no Binder; permanent (D16).
+        """
+        ...
+
+    @abstractmethod
+    def multiplex(self) -> bool:
+        """Tell whether routes are cut at this node; constant (D34)."""
+        ...
+
+    @abstractmethod
+    def options(self) -> TransportOptions:
+        """Return the options, live (D23): on a copy, a chain sets the route by them."""
+        ...
+
+    @abstractmethod
+    def copy(self) -> "Transporter":
+        """Return a distinct transport with options of its own, on the same sessions (D42)."""
+        ...
+
+
+# ---- Routers
+
+
+@dataclass(slots=True, kw_only=True)
+class RouterOptions:
+    """How a router opens connections."""
+
+    retries: int = 0
+    """How many attempts to make after the first; below 0 = 0 (D24)."""
+    timeout: float = 0.0
+    """Seconds for one attempt, everything included; 0 = 15, below 0 = no limit (D24)."""
+    ifce_name: str = ""
+    """Where to dial from, as in DialOptions (D13)."""
+    netns: str = ""
+    """The network namespace to dial in (D13)."""
+    sock_opts: SockOpts | None = None
+    """Settings of the socket; None = none."""
+    chain: Chainer | None = None
+    """What finds routes; None = everything is direct."""
+    resolver: Resolver | None = None
+    """What resolves targets; None = names stay names (D39)."""
+    host_mapper: HostMapper | None = None
+    """What maps targets, before the resolver (D39); None = nothing does."""
+    recorders: Sequence[RecorderObject] = ()
+    """Where to record what is dialed; every object of the router's record points is used (D55)."""
+    logger: Logger | None = None
+    """Where to log; None = the default logger (D24)."""
+
+
+RouterOption: TypeAlias = Callable[[RouterOptions], object]
+
+
+def interface_router_option(interface: str, /) -> RouterOption:
+    """Say where to dial from (D13)."""
+    return FieldOption(RouterOptions, "ifce_name", interface)
+
+
+def netns_router_option(netns: str, /) -> RouterOption:
+    """Say in which network namespace to dial (D13)."""
+    return FieldOption(RouterOptions, "netns", netns)
+
+
+def sock_opts_router_option(sock_opts: SockOpts | None, /) -> RouterOption:
+    """Give settings of the socket."""
+    return FieldOption(RouterOptions, "sock_opts", sock_opts)
+
+
+def timeout_router_option(timeout: float, /) -> RouterOption:
+    """Say how long an attempt may take, in seconds."""
+    return FieldOption(RouterOptions, "timeout", timeout)
+
+
+def retries_router_option(retries: int, /) -> RouterOption:
+    """Say how many attempts to make after the first."""
+    return FieldOption(RouterOptions, "retries", retries)
+
+
+def chain_router_option(chain: Chainer | None, /) -> RouterOption:
+    """Say what finds routes."""
+    return FieldOption(RouterOptions, "chain", chain)
+
+
+def resolver_router_option(resolver: Resolver | None, /) -> RouterOption:
+    """Say what resolves targets."""
+    return FieldOption(RouterOptions, "resolver", resolver)
+
+
+def host_mapper_router_option(host_mapper: HostMapper | None, /) -> RouterOption:
+    """Say what maps targets."""
+    return FieldOption(RouterOptions, "host_mapper", host_mapper)
+
+
+def recorders_router_option(*recorders: RecorderObject) -> RouterOption:
+    """Say where to record what is dialed."""
+    return FieldOption(RouterOptions, "recorders", recorders)
+
+
+def logger_router_option(logger: Logger | None, /) -> RouterOption:
+    """Say where to log."""
+    return FieldOption(RouterOptions, "logger", logger)
+
+
+class Router(Protocol):
+    """Opens connections for handlers, and binds for reverse listeners.
+
+    A router that has something to close is a :class:`gost_core.common.net.Closer`; its chain is
+    only lent to it (D19).
+
+    Concurrency: one router serves all requests of its service at once.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def options(self) -> RouterOptions:
+        """Return the options, live, not to be changed (D23)."""
+        ...
+
+    @abstractmethod
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        """Open a connection to a target. The caller owns it.
+
+        Each attempt maps, resolves, finds a route and dials by it, all of it within the router's
+        timeout, and may take another route than the one before (D38).
+
+        Args:
+            ctx: the request's values.
+            network: what the target is reached by (D11). ``udp`` gives a PacketConn (D38).
+            address: the target, as it was asked for (D12). What does not split into host and port
+                is neither mapped nor resolved. "" with ``udp`` gives an unconnected one (D9).
+            opts: for this call, they win over the router's own (D38).
+
+        Returns:
+            A connection that owns all that is below it (D3).
+
+        Raises:
+            UnsupportedError, ValueError: permanent; raised at once (D16, D38).
+            OSError: the last attempt's failure, with the earlier ones as notes; a PermissionError
+                refuses by rule, gaierror is a name without address, TimeoutError the router's own
+                limit (D14, D38, D39).
+
+        The connection outlives the timeout and the task of this call. Cancelling ends the attempt,
+        makes no other, and frees what was opened (D4).
+        """
+        ...
+
+    @abstractmethod
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        """Listen at the far end of the chain, or on this host without one. The caller owns it.
+
+        Nothing is mapped or resolved. Attempts, timeouts and cancelling as in :meth:`dial`.
+
+        Args:
+            ctx: the call's values.
+            network: ``tcp``, ``udp`` or ``unix`` (D11).
+            address: where to listen; all forms of D35 are legal.
+            opts: see :class:`BindOptions`.
+
+        Raises:
+            EmptyRouteError: a chain is configured, and there is no node to bind at (D36).
+            BindUnsupportedError, UnsupportedError, ValueError: permanent; raised at once (D16).
+            OSError: the last attempt's failure.
+        """
+        ...

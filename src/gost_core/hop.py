@@ -1,0 +1,170 @@
+"""Hops: where a route takes its next node from."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+from typing import TypeAlias
+
+from typing_extensions import Protocol, runtime_checkable
+
+from gost_core.chain import Node
+from gost_core.context import Context
+from gost_core.options import FieldOption
+
+__all__ = (
+    "Hop",
+    "NodeList",
+    "SelectOption",
+    "SelectOptions",
+    "addr_select_option",
+    "body_select_option",
+    "client_ip_select_option",
+    "header_select_option",
+    "host_select_option",
+    "method_select_option",
+    "network_select_option",
+    "path_select_option",
+    "protocol_select_option",
+    "query_select_option",
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class SelectOptions:
+    """What is known of the request that a node is wanted for.
+
+    What is not known is "", None or empty, and a rule that asks for it does not match. The callee
+    reads it during the call, keeps nothing of it and changes nothing (D48).
+    """
+
+    client_ip: IPv4Address | IPv6Address | None = None
+    """Where the client is; None = not known."""
+    network: str = ""
+    """The network, in lower case (D11)."""
+    addr: str = ""
+    """The destination, perhaps resolved; it may be "" or a path (D37)."""
+    protocol: str = ""
+    """The application protocol, in lower case: ``http``, ``tls``, ``ssh`` (D48)."""
+    host: str = ""
+    """The host asked for, perhaps with a port (D37)."""
+    method: str = ""
+    """The method of an HTTP request, in upper case (D48)."""
+    path: str = ""
+    """The path of an HTTP request, percent-decoded, without the query (D48)."""
+    query: Mapping[str, list[str] | tuple[str, ...]] = field(
+        default_factory=dict[str, list[str]], repr=False
+    )
+    """The query of an HTTP request, decoded: the values of each name, in order."""
+    header: Mapping[str, list[str] | tuple[str, ...]] = field(
+        default_factory=dict[str, list[str]], repr=False
+    )
+    """The headers of an HTTP request by canonical name (``Content-Type``). They may hold
+    credentials, so the ``repr`` leaves them out (D17)."""
+    body: bytes = field(default=b"", repr=False)
+    """The beginning of the body, decoded, as far as the hop's nodes asked for it (D68)."""
+
+
+SelectOption: TypeAlias = Callable[[SelectOptions], object]
+
+
+def client_ip_select_option(client_ip: IPv4Address | IPv6Address | None, /) -> SelectOption:
+    """Say where the client is."""
+    return FieldOption(SelectOptions, "client_ip", client_ip)
+
+
+def network_select_option(network: str, /) -> SelectOption:
+    """Say which network is asked for (D11)."""
+    return FieldOption(SelectOptions, "network", network)
+
+
+def addr_select_option(addr: str, /) -> SelectOption:
+    """Say what the destination is (D37)."""
+    return FieldOption(SelectOptions, "addr", addr)
+
+
+def protocol_select_option(protocol: str, /) -> SelectOption:
+    """Say which application protocol is spoken."""
+    return FieldOption(SelectOptions, "protocol", protocol)
+
+
+def host_select_option(host: str, /) -> SelectOption:
+    """Say which host is asked for (D37)."""
+    return FieldOption(SelectOptions, "host", host)
+
+
+def method_select_option(method: str, /) -> SelectOption:
+    """Say what the HTTP method is."""
+    return FieldOption(SelectOptions, "method", method)
+
+
+def path_select_option(path: str, /) -> SelectOption:
+    """Say what the path is."""
+    return FieldOption(SelectOptions, "path", path)
+
+
+def query_select_option(query: Mapping[str, list[str] | tuple[str, ...]], /) -> SelectOption:
+    """Say what the query is."""
+    return FieldOption(SelectOptions, "query", query)
+
+
+def header_select_option(header: Mapping[str, list[str] | tuple[str, ...]], /) -> SelectOption:
+    """Say what the HTTP headers are."""
+    return FieldOption(SelectOptions, "header", header)
+
+
+def body_select_option(body: bytes, /) -> SelectOption:
+    """Say how the body begins."""
+    return FieldOption(SelectOptions, "body", body)
+
+
+class Hop(Protocol):
+    """One step of a chain, or the targets of a forwarder: nodes, and a choice among them.
+
+    A hop that keeps work going, such as probes, is a :class:`gost_core.common.net.Closer`; it
+    closes its own nodes, and no hop that was lent to it (D19).
+
+    Concurrency: called for many requests at once.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
+        """Choose the node for a request.
+
+        Nodes that do not fit are left out first: by their bypass, their matcher or, without one,
+        their filter. Among the rest a unique highest priority above 0 wins if its node lives and
+        is no backup; else the selector decides. If all of them have failed, the first eligible
+        one is the last resort (D45).
+
+        Args:
+            ctx: the request's values.
+            opts: see :class:`SelectOptions`; none at all is legal.
+
+        Returns:
+            A node, shared with other requests: mark it, but copy it before changing its options
+            (D41). It may be a new object each time, so failures are tracked by its marker (D40).
+            None = no node here: a chain ends at this point, and a forwarder has no target (D40).
+
+        Raises:
+            PermissionError: refuse the request by rule.
+            OSError: the hop's backend is out of reach. Neither is ever turned into a direct
+                connection (D36).
+        """
+        ...
+
+
+@runtime_checkable
+class NodeList(Protocol):
+    """A hop that can show its nodes."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def nodes(self) -> Sequence[Node]:
+        """Return all nodes, as they are at this moment, without None inside.
+
+        Complete from construction on; later changes do not show in it (D40).
+        """
+        ...

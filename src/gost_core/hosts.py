@@ -1,0 +1,56 @@
+"""Host mapping: fixed addresses for names, before anything is resolved."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import TypeAlias
+
+from typing_extensions import Protocol
+
+from gost_core.context import Context
+
+__all__ = ("HostMapper", "Option", "Options")
+
+
+@dataclass(slots=True, kw_only=True)
+class Options:
+    """What a call of :meth:`HostMapper.lookup` may say besides: nothing yet."""
+
+
+Option: TypeAlias = Callable[[Options], object]
+
+
+class HostMapper(Protocol):
+    """Maps names to addresses, as a hosts file does.
+
+    A Router asks it first, then the Resolver, and leaves the name as it is if neither knows it
+    (D39).
+
+    Concurrency: called for many requests at once.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def lookup(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IPv4Address | IPv6Address] | None:
+        """Look up a host.
+
+        Args:
+            ctx: the request's values.
+            network: ``ip``, ``ip4`` or ``ip6``: which families are wanted (D11).
+            host: a name or a literal address, without port and brackets; compared as D12 says. A
+                literal that is not mapped is simply not there.
+            opts: see :class:`Options`.
+
+        Returns:
+            The addresses, the best first, not to be changed. None = not mapped, so the caller goes
+            on to the Resolver. Empty = mapped, but with no address of that family: the dial fails
+            with gaierror (D39). Compare with None; both of the others would test false.
+
+        Raises:
+            OSError: the mapping is out of reach.
+        """
+        ...

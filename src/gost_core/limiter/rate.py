@@ -1,0 +1,58 @@
+"""Limits on the number of requests in a time."""
+
+from abc import abstractmethod
+
+from typing_extensions import Protocol
+
+__all__ = ("Limiter", "RateLimiter")
+
+
+class Limiter(Protocol):
+    """A budget that refills as time goes by, up to its burst.
+
+    Any thread may use it (D21), and no call waits.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def allow(self, n: int, /) -> bool:
+        """Take ``n`` from the budget, all or nothing; what was taken does not come back.
+
+        Args:
+            n: at least 1. More than the burst is never granted (D51).
+
+        Returns:
+            True if it was taken; False if too little was there. Without a limit, always True (D51).
+        """
+        ...
+
+    @abstractmethod
+    def limit(self) -> float:
+        """Return how many come back each second; 0 or less = unlimited (D51)."""
+        ...
+
+
+class RateLimiter(Protocol):
+    """Finds the limit for a client.
+
+    It has the same members as :class:`gost_core.limiter.conn.ConnLimiter`; no ``isinstance`` tells
+    the two apart.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def limiter(self, key: str, /) -> Limiter | None:
+        """Return the limiter for a client.
+
+        Args:
+            key: the client's host, without port and brackets; "" if it has none.
+
+        Returns:
+            A limiter on the budget of ``key``, the same budget each time; None = unlimited (D53).
+
+        Raises:
+            OSError: the limits are out of reach; the caller refuses the request (D53).
+        """
+        ...

@@ -1,0 +1,87 @@
+"""Limits on the number of bytes in a time."""
+
+from abc import abstractmethod
+
+from typing_extensions import Protocol
+
+from gost_core.context import Context
+from gost_core.limiter import Option
+
+__all__ = ("Limiter", "TrafficLimiter")
+
+
+class Limiter(Protocol):
+    """A budget of bytes that refills as time goes by, shared by all who draw on it.
+
+    For callers: a limiter whose :meth:`limit` is 0 or less need not be asked.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def wait(self, ctx: Context, n: int, /) -> int:
+        """Take up to ``n`` bytes from the budget, waiting until some are there.
+
+        Args:
+            ctx: the connection's values.
+            n: bytes, at least 1: what the caller holds in hand, not what it hopes for.
+
+        Returns:
+            How many were granted, 1 to ``n``; the caller asks again for the rest. Without a limit,
+            all of ``n`` (D51). 0 refuses the rest for good: a caller that loops on it never ends
+            (D52). A datagram that is granted less than its size is dropped; its sender gets an
+            OSError (D52).
+
+        Cancelling the wait takes nothing from the budget. Any number of connections may wait at
+        once.
+        """
+        ...
+
+    @abstractmethod
+    def limit(self) -> int:
+        """Return the bytes that come back each second; 0 or less = unlimited (D51)."""
+        ...
+
+    @abstractmethod
+    def set(self, n: int, /) -> None:
+        """Change the limit to ``n`` bytes a second, 0 or less = unlimited.
+
+        It acts on calls that wait already (D52). For the owner of the limiter, not for those who
+        draw on it.
+        """
+        ...
+
+
+class TrafficLimiter(Protocol):
+    """Finds the limits for a connection, one for each direction.
+
+    Asked often, as much as for every read and write, with nothing but the key and the same options,
+    so an implementation whose rules are elsewhere keeps its answers for a while.
+
+    The same key, scope and service draw on the same budget (D53). An implementation says which
+    scopes it serves.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def in_(self, ctx: Context, key: str, /, *opts: Option) -> Limiter | None:
+        """Return the limiter of what the service reads from the wrapped side (D52).
+
+        Args:
+            ctx: the connection's values.
+            key: whose traffic it is: a client's id, an address, or a name that stands for all.
+            opts: see :class:`gost_core.limiter.Options`.
+
+        Returns:
+            The limiter; None = unlimited, or a scope that is not served (D53).
+
+        Raises:
+            OSError: the limits are out of reach; the caller refuses (D53).
+        """
+        ...
+
+    @abstractmethod
+    async def out(self, ctx: Context, key: str, /, *opts: Option) -> Limiter | None:
+        """Return the limiter of what the service writes to the wrapped side; as :meth:`in_`."""
+        ...

@@ -1,0 +1,276 @@
+"""Listeners: where a service's connections come from.
+
+A local listener binds an address of this host. A reverse listener binds one elsewhere, through a
+Router, and the connections come to it by that way.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from typing_extensions import Protocol
+
+from gost_core.admission import Admission
+from gost_core.auth import Authenticator
+from gost_core.chain import Chainer, Router
+from gost_core.common import net
+from gost_core.common.net import Addr, Conn
+from gost_core.common.tls import TLSConfig
+from gost_core.common.url import Userinfo
+from gost_core.limiter.conn import ConnLimiter
+from gost_core.limiter.traffic import TrafficLimiter
+from gost_core.logger import Logger
+from gost_core.metadata import Metadata
+from gost_core.observer.stats import Stats
+from gost_core.options import FieldOption
+
+__all__ = (
+    "AcceptError",
+    "BindError",
+    "ClosedError",
+    "Listener",
+    "Option",
+    "Options",
+    "addr_option",
+    "admission_option",
+    "auth_option",
+    "auther_option",
+    "conn_limiter_option",
+    "logger_option",
+    "netns_option",
+    "proxy_protocol_option",
+    "router_option",
+    "service_option",
+    "stats_option",
+    "tls_config_option",
+    "traffic_limiter_option",
+)
+
+
+class ClosedError(net.ClosedError):
+    """The listener was closed, or has ended; no connection will come from it (D14)."""
+
+
+class _RetryError(Exception, net.Error):
+    """An error that a listener recovers from."""
+
+    def __init__(self, error: BaseException, /) -> None:
+        # A program that is not type-checked would otherwise learn of it in its error handling.
+        if not isinstance(error, BaseException):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(
+                f"{type(self).__name__} needs the exception that it reports, not {error!r}"
+            )
+        super().__init__(error)
+        self.__cause__: BaseException | None = error
+
+    def timeout(self) -> bool:
+        """Return False: what failed was no time limit of the caller's."""
+        return False
+
+    def temporary(self) -> bool:
+        """Return True: accept again."""
+        return True
+
+
+class AcceptError(_RetryError):
+    """``accept()`` failed this time, on a listener that was up; accept again (D26).
+
+    A service waits 1 s before it does (D29). A reverse listener binds again then.
+
+    Args:
+        error: what happened. It is the ``__cause__``, and its text is the text of this.
+
+    Raises:
+        TypeError: ``error`` is None or no exception.
+    """
+
+
+class BindError(_RetryError):
+    """A reverse listener could not bind, this time; accept again (D26).
+
+    A service waits longer each time before it does (D29). Not for what will never work: an
+    UnsupportedError or a ValueError is raised as it is (D16).
+
+    Args:
+        error: what happened. It is the ``__cause__``, and its text is the text of this.
+
+    Raises:
+        TypeError: ``error`` is None or no exception.
+    """
+
+
+@dataclass(slots=True, kw_only=True)
+class Options:
+    """What a listener may be constructed with; a missing part is a feature that is off."""
+
+    addr: str = ""
+    """Where to listen (D12); an empty host = everywhere, port 0 = any free one."""
+    auther: Authenticator | None = None
+    """Who may connect, where the listener's own protocol logs in; None = everybody."""
+    auth: Userinfo | None = None
+    """Credentials for a listener that itself logs in; None = none."""
+    tls_config: TLSConfig | None = None
+    """TLS for listeners that speak it; None = the library's defaults (D24), which have no
+    certificate, so a listener that needs one refuses in ``init()``."""
+    admission: Admission | None = None
+    """Which sources may connect; None = all. An exception refuses (D49)."""
+    traffic_limiter: TrafficLimiter | None = None
+    """Limits on bytes, by service and by connection; None = no limit."""
+    conn_limiter: ConnLimiter | None = None
+    """Limits on open connections, by the client's host; None = no limit."""
+    chain: Chainer | None = None
+    """Kept for parity; nothing depends on it (D30). See ``router``."""
+    stats: Stats | None = None
+    """Where to count connections and bytes; None = nowhere."""
+    logger: Logger | None = None
+    """Where to log; None = the default logger (D24)."""
+    service: str = ""
+    """The name of the service, for those who are asked on its behalf; "" = not told."""
+    proxy_protocol: int = 0
+    """Above 0 = expect a PROXY header, of either version, from each client; else none (D24)."""
+    netns: str = ""
+    """The network namespace to listen in; "" = the current one (D13)."""
+    router: Router | None = None
+    """What a reverse listener binds through; None = it cannot, and says so in ``init()``."""
+
+
+Option: TypeAlias = Callable[[Options], object]
+
+
+def addr_option(addr: str, /) -> Option:
+    """Say where to listen (D12)."""
+    return FieldOption(Options, "addr", addr)
+
+
+def auther_option(auther: Authenticator | None, /) -> Option:
+    """Say who may connect."""
+    return FieldOption(Options, "auther", auther)
+
+
+def auth_option(auth: Userinfo | None, /) -> Option:
+    """Give credentials for a listener that itself logs in."""
+    return FieldOption(Options, "auth", auth)
+
+
+def tls_config_option(tls_config: TLSConfig | None, /) -> Option:
+    """Say how to speak TLS."""
+    return FieldOption(Options, "tls_config", tls_config)
+
+
+def admission_option(admission: Admission | None, /) -> Option:
+    """Say which sources may connect."""
+    return FieldOption(Options, "admission", admission)
+
+
+def traffic_limiter_option(limiter: TrafficLimiter | None, /) -> Option:
+    """Limit bytes."""
+    return FieldOption(Options, "traffic_limiter", limiter)
+
+
+def conn_limiter_option(limiter: ConnLimiter | None, /) -> Option:
+    """Limit open connections."""
+    return FieldOption(Options, "conn_limiter", limiter)
+
+
+def stats_option(stats: Stats | None, /) -> Option:
+    """Say where to count."""
+    return FieldOption(Options, "stats", stats)
+
+
+def logger_option(logger: Logger | None, /) -> Option:
+    """Say where to log."""
+    return FieldOption(Options, "logger", logger)
+
+
+def service_option(service: str, /) -> Option:
+    """Say which service the listener belongs to."""
+    return FieldOption(Options, "service", service)
+
+
+def proxy_protocol_option(version: int, /) -> Option:
+    """Say whether to expect a PROXY header."""
+    return FieldOption(Options, "proxy_protocol", version)
+
+
+def netns_option(netns: str, /) -> Option:
+    """Say in which network namespace to listen (D13)."""
+    return FieldOption(Options, "netns", netns)
+
+
+def router_option(router: Router | None, /) -> Option:
+    """Say what a reverse listener binds through."""
+    return FieldOption(Options, "router", router)
+
+
+class Listener(Protocol):
+    """Accepts connections.
+
+    Life: construct with options, without I/O and without an event loop; ``init()`` once; then use
+    until ``close()`` (D18). Use before ``init()`` raises RuntimeError. The listener, not the
+    service, applies what its options say: admission, limits, statistics.
+
+    Concurrency: one task accepts at a time; ``addr()`` and ``close()`` go beside it.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def init(self, metadata: Metadata | None, /) -> None:
+        """Read the settings and, on a local listener, bind the address.
+
+        When this returns, a local listener is bound and :meth:`addr` is the real address. A
+        reverse listener only checks its options here and binds in :meth:`accept` (D25).
+
+        Args:
+            metadata: the listener's own settings; None = none (D18).
+
+        Raises:
+            ValueError: a setting or an option is wrong; the message names it (D64).
+            OSError: the address cannot be bound.
+            RuntimeError: called a second time.
+
+        When it raises, everything is released (D18).
+        """
+        ...
+
+    @abstractmethod
+    async def accept(self) -> Conn:
+        """Return the next connection, waiting until there is one. The caller owns it.
+
+        It waits for no single client: handshakes, PROXY headers and upgrades run beside it, each
+        within a bounded time. What goes wrong with one client stays with that client, whose
+        connection is closed. When the backlog is full, the newcomer is closed (D26).
+
+        Raises:
+            AcceptError: not this time; call again. The listener wraps EMFILE, ENFILE, ENOBUFS,
+                ENOMEM, ECONNABORTED and EINTR (D26).
+            BindError: a reverse listener could not bind this time; call again (D26).
+            ClosedError: the listener was closed, perhaps during the call, or failed before.
+            Exception: anything else is the end of the listener; from then on it raises
+                ClosedError. A server that dies in the background shows itself here (D26).
+
+        A connection that arrives while the call is cancelled is returned by a later one, or
+        closed (D26). For wrappers: pass AcceptError and BindError on as they are.
+        """
+        ...
+
+    @abstractmethod
+    def addr(self) -> Addr:
+        """Return the address: never None, without blocking, also after close (D2).
+
+        The bound address, with the real port; on a reverse listener, until it is bound, the
+        address that was asked for (D25).
+        """
+        ...
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close the listener.
+
+        Frees the address before it returns, so that it can be bound again at once, and closes the
+        connections that nobody accepted, but none that was accepted (D27). A waiting
+        :meth:`accept` raises ClosedError. Legal twice, at any time, also before ``init()`` and
+        after it failed; bounded; raises nothing (D1, D18).
+        """
+        ...

@@ -1,0 +1,57 @@
+"""Settings of a component: what its configuration says beyond the contract's own options."""
+
+from abc import abstractmethod
+
+from typing_extensions import Protocol, runtime_checkable
+
+__all__ = ("Metadata", "Metadatable")
+
+
+class Metadata(Protocol):
+    """Named settings, as a configuration file holds them.
+
+    Keys are case-insensitive: what is stored as ``maxFails`` is found as ``maxfails`` (D64). Values
+    are bool, int, float, str, lists and mappings of these, or, between parts of one program, any
+    object; nested values are shared with whoever set them, and changed by nobody. A component reads
+    its metadata in ``init()`` and raises a ValueError that names the key for a value of the wrong
+    type or out of range (D64).
+
+    Concurrency: :meth:`set` is called only before the object is handed over; from then on it is
+    read only and may be read from anywhere.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def is_exists(self, key: str, /) -> bool:
+        """Tell whether something is stored under ``key``, be it None."""
+        ...
+
+    @abstractmethod
+    def set(self, key: str, value: object, /) -> None:
+        """Store ``value`` under ``key`` in place of what was there.
+
+        Only whoever makes the metadata calls this, before handing it over (D64).
+        """
+        ...
+
+    @abstractmethod
+    def get(self, key: str, /) -> object:
+        """Return what is stored under ``key``; None also if nothing is."""
+        ...
+
+
+@runtime_checkable
+class Metadatable(Protocol):
+    """Something that has metadata: a node, or whatever a selector chooses among.
+
+    A Chainer, Hop or connection that has some shows it in the same way; a wrapper around one
+    forwards it, else the settings are lost to selectors.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def metadata(self) -> Metadata | None:
+        """Return the metadata, the same each time, or None if there is none (D43)."""
+        ...

@@ -1,0 +1,71 @@
+"""Registries: components by name."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TypeVar
+
+from typing_extensions import Protocol
+
+__all__ = ("DuplicateError", "Registry")
+
+# Invariant: values of T go in and come out.
+T = TypeVar("T")
+
+
+class DuplicateError(ValueError):
+    """The name is taken; the registry keeps what it has (D60)."""
+
+
+class Registry(Protocol[T]):
+    """Holds components of one kind, each under a name.
+
+    Names are exact: case and spaces count (D60). A registry keeps values and closes none (D19).
+    Any thread may use it (D21), and no call waits.
+
+    To replace a value, unregister it and register the new one; between the two the name is not
+    there, and who asks gets what is given for a missing one.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def register(self, name: str, value: T, /) -> None:
+        """Enter ``value`` under ``name``.
+
+        Raises:
+            DuplicateError: the name is taken, and keeps its value (D60).
+            ValueError: the name is "", or the value is None (D60).
+        """
+        ...
+
+    @abstractmethod
+    def unregister(self, name: str, /) -> None:
+        """Remove what is under ``name``; a no-op if nothing is.
+
+        The value is not closed; whoever made it does that (D19, D60).
+        """
+        ...
+
+    @abstractmethod
+    def is_registered(self, name: str, /) -> bool:
+        """Tell whether something is under ``name``."""
+        ...
+
+    @abstractmethod
+    def get(self, name: str, /) -> T | None:
+        """Return what is under ``name``, or None if nothing is.
+
+        A registry that says so in its documentation returns, for a name that is registered, a live
+        reference instead: an object that finds the current value at each call, and that fails
+        closed while the name is not there. For a name that is not registered it is None all the
+        same (D60).
+        """
+        ...
+
+    @abstractmethod
+    def get_all(self) -> Mapping[str, T]:
+        """Return all values by name, as they are at this moment.
+
+        Later changes do not show in it (D60).
+        """
+        ...

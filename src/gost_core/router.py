@@ -1,0 +1,74 @@
+"""Route tables: which gateway leads to an address.
+
+Not to be mistaken for :class:`gost_core.chain.Router`, which opens connections.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import TypeAlias
+
+from typing_extensions import Protocol
+
+from gost_core.context import Context
+from gost_core.options import FieldOption
+
+__all__ = ("Option", "Options", "Route", "Router", "id_option")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One line of a route table."""
+
+    net: IPv4Network | IPv6Network | None = None
+    """Deprecated: the destination as a network; None if ``dst`` is none. Set ``dst``."""
+    dst: str = ""
+    """The destination: an address, a network in CIDR form, or an opaque name."""
+    gateway: str = ""
+    """Where to send it: an address, or the name of a client. It is handed on as it is."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Options:
+    """What a call of :meth:`Router.get_route` may say besides."""
+
+    id: str = ""
+    """Which of several tables is meant; "" = the only one, or the default."""
+
+
+Option: TypeAlias = Callable[[Options], object]
+
+
+def id_option(id: str, /) -> Option:
+    """Say which table is meant."""
+    return FieldOption(Options, "id", id)
+
+
+class Router(Protocol):
+    """Looks up its own configured table, never the system's, and changes neither (D63).
+
+    Concurrency: called for each packet, by many tasks at once, so it is fast.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def get_route(self, ctx: Context, dst: str, /, *opts: Option) -> Route | None:
+        """Find the route to ``dst``.
+
+        A route whose destination equals ``dst`` comes first, then the first network, in the order
+        of the table, that contains it (D63).
+
+        Args:
+            ctx: the packet's values.
+            dst: one address without port and mask, or a name.
+            opts: see :class:`Options`.
+
+        Returns:
+            The route; None if there is none, if ``dst`` is "", or if the table is unknown (D63).
+
+        Raises:
+            OSError: the table is out of reach.
+        """
+        ...

@@ -1,0 +1,88 @@
+"""Service discovery: which proxies offer a service now."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from typing_extensions import Protocol
+
+from gost_core.context import Context
+
+__all__ = ("Option", "Options", "SD", "Service")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One instance of a service. ``id``, ``name`` and ``node`` together are its key (D61)."""
+
+    id: str = ""
+    """Tells instances of one name on one node apart."""
+    name: str = ""
+    """What is offered, and asked for by :meth:`SD.get`."""
+    node: str = ""
+    """Which proxy offers it; a caller may leave out its own."""
+    network: str = ""
+    """How to reach it (D11). To renew and to deregister it may be "" (D61)."""
+    address: str = ""
+    """Where to reach it (D12). To renew and to deregister it may be "" (D61)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Options:
+    """What a call of :meth:`SD.register` may say besides: nothing yet."""
+
+
+Option: TypeAlias = Callable[[Options], object]
+
+
+class SD(Protocol):
+    """A directory of services, shared by several proxies.
+
+    What is registered lives for a lease, whose length the implementation decides and documents;
+    its owner renews it in time, several times a lease.
+
+    Concurrency: called by many tasks at once, and by other proxies.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        """Enter a service, in place of one with the same key (D61).
+
+        Raises:
+            OSError: the directory is out of reach; nothing is known of what it holds.
+        """
+        ...
+
+    @abstractmethod
+    async def deregister(self, ctx: Context, service: Service, /) -> None:
+        """Remove the service with this key; a no-op if there is none (D61).
+
+        Raises:
+            OSError: the directory is out of reach.
+        """
+        ...
+
+    @abstractmethod
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        """Begin the lease of the service with this key anew; its network and address stay (D61).
+
+        Raises:
+            LookupError: there is none, perhaps not any more; the caller registers again (D61).
+            OSError: the directory is out of reach.
+        """
+        ...
+
+    @abstractmethod
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        """Return the living services of a name, in order of preference.
+
+        Callers take the first that suits them, so the order is the load balancing. Empty if there
+        are none; never None inside (D61). The caller's own may be among them.
+
+        Raises:
+            OSError: the directory is out of reach.
+        """
+        ...

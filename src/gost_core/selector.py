@@ -1,0 +1,173 @@
+"""Choosing one of several: nodes of a hop, chains of a group.
+
+A selector filters its items, then lets a strategy choose among what is left. What it goes by it
+finds on the items: failures on a :class:`Marker`, weights and limits in their metadata.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from threading import Lock
+from time import time
+from typing import TypeVar, final
+
+from typing_extensions import Protocol, runtime_checkable
+
+from gost_core.context import Context
+
+__all__ = ("FailMarker", "Filter", "Markable", "Marker", "Selector", "Strategy")
+
+# Invariant: each of the three takes items of T and gives items of T back.
+T = TypeVar("T")
+
+
+class Selector(Protocol[T]):
+    """Chooses one item of several, for one request.
+
+    Items may be :class:`Markable`, have metadata, or have a probe result; an item without is
+    neutral: never failed, of weight 1, no backup, not probed. Of the metadata count ``weight``
+    (<= 0 = 1), ``backup``, ``maxFails`` (<= 0 = 1) and ``failTimeout`` (seconds, <= 0 = 10). An
+    item has failed while its marker counts ``maxFails`` or more and the last failure is less than
+    ``failTimeout`` seconds old. If all have failed, the first eligible one is the last resort
+    (D45).
+
+    Concurrency: one selector serves all requests of its owner at once. Nothing here waits for
+    the network.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def select(self, ctx: Context, /, *items: T) -> T | None:
+        """Choose one of ``items``.
+
+        Args:
+            ctx: the request's values; a hash strategy reads CLIENT_ID and HASH_SOURCE.
+            items: in a stable order, which strategies may go by. Borrowed: neither changed nor
+                kept (D44).
+
+        Returns:
+            The chosen item, which need not be one of ``items``; None if there are none or none
+            will do (D44).
+        """
+        ...
+
+
+class Strategy(Protocol[T]):
+    """Decides which of several items is next: in turn, at random, by hash.
+
+    It may keep a state of its own, such as whose turn it is, and one strategy serves all requests
+    at once. A caller with a single item need not ask it.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def apply(self, ctx: Context, /, *items: T) -> T | None:
+        """Choose one of ``items``.
+
+        Args:
+            ctx: the request's values.
+            items: in a stable order; neither changed nor kept (D44).
+
+        Returns:
+            The chosen item, which need not be one of ``items``; None if there are none (D44).
+        """
+        ...
+
+
+class Filter(Protocol[T]):
+    """Takes out the items that must not be chosen now: failed ones, backups while others live."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def filter(self, ctx: Context, /, *items: T) -> Sequence[T]:
+        """Return those of ``items`` that may be chosen, in their order; perhaps none (D44).
+
+        Args:
+            ctx: the request's values.
+            items: neither changed nor kept (D44).
+        """
+        ...
+
+
+class Marker(Protocol):
+    """Counts failures and remembers the last.
+
+    Whoever sees a component fail calls :meth:`mark`; whoever sees it work calls :meth:`reset`;
+    filters read. It has one owner's view of failure: two observers that disagree, such as a probe
+    of a node and a user of its chain, need a marker each.
+
+    Any thread may use it (D21), and no call waits.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def time(self) -> float:
+        """Return when the last failure was marked, in POSIX seconds with their fraction.
+
+        0.0 = never. :meth:`reset` does not change it (D43).
+        """
+        ...
+
+    @abstractmethod
+    def count(self) -> int:
+        """Return how many failures were marked since the last reset. It does not fade."""
+        ...
+
+    @abstractmethod
+    def mark(self) -> None:
+        """Count a failure, now."""
+        ...
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Set the count to 0 and keep the time of the last failure (D43)."""
+        ...
+
+
+@runtime_checkable
+class Markable(Protocol):
+    """Something whose failures are tracked. A wrapper around one forwards this."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def marker(self) -> Marker | None:
+        """Return the marker, the same object each time; None = failures are not tracked (D43)."""
+        ...
+
+
+@final
+class FailMarker(Marker):
+    """The Marker that counts in memory, by the clock of ``time.time()``."""
+
+    __slots__ = ("_count", "_lock", "_time")
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._time = 0.0
+        self._count = 0
+
+    def __repr__(self) -> str:
+        return f"<FailMarker count={self._count} time={self._time}>"
+
+    def time(self) -> float:
+        """Return when the last failure was marked, in POSIX seconds; 0.0 = never."""
+        return self._time
+
+    def count(self) -> int:
+        """Return how many failures were marked since the last reset."""
+        return self._count
+
+    def mark(self) -> None:
+        """Count a failure, now."""
+        with self._lock:
+            self._time = time()
+            self._count += 1
+
+    def reset(self) -> None:
+        """Set the count to 0 and keep the time of the last failure (D43)."""
+        with self._lock:
+            self._count = 0

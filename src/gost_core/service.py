@@ -1,0 +1,55 @@
+"""Services: a listener and a handler at work."""
+
+from abc import abstractmethod
+
+from typing_extensions import Protocol
+
+from gost_core.common.net import Addr
+
+__all__ = ("Service",)
+
+
+class Service(Protocol):
+    """Accepts connections and has them handled, each in a task of its own.
+
+    It is constructed over a listener and a handler that were initialized, so a local address is
+    bound before it serves (D25). For each connection it makes the context: its own, or what the
+    connection carries, with SESSION_ID, SOURCE_ADDRESS, DESTINATION_ADDRESS, HASH_SOURCE and
+    LABELS (D28).
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def serve(self) -> None:
+        """Serve until the service is closed or its listener fails. Runs once.
+
+        After AcceptError and BindError it waits and accepts again: 1 s, doubling to 5 s, and 1 s
+        again after an AcceptError or an accepted connection (D29). A client's trouble, whatever
+        the handler raises included, is logged and counted and ends nothing else (D28).
+
+        It ends after the handlers that still run: by returning once :meth:`close` was called, or,
+        if the listener raised anything else, by closing the listener and raising that (D29).
+
+        Raises:
+            Exception: the listener's final error. UnsupportedError and ValueError are among them:
+                waiting would not mend those (D16).
+            RuntimeError: called a second time.
+
+        Cancelling cancels the handlers and closes their connections (D29).
+        """
+        ...
+
+    @abstractmethod
+    def addr(self) -> Addr:
+        """Return the listener's address: never None, before, during and after serving (D2)."""
+        ...
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close the listener, then the handler if it is a Closer.
+
+        Handlers that run go on, and :meth:`serve` returns after them; this does not wait for them
+        (D29). Legal twice, at any time, before serving and from inside a handler too (D1, D22).
+        """
+        ...
