@@ -119,8 +119,9 @@ class Addr(Protocol):
 class Conn(Protocol):
     """A connection: a stream of bytes, or a sequence of datagrams, to one peer.
 
-    It lives until it is closed: neither the time limit nor the task of the call that made it ends
-    it (D4). There are no deadlines; a caller that wants one puts the call into a timeout, which
+    Whoever is promised a connection gets one or an exception, never None and never both (D5). It
+    lives until it is closed: neither the time limit nor the task of the call that made it ends it
+    (D4). There are no deadlines; a caller that wants one puts the call into a timeout, which
     concerns that call on that connection alone.
 
     Concurrency: one task reads while one writes. A second reader or writer is the caller's error
