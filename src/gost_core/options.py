@@ -10,7 +10,7 @@ given options fills an options object with them::
 
 import dataclasses
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, final
 
 __all__ = ("FieldOption", "apply")
 
@@ -39,13 +39,14 @@ def apply(target: T, /, *opts: Callable[[T], object] | None) -> T:
     return target
 
 
+@final
 class FieldOption(Generic[T]):
     """An option that sets one field: the class behind every option function of the contract.
 
-    It can be inspected (``owner``, ``field``, ``value``, also by ``match``), compared, hashed if
-    its value can be, pickled if its value can be, and applied any number of times, from any thread
-    (D21). Its ``repr`` and its errors hide the value where the options class hides that field from
-    its own ``repr`` (D17); pickling and ``value`` do not.
+    It can be inspected (``owner``, ``field``, ``value``; in a ``match``, declare the subject as
+    ``object``), compared, hashed if its value can be, pickled if its value can be, and applied any
+    number of times, from any thread (D21). Its ``repr`` and its errors hide the value where the
+    options class hides that field from its own ``repr`` (D17); pickling and ``value`` do not.
 
     Args:
         owner: the options class.
@@ -83,6 +84,9 @@ class FieldOption(Generic[T]):
 
     def __hash__(self) -> int:
         return hash((self.owner, self.field, self.value))
+
+    def __reduce__(self) -> tuple[type["FieldOption[object]"], tuple[type[object], str, object]]:
+        return FieldOption, (self.owner, self.field, self.value)
 
     def __repr__(self) -> str:
         value = "<hidden>" if self._is_hidden() else repr(self.value)

@@ -11,10 +11,10 @@ from gost_core.context import Context
 from gost_core.options import FieldOption
 
 __all__ = (
+    "Options",
     "RECORDER_SERVICE_CLIENT_ADDRESS",
     "RECORDER_SERVICE_ROUTER_DIAL_ADDRESS",
     "RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR",
-    "Options",
     "RecordOption",
     "RecordOptions",
     "Recorder",

@@ -67,12 +67,12 @@ def put(view: memoryview, /) -> None:
         ValueError: the view was put, or released, before.
         BufferError: the view itself is in use, for instance by ``recv_into``.
     """
-    # Without the lock two threads that put the same view would both pool its block.
+    # Without the lock, two threads that put views of one block would both find it free.
     with _putting:
         block = view.obj
         view.release()
-    if type(block) is _Block and _has_no_view(block):
-        _free[len(block)].append(block)
+        if type(block) is _Block and _has_no_view(block):
+            _free[len(block)].append(block)
 
 
 def _has_no_view(block: _Block) -> bool:
