@@ -108,8 +108,9 @@ def test_what_an_owner_wrote_stays_until_it_gives_the_buffer_back(
 def test_a_buffer_that_was_given_back_is_handed_out_again(size: int) -> None:
     view = bufpool.get(size)
     block = view.obj
-    bufpool.put(view)
-    assert any(view.obj is block for view in take_all(size))
+    for _ in range(3):
+        bufpool.put(view)
+        (view,) = (taken for taken in take_all(size) if taken.obj is block)
 
 
 def test_a_buffer_above_the_largest_size_is_not_kept() -> None:
@@ -227,6 +228,16 @@ def test_a_buffer_that_is_given_back_beside_a_take_has_one_owner() -> None:
         run(partial(bufpool.put, bufpool.get(128)), lambda: taken.extend(take_all(128)))
         taken.extend(take_all(128))
         assert len({id(view.obj) for view in taken}) == 2 * MORE_THAN_POOLED
+        taken.clear()
+
+
+def test_threads_that_take_a_buffer_beside_each_other_get_one_each() -> None:
+    taken = list[memoryview]()
+    for run in interleavings():
+        bufpool.put(bufpool.get(128))
+        run(lambda: taken.append(bufpool.get(128)), lambda: taken.append(bufpool.get(128)))
+        one, other = taken
+        assert one.obj is not other.obj
         taken.clear()
 
 

@@ -112,6 +112,11 @@ class Tag(Protocol):
     def tag(self) -> str: ...
 
 
+@runtime_checkable
+class Broadcasting(PacketConn, Protocol):
+    """A capability that is about datagrams too."""
+
+
 class TagByName(Protocol):
     """A protocol that cannot be looked for at run time."""
 
@@ -140,7 +145,7 @@ def test_a_capability_of_the_connection_itself_is_found() -> None:
         assert found is (None if isinstance(conn, Opaque) else conn)
 
 
-@pytest.mark.parametrize("depth", [1, 2, 10, 30])
+@pytest.mark.parametrize("depth", [1, 2, 10, 63])
 def test_a_capability_is_found_beneath_wrappers(depth: int) -> None:
     conn = Carrying()
     assert find_capability(wrapped(conn, depth), ContextCarrier) is conn
@@ -187,6 +192,12 @@ def test_a_stream_is_never_ended_beneath_a_wrapper() -> None:
     conn = HalfClosable()
     assert find_capability(conn, HalfCloser) is conn
     assert find_capability(Wrapper(conn), HalfCloser) is None
+
+
+def test_what_derives_from_io_is_not_found_beneath_a_wrapper_either() -> None:
+    conn = Datagrams()
+    assert find_capability(conn, Broadcasting) is conn
+    assert find_capability(Wrapper(conn), Broadcasting) is None
 
 
 # ---- Other capabilities and classes

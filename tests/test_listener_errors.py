@@ -1,5 +1,6 @@
 """The errors after which a listener is asked again."""
 
+import asyncio
 import copy
 import errno
 import pickle
@@ -57,8 +58,14 @@ def test_it_asks_for_another_try_and_is_no_timeout(error_class: ErrorClass) -> N
 @pytest.mark.parametrize("wrong", [None, "too many open files", OSError, errno.EMFILE], ids=repr)
 def test_what_is_no_exception_is_refused_at_once(error_class: ErrorClass, wrong: object) -> None:
     name = untyped(error_class).__name__
-    with pytest.raises(TypeError, match=f"^{name} needs the exception"):
+    with pytest.raises(TypeError, match=f"^{name} needs the error"):
         error_class(untyped(wrong))
+
+
+@both
+def test_a_cancellation_is_no_reason_to_try_again(error_class: ErrorClass) -> None:
+    with pytest.raises(TypeError, match="not CancelledError"):
+        error_class(untyped(asyncio.CancelledError()))
 
 
 @both

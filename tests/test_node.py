@@ -239,6 +239,18 @@ def test_a_probe_that_is_set_again_goes_on() -> None:
     assert probe.stops == 1
 
 
+def test_a_new_probe_is_stopped_by_closing_though_the_former_could_not_be() -> None:
+    def fail() -> None:
+        raise RuntimeError("Event loop is closed")
+
+    node, probe = Node("a", ""), Probe()
+    node.set_probe_cancel(fail)
+    with pytest.raises(RuntimeError):
+        node.set_probe_cancel(probe.stop)
+    node.close()
+    assert probe.stops == 1
+
+
 def test_a_probe_that_has_ended_is_not_stopped() -> None:
     node, probe = Node("a", ""), Probe()
     node.set_probe_cancel(probe.stop)

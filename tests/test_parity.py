@@ -144,15 +144,6 @@ def test_an_option_function_sets_its_field_and_no_other(symbol: Symbol) -> None:
     assert {name: getattr(options, name) for name in expected} == expected
 
 
-@pytest.mark.parametrize("class_name", ["AcceptError", "BindError"])
-def test_an_error_of_a_listener_says_what_it_wraps(class_name: str) -> None:
-    cls: type[BaseException] = getattr(import_module(f"{package.NAME}.listener"), class_name)
-    cause = OSError("no descriptors left")
-    error = cls(cause)
-    assert str(error) == "no descriptors left"
-    assert error.__cause__ is cause
-
-
 @pytest.mark.parametrize("module_name", package.contract_names())
 def test_a_public_name_comes_from_go_or_is_listed_as_an_addition(module_name: str) -> None:
     name = module_name.removeprefix(f"{package.NAME}.")

@@ -186,6 +186,7 @@ def test_equal_settings_are_found_by_their_hash(cls: type[object]) -> None:
         (Request(query={"q": ["1"]}), Request(query={"q": ["2"]})),
         (Request(header={"Accept": ["*/*"]}), Request()),
         (Request(body=b"a"), Request(body=b"b")),
+        (TLSOptions(alpn=["h2"]), TLSOptions(cipher_suites=["TLS_AES_128_GCM_SHA256"])),
         (
             RecorderObject(recorder=Discard(), metadata={"a": [1]}),
             RecorderObject(recorder=Discard()),
@@ -193,7 +194,7 @@ def test_equal_settings_are_found_by_their_hash(cls: type[object]) -> None:
     ],
     ids=lambda settings: type(settings).__name__,
 )
-def test_settings_with_mappings_have_a_hash_and_differ_by_them(
+def test_settings_with_mappings_or_lists_have_a_hash_and_differ_by_them(
     settings: object, others: object
 ) -> None:
     assert hash(settings) == hash(copy.copy(settings))
@@ -231,6 +232,7 @@ def test_settings_of_tls_hold_options_though_none_were_given() -> None:
     "instance",
     [
         ProbeConfig(http_headers={"Authorization": SECRET}),
+        ProbeConfig(command=f"curl -u admin:{SECRET} 127.0.0.1"),
         HTTPNodeSettings(request_header={"Authorization": SECRET}),
         HTTPNodeSettings(response_header={"Set-Cookie": SECRET}),
         Request(query={"token": [SECRET]}),

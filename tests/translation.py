@@ -172,7 +172,7 @@ STANDARD_TYPES: Final[Mapping[str, str]] = {
     "bool": "bool",
     "context.CancelFunc": "Callable[[], bool | None]",
     "context.Context": "context.Context",
-    "error": "BaseException",
+    "error": "Exception",
     "float64": "float",
     "http.Header": "Mapping[str, list[str] | tuple[str, ...]]",
     "int": "int",

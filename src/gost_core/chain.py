@@ -151,9 +151,9 @@ class ProbeConfig:
     """Headers to send. They may hold credentials, so the ``repr`` leaves them out (D17)."""
     expected_status: int = 0
     """The one status that is a success; 0 = 200 (D46)."""
-    command: str = ""
+    command: str = field(default="", repr=False)
     """A line for the shell. It comes from the operator and is trusted; no part of it may come from
-    a client (D46)."""
+    a client (D46). It may hold credentials, so the ``repr`` leaves it out (D17)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,11 +244,11 @@ class HTTPNodeSettings:
     """Headers to set in the response, after everything else (D67). The ``repr`` leaves them out."""
     auther: Authenticator | None = None
     """Who may send requests; None = everybody. An exception refuses (D49)."""
-    rewrite_url: Sequence[HTTPURLRewriteSetting] = ()
+    rewrite_url: Sequence[HTTPURLRewriteSetting] = field(default=(), hash=False)
     """Replacements in the path; the first that fits wins (D67)."""
-    rewrite_response_body: Sequence[HTTPBodyRewriteSettings] = ()
+    rewrite_response_body: Sequence[HTTPBodyRewriteSettings] = field(default=(), hash=False)
     """Replacements in the bodies of responses (D68)."""
-    rewrite_request_body: Sequence[HTTPBodyRewriteSettings] = ()
+    rewrite_request_body: Sequence[HTTPBodyRewriteSettings] = field(default=(), hash=False)
     """Replacements in the bodies of requests (D68)."""
 
 
@@ -264,9 +264,9 @@ class TLSOptions:
     (D66)."""
     max_version: str = ""
     """The highest version; "" = the library's."""
-    cipher_suites: list[str] | tuple[str, ...] = ()
+    cipher_suites: list[str] | tuple[str, ...] = field(default=(), hash=False)
     """IANA names of cipher suites; empty = the library's (D66)."""
-    alpn: list[str] | tuple[str, ...] = ()
+    alpn: list[str] | tuple[str, ...] = field(default=(), hash=False)
     """Application protocols in order of preference; empty = none (D66)."""
 
 
@@ -453,9 +453,12 @@ class Node(Markable, Metadatable, ProbeResultReader):
                 running one (D46). An ``async`` function would never be awaited. None = there is no
                 probe any more; nothing is stopped.
         """
-        if cancel is not None and cancel != self._probe_cancel:
-            self.close()
-        self._probe_cancel = cancel
+        try:
+            if cancel is not None and cancel != self._probe_cancel:
+                self.close()
+        finally:
+            # Also where the old one raises, as task.cancel does once its event loop is closed.
+            self._probe_cancel = cancel
 
     def close(self) -> None:
         """Stop the node's probe, a running one too (D46).

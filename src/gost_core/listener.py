@@ -55,12 +55,11 @@ class ClosedError(net.ClosedError):
 class _RetryError(Exception, net.Error):
     """An error that a listener recovers from."""
 
-    def __init__(self, error: BaseException, /) -> None:
-        # A program that is not type-checked would otherwise learn of it in its error handling.
-        if not isinstance(error, BaseException):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(
-                f"{type(self).__name__} needs the exception that it reports, not {error!r}"
-            )
+    def __init__(self, error: Exception, /) -> None:
+        # A program that is not type-checked would learn of it in its error handling. A cancellation
+        # is no Exception: to try again after one would be to ignore it.
+        if not isinstance(error, Exception):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"{type(self).__name__} needs the error that it reports, not {error!r}")
         super().__init__(error)
         self.__cause__: BaseException | None = error
 
@@ -82,7 +81,7 @@ class AcceptError(_RetryError):
         error: what happened. It is the ``__cause__``, and its text is the text of this.
 
     Raises:
-        TypeError: ``error`` is None or no exception.
+        TypeError: ``error`` is None, a cancellation, or no exception at all.
     """
 
 
@@ -96,7 +95,7 @@ class BindError(_RetryError):
         error: what happened. It is the ``__cause__``, and its text is the text of this.
 
     Raises:
-        TypeError: ``error`` is None or no exception.
+        TypeError: ``error`` is None, a cancellation, or no exception at all.
     """
 
 

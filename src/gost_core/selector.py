@@ -6,7 +6,7 @@ finds on the items: failures on a :class:`Marker`, weights and limits in their m
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from threading import Lock
+from threading import RLock
 from time import time
 from typing import TypeVar, final
 
@@ -146,7 +146,8 @@ class FailMarker(Marker):
     __slots__ = ("_count", "_lock", "_time")
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        # Reentrant, since the collector may run a finalizer in mark() that marks too.
+        self._lock = RLock()
         self._time = 0.0
         self._count = 0
 

@@ -6,7 +6,7 @@ it (D21).
 
 from bisect import bisect_left
 from collections import deque
-from threading import Lock
+from threading import RLock
 from typing import Final
 
 __all__ = ("get", "put")
@@ -15,7 +15,9 @@ __all__ = ("get", "put")
 class _Block(bytearray):
     """A buffer of the pool, told by its type from any other bytearray."""
 
-    __slots__ = ()
+    __slots__ = ("is_lent",)
+
+    is_lent: bool
 
 
 _SIZES: Final[tuple[int, ...]] = (
@@ -24,7 +26,7 @@ _SIZES: Final[tuple[int, ...]] = (
 _KEPT_PER_SIZE: Final[int] = 64
 
 _free: Final[dict[int, deque[_Block]]] = {size: deque(maxlen=_KEPT_PER_SIZE) for size in _SIZES}
-_putting: Final[Lock] = Lock()
+_putting = RLock()
 
 
 def get(size: int, /) -> memoryview:
@@ -54,6 +56,7 @@ def get(size: int, /) -> memoryview:
         block = _Block(block_size + 1)
         block.pop()
     view = memoryview(block)
+    block.is_lent = True  # after the view, so that a put beside this finds one or the other
     return view if size == block_size else view[:size]
 
 
@@ -67,12 +70,16 @@ def put(view: memoryview, /) -> None:
         ValueError: the view was put, or released, before.
         BufferError: the view itself is in use, for instance by ``recv_into``.
     """
-    # Without the lock, two threads that put views of one block would both find it free.
+    # Reentrant, since the collector may run a finalizer in here that puts a buffer too.
     with _putting:
         block = view.obj
         view.release()
-        if type(block) is _Block and _has_no_view(block):
-            _free[len(block)].append(block)
+        # Of several views of one block the first decides; none pools it a second time.
+        if type(block) is not _Block or not block.is_lent:
+            return
+        block.is_lent = False
+    if _has_no_view(block):
+        _free[len(block)].append(block)
 
 
 def _has_no_view(block: _Block) -> bool:

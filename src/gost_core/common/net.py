@@ -395,8 +395,9 @@ def find_capability(conn: Conn, capability: Callable[..., T], /) -> T | None:
     """Find a capability on a connection or beneath its wrappers.
 
     For looking: at a context, metadata, TLS state, the socket. I/O beneath a wrapper would escape
-    what the wrapper does, so :class:`PacketConn` and :class:`HalfCloser` are found on ``conn``
-    itself only (D10). Ask once, when the connection comes, and keep the answer.
+    what the wrapper does, so :class:`PacketConn`, :class:`HalfCloser` and what derives from them
+    are found on ``conn`` itself only (D10). Ask once, when the connection comes, and keep the
+    answer.
 
     Args:
         conn: the outermost connection.
@@ -412,7 +413,8 @@ def find_capability(conn: Conn, capability: Callable[..., T], /) -> T | None:
     """
     # A class all the same: Callable[..., T] takes a protocol where mypy refuses type[T].
     cls = cast("type[T]", capability)
-    layers = 1 if capability in (PacketConn, HalfCloser) else _DEEPEST_WRAPPER
+    for_io = not {PacketConn, HalfCloser}.isdisjoint(cls.__mro__)
+    layers = 1 if for_io else _DEEPEST_WRAPPER
     layer: object = conn
     for _ in range(layers):
         if isinstance(layer, cls):
