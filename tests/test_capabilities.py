@@ -200,6 +200,15 @@ def test_what_derives_from_io_is_not_found_beneath_a_wrapper_either() -> None:
     assert find_capability(Wrapper(conn), Broadcasting) is None
 
 
+def test_a_class_that_can_do_io_is_found_beneath_a_wrapper_to_be_looked_at() -> None:
+    class Stream(Connection, HalfCloser):
+        async def close_write(self) -> None:
+            raise NotImplementedError
+
+    conn = Stream()
+    assert find_capability(Wrapper(conn), Stream) is conn
+
+
 # ---- Other capabilities and classes
 
 

@@ -19,7 +19,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from typing_extensions import Buffer, Protocol, runtime_checkable
+from typing_extensions import Buffer, Protocol, is_protocol, runtime_checkable
 
 from gost_core.context import Context
 
@@ -395,8 +395,8 @@ def find_capability(conn: Conn, capability: Callable[..., T], /) -> T | None:
     """Find a capability on a connection or beneath its wrappers.
 
     For looking: at a context, metadata, TLS state, the socket. I/O beneath a wrapper would escape
-    what the wrapper does, so :class:`PacketConn`, :class:`HalfCloser` and what derives from them
-    are found on ``conn`` itself only (D10). Ask once, when the connection comes, and keep the
+    what the wrapper does, so :class:`PacketConn`, :class:`HalfCloser` and protocols that extend
+    them are found on ``conn`` itself only (D10). Ask once, when the connection comes, and keep the
     answer.
 
     Args:
@@ -413,7 +413,8 @@ def find_capability(conn: Conn, capability: Callable[..., T], /) -> T | None:
     """
     # A class all the same: Callable[..., T] takes a protocol where mypy refuses type[T].
     cls = cast("type[T]", capability)
-    for_io = not {PacketConn, HalfCloser}.isdisjoint(cls.__mro__)
+    # A concrete class may be looked for at any depth: to look at what it is, not to do I/O.
+    for_io = is_protocol(cls) and not {PacketConn, HalfCloser}.isdisjoint(cls.__mro__)
     layers = 1 if for_io else _DEEPEST_WRAPPER
     layer: object = conn
     for _ in range(layers):

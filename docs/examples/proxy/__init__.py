@@ -1,0 +1,12 @@
+"""A SOCKS5 and HTTP proxy on the contract, to read and to run: ``python -m proxy --help``.
+
+From the bottom up:
+
+- ``component``, ``metadata``, ``registry``, ``logger``: what all the others use
+- ``address``, ``tcp``, ``stream``, ``relay``: connections, and what is done with their bytes
+- ``handler``, ``connector``, ``socks5``, ``http``: what is spoken with clients and with proxies
+- ``transport``, ``hop``, ``chain``: the way to a target
+- ``service``, ``__main__``: the loop that accepts connections, and the program
+
+Comments and docstrings cite the decisions of the contract (D28) that a piece of code keeps.
+"""

@@ -1,0 +1,66 @@
+"""Addresses of TCP sockets, and how they are written (D12)."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TCPAddr:
+    """An address of a TCP socket.
+
+    It satisfies ``gost_core.common.net.Addr`` without naming it: a protocol asks for the methods
+    alone, and here nothing could be forgotten. The larger classes of this package inherit from
+    their protocols. Then a missing method is reported at the class, by the type checker, and at
+    the constructor, by Python, and not only where an object is handed over.
+    """
+
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, name: tuple[str, int] | tuple[str, int, int, int] | None) -> "TCPAddr":
+        """Take the name of a socket; a peer that left before it was asked for has none."""
+        host, port = name[:2] if name else ("0.0.0.0", 0)
+        # An IPv4 client of a socket that serves both families.
+        return cls(host.removeprefix("::ffff:") if "." in host else host, port)
+
+    def network(self) -> str:
+        return "tcp"
+
+    def __str__(self) -> str:
+        return join_host_port(self.host, self.port)
+
+
+def join_host_port(host: str, port: int) -> str:
+    """Write an address the way the contract does: IPv6 in brackets (D12)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def split_host_port(addr: str) -> tuple[str, int]:
+    """Take ``host:port`` apart; a ValueError says what is wrong with anything else."""
+    host, colon, port = addr.rpartition(":")
+    if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
+        raise ValueError(f"{addr!r} has no port; write it as host:port, with a port up to 65535")
+    if not host.isprintable() or " " in host:
+        raise ValueError(f"{addr!r}: no host has spaces or control characters in its name")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"{addr!r}: an IPv6 host stands in brackets, as in [::1]:{port}")
+    return host, int(port)
+
+
+def split_target(addr: str) -> tuple[str, int]:
+    """Take apart an address to dial, which needs a host (D12)."""
+    host, port = split_host_port(addr)
+    if not host:
+        raise ValueError(f"{addr!r} has no host; write it as host:port")
+    return host, port
+
+
+def host_of(addr: str) -> str:
+    """Return the host in an address that may carry a port (D37), ready to compare (D12)."""
+    try:
+        host, _ = split_host_port(addr)
+    except ValueError:
+        host = addr
+    return host.rstrip(".").lower()

@@ -1,0 +1,161 @@
+"""What the handlers of all proxy protocols do alike."""
+
+import asyncio
+import time
+from abc import abstractmethod
+from contextlib import suppress
+from dataclasses import dataclass
+
+from gost_core import handler
+from gost_core.auth import Authenticator, Option, with_service
+from gost_core.common.net import Conn, HalfCloser
+from gost_core.common.url import Userinfo
+from gost_core.context import Context
+from gost_core.keys import CLIENT_ID, SESSION_ID
+from gost_core.logger import default
+from gost_core.metadata import Metadata
+from gost_core.options import apply
+
+from .chain import TRACE, Trace
+from .component import Component, refuse_options
+from .relay import CHUNK, ClientGoneError, Traffic, of_client, relay
+
+GREETING_LIMIT = 30.0  # seconds for a client to say what it wants
+
+
+class RefusedError(Exception):
+    """The client will not be served: ``reply`` tells it so, the message tells the log."""
+
+    def __init__(self, message: str, reply: bytes) -> None:
+        super().__init__(message)
+        self.reply = reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a client wants, and how to go on with it."""
+
+    target: str
+    client: Conn
+    """The client's connection; it still holds what was read too far."""
+    client_id: str = ""
+    reply: bytes = b""
+    """For the client, once the target is reached."""
+    head: bytes = b""
+    """For the target, before what the client sends."""
+
+
+class SingleUser(Authenticator):
+    """Knows one user."""
+
+    def __init__(self, user: Userinfo) -> None:
+        self._user = Userinfo(user.username, user.password or "")
+
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        return user if Userinfo(user, password) == self._user else None
+
+
+class ProxyHandler(Component, handler.Handler):
+    """Learns from the client where it wants to go, goes there, and copies.
+
+    A protocol adds how it learns that, ``negotiate``, and how it says no, ``refusal``.
+    """
+
+    def __init__(self, *opts: handler.Option) -> None:
+        super().__init__()
+        self._options = apply(handler.Options(), *opts)
+        self._logger = self._options.logger or default()
+        self.auther = self._options.auther
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        refuse_options(self._options, "rate_limiter", "limiter", "observer", "recorders")
+        refuse_options(self._options, "auth", "tls_config", "netns")
+        if self._options.router is None:
+            raise ValueError(f"{type(self).__name__} needs the option 'router'")
+        self._router = self._options.router
+
+    @abstractmethod
+    async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
+        """Let the client say what it wants; a RefusedError holds the reply to what cannot be."""
+
+    @abstractmethod
+    def refusal(self, error: Exception, /) -> bytes:
+        """Return the reply for a target that was not reached."""
+
+    async def handle(self, ctx: Context, conn: Conn, /, *opts: handler.HandleOption) -> None:
+        try:  # the connection is ours from here on, whatever happens (D28)
+            self.check_initialized()
+            await self._exchange(ctx, conn)
+        except ClientGoneError:
+            pass
+        except RefusedError as error:
+            await _reply_and_linger(conn, error.reply)
+            raise
+        finally:
+            await conn.close()
+
+    async def _exchange(self, ctx: Context, conn: Conn) -> None:
+        began = time.monotonic()
+        session = ctx.value(SESSION_ID)
+        async with asyncio.timeout(GREETING_LIMIT):
+            request = await of_client(self.negotiate(ctx, conn))
+        if self.auther is not None:
+            ctx = ctx.with_value(CLIENT_ID, request.client_id)
+        trace = Trace()
+        target = await self._dial(ctx.with_value(TRACE, trace), request.target)
+        traffic = Traffic(sent=len(request.head))
+        try:
+            await target.write(request.head)
+            await of_client(request.client.write(request.reply))
+            await relay(request.client, target, traffic)
+        finally:
+            await target.close()
+            self._logger.infof(
+                "session=%s target=%s route=%s sent=%d received=%d seconds=%.3f",
+                session,
+                request.target,
+                trace,
+                traffic.sent,
+                traffic.received,
+                time.monotonic() - began,
+            )
+
+    async def _dial(self, ctx: Context, target: str) -> Conn:
+        try:
+            bypass = self._options.bypass
+            if bypass is not None and await bypass.contains(ctx, "tcp", target):
+                raise PermissionError(f"{target} is refused by rule")
+            return await self._router.dial(ctx, "tcp", target)
+        except Exception as error:
+            notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+            raise RefusedError(f"{target}: {error}{notes}", self.refusal(error)) from error
+
+    async def identify(self, ctx: Context, user: str, password: str) -> str | None:
+        """Ask the authenticator, if there is one, for the client's id; None refuses the client."""
+        if self.auther is None:
+            return ""
+        try:
+            return await self.auther.authenticate(
+                ctx, user, password, with_service(self._options.service)
+            )
+        except Exception as error:  # whoever cannot decide refuses (D49)
+            self._logger.errorf("the authenticator failed: %s", error)
+            return None
+
+
+async def _reply_and_linger(conn: Conn, reply: bytes) -> None:
+    """Send a last word, and let the client read it.
+
+    A socket that is closed while bytes wait in it resets the connection, and the client may never
+    see the reply; so what the client still sends is thrown away, for a second at most.
+    """
+    with suppress(OSError):
+        async with asyncio.timeout(1):
+            await conn.write(reply)
+            if isinstance(conn, HalfCloser):
+                await conn.close_write()
+            while await conn.read(CHUNK):
+                pass

@@ -1,0 +1,98 @@
+"""The contract's Logger over the standard library's logging."""
+
+import logging
+from collections.abc import Mapping
+from typing import Final, NoReturn
+
+from gost_core.logger import Logger, LogLevel
+
+_LEVELS: Final = {
+    LogLevel.TRACE: 5,
+    LogLevel.DEBUG: logging.DEBUG,
+    LogLevel.INFO: logging.INFO,
+    LogLevel.WARN: logging.WARNING,
+    LogLevel.ERROR: logging.ERROR,
+    LogLevel.FATAL: logging.CRITICAL,
+}
+
+
+class StandardLogger(Logger):
+    """Writes to a ``logging.Logger``; fields stand behind the message as ``key=value``.
+
+    The level is that of the ``logging.Logger``, so all loggers made by ``with_fields`` share it.
+    """
+
+    def __init__(self, target: logging.Logger, fields: Mapping[str, object] | None = None) -> None:
+        self._target = target
+        self._fields = dict(fields or {})
+
+    def with_fields(self, fields: Mapping[str, object], /) -> "StandardLogger":
+        return StandardLogger(self._target, {**self._fields, **fields})
+
+    def trace(self, *args: object) -> None:
+        self._join(LogLevel.TRACE, args)
+
+    def tracef(self, format: str, /, *args: object) -> None:
+        self._format(LogLevel.TRACE, format, args)
+
+    def debug(self, *args: object) -> None:
+        self._join(LogLevel.DEBUG, args)
+
+    def debugf(self, format: str, /, *args: object) -> None:
+        self._format(LogLevel.DEBUG, format, args)
+
+    def info(self, *args: object) -> None:
+        self._join(LogLevel.INFO, args)
+
+    def infof(self, format: str, /, *args: object) -> None:
+        self._format(LogLevel.INFO, format, args)
+
+    def warn(self, *args: object) -> None:
+        self._join(LogLevel.WARN, args)
+
+    def warnf(self, format: str, /, *args: object) -> None:
+        self._format(LogLevel.WARN, format, args)
+
+    def error(self, *args: object) -> None:
+        self._join(LogLevel.ERROR, args)
+
+    def errorf(self, format: str, /, *args: object) -> None:
+        self._format(LogLevel.ERROR, format, args)
+
+    def fatal(self, *args: object) -> NoReturn:
+        self._join(LogLevel.FATAL, args)
+        raise SystemExit(1)
+
+    def fatalf(self, format: str, /, *args: object) -> NoReturn:
+        self._format(LogLevel.FATAL, format, args)
+        raise SystemExit(1)
+
+    def get_level(self) -> LogLevel:
+        enabled = (level for level in LogLevel if self.is_level_enabled(level))
+        return next(enabled, LogLevel.FATAL)
+
+    def is_level_enabled(self, level: LogLevel, /) -> bool:
+        return self._target.isEnabledFor(_LEVELS[level])
+
+    def _join(self, level: LogLevel, args: tuple[object, ...]) -> None:
+        if self.is_level_enabled(level):
+            self._write(level, " ".join(map(_text, args)))
+
+    def _format(self, level: LogLevel, format: str, args: tuple[object, ...]) -> None:
+        if self.is_level_enabled(level):
+            try:
+                message = format % args
+            except Exception:  # logging never breaks what it reports on (D59)
+                message = " ".join([format, *map(_text, args)])
+            self._write(level, message)
+
+    def _write(self, level: LogLevel, message: str) -> None:
+        fields = [f"{key}={_text(value)}" for key, value in self._fields.items()]
+        self._target.log(_LEVELS[level], "%s", " ".join([message, *fields]))
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception as error:
+        return f"<{type(value).__name__} without text: {type(error).__name__}>"

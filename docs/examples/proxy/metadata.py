@@ -1,0 +1,39 @@
+"""Settings in memory."""
+
+from collections.abc import Mapping
+
+from gost_core.metadata import Metadata
+
+
+class MemoryMetadata(Metadata):
+    """Settings in a dict, found whatever the case of their keys (D64)."""
+
+    def __init__(self, settings: Mapping[str, object] | None = None) -> None:
+        self._settings: dict[str, object] = {}
+        for key, value in (settings or {}).items():
+            self.set(key, value)
+
+    def is_exists(self, key: str, /) -> bool:
+        return key.casefold() in self._settings
+
+    def set(self, key: str, value: object, /) -> None:
+        self._settings[key.casefold()] = value
+
+    def get(self, key: str, /) -> object:
+        return self._settings.get(key.casefold())
+
+
+def number(metadata: Metadata | None, key: str, default: float) -> float:
+    """Read a setting that is a number; 0 or less, or none at all, gives the default (D24, D45).
+
+    None is legal for no metadata (D18). A value of another type is a ValueError that names the
+    key (D64); settings that come from a command line are text, so text that is a number will do.
+    """
+    value = None if metadata is None else metadata.get(key)
+    if value is None:
+        return default
+    try:
+        found = float(str(value))
+    except ValueError:
+        raise ValueError(f"the setting {key!r} is {value!r}; it must be a number") from None
+    return found if found > 0 else default

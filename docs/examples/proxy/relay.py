@@ -1,0 +1,75 @@
+"""Copying between a client and what it wanted to reach."""
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+from gost_core.common import net
+
+T = TypeVar("T")
+
+# What one read of the event loop brings at most; a smaller number would cut it into pieces.
+CHUNK = 256 * 1024
+
+
+class ClientGoneError(Exception):
+    """The client went away, which is its right and no failure of the exchange (D28)."""
+
+
+async def of_client(call: Awaitable[T]) -> T:
+    """Await a read from or a write to the client, whose departure is unlike other faults."""
+    try:
+        return await call
+    except (ConnectionResetError, BrokenPipeError) as error:
+        raise ClientGoneError from error
+
+
+@dataclass(slots=True)
+class Traffic:
+    """How many bytes went each way, seen from the client."""
+
+    sent: int = 0
+    received: int = 0
+
+
+async def relay(client: net.Conn, target: net.Conn, traffic: Traffic) -> None:
+    """Copy both ways until both streams have ended.
+
+    The end of one stream is handed on while the other one goes on: a client that half-closes
+    behind its request still gets the whole answer. A fault of either side ends both.
+    """
+
+    async def send() -> None:
+        while data := await of_client(client.read(CHUNK)):
+            await target.write(data)
+            traffic.sent += len(data)
+        await _end(target)
+
+    async def receive() -> None:
+        while data := await target.read(CHUNK):
+            await of_client(client.write(data))
+            traffic.received += len(data)
+        await _end(client)
+
+    directions = [asyncio.create_task(send()), asyncio.create_task(receive())]
+    try:
+        # ClosedError: _end() has closed a connection that cannot half-close.
+        with suppress(net.ClosedError):
+            await asyncio.gather(*directions)
+    finally:
+        for direction in directions:
+            direction.cancel()
+        await asyncio.gather(*directions, return_exceptions=True)
+
+
+async def _end(conn: net.Conn) -> None:
+    # A peer that is gone needs no end; whether its own stream was whole shows in the other copy.
+    with suppress(BrokenPipeError, ConnectionResetError):
+        try:
+            if isinstance(conn, net.HalfCloser):
+                return await conn.close_write()
+        except net.UnsupportedError:
+            pass
+        await conn.close()

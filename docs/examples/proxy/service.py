@@ -1,0 +1,93 @@
+"""The loop that accepts connections and has them handled."""
+
+import asyncio
+import secrets
+from contextlib import suppress
+
+from gost_core.common import net
+from gost_core.context import Context
+from gost_core.handler import Handler
+from gost_core.keys import DESTINATION_ADDRESS, HASH_SOURCE, SESSION_ID, SOURCE_ADDRESS
+from gost_core.listener import AcceptError, BindError, Listener
+from gost_core.logger import Logger, default
+from gost_core.service import Service
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0
+
+
+class TaskService(Service):
+    """Handles each connection in a task of its own."""
+
+    def __init__(self, listener: Listener, handler: Handler, logger: Logger | None = None) -> None:
+        self._listener = listener
+        self._handler = handler
+        self._logger = logger or default()
+        self._served = False
+        self._closing = asyncio.Event()
+
+    def addr(self) -> net.Addr:
+        return self._listener.addr()
+
+    async def serve(self) -> None:
+        if self._served:
+            raise RuntimeError("this service was served before")
+        self._served = True
+        failure: Exception | None = None
+        # The group is left after the last handler. Cancelling it cancels the handlers, and each of
+        # them closes its connection.
+        async with asyncio.TaskGroup() as handlers:
+            try:
+                await self._accept(handlers)
+            except Exception as error:
+                await self._listener.close()
+                if not self._closing.is_set():
+                    failure = error
+        if failure is not None:
+            raise failure
+
+    async def close(self) -> None:
+        self._closing.set()
+        await self._listener.close()
+        if isinstance(self._handler, net.Closer):
+            await self._handler.close()
+
+    async def _accept(self, handlers: asyncio.TaskGroup) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                conn = await self._listener.accept()
+            except (AcceptError, BindError) as error:
+                if isinstance(error, AcceptError):  # it was up, so it may soon be again (D29)
+                    pause = FIRST_PAUSE
+                self._logger.warnf("%s; accepting again in %g s", error, pause)
+                await self._pause(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                pause = FIRST_PAUSE
+                handlers.create_task(self._handle(conn))
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
+
+    async def _handle(self, conn: net.Conn) -> None:
+        ctx = _context(conn)
+        try:
+            await self._handler.handle(ctx, conn)
+        except Exception as error:  # one client's trouble ends nothing else (D28)
+            session = ctx.value(SESSION_ID)
+            logger = self._logger.with_fields({"session": session})
+            logger.warnf("%s from %s: %s", type(error).__name__, conn.remote_addr(), error)
+
+
+def _context(conn: net.Conn) -> Context:
+    """Make a connection's context: what it carries, or an empty one, and what is known here."""
+    carrier = net.find_capability(conn, net.ContextCarrier)
+    carried = None if carrier is None else carrier.context()
+    ctx = Context() if carried is None else carried
+    if ctx.value(SOURCE_ADDRESS) is None:
+        ctx = ctx.with_value(SOURCE_ADDRESS, conn.remote_addr())
+    if ctx.value(DESTINATION_ADDRESS) is None:
+        ctx = ctx.with_value(DESTINATION_ADDRESS, conn.local_addr())
+    client, _, _ = str(ctx.value(SOURCE_ADDRESS)).rpartition(":")
+    return ctx.with_value(HASH_SOURCE, client).with_value(SESSION_ID, secrets.token_hex(4))

@@ -1,0 +1,75 @@
+"""Reading what a protocol says from a stream that cuts it anywhere."""
+
+from typing_extensions import Buffer
+
+from gost_core.common import net
+
+
+async def read_exactly(conn: net.Conn, n: int) -> bytes:
+    """Read ``n`` bytes and none beyond, so that what follows stays for the next reader."""
+    data = b""
+    while len(data) < n:
+        data += await _read(conn, n - len(data))
+    return data
+
+
+async def read_head(conn: net.Conn, limit: int = 65536) -> tuple[str, net.Conn]:
+    """Read the head of an HTTP message, up to the empty line.
+
+    Returns:
+        The head without the empty line, and the connection to go on with: its first bytes are
+        those that came along behind the head (D33).
+    """
+    data = b""
+    while (end := data.find(b"\r\n\r\n")) < 0:
+        if len(data) > limit:
+            raise net.ProtocolError(f"no end of the header within {limit} bytes")
+        data += await _read(conn, limit)
+    rest = data[end + 4 :]
+    return data[:end].decode("latin-1"), PrefixedConn(conn, rest) if rest else conn
+
+
+async def _read(conn: net.Conn, n: int) -> bytes:
+    data = await conn.read(n)
+    if not data:
+        raise ConnectionResetError(f"{conn.remote_addr()} ended the connection in mid-message")
+    return data
+
+
+class PrefixedConn(net.Conn, net.HalfCloser, net.ConnUnwrapper):
+    """A connection whose first bytes have been read already, and are given out again.
+
+    It changes no byte, so it shows what it wraps; it keeps the capability to half-close if the
+    wrapped connection has it, and says so if not (D10).
+    """
+
+    def __init__(self, conn: net.Conn, prefix: bytes) -> None:
+        self._conn = conn
+        self._prefix = prefix
+
+    async def read(self, n: int, /) -> bytes:
+        if not self._prefix or n < 1:
+            return await self._conn.read(n)
+        data, self._prefix = self._prefix[:n], self._prefix[n:]
+        return data
+
+    async def write(self, data: Buffer, /) -> None:
+        await self._conn.write(data)
+
+    async def close_write(self) -> None:
+        if not isinstance(self._conn, net.HalfCloser):
+            raise net.UnsupportedError("the connection beneath cannot half-close")
+        await self._conn.close_write()
+
+    async def close(self) -> None:
+        self._prefix = b""
+        await self._conn.close()
+
+    def local_addr(self) -> net.Addr:
+        return self._conn.local_addr()
+
+    def remote_addr(self) -> net.Addr:
+        return self._conn.remote_addr()
+
+    def unwrap_conn(self) -> net.Conn:
+        return self._conn

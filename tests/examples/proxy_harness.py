@@ -1,0 +1,188 @@
+"""What the tests of the example proxy share: servers to reach, proxies to go through."""
+
+import asyncio
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gost_core.chain import Router, chain_router_option, retries_router_option
+from gost_core.common.net import Conn
+from gost_core.common.url import Userinfo
+from gost_core.handler import auther_option, router_option
+from gost_core.listener import addr_option
+from proxy.__main__ import make_node, parse
+from proxy.chain import HopChain, RetryRouter
+from proxy.handler import ProxyHandler, SingleUser
+from proxy.hop import NodeHop
+from proxy.service import TaskService
+from proxy.tcp import TCPListener
+
+T = TypeVar("T")
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+LIMIT = 20.0  # seconds for whatever must not hang
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a test's coroutine, for a bounded time, and see that it leaves no task behind."""
+
+    async def bounded() -> T:
+        result = await asyncio.wait_for(main, LIMIT)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left, f"tasks left behind: {left}"
+        return result
+
+    return asyncio.run(bounded())
+
+
+@asynccontextmanager
+async def server(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncGenerator[str, None]:
+    """Run a TCP server on a free port; yield its address. Connections end with it."""
+    tasks: set[asyncio.Task[object]] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await serve(reader, writer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    listening = await asyncio.start_server(handle, "127.0.0.1", 0)
+    try:
+        yield "{}:{}".format(*listening.sockets[0].getsockname())
+    finally:
+        listening.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send back what comes, up to its end."""
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.write_eof()
+    await reader.read()
+
+
+@asynccontextmanager
+async def connected() -> AsyncGenerator[tuple[Conn, socket.socket], None]:
+    """Yield an accepted connection and the bare, non-blocking socket at its other end."""
+    listener = TCPListener(addr_option("127.0.0.1:0"))
+    await listener.init(None)
+    host, _, port = str(listener.addr()).rpartition(":")
+    with socket.socket() as peer:
+        peer.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(peer, (host, int(port)))
+        conn = await listener.accept()
+        await listener.close()
+        try:
+            yield conn, peer
+        finally:
+            await conn.close()
+
+
+async def router_through(*hops: str, retries: int = 0) -> Router:
+    """Make a router that goes through hops, each written as an argument of -F."""
+    chain = HopChain(*[NodeHop(*[await make_node(node) for node in parse(hop)]) for hop in hops])
+    return RetryRouter(chain_router_option(chain), retries_router_option(retries))
+
+
+@asynccontextmanager
+async def proxy(
+    protocol: type[ProxyHandler], router: Router | None = None, user: Userinfo | None = None
+) -> AsyncGenerator[str, None]:
+    """Run a proxy in this event loop; yield its address."""
+    handler = protocol(
+        router_option(router or RetryRouter()), auther_option(SingleUser(user) if user else None)
+    )
+    await handler.init(None)
+    listener = TCPListener(addr_option("127.0.0.1:0"))
+    await listener.init(None)
+    service = TaskService(listener, handler)
+    serving = asyncio.create_task(service.serve())
+    try:
+        yield str(service.addr())
+    finally:
+        await service.close()
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+class Program:
+    """The proxy as a program of its own."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "proxy", *arguments],
+            cwd=EXAMPLES,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._queue: queue.Queue[str | None] = queue.Queue()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._queue.put(line)
+        self._queue.put(None)
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Return the next match in what the program logs; fail if it ends or takes too long."""
+        while (line := self._queue.get(timeout=LIMIT)) is not None:
+            self.lines.append(line)
+            found = re.search(pattern, line)
+            if found is not None:
+                return found
+        raise AssertionError(f"no line matches {pattern!r}:\n{''.join(self.lines)}")
+
+    def address(self, scheme: str) -> str:
+        """Return where the program listens; ask in the order of its arguments."""
+        return self.wait_for(rf"listening on {scheme}://(\S+)")[1]
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+        """End the program by a signal; return its exit code."""
+        self.process.send_signal(how)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait for the program's end; return its exit code."""
+        code = self.process.wait(LIMIT)
+        self.reader.join(LIMIT)
+        while (line := self._queue.get(timeout=LIMIT)) is not None:
+            self.lines.append(line)
+        self._queue.put(None)
+        return code
+
+
+@contextmanager
+def program(*arguments: str) -> Generator[Program, None, None]:
+    """Run the proxy as a program of its own, and see that it is gone afterwards."""
+    running = Program(*arguments)
+    try:
+        yield running
+    finally:
+        running.process.kill()
+        running.process.wait(LIMIT)
+        running.reader.join(LIMIT)
+        assert running.process.stderr is not None
+        running.process.stderr.close()
