@@ -137,12 +137,8 @@ async def _is_eligible(ctx: Context, node: Node, options: SelectOptions) -> bool
 def _fits(filter: NodeFilterSettings, options: SelectOptions) -> bool:
     """Tell whether a request is one that a node serves; what the filter leaves open fits."""
     host, wanted = host_of(options.host), host_of(filter.host)
-    if wanted.startswith("."):
-        fits_host = host.endswith(wanted)
-    else:
-        fits_host = wanted in ("", host)
     return (
-        fits_host
+        (host.endswith(wanted) if wanted.startswith(".") else wanted in ("", host))
         and filter.protocol in ("", options.protocol)
         and options.path.startswith(filter.path)
     )
