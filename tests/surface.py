@@ -233,6 +233,8 @@ def _value(value: object) -> str:
         return f"{type(value).__name__}.{value.name}"
     if dataclasses.is_dataclass(value):
         return f"{type(value).__name__}()"
+    if inspect.isfunction(value):
+        return f"{value.__module__}.{value.__qualname__}"  # its repr has an address of memory
     return repr(value)
 
 

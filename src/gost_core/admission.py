@@ -46,6 +46,10 @@ class Admission(Protocol):
     Concurrency: called for many connections at once, beside :meth:`Conn reads
     <gost_core.common.net.Conn.read>` and within ``accept()``, so a slow answer slows a listener
     down.
+
+    Checked by :func:`gost_core.testing.check_admission_admission`: ``shape``, ``answer``,
+    ``unreadable-source``, ``any-source``, ``host-case``, ``trailing-dot``, ``network-versions``,
+    ``options``, ``concurrent``, ``cancelled``, ``backend-broken``.
     """
 
     __slots__ = ()

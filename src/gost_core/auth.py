@@ -39,6 +39,10 @@ class Authenticator(Protocol):
     refuses (D49).
 
     Concurrency: called for many connections at once.
+
+    Checked by :func:`gost_core.testing.check_auth_authenticator`: ``shape``, ``accepted``,
+    ``refused``, ``empty-id``, ``empty-credentials``, ``options``, ``concurrent``, ``cancelled``,
+    ``backend-broken``, ``passwords-hidden``.
     """
 
     __slots__ = ()

@@ -60,6 +60,10 @@ class Bypass(Protocol):
     For callers: await the answer. A coroutine is true, and to a handler true means refuse.
 
     Concurrency: called for many requests at once, for datagrams one by one, so it is fast.
+
+    Checked by :func:`gost_core.testing.check_bypass_bypass`: ``shape``, ``answer``,
+    ``empty-address``, ``any-address``, ``host-case``, ``trailing-dot``, ``network-versions``,
+    ``options``, ``concurrent``, ``cancelled``, ``backend-broken``.
     """
 
     __slots__ = ()

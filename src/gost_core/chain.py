@@ -172,7 +172,12 @@ class ProbeResult:
 
 @runtime_checkable
 class ProbeResultReader(Protocol):
-    """Something that is probed, for those who choose by latency."""
+    """Something that is probed, for those who choose by latency.
+
+    Checked by :func:`gost_core.testing.check_chain_probe_result_reader`: ``shape``,
+    ``none-at-first``, ``success-stored``, ``failure-stored``, ``latest``, ``timed``,
+    ``failure-marks``, ``success-resets``.
+    """
 
     __slots__ = ()
 
@@ -591,6 +596,14 @@ class Route(Protocol):
     since a multiplexing dialer of a later node may dial through it again.
 
     Concurrency: it does not change, and may be used by several tasks at once.
+
+    Checked by :func:`gost_core.testing.check_chain_route`: ``shape``, ``nodes``, ``outlives``,
+    ``dial-order``, ``bind-order``, ``bind-options``, ``nodes-resolved``,
+    ``first-handshake-failure-closes``, ``hop-failure-closes``, ``later-handshake-failure-closes``,
+    ``target-failure-closes``, ``bind-failure-closes``, ``resolve-failure-closes``,
+    ``cancel-closes``, ``errors-pass``, ``bind-unsupported``, ``failure-marks``, ``success-resets``,
+    ``target-marks-nobody``, ``close-closes-all``, ``concurrent``, ``context-handed-on``,
+    ``direct-dial``, ``direct-bind``, ``direct-empty-host``, ``direct-unsupported``.
     """
 
     __slots__ = ()
@@ -660,6 +673,11 @@ class Chainer(Protocol):
     A chainer that keeps work going is a :class:`gost_core.common.net.Closer` (D19).
 
     Concurrency: asked for each attempt of many requests at once.
+
+    Checked by :func:`gost_core.testing.check_chain_chainer`: ``shape``, ``nodes-of-hops``,
+    ``none-ends``, ``none-direct``, ``errors-pass``, ``request-handed-on``, ``any-address``,
+    ``context-handed-on``, ``asked-anew``, ``concurrent``, ``route-dials``, ``multiplexing-cuts``,
+    ``multiplexing-copies``, ``multiplexing-independent``, ``hops-stay-open``.
     """
 
     __slots__ = ()
@@ -743,6 +761,13 @@ class Transporter(Protocol):
     not know which of them exist.
 
     Concurrency: one transport serves all requests of its node at once.
+
+    Checked by :func:`gost_core.testing.check_chain_transporter`: ``shape``, ``options-live``,
+    ``outlives``, ``dial``, ``dial-host``, ``handshake-order``, ``handshake-optional``,
+    ``handshake-address``, ``handshake-failure-closes``, ``handshake-cancel-closes``, ``connect``,
+    ``connect-past-the-chain``, ``bind``, ``bind-unsupported``, ``errors-pass``, ``cancel-passes``,
+    ``concurrent``, ``context-handed-on``, ``multiplex``, ``copy-distinct``, ``copy-values``,
+    ``copy-shares-sessions``, ``route-used``, ``route-dialer-kept``.
     """
 
     __slots__ = ()
@@ -905,6 +930,17 @@ class Router(Protocol):
     only lent to it (D19).
 
     Concurrency: one router serves all requests of its service at once.
+
+    Checked by :func:`gost_core.testing.check_chain_router`: ``shape``, ``options``, ``dial``,
+    ``no-chain-direct``, ``no-route-direct``, ``refusal-not-direct``, ``bind-empty-route``,
+    ``bind-no-chain``, ``bind``, ``bind-permanent``, ``retries``, ``retries-none``,
+    ``retries-at-once``, ``errors-noted``, ``route-each-attempt``, ``permanent``, ``timeout``,
+    ``timeout-each-attempt``, ``timeout-zero``, ``cancel``, ``outlives``, ``concurrent``,
+    ``per-call-options``, ``own-options``, ``resolved``, ``resolved-ipv6``, ``resolver-question``,
+    ``mapped``, ``unmapped-resolved``, ``mapped-empty``, ``unresolved``, ``resolver-invalid``,
+    ``resolver-failure``, ``name-stays``, ``no-port``, ``udp-packets``, ``udp-direct``,
+    ``recorded``, ``recorded-failure``, ``recorder-failure``, ``context-handed-on``,
+    ``chain-stays-open``.
     """
 
     __slots__ = ()

@@ -143,6 +143,15 @@ class Connector(Protocol):
 
     Concurrency: one connector serves all requests of its node at once; after ``init()`` it is read
     only, so that one call never changes what another sends (D33).
+
+    Checked by :func:`gost_core.testing.check_connector_connector`: ``shape``,
+    ``made-without-loop``, ``init-without-metadata``, ``init-once``, ``use-before-init``,
+    ``bad-setting-named``, ``connects``, ``outlives-call``, ``addresses``, ``options``,
+    ``name-to-node``, ``address-to-node``, ``tcp-versions``, ``network-unsupported``,
+    ``host-missing``, ``datagrams``, ``udp-versions``, ``association``, ``association-unconnected``,
+    ``target-speaks-first``, ``early-bytes``, ``concurrent``, ``calls-apart``, ``owns-conn``,
+    ``target-refused``, ``node-dies``, ``refused``, ``malformed``, ``failure-frees``,
+    ``secret-hidden``, ``cancellable``, ``cancel-frees``.
     """
 
     __slots__ = ()
@@ -204,6 +213,11 @@ class Handshaker(Protocol):
     It comes after the dialer's handshake and before ``connect`` or ``bind`` (D31), once a
     connection, also when a probe connects nowhere. Only for an object that is known to be a
     connector: a dialer's Handshaker has a method of the same name.
+
+    Checked by :func:`gost_core.testing.check_connector_handshaker`: ``shape``, ``any-connection``,
+    ``outlives-call``, ``addresses``, ``concurrent``, ``owns-input``, ``limits-cleared``,
+    ``node-dies``, ``refused``, ``malformed``, ``failure-frees``, ``secret-hidden``,
+    ``cancellable``, ``cancel-frees``.
     """
 
     __slots__ = ()
@@ -232,7 +246,14 @@ class Handshaker(Protocol):
 
 @runtime_checkable
 class Binder(Protocol):
-    """A connector that can also have the node listen, for connections the other way round."""
+    """A connector that can also have the node listen, for connections the other way round.
+
+    Checked by :func:`gost_core.testing.check_connector_binder`: ``shape``, ``binds``,
+    ``outlives-call``, ``address-forms``, ``bound-address``, ``visitor-address``, ``visitor-waits``,
+    ``datagrams``, ``many-visitors``, ``early-visitor``, ``options``, ``close-ends-tunnel``,
+    ``close-wakes-accept``, ``node-lost``, ``network-unsupported``, ``unable``, ``node-dies``,
+    ``refused``, ``malformed``, ``failure-frees``, ``cancellable``, ``cancel-frees``.
+    """
 
     __slots__ = ()
 

@@ -131,6 +131,15 @@ class Dialer(Protocol):
 
     Concurrency: one dialer serves all requests of its node at once; a session that is being opened
     or has died does not hold up the others, and no lock is held during I/O (D22, D32).
+
+    Checked by :func:`gost_core.testing.check_dialer_dialer`: ``shape``, ``made-without-loop``,
+    ``init-without-metadata``, ``init-once``, ``use-before-init``, ``bad-setting-named``,
+    ``close-any-time``, ``dials``, ``outlives-call``, ``known-by-address``, ``addresses``,
+    ``options-dialer-used``, ``address-dialed``, ``own-network``, ``options``, ``concurrent``,
+    ``addresses-apart``, ``handles-apart``, ``close-frees``, ``failure-beneath``, ``node-dies``,
+    ``failure-frees``, ``refused``, ``malformed``, ``secret-hidden``, ``cancellable``,
+    ``cancel-frees``, ``silent-dial-alone``, ``cancel-spares-others``, ``node-comes-back``,
+    ``multiplex-constant``, ``close-ends-sessions``, ``close-wakes-dial``.
     """
 
     __slots__ = ()
@@ -184,6 +193,12 @@ class Handshaker(Protocol):
 
     Only for an object that is known to be a dialer: a connector's Handshaker has a method of the
     same name, and no ``isinstance`` tells the two apart.
+
+    Checked by :func:`gost_core.testing.check_dialer_handshaker`: ``shape``, ``any-connection``,
+    ``outlives-call``, ``addresses``, ``concurrent``, ``owns-input``, ``limits-cleared``,
+    ``node-dies``, ``refused``, ``malformed``, ``failure-frees``, ``secret-hidden``,
+    ``cancellable``, ``cancel-frees``, ``own-connection``, ``options``, ``early-bytes``,
+    ``tls-settings``.
     """
 
     __slots__ = ()

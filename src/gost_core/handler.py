@@ -179,6 +179,18 @@ class Handler(Protocol):
 
     Concurrency: one handler serves all connections of its service at once, each by a call of its
     own.
+
+    Checked by :func:`gost_core.testing.check_handler_handler`: ``shape``,
+    ``constructed-without-loop``, ``init-without-metadata``, ``init-without-options``,
+    ``init-once``, ``handle-before-init``, ``close-any-time``, ``router-stays-open``,
+    ``client-gone``, ``client-reset``, ``garbage``, ``cancel-closes``, ``handle-after-close``,
+    ``concurrent``, ``dials-target``, ``context-handed-on``, ``carries``, ``client-half-closes``,
+    ``target-half-closes``, ``one-way``, ``exchange-ends``, ``client-gone-later``,
+    ``cancel-closes-target``, ``target-unreachable``, ``traffic-limited``, ``traffic-refused``,
+    ``rate-limited``, ``rate-limiter-broken``, ``bypass-refuses``, ``bypass-broken``,
+    ``auther-decides``, ``auther-empty-id``, ``auther-broken``, ``client-id``, ``forward-none``,
+    ``forward-late``, ``forward-target``, ``forward-no-target``, ``forward-broken-hop``,
+    ``hop-stays-open``.
     """
 
     __slots__ = ()

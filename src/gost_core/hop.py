@@ -125,6 +125,14 @@ class Hop(Protocol):
     closes its own nodes, and no hop that was lent to it (D19).
 
     Concurrency: called for many requests at once.
+
+    Checked by :func:`gost_core.testing.check_hop_hop`: ``shape``, ``chosen``, ``none-fits``,
+    ``marker-kept``, ``failed-skipped``, ``failures-counted``, ``failures-expire``, ``reset-lives``,
+    ``last-resort``, ``backup-waits``, ``backup-steps-in``, ``priority-wins``, ``priority-failed``,
+    ``priority-backup``, ``bypass-skips``, ``bypass-question``, ``errors-pass``,
+    ``matcher-decides``, ``matcher-before-filter``, ``matcher-request``, ``filter-protocol``,
+    ``filter-host``, ``filter-host-below``, ``filter-path``, ``filter-all``, ``nodes-unchanged``,
+    ``concurrent``, ``close-ends-tasks``.
     """
 
     __slots__ = ()
@@ -157,7 +165,11 @@ class Hop(Protocol):
 
 @runtime_checkable
 class NodeList(Protocol):
-    """A hop that can show its nodes."""
+    """A hop that can show its nodes.
+
+    Checked by :func:`gost_core.testing.check_hop_node_list`: ``shape``, ``complete``, ``empty``,
+    ``no-none``, ``snapshot``.
+    """
 
     __slots__ = ()
 

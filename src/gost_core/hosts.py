@@ -28,6 +28,10 @@ class HostMapper(Protocol):
     (D39).
 
     Concurrency: called for many requests at once.
+
+    Checked by :func:`gost_core.testing.check_hosts_host_mapper`: ``shape``, ``mapped``,
+    ``one-family``, ``best-first``, ``other-family-empty``, ``missing-none``, ``literals-none``,
+    ``host-case``, ``trailing-dot``, ``options``, ``concurrent``, ``cancelled``, ``backend-broken``.
     """
 
     __slots__ = ()

@@ -43,6 +43,12 @@ class Ingress(Protocol):
     """Keeps rules from public host names to endpoints.
 
     Concurrency: called for many requests at once, on their way to an answer.
+
+    Checked by :func:`gost_core.testing.check_ingress_ingress`: ``shape``, ``found``,
+    ``missing-none``, ``wildcard-below``, ``wildcard-itself``, ``exact-first``, ``longest-first``,
+    ``rest``, ``port-ignored``, ``ipv6-host``, ``host-case``, ``trailing-dot``, ``own-hostname``,
+    ``empty-endpoint``, ``set-answer``, ``set-deletes``, ``options``, ``concurrent``, ``cancelled``,
+    ``backend-broken``.
     """
 
     __slots__ = ()

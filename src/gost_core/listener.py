@@ -210,6 +210,20 @@ class Listener(Protocol):
     service, applies what its options say: admission, limits, statistics.
 
     Concurrency: one task accepts at a time; ``addr()`` and ``close()`` go beside it.
+
+    Checked by :func:`gost_core.testing.check_listener_listener`: ``shape``, ``built-anywhere``,
+    ``use-before-init``, ``close-before-init``, ``accepts``, ``init-twice``, ``init-none``,
+    ``failed-init-releases``, ``outlives-its-caller``, ``address``, ``real-address``, ``bound``,
+    ``address-in-use``, ``silent-client``, ``bad-client``, ``accept-cancellable``,
+    ``cancelled-accept-loses-nothing``, ``backlog-full``, ``temporary-error``, ``failure-shows``,
+    ``closed-by-failure``, ``wrapper-passes-errors``, ``close-wakes-accept``,
+    ``accept-after-close``, ``close-twice``, ``close-at-once``, ``address-freed``,
+    ``close-cancelled``, ``unaccepted-closed``, ``accepted-survive``, ``no-task-left``,
+    ``limit-keeps-serving``, ``place-given-back-once``, ``admission-refuses``,
+    ``admission-fails-closed``, ``admission-told-source``, ``stats-counted``,
+    ``refused-traffic-raises``, ``reverse-binds-in-accept``, ``reverse-address``,
+    ``reverse-bind-error``, ``reverse-bind-unsupported``, ``reverse-accept-error``,
+    ``reverse-close``.
     """
 
     __slots__ = ()

@@ -53,6 +53,12 @@ class Logger(Protocol):
     raises, whatever it is given: logging never breaks what it reports on (D59).
 
     Any thread may log (D21), without waiting for slow output.
+
+    Checked by :func:`gost_core.testing.check_logger_logger`: ``shape``, ``level-told``,
+    ``levels-ordered``, ``levels-written``, ``joins-with-spaces``, ``formats``,
+    ``formats-if-enabled``, ``never-raises``, ``misfit-written``, ``fields-added``,
+    ``fields-apart``, ``fields-copied``, ``later-field-wins``, ``level-shared``, ``fatal-exits``,
+    ``fatal-written``, ``threads``.
     """
 
     __slots__ = ()

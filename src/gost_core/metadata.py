@@ -18,6 +18,9 @@ class Metadata(Protocol):
 
     Concurrency: :meth:`set` is called only before the object is handed over; from then on it is
     read only and may be read from anywhere.
+
+    Checked by :func:`gost_core.testing.check_metadata_metadata`: ``shape``, ``found``,
+    ``missing-none``, ``stored-none``, ``key-case``, ``set-stores``, ``set-replaces``.
     """
 
     __slots__ = ()
@@ -47,6 +50,9 @@ class Metadatable(Protocol):
 
     A Chainer, Hop or connection that has some shows it in the same way; a wrapper around one
     forwards it, else the settings are lost to selectors.
+
+    Checked by :func:`gost_core.testing.check_metadata_metadatable`: ``shape``, ``metadata``,
+    ``same-each-time``.
     """
 
     __slots__ = ()

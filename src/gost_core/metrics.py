@@ -19,7 +19,11 @@ Labels: TypeAlias = Mapping[str, str]
 
 
 class Counter(Protocol):
-    """A value that only grows."""
+    """A value that only grows.
+
+    Checked by :func:`gost_core.testing.check_metrics_counter`: ``shape``, ``inc-adds-one``,
+    ``add-adds``, ``negative-refused``, ``negative-leaves``, ``threads``.
+    """
 
     __slots__ = ()
 
@@ -39,7 +43,11 @@ class Counter(Protocol):
 
 
 class Gauge(Protocol):
-    """A value that rises and falls."""
+    """A value that rises and falls.
+
+    Checked by :func:`gost_core.testing.check_metrics_gauge`: ``shape``, ``inc-adds-one``,
+    ``dec-subtracts-one``, ``add-adds``, ``set-replaces``, ``threads``.
+    """
 
     __slots__ = ()
 
@@ -68,6 +76,9 @@ class Observer(Protocol):
     """A distribution of values, such as a histogram.
 
     Not to be mistaken for :class:`gost_core.observer.Observer`, which takes events.
+
+    Checked by :func:`gost_core.testing.check_metrics_observer`: ``shape``, ``counted-in``,
+    ``threads``.
     """
 
     __slots__ = ()
@@ -85,6 +96,10 @@ class Metrics(Protocol):
     keep it. One name has one kind and one set of label keys. A name or keys that the
     implementation does not know, or knows otherwise, give an instrument that does nothing: never
     None, never an exception, since measuring must not break what it measures (D58).
+
+    Checked by :func:`gost_core.testing.check_metrics_metrics`: ``shape``, ``same-series``,
+    ``labels-apart``, ``labels-unchanged``, ``labels-copied``, ``unknown-name-harmless``,
+    ``other-keys-harmless``, ``other-kind-harmless``, ``other-kind-apart``, ``threads``.
     """
 
     __slots__ = ()

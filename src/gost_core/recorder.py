@@ -56,6 +56,10 @@ class Recorder(Protocol):
     Concurrency: called for many connections at once. Each record is kept whole, never mixed with
     another (D55). Callers wait for it on their data path, so a slow backend needs a queue, which
     is bounded, and what it drops is logged.
+
+    Checked by :func:`gost_core.testing.check_recorder_recorder`: ``shape``, ``kept-whole``,
+    ``empty-kept``, ``concurrent-whole``, ``buffer-returned``, ``cancelled-whole``,
+    ``metadata-taken``, ``broken-backend-raises``, ``close-twice``.
     """
 
     __slots__ = ()

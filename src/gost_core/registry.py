@@ -24,6 +24,11 @@ class Registry(Protocol[T]):
 
     To replace a value, unregister it and register the new one; between the two the name is not
     there, and who asks gets what is given for a missing one.
+
+    Checked by :func:`gost_core.testing.check_registry_registry`: ``shape``, ``found``,
+    ``missing-none``, ``duplicate-refused``, ``empty-name-refused``, ``none-refused``,
+    ``names-exact``, ``unregister-removes``, ``unregister-leaves-open``, ``get-all-snapshot``,
+    ``reference-follows``, ``reference-fails-closed``, ``threads``.
     """
 
     __slots__ = ()

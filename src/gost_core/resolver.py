@@ -35,6 +35,11 @@ class Resolver(Protocol):
 
     Concurrency: called for many requests at once. Equal queries may share one exchange, which then
     goes on when one of the callers is cancelled.
+
+    Checked by :func:`gost_core.testing.check_resolver_resolver`: ``shape``, ``literals``,
+    ``both-families``, ``one-family``, ``unknown-empty``, ``missing-invalid``, ``host-case``,
+    ``trailing-dot``, ``result-own``, ``cancelled-twin``, ``options``, ``concurrent``,
+    ``cancelled``, ``backend-broken``.
     """
 
     __slots__ = ()

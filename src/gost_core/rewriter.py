@@ -35,6 +35,10 @@ class Rewriter(Protocol):
 
     Concurrency: the calls for one stream follow each other; those for different ones overlap
     (D57).
+
+    Checked by :func:`gost_core.testing.check_rewriter_rewriter`: ``shape``, ``rewritten``,
+    ``empty-legal``, ``end-legal``, ``next-stream``, ``input-unchanged``, ``streams-apart``,
+    ``unknown-metadata-ignored``.
     """
 
     __slots__ = ()

@@ -49,6 +49,11 @@ class Router(Protocol):
     """Looks up its own configured table, never the system's, and changes neither (D63).
 
     Concurrency: called for each packet, by many tasks at once, so it is fast.
+
+    Checked by :func:`gost_core.testing.check_router_router`: ``shape``, ``exact``, ``network``,
+    ``missing-none``, ``empty-none``, ``exact-first``, ``table-order``, ``gateway-verbatim``,
+    ``unknown-table``, ``table-by-id``, ``options``, ``concurrent``, ``cancelled``,
+    ``backend-broken``.
     """
 
     __slots__ = ()

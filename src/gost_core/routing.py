@@ -48,6 +48,11 @@ class Matcher(Protocol):
 
     It keeps no state, and is asked for many requests at once. Networks match by prefix: ``tcp``
     matches ``tcp4`` (D11).
+
+    Checked by :func:`gost_core.testing.check_routing_matcher`: ``shape``, ``answer``,
+    ``empty-request``, ``absent-false``, ``network-versions``, ``host-case``, ``trailing-dot``,
+    ``host-with-port``, ``request-unchanged``, ``request-not-kept``, ``concurrent``, ``cancelled``,
+    ``backend-broken``.
     """
 
     __slots__ = ()

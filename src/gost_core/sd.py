@@ -43,6 +43,11 @@ class SD(Protocol):
     its owner renews it in time, several times a lease.
 
     Concurrency: called by many tasks at once, and by other proxies.
+
+    Checked by :func:`gost_core.testing.check_sd_sd`: ``shape``, ``registered``, ``missing-empty``,
+    ``key``, ``register-replaces``, ``renew-by-key``, ``renew-unknown``, ``deregister-removes``,
+    ``deregister-unknown``, ``no-none``, ``expires``, ``renew-extends``, ``renew-expired``,
+    ``shared``, ``options``, ``concurrent``, ``cancelled``, ``backend-broken``.
     """
 
     __slots__ = ()

@@ -27,11 +27,16 @@ class Selector(Protocol[T]):
     neutral: never failed, of weight 1, no backup, not probed. Of the metadata count ``weight``
     (<= 0 = 1), ``backup``, ``maxFails`` (<= 0 = 1) and ``failTimeout`` (seconds, <= 0 = 10). An
     item has failed while its marker counts ``maxFails`` or more and the last failure is less than
-    ``failTimeout`` seconds old. If all have failed, the first eligible one is the last resort
-    (D45).
+    ``failTimeout`` seconds old. If all have failed, a selector may choose none of them: it is its
+    owner, a hop or a group, that takes the first eligible one as the last resort (D45).
 
     Concurrency: one selector serves all requests of its owner at once. Nothing here waits for
     the network.
+
+    Checked by :func:`gost_core.testing.check_selector_selector`: ``shape``, ``chosen``,
+    ``items-unchanged``, ``items-not-kept``, ``concurrent``, ``no-items``, ``weight``,
+    ``weight-default``, ``failed-avoided``, ``max-fails``, ``max-fails-default``, ``fail-timeout``,
+    ``fail-timeout-default``, ``reset-restores``, ``backup-waits``, ``backup-serves``.
     """
 
     __slots__ = ()
@@ -57,6 +62,10 @@ class Strategy(Protocol[T]):
 
     It may keep a state of its own, such as whose turn it is, and one strategy serves all requests
     at once. A caller with a single item need not ask it.
+
+    Checked by :func:`gost_core.testing.check_selector_strategy`: ``shape``, ``chosen``,
+    ``items-unchanged``, ``items-not-kept``, ``concurrent``, ``no-items``, ``weight``,
+    ``weight-default``.
     """
 
     __slots__ = ()
@@ -76,7 +85,13 @@ class Strategy(Protocol[T]):
 
 
 class Filter(Protocol[T]):
-    """Takes out the items that must not be chosen now: failed ones, backups while others live."""
+    """Takes out the items that must not be chosen now: failed ones, backups while others live.
+
+    Checked by :func:`gost_core.testing.check_selector_filter`: ``shape``, ``chosen``,
+    ``items-unchanged``, ``items-not-kept``, ``concurrent``, ``failed-avoided``, ``max-fails``,
+    ``max-fails-default``, ``fail-timeout``, ``fail-timeout-default``, ``reset-restores``,
+    ``backup-waits``, ``backup-serves``, ``no-items``, ``in-order``.
+    """
 
     __slots__ = ()
 
@@ -99,6 +114,10 @@ class Marker(Protocol):
     of a node and a user of its chain, need a marker each.
 
     Any thread may use it (D21), and no call waits.
+
+    Checked by :func:`gost_core.testing.check_selector_marker`: ``shape``, ``never-failed``,
+    ``mark-counts``, ``mark-stamps``, ``time-of-last``, ``reset-clears``, ``reset-keeps-time``,
+    ``threads``.
     """
 
     __slots__ = ()
@@ -129,7 +148,11 @@ class Marker(Protocol):
 
 @runtime_checkable
 class Markable(Protocol):
-    """Something whose failures are tracked. A wrapper around one forwards this."""
+    """Something whose failures are tracked. A wrapper around one forwards this.
+
+    Checked by :func:`gost_core.testing.check_selector_markable`: ``shape``, ``marker``,
+    ``same-each-time``.
+    """
 
     __slots__ = ()
 

@@ -16,6 +16,15 @@ class Service(Protocol):
     bound before it serves (D25). For each connection it makes the context: its own, or what the
     connection carries, with SESSION_ID, SOURCE_ADDRESS, DESTINATION_ADDRESS, HASH_SOURCE and
     LABELS (D28).
+
+    Checked by :func:`gost_core.testing.check_service_service`: ``shape``, ``addr``, ``handled``,
+    ``handlers-concurrent``, ``accept-alone``, ``session-id``, ``addresses``, ``hash-source``,
+    ``carried-context``, ``carried-addresses``, ``carried-none``, ``conn-left``,
+    ``failure-contained``, ``close-ends-serve``, ``close-order``, ``close-leaves-handlers``,
+    ``serve-waits``, ``close-twice``, ``close-before-serve``, ``close-inside-handler``,
+    ``serve-once``, ``final-error``, ``permanent``, ``final-error-closes``, ``final-error-waits``,
+    ``cancel-handlers``, ``cancel-closes``, ``backoff``, ``backoff-accept-error``,
+    ``backoff-connection``, ``backoff-closed``, ``failure-counted``, ``success-not-counted``.
     """
 
     __slots__ = ()

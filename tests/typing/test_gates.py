@@ -153,13 +153,20 @@ def test_installed_package_is_completely_typed_and_documented(tmp_path: Path) ->
 
 @pytest.mark.parametrize("directory", ["src", "docs/examples", "tests"])
 def test_every_ignore_comment_names_its_rule_and_has_a_reason(directory: str) -> None:
-    """The reason stands behind the rule, or in a comment on the line above."""
+    """The reason stands behind the rule, or in a comment on the line above.
+
+    The faults in tests/kit name no rule, since each checker has its own for the same mistake.
+    """
     ignore = re.compile(r"# (?:type|pyright|ty|pyrefly): ignore(\[[\w, -]+\])?(.*)")
     faults: list[str] = []
     for path in sorted((ROOT / directory).rglob("*.py")):
         lines = path.read_text("utf-8").splitlines()
         for number, (above, line) in enumerate(pairwise(["", *lines]), 1):
             found = ignore.search(line)
-            if found and not (found[1] and (found[2].strip() or above.lstrip().startswith("#"))):
+            if found is None:
+                continue
+            has_rule = bool(found[1]) or path.parent.name == "kit"
+            has_reason = bool(found[2].strip()) or above.lstrip().startswith("#")
+            if not (has_rule and has_reason):
                 faults.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
     assert faults == []

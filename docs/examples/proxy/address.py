@@ -1,5 +1,6 @@
 """Addresses of TCP sockets, and how they are written (D12)."""
 
+import re
 from dataclasses import dataclass
 
 
@@ -42,9 +43,9 @@ def split_host_port(addr: str) -> tuple[str, int]:
         raise ValueError(f"{addr!r} has no port; write it as host:port, with a port up to 65535")
     if not host.isprintable() or " " in host:
         raise ValueError(f"{addr!r}: no host has spaces or control characters in its name")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
+    if bracketed := re.fullmatch(r"\[([^\[\]]*)\]", host):
+        host = bracketed[1]
+    elif any(mark in host for mark in ":[]"):
         raise ValueError(f"{addr!r}: an IPv6 host stands in brackets, as in [::1]:{port}")
     return host, int(port)
 

@@ -152,6 +152,8 @@ class RetryRouter(chain.Router):
     async def dial(
         self, ctx: Context, network: str, address: str, /, *opts: chain.DialOption
     ) -> net.Conn:
+        if network.startswith("udp"):  # it would have to give a PacketConn (D38)
+            raise net.UnsupportedError(f"network {network!r} is not offered here; tcp is")
         options = self._options
 
         async def attempt() -> net.Conn:

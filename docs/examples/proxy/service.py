@@ -12,6 +12,8 @@ from gost_core.listener import AcceptError, BindError, Listener
 from gost_core.logger import Logger, default
 from gost_core.service import Service
 
+from .address import host_of
+
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0
 
 
@@ -89,5 +91,5 @@ def _context(conn: net.Conn) -> Context:
         ctx = ctx.with_value(SOURCE_ADDRESS, conn.remote_addr())
     if ctx.value(DESTINATION_ADDRESS) is None:
         ctx = ctx.with_value(DESTINATION_ADDRESS, conn.local_addr())
-    client, _, _ = str(ctx.value(SOURCE_ADDRESS)).rpartition(":")
+    client = host_of(str(ctx.value(SOURCE_ADDRESS)))
     return ctx.with_value(HASH_SOURCE, client).with_value(SESSION_ID, secrets.token_hex(4))

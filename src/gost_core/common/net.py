@@ -130,6 +130,17 @@ class Conn(Protocol):
 
     For implementers: a wrapper keeps the capabilities that its bytes still have, and offers
     :class:`ConnUnwrapper` unless it changes the bytes (D10).
+
+    Checked by :func:`gost_core.testing.check_common_net_conn`: ``shape``, ``addresses``,
+    ``addresses-after-close``, ``reads-what-is-there``, ``reads-at-most``, ``reads-at-least-one``,
+    ``duplex``, ``transfer``, ``any-buffer``, ``buffer-not-kept``, ``empty-is-no-end``,
+    ``write-waits``, ``end``, ``write-to-gone-peer``, ``broken-off``, ``read-cancellable``,
+    ``cancelled-read-loses-nothing``, ``write-cancellable``, ``time-outs-apart``,
+    ``outlives-its-maker``, ``writers-not-mixed``, ``readers-not-mixed``, ``close-reaches-peer``,
+    ``last-words``, ``close-twice``, ``close-at-once``, ``close-after-peer``, ``close-wakes-read``,
+    ``read-after-close``, ``write-after-close``, ``close-bounded``, ``close-wakes-write``,
+    ``close-cancelled``, ``datagram-whole``, ``datagram-cut``, ``datagram-not-empty``,
+    ``datagram-too-long``.
     """
 
     __slots__ = ()
@@ -201,6 +212,12 @@ class Listener(Protocol):
     """Something that connections come from: what a Router or a Binder gives for a bound address.
 
     :class:`gost_core.listener.Listener` is its counterpart with a set-up of its own.
+
+    Checked by :func:`gost_core.testing.check_common_net_listener`: ``shape``, ``accepts``,
+    ``address``, ``outlives-its-caller``, ``accept-cancellable``,
+    ``cancelled-accept-loses-nothing``, ``close-wakes-accept``, ``accept-after-close``,
+    ``close-twice``, ``close-at-once``, ``address-freed``, ``unaccepted-closed``,
+    ``accepted-survive``.
     """
 
     __slots__ = ()
@@ -240,6 +257,12 @@ class Dialer(Protocol):
     """Opens connections from this host: how a component reaches the network beneath it.
 
     Whoever holds one may dial for as long as it lives, also from several tasks at once.
+
+    Checked by :func:`gost_core.testing.check_common_net_dialer`: ``shape``, ``reaches``,
+    ``addresses``, ``networks``, ``resolves-names``, ``unresolvable``, ``refused``, ``unsupported``,
+    ``malformed``, ``no-host``, ``outlives-its-caller``, ``connections-apart``, ``at-once``,
+    ``cancellable``, ``silence-apart``, ``cancelled-frees``, ``udp``, ``udp-elsewhere``,
+    ``udp-unconnected``, ``unix``.
     """
 
     __slots__ = ()
@@ -277,6 +300,12 @@ class PacketConn(Protocol):
     It has no ``close``: keep the :class:`Conn` that offers it. It counts on the outermost
     connection only, since datagrams sent beneath a wrapper would escape what the wrapper does
     (D10).
+
+    Checked by :func:`gost_core.testing.check_common_net_packet_conn`: ``shape``, ``exchange``,
+    ``foreign-addr``, ``malformed-addr``, ``whole``, ``cut``, ``reads-at-least-one``, ``too-long``,
+    ``any-buffer``, ``read-cancellable``, ``cancelled-read-loses-nothing``, ``unconnected``,
+    ``remote-addr-nowhere``, ``connected-peer``, ``connected-elsewhere``, ``close-wakes-read``,
+    ``use-after-close``.
     """
 
     __slots__ = ()
@@ -320,6 +349,10 @@ class HalfCloser(Protocol):
 
     It counts on the outermost connection only (D10). A connection whose capability a wrapper can
     tell only at run time may have the method and raise UnsupportedError.
+
+    Checked by :func:`gost_core.testing.check_common_net_half_closer`: ``shape``, ``ends-stream``,
+    ``reading-goes-on``, ``twice``, ``write-after``, ``after-close``, ``writing-goes-on``,
+    ``unsupported``.
     """
 
     __slots__ = ()
@@ -344,6 +377,10 @@ class ConnUnwrapper(Protocol):
 
     For implementers: offer it only if the wrapper leaves the bytes as they are. What is found
     beneath a wrapper is for looking at, not for I/O (D10).
+
+    Checked by :func:`gost_core.testing.check_common_net_conn_unwrapper`: ``shape``,
+    ``shows-inner``, ``bytes-unchanged``, ``close-closes-inner``, ``keeps-half-close``,
+    ``invents-no-half-close``, ``shows-capabilities``, ``keeps-packets``, ``invents-no-packets``.
     """
 
     __slots__ = ()
@@ -359,6 +396,9 @@ class ContextCarrier(Protocol):
     """The capability of a connection to bring values of its own.
 
     A service hands a carried context to the handler instead of its own (D28).
+
+    Checked by :func:`gost_core.testing.check_common_net_context_carrier`: ``shape``,
+    ``context-or-none``, ``same-each-time``, ``outlives-its-maker``.
     """
 
     __slots__ = ()
@@ -377,6 +417,10 @@ class Closer(Protocol):
     things may have it. Whoever made the component closes it; nobody closes what was only lent
     (D19). ``isinstance`` sees names only: a :class:`gost_core.chain.Node` has a ``close`` that is
     not awaited, and is no Closer.
+
+    Checked by :func:`gost_core.testing.check_common_net_closer`: ``shape``, ``closes``,
+    ``releases``, ``no-task-left``, ``twice``, ``at-once``, ``cancelled``, ``wakes-waiting``,
+    ``from-inside``.
     """
 
     __slots__ = ()

@@ -15,6 +15,11 @@ class Limiter(Protocol):
     For callers: give back exactly once for each time that places were taken, however often the
     connection is closed. A connection that gets no place is closed, and the listener goes on
     accepting (D26).
+
+    Checked by :func:`gost_core.testing.check_limiter_conn_limiter`: ``shape``, ``limit-told``,
+    ``grants-to-limit``, ``all-or-nothing``, ``release-returns``, ``release-floored``,
+    ``zero-changes-nothing``, ``unlimited-grants``, ``threads``, ``group-refusal-free``,
+    ``closing-frees-once``.
     """
 
     __slots__ = ()
@@ -44,6 +49,10 @@ class ConnLimiter(Protocol):
 
     It has the same members as :class:`gost_core.limiter.rate.RateLimiter`; no ``isinstance`` tells
     the two apart.
+
+    Checked by :func:`gost_core.testing.check_limiter_conn_conn_limiter`: ``shape``,
+    ``limit-found``, ``same-budget``, ``keys-apart``, ``unlimited-free``, ``empty-key``,
+    ``broken-backend-raises``.
     """
 
     __slots__ = ()

@@ -11,6 +11,10 @@ class Limiter(Protocol):
     """A budget that refills as time goes by, up to its burst.
 
     Any thread may use it (D21), and no call waits.
+
+    Checked by :func:`gost_core.testing.check_limiter_rate_limiter`: ``shape``, ``limit-told``,
+    ``spent-refused``, ``all-or-nothing``, ``refusal-free``, ``burst-bounds``, ``idle-saves-burst``,
+    ``refills``, ``unlimited-grants``, ``threads``, ``group-refusal-free``.
     """
 
     __slots__ = ()
@@ -38,6 +42,10 @@ class RateLimiter(Protocol):
 
     It has the same members as :class:`gost_core.limiter.conn.ConnLimiter`; no ``isinstance`` tells
     the two apart.
+
+    Checked by :func:`gost_core.testing.check_limiter_rate_rate_limiter`: ``shape``,
+    ``limit-found``, ``same-budget``, ``keys-apart``, ``unlimited-free``, ``empty-key``,
+    ``broken-backend-raises``.
     """
 
     __slots__ = ()

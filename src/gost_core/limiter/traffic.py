@@ -14,6 +14,11 @@ class Limiter(Protocol):
     """A budget of bytes that refills as time goes by, shared by all who draw on it.
 
     For callers: a limiter whose :meth:`limit` is 0 or less need not be asked.
+
+    Checked by :func:`gost_core.testing.check_limiter_traffic_limiter`: ``shape``, ``limit-told``,
+    ``set-told``, ``grants-within-ask``, ``unlimited-grants``, ``spent-waits``, ``all-served``,
+    ``set-wakes``, ``unlimited-wakes``, ``cancel-takes-nothing``, ``refusal-final``,
+    ``refused-write-raises``, ``dropped-datagram-raises``.
     """
 
     __slots__ = ()
@@ -60,6 +65,10 @@ class TrafficLimiter(Protocol):
 
     The same key, scope and service draw on the same budget (D53). An implementation says which
     scopes it serves.
+
+    Checked by :func:`gost_core.testing.check_limiter_traffic_traffic_limiter`: ``shape``,
+    ``limit-found``, ``same-budget``, ``unlimited-free``, ``scope-defaults``,
+    ``unserved-scope-none``, ``last-option-wins``, ``broken-backend-raises``.
     """
 
     __slots__ = ()

@@ -51,6 +51,10 @@ class Observer(Protocol):
 
     Concurrency: called by many tasks at once. Calling back into whoever reports, such as closing
     the service, is legal (D22).
+
+    Checked by :func:`gost_core.testing.check_observer_observer`: ``shape``, ``delivered``,
+    ``empty-returns``, ``unknown-harmless``, ``unknown-skipped``, ``again-legal``,
+    ``failure-raises``, ``retry-delivers``, ``batch-unchanged``, ``batch-not-kept``, ``concurrent``.
     """
 
     __slots__ = ()

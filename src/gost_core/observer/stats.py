@@ -28,6 +28,10 @@ class Stats(Protocol):
 
     Any thread may use it (D21), and no call waits: it is asked for every read and write. Several
     values read one after the other are no snapshot of one moment.
+
+    Checked by :func:`gost_core.testing.check_observer_stats_stats`: ``shape``, ``starts-at-zero``,
+    ``counts``, ``get-keeps``, ``current-falls``, ``unknown-ignored``, ``updated``,
+    ``asking-clears``, ``get-leaves-mark``, ``reset-zeroes``, ``reset-clears``, ``threads``.
     """
 
     __slots__ = ()

@@ -1,0 +1,220 @@
+"""The contract of authenticators."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, Generic, TypeVar
+
+from gost_core.auth import Authenticator, Option, Options
+from gost_core.context import Context
+from gost_core.testing._contract import Contract, NotTried, checks, clause, describe, expect, run
+from gost_core.testing._lookups import OptionWatch, answers_when_cancelled, out_of_reach
+from gost_core.testing._report import Report
+
+__all__ = ("check_auth_authenticator",)
+
+AuthenticatorT = TypeVar("AuthenticatorT", bound=Authenticator)
+Credentials = tuple[str, str]
+
+_CALLS: Final[int] = 20
+# A shorter one may stand in a repr by chance.
+_SEARCHABLE: Final[int] = 8
+
+
+class AuthenticatorContract(Contract, Generic[AuthenticatorT], interface=Authenticator):
+    def __init__(
+        self,
+        make: Callable[[], AuthenticatorT],
+        accepted: Credentials | None,
+        client_id: str | None,
+        refused: Credentials | None,
+        nameless: Credentials | None,
+        break_backend: Callable[[AuthenticatorT], Awaitable[object]] | None,
+    ) -> None:
+        super().__init__()
+        self._make = make
+        self._accepted = accepted
+        self._client_id = client_id
+        self._refused = refused
+        self._nameless = nameless
+        self._break_backend = break_backend
+
+    async def specimen(self) -> Authenticator:
+        return self._build()
+
+    def _build(self) -> AuthenticatorT:
+        return self.owned(self._make())
+
+    async def _authenticate(
+        self, authenticator: Authenticator, credentials: Credentials, *opts: Option
+    ) -> str | None:
+        answer = authenticator.authenticate(Context(), *credentials, *opts)
+        return await self.within(answer, "authenticate()")
+
+    # The ids and passwords of real clients are no matter for a report (D17).
+
+    @clause("authenticate() returns the client's id for the right credentials.", "D49")
+    async def accepted(self) -> None:
+        accepted = _given(self._accepted, "accepted")
+        client_id = await self._authenticate(self._build(), accepted)
+        expect(client_id is not None, "authenticate() of accepted credentials returned None")
+        expect(
+            isinstance(client_id, str),
+            f"authenticate() returned a {type(client_id).__qualname__} instead of a str",
+        )
+        if self._client_id is not None:
+            expect(client_id == self._client_id, "authenticate() returned another id")
+
+    @clause('A refusal is None, and not "", which is an id.', "D49")
+    async def refused(self) -> None:
+        refused = _given(self._refused, "refused")
+        answer = await self._authenticate(self._build(), refused)
+        expect(
+            answer is None,
+            f"authenticate() of refused credentials returned {_kind(answer)} instead of None",
+        )
+
+    @clause('A client whose id is "" is accepted: the result is "", not None.', "D49")
+    async def empty_id(self) -> None:
+        nameless = _given(self._nameless, "nameless")
+        answer = await self._authenticate(self._build(), nameless)
+        expect(answer == "", f'authenticate() returned {_kind(answer)} instead of ""')
+
+    @clause("Credentials that were not sent, so are empty, have an answer.", "notes: accept.md")
+    async def empty_credentials(self) -> None:
+        authenticator = self._build()
+        user = "" if self._accepted is None else self._accepted[0]
+        for credentials in (("", ""), (user, "")):
+            await self._authenticate(authenticator, credentials)
+
+    @clause("Any callable may be an option, and options are applied once each, in order.", "D23")
+    async def options(self) -> None:
+        watch = OptionWatch(Options)
+        credentials = self._accepted or self._refused or ("", "")
+        await self._authenticate(self._build(), credentials, *watch.opts())
+        watch.judge()
+
+    @clause(
+        "Clients who log in at once do not get one another's answers.",
+        "notes: accept.md",
+        after=("accepted", "refused"),
+    )
+    async def concurrent(self) -> None:
+        authenticator = self._build()
+        refused = _given(self._refused, "refused")
+        samples = [_given(self._accepted, "accepted"), refused] * _CALLS
+        answers = await self.within(
+            asyncio.gather(*(authenticator.authenticate(Context(), *one) for one in samples)),
+            f"{len(samples)} calls of authenticate() at once",
+        )
+        for credentials, answer in zip(samples, answers, strict=True):
+            if credentials == refused:
+                expect(answer is None, "refused credentials were accepted beside other calls")
+            else:
+                expect(answer is not None, "accepted credentials were refused beside other calls")
+
+    @clause(
+        "A call that is cancelled passes the cancellation on, and does not make an answer of it.",
+        "D4, D14",
+        after=("accepted", "refused"),
+    )
+    async def cancelled(self) -> None:
+        authenticator = self._build()
+        accepted, refused = _given(self._accepted, "accepted"), _given(self._refused, "refused")
+        client_id = await self._authenticate(authenticator, accepted)
+        for credentials, expected in ((accepted, client_id), (refused, None)):
+            for answer in await answers_when_cancelled(
+                self, partial(authenticator.authenticate, Context(), *credentials)
+            ):
+                expect(answer == expected, f"a cancelled call returned {_kind(answer)}")
+
+    @clause(
+        "An authenticator that cannot decide refuses: out of reach of its backend it accepts "
+        "nobody whom it would refuse, and nobody as someone else.",
+        "D49",
+        after=("accepted", "refused"),
+    )
+    async def backend_broken(self) -> None:
+        authenticator = self._build()
+        accepted, refused = _given(self._accepted, "accepted"), _given(self._refused, "refused")
+        client_id = await self._authenticate(authenticator, accepted)
+        await out_of_reach(self, authenticator, self._break_backend)
+        for credentials, before in ((accepted, client_id), (refused, None)):
+            try:
+                answer = await self._authenticate(authenticator, credentials)
+            except OSError:
+                # Callers take it for a refusal.
+                continue
+            which = "refused" if before is None else "accepted"
+            expect(
+                answer is None or answer == before,
+                f"{which} credentials, which had given {_kind(before)}, then gave "
+                + (_kind(answer) if before is None else "another id"),
+            )
+
+    @clause(
+        "No password is in the repr of the authenticator or in an error.",
+        "D17",
+        after=("accepted",),
+    )
+    async def passwords_hidden(self) -> None:
+        accepted = _given(self._accepted, "accepted")
+        _, password = accepted
+        if len(password) < _SEARCHABLE:
+            raise NotTried(f"the password of `accepted` has fewer than {_SEARCHABLE} characters")
+        authenticator = self._build()
+        expect(password not in repr(authenticator), "the repr holds a password")
+        if self._break_backend is not None:
+            await out_of_reach(self, authenticator, self._break_backend)
+            try:
+                await self._authenticate(authenticator, accepted)
+            except Exception as error:
+                expect(password not in describe(error), "the text of an error holds the password")
+        expect(password not in repr(authenticator), "the repr holds a password that was sent")
+
+
+def _given(sample: Credentials | None, name: str) -> Credentials:
+    if sample is None:
+        raise NotTried(f"no `{name}` was given")
+    return sample
+
+
+def _kind(answer: object) -> str:
+    """Name an answer without telling an id."""
+    return repr(answer) if not answer or not isinstance(answer, str) else "an id"
+
+
+@checks(AuthenticatorContract)
+async def check_auth_authenticator(
+    make: Callable[[], AuthenticatorT],
+    /,
+    *,
+    accepted: tuple[str, str] | None = None,
+    client_id: str | None = None,
+    refused: tuple[str, str] | None = None,
+    nameless: tuple[str, str] | None = None,
+    break_backend: Callable[[AuthenticatorT], Awaitable[object]] | None = None,
+    time_limit: float = 5.0,
+) -> Report:
+    """Check an authenticator.
+
+    Args:
+        make: makes an authenticator that knows some clients.
+        accepted: a user and the right password.
+        client_id: the id of that client.
+        refused: a user and a wrong password.
+        nameless: a user and the right password of a client whose id is "", if there are such.
+        break_backend: puts what an authenticator asks out of reach, as when its server has gone or
+            its file cannot be read any more.
+        time_limit: seconds for each wait.
+
+    Returns:
+        The report, if no clause is broken.
+
+    Raises:
+        ContractError: some are; it lists them all.
+    """
+    return await run(
+        AuthenticatorContract(make, accepted, client_id, refused, nameless, break_backend),
+        time_limit,
+    )

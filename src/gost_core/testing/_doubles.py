@@ -1,0 +1,193 @@
+"""The kit's own parts: what stands in for the rest of the world around the object on trial."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, final
+
+from typing_extensions import Buffer
+
+from gost_core.common.net import ClosedError, Conn, HalfCloser, Listener
+
+__all__ = ("Address", "MemoryConn", "MemoryListener", "connected_pair")
+
+_CAPACITY: Final[int] = 65536
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address by its two words."""
+
+    network_name: str
+    text: str
+
+    def network(self) -> str:
+        """Return the network's name."""
+        return self.network_name
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class _Pipe:
+    """One direction of a connection."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.ended = False
+        self.broken = False
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def wait(self) -> None:
+        await self._changed.wait()
+
+
+class MemoryConn(Conn, HalfCloser):
+    """One end of a connection within this process, with a bounded buffer each way.
+
+    What scenarios want to know: :attr:`closed` and :attr:`close_calls`.
+    """
+
+    def __init__(
+        self, incoming: _Pipe, outgoing: _Pipe, local: Address, remote: Address, /
+    ) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._local = local
+        self._remote = remote
+        self._writing = False
+        self.closed = False
+        self.close_calls = 0
+
+    async def read(self, n: int, /) -> bytes:
+        """Read what is there, waiting until something is."""
+        if n < 1:
+            raise ValueError(f"read({n}): at least 1 byte must be asked for")
+        self._check_open()
+        while not self._incoming.data and not self._incoming.ended:
+            await self._incoming.wait()
+            self._check_open()
+        if self._incoming.broken:
+            raise ConnectionResetError("the other end broke the connection off")
+        data = bytes(self._incoming.data[:n])
+        del self._incoming.data[:n]
+        self._incoming.wake()
+        return data
+
+    async def write(self, data: Buffer, /) -> None:
+        """Write all of ``data``."""
+        rest = memoryview(bytes(data))
+        self._check_open()
+        if self._writing:
+            raise RuntimeError("another task is writing")
+        self._writing = True
+        try:
+            while rest:
+                if self._outgoing.ended:
+                    raise BrokenPipeError("the stream has been ended")
+                room = _CAPACITY - len(self._outgoing.data)
+                self._outgoing.data += rest[:room]
+                rest = rest[room:]
+                self._outgoing.wake()
+                if rest:
+                    await self._outgoing.wait()
+                    self._check_open()
+        finally:
+            self._writing = False
+
+    async def close_write(self) -> None:
+        """End the outgoing stream."""
+        self._check_open()
+        self._outgoing.ended = True
+        self._outgoing.wake()
+
+    def break_off(self) -> None:
+        """Break the connection off for the other end, as a peer does that crashes."""
+        self._outgoing.broken = True
+        self._outgoing.data.clear()
+        for pipe in (self._incoming, self._outgoing):
+            pipe.ended = True
+            pipe.wake()
+
+    async def close(self) -> None:
+        """Close this end; the other reads to its end, and cannot write any more."""
+        self.close_calls += 1
+        self.closed = True
+        for pipe in (self._incoming, self._outgoing):
+            pipe.ended = True
+            pipe.wake()
+
+    def local_addr(self) -> Address:
+        """Return this end's address."""
+        return self._local
+
+    def remote_addr(self) -> Address:
+        """Return the other end's address."""
+        return self._remote
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ClosedError("this end was closed")
+
+
+def connected_pair(
+    network: str = "tcp", client: str = "192.0.2.1:1024", server: str = "192.0.2.2:80"
+) -> tuple[MemoryConn, MemoryConn]:
+    """Return both ends of a connection: the client's and the server's."""
+    here, there = Address(network, client), Address(network, server)
+    up, down = _Pipe(), _Pipe()
+    return MemoryConn(down, up, here, there), MemoryConn(up, down, there, here)
+
+
+class MemoryListener(Listener):
+    """Accepts connections from within this process; a scenario plays the clients."""
+
+    def __init__(self, addr: Address, /) -> None:
+        self._addr = addr
+        self._waiting: deque[Conn | Exception] = deque()
+        self._changed = asyncio.Event()
+        self.closed = False
+
+    def connect(self) -> MemoryConn:
+        """Connect a client, and return its end."""
+        client, server = connected_pair(self._addr.network(), server=str(self._addr))
+        self._arrive(server)
+        return client
+
+    def fail(self, error: Exception, /) -> None:
+        """Have a call of :meth:`accept` raise ``error``: the one that waits, or the next."""
+        self._arrive(error)
+
+    async def accept(self) -> Conn:
+        """Return the next connection."""
+        while not self.closed:
+            if self._waiting:
+                arrival = self._waiting.popleft()
+                if isinstance(arrival, Exception):
+                    raise arrival
+                return arrival
+            self._changed.clear()
+            await self._changed.wait()
+        raise ClosedError("the listener was closed")
+
+    async def close(self) -> None:
+        """Close the listener, and what nobody accepted."""
+        self.closed = True
+        self._changed.set()
+        while self._waiting:
+            arrival = self._waiting.popleft()
+            if not isinstance(arrival, Exception):
+                await arrival.close()
+
+    def addr(self) -> Address:
+        """Return the address."""
+        return self._addr
+
+    def _arrive(self, arrival: Conn | Exception) -> None:
+        self._waiting.append(arrival)
+        self._changed.set()

@@ -1,0 +1,22 @@
+"""What the test run says at its end about the checks of gost_core.testing."""
+
+import pytest
+
+from kit import FAULTS, TRIALS
+
+_FAULT_TEST = "test_the_check_names_exactly_the_broken_clause"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many clauses there are, how many faults were tried, and how many were named."""
+
+    def count(outcome: str) -> int:
+        reports = terminalreporter.stats.get(outcome, [])
+        return sum(_FAULT_TEST in getattr(report, "nodeid", "") for report in reports)
+
+    kills, survivors = count("passed"), count("failed")
+    if kills or survivors:
+        clauses = sum(len(trial.clauses()) for trial in TRIALS)
+        terminalreporter.write_line(
+            f"checks: {clauses} clauses, {len(FAULTS)} faults, {kills} kills, {survivors} survivors"
+        )

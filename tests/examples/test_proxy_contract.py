@@ -1,0 +1,423 @@
+"""The example against the contract: one test for each clause of what its classes implement.
+
+A clause that needs what the example does not offer, such as UDP, is a skipped test.
+"""
+
+import asyncio
+import io
+import logging
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Sequence
+
+from typing_extensions import Buffer
+
+from gost_core.auth import Authenticator
+from gost_core.chain import Node, Router
+from gost_core.common.net import Addr, Conn
+from gost_core.common.url import Userinfo
+from gost_core.connector import Handshaker, auth_option
+from gost_core.context import Context
+from gost_core.handler import Handler, auther_option, router_option
+from gost_core.listener import Listener, Option, addr_option
+from gost_core.logger import LogLevel
+from gost_core.metadata import Metadata, Metadatable
+from gost_core.selector import FailMarker, Markable, Marker
+from gost_core.testing import (
+    check_auth_authenticator,
+    check_chain_chainer,
+    check_chain_route,
+    check_chain_router,
+    check_chain_transporter,
+    check_common_net_conn,
+    check_common_net_conn_unwrapper,
+    check_common_net_dialer,
+    check_common_net_half_closer,
+    check_common_net_listener,
+    check_connector_connector,
+    check_connector_handshaker,
+    check_dialer_dialer,
+    check_handler_handler,
+    check_hop_hop,
+    check_hop_node_list,
+    check_listener_listener,
+    check_logger_logger,
+    check_metadata_metadata,
+    check_registry_registry,
+    check_selector_filter,
+    check_selector_selector,
+    check_selector_strategy,
+    check_service_service,
+    contract_tests,
+)
+from proxy.chain import HopChain, NodeRoute, RetryRouter
+from proxy.connector import ProxyConnector
+from proxy.handler import ProxyHandler, SingleUser
+from proxy.hop import (
+    BackupFilter,
+    FailFilter,
+    FilteringSelector,
+    NodeHop,
+    PriorityFilter,
+    RoundRobin,
+)
+from proxy.http import HTTPConnector, HTTPHandler
+from proxy.logger import StandardLogger
+from proxy.metadata import MemoryMetadata
+from proxy.registry import MemoryRegistry
+from proxy.service import TaskService
+from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
+from proxy.stream import PrefixedConn
+from proxy.tcp import SystemDialer, TCPConn, TCPDialer, TCPListener
+from proxy.transport import NodeTransporter
+
+# ---- component, metadata, registry, logger
+
+
+class TextLogger(StandardLogger):
+    """Writes into a string."""
+
+    def __init__(self, level: LogLevel) -> None:
+        # Of a tree of its own, so that nothing else logs into it.
+        super().__init__(logging.Manager(logging.RootLogger(logging.NOTSET)).getLogger("check"))
+        self.text = io.StringIO()
+        self._target.addHandler(logging.StreamHandler(self.text))
+        self.set_level(level)
+
+    def set_level(self, level: LogLevel) -> None:
+        self._target.setLevel(logging.getLevelNamesMapping().get(level.name, 5))
+
+
+async def lines(logger: TextLogger) -> Sequence[str]:
+    return logger.text.getvalue().splitlines()
+
+
+async def set_level(logger: TextLogger, level: LogLevel) -> None:
+    logger.set_level(level)
+
+
+TestMemoryMetadata = contract_tests(check_metadata_metadata, MemoryMetadata)
+TestMemoryRegistry = contract_tests(
+    check_registry_registry, MemoryRegistry[MemoryMetadata], MemoryMetadata
+)
+TestStandardLogger = contract_tests(
+    check_logger_logger, TextLogger, lines=lines, set_level=set_level
+)
+
+
+# ---- tcp, stream
+
+
+class Breakable(TCPConn):
+    """Can end as the connection of a program that crashes."""
+
+    async def break_off(self) -> None:
+        no_linger = struct.pack("ii", 1, 0)
+        self._transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, no_linger
+        )
+        await self.close()
+
+
+async def break_off(conn: Conn) -> None:
+    assert isinstance(conn, Breakable)
+    await conn.break_off()
+
+
+async def bound(addr: Addr | str = "127.0.0.1:0") -> TCPListener:
+    listener = TCPListener(addr_option(str(addr)))
+    await listener.init(None)
+    return listener
+
+
+async def dial(addr: Addr) -> Conn:
+    return await SystemDialer().dial(Context(), "tcp", str(addr))
+
+
+async def accepted() -> tuple[Conn, Conn]:
+    """Return a connection that a listener accepted, and its peer."""
+    listener = await bound()
+    host, _, port = str(listener.addr()).rpartition(":")
+    _, peer = await asyncio.get_running_loop().create_connection(Breakable, host, int(port))
+    conn = await listener.accept()
+    await listener.close()
+    return conn, peer
+
+
+async def dialed() -> tuple[Conn, Conn]:
+    """Return a connection that a dialer opened, and its peer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        conn = await SystemDialer().dial(Context(), "tcp", "{}:{}".format(*server.getsockname()))
+        client, _ = server.accept()
+    _, peer = await asyncio.get_running_loop().connect_accepted_socket(Breakable, client)
+    return conn, peer
+
+
+async def wrapped() -> tuple[Conn, Conn]:
+    """Return a wrapped connection whose prefix has been read, and its peer."""
+    inner, peer = await accepted()
+    conn = PrefixedConn(inner, b"prefix")
+    await conn.read(len(b"prefix"))
+    return conn, peer
+
+
+class Whole(Conn):
+    """Cannot half-close."""
+
+    def __init__(self, inner: Conn) -> None:
+        self._inner = inner
+
+    async def read(self, n: int, /) -> bytes:
+        return await self._inner.read(n)
+
+    async def write(self, data: Buffer, /) -> None:
+        await self._inner.write(data)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    def local_addr(self) -> Addr:
+        return self._inner.local_addr()
+
+    def remote_addr(self) -> Addr:
+        return self._inner.remote_addr()
+
+
+async def unable() -> Conn:
+    inner, peer = await accepted()
+    await peer.close()
+    return PrefixedConn(Whole(inner), b"")
+
+
+class FailingSocket(socket.socket):
+    """Fails to accept when it is told to."""
+
+    error: OSError | None = None
+
+    def accept(self) -> tuple[socket.socket, object]:
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+        return super().accept()
+
+
+class FailingListener(TCPListener):
+    """Listens at a socket that fails when it is told to."""
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        assert self._socket is not None
+        self.socket = FailingSocket(fileno=self._socket.detach())
+        self.socket.setblocking(False)
+        self._socket = self.socket
+
+    def fail(self, error: OSError) -> None:
+        assert self._waiter is not None
+        self.socket.error = error
+        self._waiter.set_result(None)
+
+
+def loopback(option: Option) -> Listener:
+    return FailingListener(addr_option("127.0.0.1:0"), option)
+
+
+async def fail(listener: Listener, error: OSError) -> None:
+    assert isinstance(listener, FailingListener)
+    listener.fail(error)
+
+
+TestAcceptedConn = contract_tests(check_common_net_conn, accepted, break_off=break_off)
+TestDialedConn = contract_tests(check_common_net_conn, dialed, break_off=break_off)
+TestPrefixedConn = contract_tests(check_common_net_conn, wrapped, break_off=break_off)
+TestTCPConnHalfCloser = contract_tests(check_common_net_half_closer, accepted)
+TestPrefixedConnHalfCloser = contract_tests(
+    check_common_net_half_closer, wrapped, make_unable=unable
+)
+TestPrefixedConnUnwrapper = contract_tests(
+    check_common_net_conn_unwrapper, lambda conn: PrefixedConn(conn, b"")
+)
+TestTCPListener = contract_tests(
+    check_listener_listener,
+    loopback,
+    dial,
+    bad_metadata=MemoryMetadata({"backlog": "many"}),
+    fail=fail,
+)
+TestBoundListener = contract_tests(check_common_net_listener, bound, dial, make_at=bound)
+TestSystemDialer = contract_tests(
+    check_common_net_dialer, SystemDialer, unresolvable="host.invalid:80"
+)
+TestTCPDialer = contract_tests(check_dialer_dialer, TCPDialer)
+
+
+# ---- handler, connector, socks5, http
+
+USER = Userinfo("user", "open sesame")
+
+
+def client(protocol: type[ProxyConnector]) -> Callable[[Conn, str], Awaitable[Conn]]:
+    """Return what has a handler of the protocol reach a target."""
+    return lambda conn, target: reach(protocol(), conn, target)
+
+
+def user(protocol: type[ProxyConnector]) -> Callable[[Conn, str, str, str], Awaitable[Conn]]:
+    """Return the same, for a client that has a password."""
+    return lambda conn, target, name, password: reach(
+        protocol(auth_option(Userinfo(name, password))), conn, target
+    )
+
+
+async def reach(connector: ProxyConnector, conn: Conn, target: str) -> Conn:
+    await connector.init(None)
+    try:
+        if isinstance(connector, Handshaker):
+            conn = await connector.handshake(Context(), conn)
+        return await connector.connect(Context(), conn, "tcp", target)
+    except BaseException:
+        await conn.close()
+        raise
+
+
+def node(
+    protocol: type[ProxyHandler], auther: Authenticator
+) -> Callable[[Conn, Router], Awaitable[None]]:
+    """Return what serves a connection as a proxy of the protocol does."""
+
+    async def serve(conn: Conn, router: Router) -> None:
+        handler = protocol(router_option(router), auther_option(auther))
+        await handler.init(None)
+        await handler.handle(Context(), conn)
+
+    return serve
+
+
+async def talk_nonsense(conn: Conn, router: Router) -> None:
+    await conn.write(b"220 ready\r\n\r\n")
+    while await conn.read(65536):
+        pass
+
+
+TestSOCKS5Handler = contract_tests(
+    check_handler_handler,
+    SOCKS5Handler,
+    connect=client(SOCKS5Connector),
+    login=user(SOCKS5Connector),
+)
+TestHTTPHandler = contract_tests(
+    check_handler_handler,
+    HTTPHandler,
+    connect=client(HTTPConnector),
+    login=user(HTTPConnector),
+)
+TestSOCKS5Connector = contract_tests(
+    check_connector_connector,
+    lambda: SOCKS5Connector(auth_option(USER)),
+    node(SOCKS5Handler, SingleUser(USER)),
+    refusing=node(SOCKS5Handler, SingleUser(Userinfo("user", "other"))),
+    malformed=talk_nonsense,
+    secret=USER.password,
+)
+TestSOCKS5Handshaker = contract_tests(
+    check_connector_handshaker,
+    lambda: SOCKS5Connector(auth_option(USER)),
+    node(SOCKS5Handler, SingleUser(USER)),
+    refusing=node(SOCKS5Handler, SingleUser(Userinfo("user", "other"))),
+    malformed=talk_nonsense,
+    secret=USER.password,
+)
+TestHTTPConnector = contract_tests(
+    check_connector_connector,
+    lambda: HTTPConnector(auth_option(USER)),
+    node(HTTPHandler, SingleUser(USER)),
+    refusing=node(HTTPHandler, SingleUser(Userinfo("user", "other"))),
+    malformed=talk_nonsense,
+    secret=USER.password,
+)
+TestSingleUser = contract_tests(
+    check_auth_authenticator,
+    lambda: SingleUser(USER),
+    accepted=("user", "open sesame"),
+    client_id="user",
+    refused=("user", "other"),
+)
+TestNamelessUser = contract_tests(
+    check_auth_authenticator,
+    lambda: SingleUser(Userinfo("", "open sesame")),
+    nameless=("", "open sesame"),
+    refused=("", "other"),
+)
+
+
+# ---- transport, hop, chain
+
+
+class Item(Markable, Metadatable):
+    """What is chosen among; unlike a node, it may be weakly referenced."""
+
+    def __init__(self, metadata: Metadata | None = None) -> None:
+        self._metadata = metadata
+        self._marker = FailMarker()
+
+    def metadata(self) -> Metadata | None:
+        return self._metadata
+
+    def marker(self) -> Marker:
+        return self._marker
+
+
+TestFailFilter = contract_tests(
+    check_selector_filter,
+    FailFilter[Item],
+    Item,
+    item_with=Item,
+    honours=("maxFails", "failTimeout"),
+)
+TestBackupFilter = contract_tests(
+    check_selector_filter, BackupFilter[Item], Item, item_with=Item, honours=("backup",)
+)
+TestPriorityFilter = contract_tests(
+    check_selector_filter, PriorityFilter, lambda: Node("node", "192.0.2.1:80")
+)
+TestRoundRobin = contract_tests(check_selector_strategy, RoundRobin[Item], Item, item_with=Item)
+TestFilteringSelector = contract_tests(
+    check_selector_selector,
+    lambda: FilteringSelector(RoundRobin[Item](), FailFilter[Item](), BackupFilter[Item]()),
+    Item,
+    item_with=Item,
+    honours=("backup", "maxFails", "failTimeout"),
+)
+TestNodeHop = contract_tests(check_hop_hop, lambda nodes: NodeHop(*nodes))
+TestNodeList = contract_tests(check_hop_node_list, lambda nodes: NodeHop(*nodes))
+TestHopChain = contract_tests(check_chain_chainer, lambda hops: HopChain(*hops))
+TestNodeRoute = contract_tests(check_chain_route, lambda nodes: NodeRoute(*nodes))
+TestRetryRouter = contract_tests(check_chain_router, RetryRouter)
+TestNodeTransporter = contract_tests(check_chain_transporter, NodeTransporter)
+
+
+# ---- service
+
+
+class ShortPauses(TaskService):
+    """Ends its pauses when a function does; they are too long to end by themselves."""
+
+    sleep: Callable[[float], Awaitable[None]]
+
+    async def _pause(self, seconds: float) -> None:
+        pausing = asyncio.ensure_future(super()._pause(1000 * seconds))
+        sleeping = asyncio.ensure_future(self.sleep(seconds))
+        try:
+            await asyncio.wait({pausing, sleeping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            pausing.cancel()
+            sleeping.cancel()
+
+
+def with_sleep(
+    listener: Listener, handler: Handler, sleep: Callable[[float], Awaitable[None]]
+) -> TaskService:
+    service = ShortPauses(listener, handler)
+    service.sleep = sleep
+    return service
+
+
+TestTaskService = contract_tests(check_service_service, TaskService, with_sleep=with_sleep)

@@ -1,0 +1,652 @@
+"""Trials of the check of handlers, by a protocol of one line each way."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+
+from typing_extensions import Buffer
+
+from gost_core.common.net import Addr, ClosedError, Closer, Conn, HalfCloser
+from gost_core.context import Context
+from gost_core.handler import Forwarder, HandleOption, Handler, Option, Options
+from gost_core.hop import Hop
+from gost_core.keys import CLIENT_ID
+from gost_core.limiter.traffic import Limiter
+from gost_core.metadata import Metadata
+from gost_core.options import apply
+from gost_core.testing import Report, check_handler_handler
+from kit.trial import Trial
+
+TIME_LIMIT = 1.5
+
+
+class ClientGoneError(Exception):
+    """The client went away, or broke off."""
+
+
+class Client(Conn, HalfCloser):
+    """A client's connection, whose failures are not the handler's."""
+
+    def __init__(self, inner: Conn) -> None:
+        self.inner = inner
+
+    async def read(self, n: int, /) -> bytes:
+        try:
+            return await self.inner.read(n)
+        except ConnectionError as error:
+            raise ClientGoneError from error
+
+    async def write(self, data: Buffer, /) -> None:
+        try:
+            await self.inner.write(data)
+        except ConnectionError as error:
+            raise ClientGoneError from error
+
+    async def close_write(self) -> None:
+        if isinstance(self.inner, HalfCloser):
+            with suppress(ConnectionError):
+                await self.inner.close_write()
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    def local_addr(self) -> Addr:
+        return self.inner.local_addr()
+
+    def remote_addr(self) -> Addr:
+        return self.inner.remote_addr()
+
+
+class Clock:
+    """The clock of handlers that end what is idle."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.ticked = asyncio.Event()
+
+    async def elapse(self, seconds: float) -> None:
+        self.now += seconds
+        self.ticked.set()
+        self.ticked = asyncio.Event()
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+
+CLOCK = Clock()
+
+
+class RightHandler(Handler, Forwarder, Closer):
+    def __init__(self, *opts: Option | None) -> None:
+        self.options = apply(Options(), *opts)
+        self.hop: Hop | None = None
+        self.ready = False
+        self.closed = False
+
+    def forward(self, hop: Hop | None, /) -> None:
+        if self.ready:
+            raise RuntimeError("it is initialized: forward() comes before")
+        self.hop = hop
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        if self.ready:
+            raise RuntimeError("it is initialized")
+        if self.options.router is None:
+            raise ValueError("router: this handler needs one")
+        self.ready = True
+
+    async def close(self) -> None:
+        self.closed = True
+
+    async def handle(self, ctx: Context, conn: Conn, /, *opts: HandleOption) -> None:
+        try:
+            if not self.ready:
+                raise RuntimeError("init() comes first")
+            await self.serve(ctx, Client(conn))
+        except ClientGoneError:
+            return
+        finally:
+            await self.release(conn)
+
+    async def release(self, conn: Conn) -> None:
+        """Close the client's connection."""
+        await conn.close()
+
+    async def serve(self, ctx: Context, client: Conn) -> None:
+        request = await read_line(client)
+        if not request:
+            return
+        address, _, credentials = request.partition(" ")
+        user, _, password = credentials.partition(" ")
+        self.limit_requests(client)
+        ctx = await self.authenticate(ctx, user, password)
+        await self.check(ctx, address)
+        target = await self.dial(ctx, await self.target(ctx, address))
+        try:
+            await client.write(b"OK\n")
+            await self.exchange(ctx, client, target)
+        finally:
+            await self.release_target(target)
+
+    def limit_requests(self, client: Conn) -> None:
+        if self.options.rate_limiter is None:
+            return
+        host = str(client.remote_addr()).rpartition(":")[0]
+        limiter = self.options.rate_limiter.limiter(host)
+        if limiter is not None and not limiter.allow(1):
+            raise PermissionError(f"{host} asks too often")
+
+    async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
+        if self.options.auther is None:
+            return ctx
+        client_id = await self.options.auther.authenticate(ctx, user, password)
+        if client_id is None:
+            raise PermissionError("the credentials are wrong")
+        return ctx.with_value(CLIENT_ID, client_id)
+
+    async def check(self, ctx: Context, address: str) -> None:
+        bypass = self.options.bypass
+        if bypass is not None and await bypass.contains(ctx, "tcp", address):
+            raise PermissionError(f"{address} is refused by rule")
+
+    async def target(self, ctx: Context, address: str) -> str:
+        if self.hop is None:
+            return address
+        node = await self.hop.select(ctx)
+        if node is None:
+            raise ConnectionRefusedError("there is no target")
+        return node.addr
+
+    async def dial(self, ctx: Context, address: str) -> Conn:
+        assert self.options.router is not None
+        return await self.options.router.dial(ctx, "tcp", address)
+
+    async def release_target(self, target: Conn) -> None:
+        await target.close()
+
+    async def exchange(self, ctx: Context, client: Conn, target: Conn) -> None:
+        limiter = self.options.limiter
+        key = str(client.remote_addr())
+        up = None if limiter is None else await limiter.in_(ctx, key)
+        down = None if limiter is None else await limiter.out(ctx, key)
+        ways = [
+            asyncio.ensure_future(self.copy(ctx, client, target, up)),
+            asyncio.ensure_future(self.copy(ctx, target, client, down)),
+        ]
+        try:
+            # The first failure ends the other direction too.
+            await asyncio.gather(*ways)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.wait(ways)
+
+    async def copy(self, ctx: Context, source: Conn, sink: Conn, limiter: Limiter | None) -> None:
+        while data := await source.read(65536):
+            while data:
+                n = len(data) if limiter is None else await limiter.wait(ctx, len(data))
+                self.granted(n)
+                await sink.write(data[:n])
+                data = data[n:]
+        await self.end(sink)
+
+    def granted(self, n: int) -> None:
+        if n == 0:
+            raise PermissionError("the limit refuses the rest")
+
+    async def end(self, sink: Conn) -> None:
+        """End one direction."""
+        if isinstance(sink, HalfCloser):
+            await sink.close_write()
+        else:
+            await sink.close()
+
+
+async def read_line(conn: Conn) -> str:
+    """Read up to the end of a line; "" if the stream ends before."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        byte = await conn.read(1)
+        if not byte:
+            return ""
+        line += byte
+    return line.decode("latin-1").strip()
+
+
+async def connect(conn: Conn, address: str) -> Conn:
+    return await ask(conn, address)
+
+
+async def login(conn: Conn, address: str, user: str, password: str) -> Conn:
+    return await ask(conn, f"{address} {user} {password}")
+
+
+async def ask(conn: Conn, request: str) -> Conn:
+    await conn.write(f"{request}\n".encode())
+    if await read_line(conn) != "OK":
+        raise PermissionError("the handler refuses")
+    return conn
+
+
+MakeHandler = Callable[[*tuple[Option, ...]], Handler]
+
+
+def run(make: MakeHandler) -> Coroutine[object, object, Report]:
+    return check_handler_handler(
+        make, connect=connect, login=login, elapse=CLOCK.elapse, time_limit=TIME_LIMIT
+    )
+
+
+trial = Trial[MakeHandler](check_handler_handler, run, RightHandler)
+
+
+@trial.breaks("shape")
+class WithoutHandleOptions(RightHandler):
+    async def handle(self, ctx: Context, conn: Conn, /) -> None:  # type: ignore  # the fault
+        await super().handle(ctx, conn)
+
+
+@trial.breaks("constructed-without-loop")
+class NeedingALoop(RightHandler):
+    def __init__(self, *opts: Option | None) -> None:
+        super().__init__(*opts)
+        self.loop = asyncio.get_running_loop()
+
+
+@trial.breaks("init-without-metadata", history="#372 a9d94e7 init() fails without metadata")
+class NeedingMetadata(RightHandler):
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        if metadata is not None and metadata.get("timeout") is None:
+            raise ValueError("timeout: it is missing")
+
+
+@trial.breaks("init-without-options", history="#866 91920aa x#33 a missing option crashes")
+class TrustingItsOptions(RightHandler):
+    async def init(self, metadata: Metadata | None, /) -> None:
+        self.options.router.options()  # type: ignore  # the fault
+        await super().init(metadata)
+
+
+@trial.breaks("init-once")
+class InitAgain(RightHandler):
+    async def init(self, metadata: Metadata | None, /) -> None:
+        self.ready = False
+        await super().init(metadata)
+
+
+@trial.breaks("handle-before-init")
+class HandlingUninitialized(RightHandler):
+    async def handle(self, ctx: Context, conn: Conn, /, *opts: HandleOption) -> None:
+        if self.ready:
+            await super().handle(ctx, conn, *opts)
+        else:
+            await conn.close()
+
+
+@trial.breaks("close-any-time", history="#779 007ff0b a65b7a0 a second close fails")
+class ClosingOnce(RightHandler):
+    async def close(self) -> None:
+        if self.closed:
+            raise RuntimeError("it is closed")
+        await super().close()
+
+
+@trial.breaks("router-stays-open")
+class ClosingTheRouter(RightHandler):
+    async def close(self) -> None:
+        await super().close()
+        if isinstance(self.options.router, Closer):
+            await self.options.router.close()
+
+
+@trial.breaks("client-gone", history="0ab5363 a vanished client is a failure")
+class EndAsFailure(RightHandler):
+    async def serve(self, ctx: Context, client: Conn) -> None:
+        if self.closed:
+            await super().serve(ctx, client)
+            return
+        watched = Watched(client)
+        await super().serve(ctx, watched)
+        if not watched.asked:
+            raise EOFError("the client went away")
+
+
+class Watched(Client):
+    """Tells whether something came."""
+
+    asked = False
+
+    async def read(self, n: int, /) -> bytes:
+        data = await self.inner.read(n)
+        self.asked = self.asked or bool(data)
+        return data
+
+    async def write(self, data: Buffer, /) -> None:
+        await self.inner.write(data)
+
+
+@trial.breaks("client-reset", history="0ab5363 a client's reset is a failure")
+class ResetAsFailure(RightHandler):
+    async def serve(self, ctx: Context, client: Conn) -> None:
+        try:
+            await super().serve(ctx, client)
+        except ClientGoneError as error:
+            if isinstance(error.__cause__, ConnectionResetError):
+                raise error.__cause__ from None
+            raise
+
+
+@trial.breaks("garbage")
+class LeakingOnGarbage(RightHandler):
+    garbage = False
+
+    async def release(self, conn: Conn) -> None:
+        if not self.garbage:
+            await super().release(conn)
+
+    async def serve(self, ctx: Context, client: Conn) -> None:
+        self.garbage = False
+        first = await client.read(1)
+        self.garbage = first > b"\x7f"
+        if first:
+            await super().serve(ctx, Ahead(client, first))
+
+
+class Ahead(Watched):
+    """Has something that was read already."""
+
+    def __init__(self, inner: Conn, first: bytes) -> None:
+        super().__init__(inner)
+        self.first = first
+
+    async def read(self, n: int, /) -> bytes:
+        first, self.first = self.first, b""
+        return first or await super().read(n)
+
+
+@trial.breaks("cancel-closes")
+class ClosingUnlessCancelled(RightHandler):
+    async def release(self, conn: Conn) -> None:
+        task = asyncio.current_task()
+        if task is None or not task.cancelling():
+            await super().release(conn)
+
+
+@trial.breaks("handle-after-close", history="7e31834 a handler that was closed keeps the client")
+class LeakingAfterClose(RightHandler):
+    async def release(self, conn: Conn) -> None:
+        if not self.closed:
+            await super().release(conn)
+
+
+@trial.breaks("concurrent")
+class OneAfterTheOther(RightHandler):
+    def __init__(self, *opts: Option | None) -> None:
+        super().__init__(*opts)
+        self.lock = asyncio.Lock()
+
+    async def serve(self, ctx: Context, client: Conn) -> None:
+        async with self.lock:
+            await super().serve(ctx, client)
+
+
+@trial.breaks("dials-target", history="8fd5200 #877 the name is resolved too early")
+class ResolvingEarly(RightHandler):
+    async def dial(self, ctx: Context, address: str) -> Conn:
+        return await super().dial(ctx, address.replace("target.example", "192.0.2.3"))
+
+
+@trial.breaks("context-handed-on")
+class ForgettingTheContext(RightHandler):
+    async def dial(self, ctx: Context, address: str) -> Conn:
+        client_id = ctx.value(CLIENT_ID)
+        own = Context()
+        return await super().dial(
+            own if client_id is None else own.with_value(CLIENT_ID, client_id), address
+        )
+
+
+@trial.breaks("carries", history="25cd60d #896 a buffer is used again too early")
+class CuttingTheRest(RightHandler):
+    async def copy(self, ctx: Context, source: Conn, sink: Conn, limiter: Limiter | None) -> None:
+        await super().copy(ctx, Capped(source, 100_000), sink, limiter)
+
+
+class Capped(Watched):
+    """Ends after so many bytes."""
+
+    def __init__(self, inner: Conn, most: int) -> None:
+        super().__init__(inner)
+        self.left = most
+
+    async def read(self, n: int, /) -> bytes:
+        data = await super().read(min(n, self.left)) if self.left else b""
+        self.left -= len(data)
+        return data
+
+
+class ClosingEarly(RightHandler):
+    """Closes a connection when one direction has ended."""
+
+    async def exchange(self, ctx: Context, client: Conn, target: Conn) -> None:
+        with suppress(ClosedError):
+            await super().exchange(ctx, client, target)
+
+
+@trial.breaks("client-half-closes", history="d189dc7 db21de8 the answer is cut")
+class ClosingAtTheRequestsEnd(ClosingEarly):
+    async def end(self, sink: Conn) -> None:
+        if isinstance(sink, Client):
+            await super().end(sink)
+        else:
+            await sink.close()
+
+
+@trial.breaks("target-half-closes", history="db21de8 the request is cut")
+class ClosingAtTheAnswersEnd(ClosingEarly):
+    async def end(self, sink: Conn) -> None:
+        if isinstance(sink, Client):
+            await sink.close()
+        else:
+            await super().end(sink)
+
+
+@trial.breaks("one-way", history="722dde5 1801451 a silent side ends a one-way transfer")
+class EndingTheIdle(RightHandler):
+    async def copy(self, ctx: Context, source: Conn, sink: Conn, limiter: Limiter | None) -> None:
+        await super().copy(ctx, EndingWhenIdle(source), sink, limiter)
+
+
+class EndingWhenIdle(Watched):
+    """Ends the stream when nothing comes for 15 s."""
+
+    async def read(self, n: int, /) -> bytes:
+        began = CLOCK.now
+        reading = asyncio.ensure_future(super().read(n))
+        try:
+            while not reading.done():
+                tick = asyncio.ensure_future(CLOCK.ticked.wait())
+                await asyncio.wait({reading, tick}, return_when=asyncio.FIRST_COMPLETED)
+                tick.cancel()
+                if not reading.done() and CLOCK.now - began >= 15:
+                    raise TimeoutError("nothing came for 15 s")
+            return reading.result()
+        finally:
+            reading.cancel()
+
+
+@trial.breaks("exchange-ends")
+class FailingAtTheEnd(RightHandler):
+    async def exchange(self, ctx: Context, client: Conn, target: Conn) -> None:
+        await super().exchange(ctx, client, target)
+        raise EOFError("the exchange is over")
+
+
+@trial.breaks("client-gone-later", history="0ab5363 a vanished client is a failure")
+class BrokenPipeAsFailure(RightHandler):
+    async def exchange(self, ctx: Context, client: Conn, target: Conn) -> None:
+        try:
+            await super().exchange(ctx, client, target)
+        except ClientGoneError as error:
+            raise BrokenPipeError("the client takes no more") from error
+
+
+@trial.breaks("cancel-closes-target")
+class LeavingTheTargetWhenCancelled(RightHandler):
+    async def release_target(self, target: Conn) -> None:
+        task = asyncio.current_task()
+        if task is None or not task.cancelling():
+            await super().release_target(target)
+
+
+@trial.breaks("target-unreachable", history="569572d leak after a failed dial")
+class LeakingWhenRefused(RightHandler):
+    refused = False
+
+    async def dial(self, ctx: Context, address: str) -> Conn:
+        try:
+            return await super().dial(ctx, address)
+        except ConnectionRefusedError:
+            self.refused = True
+            raise
+
+    async def release(self, conn: Conn) -> None:
+        if not self.refused:
+            await super().release(conn)
+
+
+@trial.breaks("traffic-limited", history="x#73 #658 d610e2d a handler's limiter has no effect")
+class LimitingOneDirection(RightHandler):
+    async def copy(self, ctx: Context, source: Conn, sink: Conn, limiter: Limiter | None) -> None:
+        await super().copy(ctx, source, sink, limiter if isinstance(sink, Client) else None)
+
+
+@trial.breaks("traffic-refused", history="e9372ea an endless loop where the limiter grants 0")
+class AskingAgain(RightHandler):
+    def granted(self, n: int) -> None:
+        pass
+
+
+@trial.breaks("rate-limited")
+class CountingNoRequests(RightHandler):
+    def limit_requests(self, client: Conn) -> None:
+        with suppress(PermissionError):
+            super().limit_requests(client)
+
+
+@trial.breaks("rate-limiter-broken")
+class RateLimiterFailsOpen(RightHandler):
+    def limit_requests(self, client: Conn) -> None:
+        try:
+            super().limit_requests(client)
+        except PermissionError:
+            raise
+        except OSError:
+            return
+
+
+@trial.breaks("bypass-refuses", history="fe394a8 #899 a32ffd5 #874 what the bypass is asked")
+class AskingByNumbers(RightHandler):
+    async def check(self, ctx: Context, address: str) -> None:
+        await super().check(ctx, address.replace("target.example", "192.0.2.3"))
+
+
+@trial.breaks("bypass-broken", history="54ca916 a bypass that is out of reach lets through")
+class BypassFailsOpen(RightHandler):
+    async def check(self, ctx: Context, address: str) -> None:
+        try:
+            await super().check(ctx, address)
+        except PermissionError:
+            raise
+        except OSError:
+            return
+
+
+@trial.breaks("auther-decides")
+class LettingEverybodyIn(RightHandler):
+    async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
+        with suppress(PermissionError):
+            return await super().authenticate(ctx, user, password)
+        return ctx
+
+
+@trial.breaks("auther-empty-id")
+class EmptyIdIsNone(RightHandler):
+    async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
+        ctx = await super().authenticate(ctx, user, password)
+        if ctx.value(CLIENT_ID) == "":
+            raise PermissionError("the credentials are wrong")
+        return ctx
+
+
+@trial.breaks("auther-broken", history="x registry: auth is open while it is registered again")
+class AutherFailsOpen(RightHandler):
+    async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
+        try:
+            return await super().authenticate(ctx, user, password)
+        except PermissionError:
+            raise
+        except OSError:
+            return ctx
+
+
+@trial.breaks("client-id")
+class UserAsId(RightHandler):
+    async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
+        ctx = await super().authenticate(ctx, user, password)
+        return ctx if self.options.auther is None else ctx.with_value(CLIENT_ID, user)
+
+
+@trial.breaks("forward-none")
+class NeedingAHop(RightHandler):
+    told = False
+
+    def forward(self, hop: Hop | None, /) -> None:
+        super().forward(hop)
+        self.told = True
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        if self.told and self.hop is None:
+            raise ValueError("there is no hop to forward to")
+        await super().init(metadata)
+
+
+@trial.breaks("forward-late")
+class ForwardingLater(RightHandler):
+    def forward(self, hop: Hop | None, /) -> None:
+        self.hop = hop
+
+
+@trial.breaks("forward-target")
+class IgnoringTheHop(RightHandler):
+    async def target(self, ctx: Context, address: str) -> str:
+        return address
+
+
+@trial.breaks("forward-no-target", history="x local forward: dials :0 where there is no node")
+class DialingNothing(RightHandler):
+    async def target(self, ctx: Context, address: str) -> str:
+        try:
+            return await super().target(ctx, address)
+        except ConnectionRefusedError:
+            return ":0"
+
+
+@trial.breaks("forward-broken-hop", history="x hop plugin: an error of the hop goes direct")
+class HopFailsOpen(RightHandler):
+    async def target(self, ctx: Context, address: str) -> str:
+        try:
+            return await super().target(ctx, address)
+        except PermissionError:
+            return address
+
+
+@trial.breaks("hop-stays-open", history="3cd4fad a hop that is only lent is closed")
+class ClosingTheHop(RightHandler):
+    async def close(self) -> None:
+        await super().close()
+        if isinstance(self.hop, Closer):
+            await self.hop.close()
+
+
+trials = (trial,)

@@ -1,0 +1,399 @@
+"""Trials of the checks of hops and of node lists."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import cast
+
+from gost_core.bypass import with_host_option
+from gost_core.chain import Node
+from gost_core.common.net import Closer
+from gost_core.context import Context
+from gost_core.hop import Hop, NodeList, SelectOption, SelectOptions
+from gost_core.options import apply
+from gost_core.routing import Request
+from gost_core.testing import Report, check_hop_hop, check_hop_node_list
+from kit.trial import Trial
+
+TIME_LIMIT = 1.5
+
+
+class RightHop(Hop, NodeList):
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.own_nodes = tuple(nodes)
+
+    def nodes(self) -> Sequence[Node]:
+        return self.own_nodes
+
+    async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
+        options = apply(SelectOptions(), *opts)
+        fitting = [node for node in self.own_nodes if await self.fits(ctx, node, options)]
+        return self.choose(fitting)
+
+    async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
+        bypass = node.options().bypass
+        if bypass is not None and await bypass.contains(
+            ctx, options.network, options.addr, with_host_option(options.host)
+        ):
+            return False
+        matcher = node.options().matcher
+        if matcher is not None:
+            return await matcher.match(self.request(options))
+        return self.passes(node, options)
+
+    def request(self, options: SelectOptions) -> Request:
+        return Request(
+            client_ip=options.client_ip,
+            host=options.host,
+            network=options.network,
+            protocol=options.protocol,
+            method=options.method,
+            path=options.path,
+            query=options.query,
+            header=options.header,
+            body=options.body,
+        )
+
+    def passes(self, node: Node, options: SelectOptions) -> bool:
+        """Tell whether the node's filter fits."""
+        rules = node.options().filter
+        return rules is None or (
+            (not rules.protocol or rules.protocol == options.protocol)
+            and (not rules.host or self.host_fits(rules.host, options.host))
+            and (not rules.path or options.path.startswith(rules.path))
+        )
+
+    def host_fits(self, rule: str, host: str) -> bool:
+        host = host.partition(":")[0].lower()
+        return host.endswith(rule) if rule.startswith(".") else host == rule
+
+    def choose(self, nodes: list[Node]) -> Node | None:
+        live = [node for node in nodes if not self.failed(node)]
+        if not live:
+            return nodes[0] if nodes else None
+        main = [node for node in live if not self.is_backup(node)]
+        return self.first_of_all(main) or random.choice(main or live)
+
+    def first_of_all(self, main: list[Node]) -> Node | None:
+        """Return the node with the one highest priority above 0."""
+        highest = max((node.options().priority for node in main), default=0)
+        winners = [node for node in main if node.options().priority == highest]
+        return winners[0] if highest > 0 and len(winners) == 1 else None
+
+    def failed(self, node: Node) -> bool:
+        timeout = setting(node, "failTimeout") or 10.0
+        marker = node.marker()
+        return marker.count() >= self.most(node) and time.time() - marker.time() < timeout
+
+    def most(self, node: Node) -> float:
+        return setting(node, "maxFails") or 1
+
+    def is_backup(self, node: Node) -> bool:
+        metadata = node.metadata()
+        return metadata is not None and metadata.get("backup") is True
+
+
+def setting(node: Node, key: str) -> float | None:
+    metadata = node.metadata()
+    value = None if metadata is None else metadata.get(key)
+    return value if isinstance(value, int | float) and value > 0 else None
+
+
+MakeHop = Callable[[Sequence[Node]], Hop]
+
+
+def run_hop(make: MakeHop) -> Coroutine[object, object, Report]:
+    return check_hop_hop(make, time_limit=TIME_LIMIT)
+
+
+hops = Trial[MakeHop](check_hop_hop, run_hop, RightHop)
+
+
+@hops.breaks("shape")
+class SyncSelect(RightHop):
+    def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:  # type: ignore  # the fault
+        return self.choose(list(self.own_nodes))
+
+
+@hops.breaks("chosen")
+class NeedingTwo(RightHop):
+    def choose(self, nodes: list[Node]) -> Node | None:
+        if len(self.own_nodes) == 3:
+            return None
+        return super().choose(nodes)
+
+
+@hops.breaks("none-fits")
+class DirectNode(RightHop):
+    def choose(self, nodes: list[Node]) -> Node | None:
+        if not self.own_nodes:
+            return Node("direct", "")
+        return super().choose(nodes)
+
+
+@hops.breaks("marker-kept", history="x hop plugin: a new node for each request")
+class NewNodes(RightHop):
+    def choose(self, nodes: list[Node]) -> Node | None:
+        chosen = super().choose(nodes)
+        return None if chosen is None else Node(chosen.name, chosen.addr)
+
+
+@hops.breaks("failed-skipped", history="64ea518 a failed node is chosen")
+class IgnoringFailures(RightHop):
+    def choose(self, nodes: list[Node]) -> Node | None:
+        plain = len(nodes) == 2 and not any(node.metadata() for node in nodes)
+        if plain and not all(map(self.failed, nodes)):
+            return random.choice(nodes)
+        return super().choose(nodes)
+
+
+@hops.breaks("failures-counted")
+class FirstFailureCounts(RightHop):
+    def most(self, node: Node) -> float:
+        return 1
+
+
+@hops.breaks("failures-expire")
+class NeverForgetting(RightHop):
+    def failed(self, node: Node) -> bool:
+        return node.marker().count() >= self.most(node)
+
+
+@hops.breaks("reset-lives", history="notes: whoever reads the time alone never sees a reset")
+class ReadingTheTimeAlone(RightHop):
+    def failed(self, node: Node) -> bool:
+        recent = time.time() - node.marker().time() < 10
+        return recent if node.metadata() is None else super().failed(node)
+
+
+@hops.breaks("last-resort", history="f8ca490 no node at all when all have failed")
+class NoLastResort(RightHop):
+    def choose(self, nodes: list[Node]) -> Node | None:
+        if nodes and all(map(self.failed, nodes)) and not any(node.metadata() for node in nodes):
+            return None
+        return super().choose(nodes)
+
+
+@hops.breaks("backup-waits", history="8edf82a a backup is chosen beside live nodes")
+class BackupsAtOnce(RightHop):
+    def choose(self, nodes: list[Node]) -> Node | None:
+        live = [node for node in nodes if not self.failed(node)]
+        if not any(node.options().priority for node in nodes):
+            return random.choice(live) if live else super().choose(nodes)
+        return super().choose(nodes)
+
+
+@hops.breaks("backup-steps-in")
+class BackupsNever(RightHop):
+    def choose(self, nodes: list[Node]) -> Node | None:
+        main = [node for node in nodes if not self.is_backup(node)]
+        return super().choose(main or nodes)
+
+
+@hops.breaks("priority-wins", history="cd97e5e the selector has its way with priorities")
+class IgnoringPriority(RightHop):
+    def first_of_all(self, main: list[Node]) -> Node | None:
+        return None
+
+
+@hops.breaks("priority-failed", history="64ea518 a failed node wins by its priority")
+class PriorityBeforeLife(RightHop):
+    def choose(self, nodes: list[Node]) -> Node | None:
+        main = [node for node in nodes if not self.is_backup(node)]
+        return self.first_of_all(main) or super().choose(nodes)
+
+
+@hops.breaks("priority-backup", history="7cf7284 a backup wins by its priority")
+class PriorityBeforeBackup(RightHop):
+    def choose(self, nodes: list[Node]) -> Node | None:
+        live = [node for node in nodes if not self.failed(node)]
+        return self.first_of_all(live) or super().choose(nodes)
+
+
+@hops.breaks("bypass-skips")
+class AskingOneBypass(RightHop):
+    async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
+        fits = await super().fits(ctx, node, options)
+        return fits or (node.options().bypass is not None and len(self.own_nodes) > 1)
+
+
+@hops.breaks("bypass-question")
+class AskingByHost(RightHop):
+    async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
+        return await super().fits(ctx, node, replace(options, addr=options.host or options.addr))
+
+
+@hops.breaks("errors-pass", history="54ca916 a bypass that is out of reach bypasses")
+class FailingOpen(RightHop):
+    async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
+        with suppress(OSError):
+            return await super().fits(ctx, node, options)
+        return False
+
+
+@hops.breaks("matcher-decides")
+class FirstMatcherDecides(RightHop):
+    async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
+        fits = await super().fits(ctx, node, options)
+        return fits or (node.name == "no" and node.options().matcher is not None)
+
+
+@hops.breaks("matcher-before-filter")
+class FilterToo(RightHop):
+    async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
+        return self.passes(node, options) and await super().fits(ctx, node, options)
+
+
+@hops.breaks("matcher-request")
+class MatchingTheAddress(RightHop):
+    def request(self, options: SelectOptions) -> Request:
+        return replace(super().request(options), host=options.addr)
+
+
+@hops.breaks("filter-protocol")
+class UnknownProtocolFits(RightHop):
+    def passes(self, node: Node, options: SelectOptions) -> bool:
+        rules = node.options().filter
+        if rules is not None and not options.protocol:
+            options = replace(options, protocol=rules.protocol)
+        return super().passes(node, options)
+
+
+@hops.breaks("filter-host", history="x hop: hosts compare with their case")
+class HostWithCase(RightHop):
+    def host_fits(self, rule: str, host: str) -> bool:
+        return super().host_fits(rule, host) and host == host.lower()
+
+
+@hops.breaks("filter-host-below", history="x hop: .example.com matches badexample.com")
+class SuffixWithoutDot(RightHop):
+    def host_fits(self, rule: str, host: str) -> bool:
+        if not rule.startswith("."):
+            return super().host_fits(rule, host)
+        return host.partition(":")[0].lower().endswith(rule[1:])
+
+
+@hops.breaks("filter-path")
+class PathAnywhere(RightHop):
+    def passes(self, node: Node, options: SelectOptions) -> bool:
+        rules = node.options().filter
+        if rules is not None and rules.path and rules.path in options.path:
+            return True
+        return super().passes(node, options)
+
+
+@hops.breaks("filter-all")
+class AnyOfTheFilter(RightHop):
+    def passes(self, node: Node, options: SelectOptions) -> bool:
+        rules = node.options().filter
+        if rules is not None and rules.protocol and rules.host:
+            return rules.protocol == options.protocol or rules.host == options.host
+        return super().passes(node, options)
+
+
+@hops.breaks("nodes-unchanged")
+class Tidying(RightHop):
+    def choose(self, nodes: list[Node]) -> Node | None:
+        for node in nodes:
+            if node.options().priority == 1:
+                node.options().network = "tcp"
+        return super().choose(nodes)
+
+
+@hops.breaks("concurrent", history="9fab332 a lock is held while waiting")
+class Locking(RightHop):
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        super().__init__(nodes)
+        self.lock = asyncio.Lock()
+
+    async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
+        async with self.lock:
+            return await super().select(ctx, *opts)
+
+
+@hops.breaks("close-ends-tasks", history="3cd4fad 50f4a6b probes outlive the close of their hop")
+class ProbingForEver(RightHop, Closer):
+    probes: "asyncio.Task[None] | None" = None
+
+    async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
+        if self.probes is None:
+            self.probes = asyncio.create_task(asyncio.sleep(3600), name="probes")
+        return await super().select(ctx, *opts)
+
+    async def close(self) -> None:
+        for node in self.own_nodes:
+            node.close()
+
+
+# ---- NodeList
+
+
+class RightList(NodeList):
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.own_nodes = tuple(nodes)
+
+    def nodes(self) -> Sequence[Node]:
+        return self.own_nodes
+
+    async def reload(self, nodes: Sequence[Node]) -> None:
+        self.own_nodes = tuple(nodes)
+
+
+MakeList = Callable[[Sequence[Node]], RightList]
+
+
+def run_list(make: MakeList) -> Coroutine[object, object, Report]:
+    return check_hop_node_list(
+        make, reload=lambda hop, nodes: hop.reload(nodes), time_limit=TIME_LIMIT
+    )
+
+
+lists = Trial[MakeList](check_hop_node_list, run_list, RightList)
+
+
+@lists.breaks("shape")
+class NodesAsProperty(RightList):
+    @property
+    def nodes(self) -> Sequence[Node]:  # type: ignore  # the fault
+        return self.own_nodes
+
+
+@lists.breaks("complete", history="0e5c285 #760 nodes() is empty at first")
+class LoadingLater(RightList):
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        super().__init__(())
+        asyncio.get_running_loop().call_later(0.01, self.load, tuple(nodes))
+
+    def load(self, nodes: Sequence[Node]) -> None:
+        self.own_nodes = tuple(nodes)
+
+
+@lists.breaks("empty", history="x registry: the list of nodes is nil")
+class NoneForEmpty(RightList):
+    def nodes(self) -> Sequence[Node]:
+        return self.own_nodes or None  # type: ignore  # the fault
+
+
+@lists.breaks("no-none", history="501051c 18f39f9 None inside results")
+class NoneInside(RightList):
+    def nodes(self) -> Sequence[Node]:
+        padded = (None, *self.own_nodes) if len(self.own_nodes) < 2 else self.own_nodes
+        return cast("Sequence[Node]", padded)
+
+
+@lists.breaks("snapshot")
+class LiveList(RightList):
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.live = list(nodes)
+
+    def nodes(self) -> Sequence[Node]:
+        return self.live
+
+    async def reload(self, nodes: Sequence[Node]) -> None:
+        self.live[:] = nodes
+
+
+trials = (hops, lists)

@@ -1,0 +1,797 @@
+"""Trials of the listener check."""
+
+import asyncio
+import errno
+import os
+import socket
+from collections import deque
+from collections.abc import Coroutine
+from contextlib import suppress
+
+from typing_extensions import Buffer
+
+from gost_core.common import net
+from gost_core.common.net import Addr, Conn, ProtocolError, UnsupportedError
+from gost_core.context import Context
+from gost_core.limiter.conn import Limiter as ConnPlaces
+from gost_core.limiter.traffic import Limiter as Budget
+from gost_core.listener import (
+    AcceptError,
+    BindError,
+    ClosedError,
+    Listener,
+    Option,
+    Options,
+    addr_option,
+)
+from gost_core.metadata import Metadata
+from gost_core.observer.stats import Kind
+from gost_core.options import apply
+from gost_core.testing import Report, check_listener_listener
+from gost_core.testing._doubles import Address
+from gost_core.testing._fakes import FakeMetadata
+from kit.net import SocketConn
+from kit.trial import Trial
+
+TIME_LIMIT = 1.0
+BACKLOG = 4
+GREETING = b"HELO"
+TEMPORARY = (
+    errno.ECONNABORTED,
+    errno.EINTR,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOBUFS,
+    errno.ENOMEM,
+)
+
+
+class ServedConn(SocketConn):
+    """An accepted connection, with what the options want of it."""
+
+    place: ConnPlaces | None = None
+    budget: Budget | None = None
+
+    def __init__(self, sock: socket.socket, options: Options) -> None:
+        super().__init__(sock)
+        self.options = options
+        self.count(Kind.TOTAL_CONNS, 1)
+        self.count(Kind.CURRENT_CONNS, 1)
+
+    def count(self, kind: Kind, n: int) -> None:
+        if self.options.stats is not None:
+            self.options.stats.add(kind, n)
+
+    async def read(self, n: int, /) -> bytes:
+        data = await super().read(n)
+        self.count(Kind.INPUT_BYTES, len(data))
+        return data
+
+    async def write(self, data: Buffer, /) -> None:
+        rest = memoryview(data).cast("B")
+        while self.budget is not None and rest:
+            granted = await self.budget.wait(Context(), len(rest))
+            if not granted:
+                raise OSError("the limit refuses more bytes")
+            await super().write(rest[:granted])
+            rest = rest[granted:]
+        await super().write(rest)
+
+    async def close(self) -> None:
+        was_open = not self.closed
+        await super().close()
+        if was_open:
+            self.give_back()
+
+    def give_back(self) -> None:
+        self.count(Kind.CURRENT_CONNS, -1)
+        if self.place is not None:
+            self.place.allow(-1)
+
+
+class RightListener(Listener):
+    """Accepts TCP clients that greet, and answers them."""
+
+    served: type[ServedConn] = ServedConn
+
+    def __init__(self, *opts: Option) -> None:
+        self.options = apply(Options(), *opts)
+        self.address: Addr = Address("tcp", self.options.addr)
+        self.initialized = False
+        self.closed = False
+        self.sock: socket.socket | None = None
+        self.queue: deque[Conn | Exception] = deque()
+        self.backlog = BACKLOG
+        self.arrival: asyncio.Future[None] | None = None
+        self.greetings: dict[asyncio.Task[None], ServedConn] = {}
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        if self.initialized:
+            raise RuntimeError("this listener was initialized before")
+        self.initialized = True
+        self.read_settings(metadata)
+        self.bind()
+        self.listen()
+
+    def read_settings(self, metadata: Metadata | None) -> None:
+        backlog = metadata.get("backlog") if metadata is not None else None
+        if backlog is not None:
+            if not isinstance(backlog, int):
+                raise ValueError(f"backlog is {backlog!r}; it must be a number")
+            self.backlog = backlog
+
+    def bind(self) -> None:
+        host, _, port = self.options.addr.rpartition(":")
+        self.sock = socket.socket()
+        try:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.sock.bind((host, int(port)))
+        except OSError:
+            self.sock.close()
+            raise
+        self.sock.setblocking(False)
+        self.address = Address("tcp", "{}:{}".format(*self.sock.getsockname()))
+
+    def listen(self) -> None:
+        assert self.sock is not None
+        self.sock.listen()
+        asyncio.get_running_loop().add_reader(self.sock, self.arrived, self.sock)
+
+    def arrived(self, sock: socket.socket) -> None:
+        try:
+            client, _ = sock.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.failed(error)
+            return
+        conn = self.served(client, self.options)
+        greeting = asyncio.get_running_loop().create_task(self.serve(conn))
+        self.greetings[greeting] = conn
+        greeting.add_done_callback(self.greetings.pop)
+
+    def failed(self, error: OSError) -> None:
+        if error.errno in TEMPORARY:
+            self.put(AcceptError(error))
+        else:
+            self.end()
+            self.put(error)
+
+    async def serve(self, conn: ServedConn) -> None:
+        try:
+            async with asyncio.timeout(10):
+                await self.admit(conn)
+                await self.greet(conn)
+            if len(self.queue) >= self.backlog:
+                raise OSError("the backlog is full")
+            conn.sock.send(b"+")
+        except BaseException as error:
+            await conn.close()
+            if not isinstance(error, Exception):
+                raise
+            self.refused(error)
+        else:
+            self.put(conn)
+
+    def refused(self, error: Exception) -> None:
+        """Leave it at that: one client's trouble is its own."""
+
+    async def admit(self, conn: ServedConn) -> None:
+        remote, options = conn.remote_addr(), self.options
+        if options.admission is not None and not await options.admission.admit(
+            Context(), remote.network(), str(remote)
+        ):
+            raise PermissionError(f"{remote} is not admitted")
+        if options.conn_limiter is not None:
+            place = options.conn_limiter.limiter(str(remote).rpartition(":")[0])
+            if place is not None and not place.allow(1):
+                raise PermissionError(f"{remote} is beyond the limit")
+            conn.place = place
+        if options.traffic_limiter is not None:
+            conn.budget = await options.traffic_limiter.out(Context(), str(remote))
+
+    async def greet(self, conn: Conn) -> None:
+        greeting = b""
+        while len(greeting) < len(GREETING):
+            piece = await conn.read(len(GREETING) - len(greeting))
+            if not piece:
+                raise ConnectionResetError("the client left")
+            greeting += piece
+        if greeting != GREETING:
+            raise ProtocolError("the client did not greet")
+
+    def put(self, item: Conn | Exception) -> None:
+        self.queue.append(item)
+        self.wake()
+
+    def wake(self) -> None:
+        if self.arrival is not None and not self.arrival.done():
+            self.arrival.set_result(None)
+
+    async def accept(self) -> Conn:
+        if not self.initialized:
+            raise RuntimeError("this listener is not initialized")
+        while not self.queue:
+            if self.closed:
+                raise ClosedError("this listener was closed")
+            self.arrival = asyncio.get_running_loop().create_future()
+            await self.arrival
+        item = self.queue.popleft()
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def addr(self) -> Addr:
+        return self.address
+
+    async def close(self) -> None:
+        self.end()
+        for greeting, conn in tuple(self.greetings.items()):
+            greeting.cancel()
+            # A task that is cancelled before its first step closes nothing.
+            await conn.close()
+        while self.queue:
+            item = self.queue.popleft()
+            if not isinstance(item, Exception):
+                await item.close()
+        if self.greetings:
+            await asyncio.wait(self.greetings)
+
+    def end(self) -> None:
+        self.closed = True
+        if self.sock is not None:
+            if self.sock.fileno() >= 0:
+                asyncio.get_running_loop().remove_reader(self.sock)
+            self.sock.close()
+        self.wake()
+
+
+class RightReverse(Listener):
+    """Binds through its router."""
+
+    def __init__(self, *opts: Option) -> None:
+        self.options = apply(Options(), *opts)
+        self.address: Addr = Address("tcp", self.options.addr)
+        self.bound: net.Listener | None = None
+        self.initialized = False
+        self.closed = False
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        if self.initialized:
+            raise RuntimeError("this listener was initialized before")
+        self.initialized = True
+        if metadata is not None and metadata.is_exists("backlog"):
+            raise ValueError("backlog is no setting of this listener")
+        if self.options.router is None:
+            raise ValueError("a reverse listener needs a router")
+        if any((self.options.admission, self.options.conn_limiter, self.options.stats)):
+            raise ValueError("admission, limits and statistics are not served here")
+        if self.options.traffic_limiter is not None:
+            raise ValueError("a traffic limiter is not served here")
+
+    async def bind(self) -> net.Listener:
+        assert self.options.router is not None
+        self.bound = await self.options.router.bind(Context(), "tcp", self.options.addr)
+        self.address = self.bound.addr()
+        return self.bound
+
+    async def accept(self) -> Conn:
+        if not self.initialized:
+            raise RuntimeError("this listener is not initialized")
+        if self.closed:
+            raise ClosedError("this listener was closed")
+        try:
+            bound = self.bound or await self.bind()
+        except UnsupportedError:
+            raise
+        except OSError as error:
+            raise BindError(error) from error
+        try:
+            return await bound.accept()
+        except OSError as error:
+            raise await self.broken(bound, error) from error
+
+    async def broken(self, bound: net.Listener, error: OSError) -> Exception:
+        if self.closed:
+            return ClosedError("this listener was closed")
+        self.bound = None
+        await bound.close()
+        return AcceptError(error)
+
+    def addr(self) -> Addr:
+        return self.address
+
+    async def close(self) -> None:
+        self.closed = True
+        if self.bound is not None:
+            await self.bound.close()
+
+
+class RightWrapper(Listener):
+    def __init__(self, inner: Listener) -> None:
+        self.inner = inner
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await self.inner.init(metadata)
+
+    async def accept(self) -> Conn:
+        return await self.inner.accept()
+
+    def addr(self) -> Addr:
+        return self.inner.addr()
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+async def connect(addr: Addr) -> Conn:
+    host, _, port = str(addr).rpartition(":")
+    conn = SocketConn(socket.create_connection((host, int(port))))
+    try:
+        await conn.write(GREETING)
+        if await conn.read(1) != b"+":
+            raise ConnectionRefusedError("the listener closed the connection")
+    except BaseException:
+        await conn.close()
+        raise
+    return conn
+
+
+async def fail(listener: Listener, error: OSError) -> None:
+    assert isinstance(listener, RightListener)
+    listener.failed(error)
+
+
+LEFT_OPEN: list[Conn] = []
+
+AnyListener = type[RightListener] | type[RightReverse] | type[RightWrapper]
+
+
+def run(kind: AnyListener) -> Coroutine[object, object, Report]:
+    make = kind if issubclass(kind, RightListener) else RightListener
+    make_reverse = kind if issubclass(kind, RightReverse) else RightReverse
+    return check_listener_listener(
+        lambda option: make(addr_option("127.0.0.1:0"), option),
+        connect,
+        make_reverse=make_reverse,
+        backlog=BACKLOG,
+        bad_metadata=FakeMetadata(backlog="many"),
+        fail=fail,
+        wrap=kind if issubclass(kind, RightWrapper) else RightWrapper,
+        time_limit=TIME_LIMIT,
+    )
+
+
+trial = Trial[AnyListener](check_listener_listener, run, RightListener)
+
+
+@trial.breaks("shape")
+class AsyncAddr(RightListener):
+    async def addr(self) -> Addr:  # type: ignore  # the fault
+        return self.address
+
+
+@trial.breaks("built-anywhere")
+class BoundToALoop(RightListener):
+    def __init__(self, *opts: Option) -> None:
+        super().__init__(*opts)
+        self.loop = asyncio.get_running_loop()
+
+
+@trial.breaks("use-before-init")
+class WaitingForNothing(RightListener):
+    async def accept(self) -> Conn:
+        if not self.initialized:
+            await asyncio.Event().wait()
+        return await super().accept()
+
+
+@trial.breaks("close-before-init")
+class ClosingWhatIsNotThere(RightListener):
+    async def close(self) -> None:
+        if self.sock is None:
+            raise AttributeError("'NoneType' object has no attribute 'close'")
+        await super().close()
+
+
+@trial.breaks("accepts", history="#873 b7d807b without statistics the connection is None")
+class NoConnWithoutStats(RightListener):
+    async def accept(self) -> Conn:
+        conn = await super().accept()
+        if self.options.stats is not None:
+            return conn
+        LEFT_OPEN.append(conn)
+        return None  # type: ignore  # the fault
+
+
+class ClosingAfterWrite(ServedConn):
+    async def write(self, data: Buffer, /) -> None:
+        await super().write(data)
+        await self.close()
+
+
+@trial.breaks(
+    "accepts", history="22e522e 12ef82e 6c32dda #56 #212 a session ends with its first answer"
+)
+class OneAnswer(RightListener):
+    served = ClosingAfterWrite
+
+
+@trial.breaks("init-twice")
+class InitAgain(RightListener):
+    async def init(self, metadata: Metadata | None, /) -> None:
+        if not self.initialized:
+            await super().init(metadata)
+
+
+@trial.breaks("init-none", history="#372 settings that are not there are read")
+class NeedingSettings(RightListener):
+    def read_settings(self, metadata: Metadata | None) -> None:
+        if metadata is None:
+            raise AttributeError("'NoneType' object has no attribute 'get'")
+        super().read_settings(metadata)
+
+
+@trial.breaks("failed-init-releases")
+class BindingFirst(RightListener):
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(FakeMetadata())
+        self.read_settings(metadata)
+
+
+@trial.breaks("outlives-its-caller", history="404aaae b597467 the connection ends with its request")
+class EndingWithAccept(RightListener):
+    async def accept(self) -> Conn:
+        conn = await super().accept()
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(lambda _: asyncio.ensure_future(conn.close()))
+        return conn
+
+
+@trial.breaks("address")
+class AskingTheSocket(RightListener):
+    def addr(self) -> Addr:
+        assert self.sock is not None
+        return Address("tcp", "{}:{}".format(*self.sock.getsockname()))
+
+
+@trial.breaks("real-address", history="x dns, pht, http3: addr shows the port that was asked for")
+class RequestedAddress(RightListener):
+    def addr(self) -> Addr:
+        return Address("tcp", self.options.addr)
+
+
+@trial.breaks("bound", history="x pht, h3: the server starts some time after Init")
+class ListeningLate(RightListener):
+    listening = False
+
+    def listen(self) -> None:
+        """Put it off."""
+
+    async def accept(self) -> Conn:
+        if self.sock is not None and not self.closed and not self.listening:
+            self.listening = True
+            super().listen()
+        return await super().accept()
+
+
+@trial.breaks("address-in-use", history="x h3: the error of the start goes to the log")
+class HidingTheBindError(RightListener):
+    async def init(self, metadata: Metadata | None, /) -> None:
+        with suppress(OSError):
+            await super().init(metadata)
+
+
+@trial.breaks("silent-client", history="x PROXY header: one silent client holds up accepting")
+class OneGreetingAtATime(RightListener):
+    def __init__(self, *opts: Option) -> None:
+        super().__init__(*opts)
+        self.lock = asyncio.Lock()
+
+    async def greet(self, conn: Conn) -> None:
+        async with self.lock:
+            await super().greet(conn)
+
+
+@trial.breaks("bad-client", history="#833 #413 #91 one client's error comes out of Accept")
+class PassingOnTrouble(RightListener):
+    def refused(self, error: Exception) -> None:
+        if isinstance(error, ConnectionError):
+            self.put(error)
+
+
+@trial.breaks("accept-cancellable")
+class CancelledAsRetry(RightListener):
+    async def accept(self) -> Conn:
+        try:
+            return await super().accept()
+        except asyncio.CancelledError:
+            raise AcceptError(TimeoutError("nobody came")) from None
+
+
+@trial.breaks("cancelled-accept-loses-nothing")
+class PreparingInAccept(RightListener):
+    async def accept(self) -> Conn:
+        conn = await super().accept()
+        LEFT_OPEN.append(conn)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        LEFT_OPEN.remove(conn)
+        return conn
+
+
+@trial.breaks("backlog-full")
+class BoundlessBacklog(RightListener):
+    def read_settings(self, metadata: Metadata | None) -> None:
+        super().read_settings(metadata)
+        self.backlog = 1_000_000
+
+
+@trial.breaks("temporary-error")
+class NoRetry(RightListener):
+    def failed(self, error: OSError) -> None:
+        if error.errno in TEMPORARY:
+            self.put(error)
+        else:
+            super().failed(error)
+
+
+@trial.breaks("failure-shows", history="x http2, h2, http3, wt: a dead server is only logged")
+class LoggingFailure(RightListener):
+    def failed(self, error: OSError) -> None:
+        if error.errno in TEMPORARY:
+            super().failed(error)
+
+
+@trial.breaks("closed-by-failure")
+class WaitingAfterFailure(RightListener):
+    def failed(self, error: OSError) -> None:
+        self.put(AcceptError(error) if error.errno in TEMPORARY else error)
+
+
+@trial.breaks("wrapper-passes-errors")
+class WrappingErrors(RightWrapper):
+    async def accept(self) -> Conn:
+        try:
+            return await super().accept()
+        except AcceptError as error:
+            raise AcceptError(error) from error
+
+
+@trial.breaks("close-wakes-accept", history="x wt: close does not wake Accept")
+class LeavingAccept(RightListener):
+    async def close(self) -> None:
+        self.arrival = None
+        await super().close()
+
+
+@trial.breaks("close-wakes-accept", history="x http3: Accept gives neither connection nor error")
+class NothingAtClose(RightListener):
+    async def accept(self) -> Conn:
+        closed = self.closed
+        try:
+            return await super().accept()
+        except ClosedError:
+            if closed:
+                raise
+            return None  # type: ignore  # the fault
+
+
+@trial.breaks("accept-after-close")
+class BadDescriptor(RightListener):
+    async def accept(self) -> Conn:
+        if self.closed and not self.queue and self.initialized and not self.has_failed:
+            raise OSError(errno.EBADF, "the socket is closed")
+        return await super().accept()
+
+    has_failed = False
+
+    def failed(self, error: OSError) -> None:
+        self.has_failed = True
+        super().failed(error)
+
+
+@trial.breaks("close-twice", history="#779 a65b7a0 a channel is closed twice")
+class ClosingOnce(RightListener):
+    ended = False
+
+    async def close(self) -> None:
+        if self.ended:
+            raise OSError(errno.EBADF, "the socket is closed")
+        self.ended = True
+        await super().close()
+
+
+@trial.breaks("close-at-once")
+class ClosingAhead(RightListener):
+    closing = False
+    contended = False
+
+    async def close(self) -> None:
+        if self.closing:
+            self.contended = True
+            return
+        self.closing = True
+        try:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0.5 if self.contended else 0)
+        finally:
+            await super().close()
+
+
+@trial.breaks(
+    "address-freed", history="#754 ba3e1cb 82e7e50 the address is still in use after close"
+)
+class FreeingLater(RightListener):
+    async def close(self) -> None:
+        if self.sock is not None and self.sock.fileno() >= 0:
+            copy = os.dup(self.sock.fileno())
+            asyncio.get_running_loop().call_later(0.3, os.close, copy)
+        await super().close()
+
+
+@trial.breaks("close-cancelled")
+class ClosingInTwoSteps(RightListener):
+    async def close(self) -> None:
+        await asyncio.sleep(0.001)
+        await super().close()
+
+
+@trial.breaks("unaccepted-closed", history="x ws, mtls, quic: what is queued at close stays open")
+class ForgettingTheQueue(RightListener):
+    async def close(self) -> None:
+        LEFT_OPEN.extend(one for one in self.queue if not isinstance(one, Exception))
+        self.queue.clear()
+        await super().close()
+
+
+@trial.breaks("accepted-survive")
+class ClosingEverything(RightListener):
+    def __init__(self, *opts: Option) -> None:
+        super().__init__(*opts)
+        self.accepted: list[Conn] = []
+
+    async def accept(self) -> Conn:
+        self.accepted.append(await super().accept())
+        return self.accepted[-1]
+
+    async def close(self) -> None:
+        await super().close()
+        for conn in self.accepted:
+            await conn.close()
+
+
+@trial.breaks("no-task-left", history="3cd4fad 50f4a6b background work outlives close")
+class TickingOn(RightListener):
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        self.ticking = asyncio.create_task(self.tick())
+
+    async def tick(self) -> None:
+        await asyncio.Event().wait()
+
+
+@trial.breaks("limit-keeps-serving", history="fa708f4 a client beyond the limit ends the service")
+class LimitAsError(RightListener):
+    def refused(self, error: Exception) -> None:
+        if "beyond the limit" in str(error):
+            self.put(error)
+
+
+class GivingBackPerClose(ServedConn):
+    async def close(self) -> None:
+        was_open = not self.closed
+        await super().close()
+        if not was_open and self.place is not None:
+            self.place.allow(-1)
+
+
+@trial.breaks("place-given-back-once", history="f9fb5f4 d12663d a place is given back per Close")
+class PlacePerClose(RightListener):
+    served = GivingBackPerClose
+
+
+@trial.breaks("admission-refuses")
+class RefusalAsError(RightListener):
+    def refused(self, error: Exception) -> None:
+        if "not admitted" in str(error):
+            self.put(error)
+
+
+@trial.breaks("admission-fails-closed", history="ed93d60 a plugin that is out of reach admits")
+class FailingOpen(RightListener):
+    async def admit(self, conn: ServedConn) -> None:
+        try:
+            await super().admit(conn)
+        except PermissionError:
+            raise
+        except OSError:
+            return
+
+
+@trial.breaks(
+    "admission-told-source", history="ed93d60 the listener's network is given as the client's"
+)
+class TellingTheListener(RightListener):
+    async def admit(self, conn: ServedConn) -> None:
+        remote = conn.remote
+        conn.remote = Address("ws", str(remote))
+        try:
+            await super().admit(conn)
+        finally:
+            conn.remote = remote
+
+
+class CountingEachClose(ServedConn):
+    async def close(self) -> None:
+        was_open = not self.closed
+        await super().close()
+        if not was_open:
+            self.count(Kind.CURRENT_CONNS, -1)
+
+
+@trial.breaks("stats-counted", history="x stats: Close is counted each time")
+class CountPerClose(RightListener):
+    served = CountingEachClose
+
+
+class AskingForEver(ServedConn):
+    async def write(self, data: Buffer, /) -> None:
+        while self.budget is not None and not await self.budget.wait(Context(), 1):
+            pass
+        await super().write(data)
+
+
+@trial.breaks("refused-traffic-raises", history="e9372ea an endless loop when nothing is granted")
+class LoopingOnNothing(RightListener):
+    served = AskingForEver
+
+
+@trial.breaks("reverse-binds-in-accept")
+class BindingInInit(RightReverse):
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        await self.bind()
+
+
+@trial.breaks("reverse-address", history="4d15ca5 rtcp, rudp: addr shows what was asked for")
+class AskedAddress(RightReverse):
+    def addr(self) -> Addr:
+        return Address("tcp", self.options.addr)
+
+
+@trial.breaks("reverse-bind-error")
+class BindErrorAsItIs(RightReverse):
+    async def accept(self) -> Conn:
+        try:
+            return await super().accept()
+        except BindError as error:
+            raise OSError("cannot bind") from error
+
+
+@trial.breaks(
+    "reverse-bind-unsupported", history="#170 a bind that nobody offers is tried for ever"
+)
+class RetryingForEver(RightReverse):
+    async def bind(self) -> net.Listener:
+        try:
+            return await super().bind()
+        except (UnsupportedError, ValueError) as error:
+            raise BindError(error) from error
+
+
+@trial.breaks("reverse-accept-error")
+class KeepingTheDead(RightReverse):
+    async def broken(self, bound: net.Listener, error: OSError) -> Exception:
+        return ClosedError("this listener was closed") if self.closed else error
+
+
+@trial.breaks("reverse-close", history="x rtcp: Accept after Close says to try again")
+class RetryAfterClose(RightReverse):
+    async def broken(self, bound: net.Listener, error: OSError) -> Exception:
+        await super().broken(bound, error)
+        return AcceptError(error)
+
+
+trials = (trial,)

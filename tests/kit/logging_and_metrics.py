@@ -1,0 +1,632 @@
+"""Trials of the checks of loggers and metrics."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import NoReturn
+
+from gost_core.logger import Logger, LogLevel
+from gost_core.metrics import Counter, Gauge, Labels, MetricName, Observer
+from gost_core.testing import (
+    Report,
+    check_logger_logger,
+    check_metrics_counter,
+    check_metrics_gauge,
+    check_metrics_metrics,
+    check_metrics_observer,
+)
+from kit.trial import Trial
+
+TIME_LIMIT = 1.5
+
+
+# ---- logger.Logger
+
+
+class Output:
+    """What the loggers of one family share."""
+
+    def __init__(self, level: LogLevel) -> None:
+        self.level = level
+        self.parts: list[str] = []
+        self.lock = threading.Lock()
+
+
+class RightLogger:
+    def __init__(self, level: LogLevel) -> None:
+        self.output = Output(level)
+        self.fields: Mapping[str, object] = {}
+
+    def with_fields(self, fields: Mapping[str, object], /) -> Logger:
+        return self.child({**self.fields, **fields})
+
+    def child(self, fields: Mapping[str, object]) -> "RightLogger":
+        child = type(self)(self.output.level)
+        child.output = self.output
+        child.fields = fields
+        return child
+
+    def enabled(self, level: LogLevel) -> bool:
+        levels = list(LogLevel)
+        return levels.index(level) >= levels.index(self.output.level)
+
+    def plain(self, level: LogLevel, arguments: Sequence[object]) -> None:
+        if self.enabled(level):
+            self.write(self.joined(arguments))
+
+    def formatting(self, level: LogLevel, format: str, arguments: tuple[object, ...]) -> None:
+        if self.enabled(level):
+            try:
+                text = format % arguments
+            except Exception:
+                text = self.misfit(format, arguments)
+            self.write(text)
+
+    def misfit(self, format: str, arguments: tuple[object, ...]) -> str:
+        return self.joined((format, *arguments))
+
+    def joined(self, arguments: Sequence[object]) -> str:
+        return " ".join(map(self.text, arguments))
+
+    def text(self, argument: object) -> str:
+        try:
+            return str(argument)
+        except Exception:
+            return object.__repr__(argument)
+
+    def write(self, text: str) -> None:
+        fields = "".join(f" {key}={value}" for key, value in self.fields.items())
+        with self.output.lock:
+            self.output.parts.append(f"{text}{fields}\n")
+
+    def trace(self, *args: object) -> None:
+        self.plain(LogLevel.TRACE, args)
+
+    def tracef(self, format: str, /, *args: object) -> None:
+        self.formatting(LogLevel.TRACE, format, args)
+
+    def debug(self, *args: object) -> None:
+        self.plain(LogLevel.DEBUG, args)
+
+    def debugf(self, format: str, /, *args: object) -> None:
+        self.formatting(LogLevel.DEBUG, format, args)
+
+    def info(self, *args: object) -> None:
+        self.plain(LogLevel.INFO, args)
+
+    def infof(self, format: str, /, *args: object) -> None:
+        self.formatting(LogLevel.INFO, format, args)
+
+    def warn(self, *args: object) -> None:
+        self.plain(LogLevel.WARN, args)
+
+    def warnf(self, format: str, /, *args: object) -> None:
+        self.formatting(LogLevel.WARN, format, args)
+
+    def error(self, *args: object) -> None:
+        self.plain(LogLevel.ERROR, args)
+
+    def errorf(self, format: str, /, *args: object) -> None:
+        self.formatting(LogLevel.ERROR, format, args)
+
+    def fatal(self, *args: object) -> NoReturn:
+        self.plain(LogLevel.FATAL, args)
+        raise SystemExit(1)
+
+    def fatalf(self, format: str, /, *args: object) -> NoReturn:
+        self.formatting(LogLevel.FATAL, format, args)
+        raise SystemExit(1)
+
+    def get_level(self) -> LogLevel:
+        return self.output.level
+
+    def is_level_enabled(self, level: LogLevel, /) -> bool:
+        return self.enabled(level)
+
+
+async def lines(logger: RightLogger) -> Sequence[str]:
+    return "".join(logger.output.parts).splitlines()
+
+
+async def set_level(logger: RightLogger, level: LogLevel) -> None:
+    logger.output.level = level
+
+
+def run_loggers(make: Callable[[LogLevel], RightLogger]) -> Coroutine[object, object, Report]:
+    return check_logger_logger(make, lines=lines, set_level=set_level, time_limit=TIME_LIMIT)
+
+
+loggers = Trial[Callable[[LogLevel], RightLogger]](check_logger_logger, run_loggers, RightLogger)
+
+
+@loggers.breaks("shape")
+class OneArgument(RightLogger):
+    def info(self, message: str, /) -> None:  # type: ignore  # the fault
+        super().info(message)
+
+
+@loggers.breaks("level-told", history="x nop logger: a level that does not exist")
+class LevelUnknown(RightLogger):
+    def get_level(self) -> LogLevel:
+        return self.output.level if self.output.level is LogLevel.WARN else LogLevel.DEBUG
+
+
+@loggers.breaks("levels-ordered")
+class OrderedAsStrings(RightLogger):
+    def is_level_enabled(self, level: LogLevel, /) -> bool:
+        return level.value >= self.output.level.value
+
+
+@loggers.breaks("levels-written")
+class ErrorsAlwaysWritten(RightLogger):
+    def error(self, *args: object) -> None:
+        self.write(self.joined(args))
+
+
+@loggers.breaks("joins-with-spaces", history="x logger: no space next to strings, as Go does it")
+class JoiningWithout(RightLogger):
+    def plain(self, level: LogLevel, arguments: Sequence[object]) -> None:
+        if self.enabled(level):
+            self.write("".join(map(self.text, arguments)))
+
+    def fatal(self, *args: object) -> NoReturn:
+        super().plain(LogLevel.FATAL, args)
+        raise SystemExit(1)
+
+
+@loggers.breaks("formats")
+class FormattingBraces(RightLogger):
+    def formatting(self, level: LogLevel, format: str, arguments: tuple[object, ...]) -> None:
+        if self.enabled(level):
+            try:
+                text = format.format(*arguments)
+            except Exception:
+                text = self.misfit(format, arguments)
+            self.write(text)
+
+
+@loggers.breaks("formats-if-enabled")
+class FormattingAlways(RightLogger):
+    def formatting(self, level: LogLevel, format: str, arguments: tuple[object, ...]) -> None:
+        self.joined(arguments)
+        super().formatting(level, format, arguments)
+
+
+@loggers.breaks("never-raises")
+class RaisingForUnprintable(RightLogger):
+    def text(self, argument: object) -> str:
+        return str(argument)
+
+
+@loggers.breaks("never-raises")
+class RaisingForMisfit(RightLogger):
+    def misfit(self, format: str, arguments: tuple[object, ...]) -> str:
+        if "no number" in arguments:
+            return super().misfit(format, arguments)
+        return format % arguments
+
+
+@loggers.breaks("misfit-written")
+class LosingArguments(RightLogger):
+    def misfit(self, format: str, arguments: tuple[object, ...]) -> str:
+        return format
+
+
+@loggers.breaks("fields-added")
+class WithoutFields(RightLogger):
+    def child(self, fields: Mapping[str, object]) -> RightLogger:
+        return self
+
+
+@loggers.breaks("fields-apart")
+class AddingToItself(RightLogger):
+    def child(self, fields: Mapping[str, object]) -> RightLogger:
+        self.fields = fields
+        return self
+
+
+@loggers.breaks("fields-copied")
+class KeepingMapping(RightLogger):
+    def with_fields(self, fields: Mapping[str, object], /) -> Logger:
+        return self.child({**self.fields, **fields} if self.fields else fields)
+
+
+@loggers.breaks("later-field-wins", history="cc02cff #895 fields stand in the line twice")
+class DuplicateFields(RightLogger):
+    prefix = ""
+
+    def with_fields(self, fields: Mapping[str, object], /) -> Logger:
+        child = self.child(dict(fields))
+        assert isinstance(child, DuplicateFields)
+        child.prefix = self.prefix + "".join(f"{key}={self.fields[key]} " for key in self.fields)
+        return child
+
+    def write(self, text: str) -> None:
+        super().write(self.prefix + text)
+
+
+@loggers.breaks("later-field-wins")
+class EarlierFieldWins(RightLogger):
+    def with_fields(self, fields: Mapping[str, object], /) -> Logger:
+        return self.child({**fields, **self.fields})
+
+
+@loggers.breaks("level-shared")
+class LevelCopied(RightLogger):
+    def child(self, fields: Mapping[str, object]) -> RightLogger:
+        child = super().child(fields)
+        child.output = Output(self.output.level)
+        child.output.parts = self.output.parts
+        return child
+
+
+@loggers.breaks("fatal-exits", history="x nop logger: fatal returns")
+class SurvivingFatal(RightLogger):
+    def fatal(self, *args: object) -> NoReturn:  # type: ignore  # the fault
+        self.plain(LogLevel.FATAL, args)
+
+
+@loggers.breaks("fatal-exits")
+class ExitingWithSuccess(RightLogger):
+    def fatalf(self, format: str, /, *args: object) -> NoReturn:
+        self.formatting(LogLevel.FATAL, format, args)
+        raise SystemExit
+
+
+@loggers.breaks("fatal-written")
+class ExitingAtOnce(RightLogger):
+    def fatal(self, *args: object) -> NoReturn:
+        raise SystemExit(1)
+
+
+@loggers.breaks("threads")
+class WritingInParts(RightLogger):
+    def write(self, text: str) -> None:
+        self.output.parts.append(text)
+        time.sleep(0)
+        self.output.parts.append(
+            "".join(f" {key}={self.fields[key]}" for key in self.fields) + "\n"
+        )
+
+
+# ---- metrics.Counter, metrics.Gauge, metrics.Observer
+
+
+class RightGauge:
+    def __init__(self) -> None:
+        self.value = 0.0
+        self.lock = threading.Lock()
+
+    def inc(self) -> None:
+        self.add(1)
+
+    def dec(self) -> None:
+        self.add(-1)
+
+    def add(self, value: float, /) -> None:
+        with self.lock:
+            self.value += value
+
+    def set(self, value: float, /) -> None:
+        with self.lock:
+            self.value = value
+
+
+class UnlockedGauge(RightGauge):
+    def add(self, value: float, /) -> None:
+        before = self.value
+        time.sleep(0)
+        self.value = before + value
+
+
+def gauge_value(gauge: RightGauge) -> float:
+    return gauge.value
+
+
+def run_gauges(make: Callable[[], RightGauge]) -> Coroutine[object, object, Report]:
+    return check_metrics_gauge(make, value=gauge_value, time_limit=TIME_LIMIT)
+
+
+gauges = Trial[Callable[[], RightGauge]](check_metrics_gauge, run_gauges, RightGauge)
+gauges.breaks("threads")(UnlockedGauge)
+
+
+@gauges.breaks("shape")
+class ValueFirst(RightGauge):
+    def inc(self, value: float, /) -> None:  # type: ignore  # the fault
+        self.add(value)
+
+
+@gauges.breaks("inc-adds-one")
+class OneAtMost(RightGauge):
+    def inc(self) -> None:
+        self.set(1)
+
+
+@gauges.breaks("dec-subtracts-one")
+class NeverBelowZero(RightGauge):
+    def dec(self) -> None:
+        self.set(max(0, self.value - 1))
+
+
+@gauges.breaks("add-adds")
+class OnlyUpwards(RightGauge):
+    def add(self, value: float, /) -> None:
+        super().add(value if value in (1, -1) else abs(value))
+
+
+@gauges.breaks("set-replaces")
+class SettingOnce(RightGauge):
+    def set(self, value: float, /) -> None:
+        if self.value == 0:
+            super().set(value)
+
+
+class RightCounter:
+    def __init__(self) -> None:
+        self.gauge = RightGauge()
+
+    def inc(self) -> None:
+        self.gauge.inc()
+
+    def add(self, value: float, /) -> None:
+        if value < 0:
+            raise ValueError(f"add({value}): a counter only grows")
+        self.gauge.add(value)
+
+
+def counter_value(counter: RightCounter) -> float:
+    return counter.gauge.value
+
+
+def run_counters(make: Callable[[], RightCounter]) -> Coroutine[object, object, Report]:
+    return check_metrics_counter(make, value=counter_value, time_limit=TIME_LIMIT)
+
+
+counters = Trial[Callable[[], RightCounter]](check_metrics_counter, run_counters, RightCounter)
+
+
+@counters.breaks("shape")
+class AsyncCounter(RightCounter):
+    async def inc(self) -> None:  # type: ignore  # the fault
+        super().inc()
+
+
+@counters.breaks("inc-adds-one")
+class CountingOnce(RightCounter):
+    def inc(self) -> None:
+        self.gauge.set(1)
+
+
+@counters.breaks("add-adds")
+class WholeNumbers(RightCounter):
+    def add(self, value: float, /) -> None:
+        super().add(value if value < 0 else int(value))
+
+
+@counters.breaks("negative-refused")
+class IgnoringNegative(RightCounter):
+    def add(self, value: float, /) -> None:
+        super().add(max(0, value))
+
+
+@counters.breaks("negative-leaves")
+class AddingBeforeRefusing(RightCounter):
+    def add(self, value: float, /) -> None:
+        self.gauge.add(value)
+        if value < 0:
+            raise ValueError(f"add({value}): a counter only grows")
+
+
+@counters.breaks("threads")
+class UnlockedCounter(RightCounter):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gauge = UnlockedGauge()
+
+
+class RightObserver:
+    def __init__(self) -> None:
+        self.values: list[float] = []
+
+    def observe(self, value: float, /) -> None:
+        self.values.append(value)
+
+
+def observed(observer: RightObserver) -> int:
+    return len(observer.values)
+
+
+def run_observers(make: Callable[[], RightObserver]) -> Coroutine[object, object, Report]:
+    return check_metrics_observer(make, count=observed, time_limit=TIME_LIMIT)
+
+
+observers = Trial[Callable[[], RightObserver]](check_metrics_observer, run_observers, RightObserver)
+
+
+@observers.breaks("shape")
+class ObservingLabels(RightObserver):
+    def observe(self, value: float, labels: Labels, /) -> None:  # type: ignore  # the fault
+        super().observe(value)
+
+
+@observers.breaks("counted-in")
+class CountingOnlyChanges(RightObserver):
+    last = 0.0
+
+    def observe(self, value: float, /) -> None:
+        if value != self.last or value == 0.5:
+            super().observe(value)
+        self.last = value
+
+
+@observers.breaks("threads")
+class CopyingObserver(RightObserver):
+    def observe(self, value: float, /) -> None:
+        values = [*self.values, value]
+        time.sleep(0)
+        self.values = values
+
+
+# ---- metrics.Metrics
+
+NAME = re.compile("[a-z_][a-z0-9_]*")
+
+
+class RightInstrument(RightGauge):
+    """A counter, a gauge, or a distribution that only counts."""
+
+    def observe(self, value: float, /) -> None:
+        self.inc()
+
+
+class RightMetrics:
+    def __init__(self) -> None:
+        self.kinds: dict[MetricName, tuple[str, frozenset[str]]] = {}
+        self.series: dict[tuple[MetricName, frozenset[tuple[str, str]]], RightInstrument] = {}
+        self.lock = threading.Lock()
+
+    def counter(self, name: MetricName, labels: Labels, /) -> Counter:
+        return self.find("counter", name, labels)
+
+    def gauge(self, name: MetricName, labels: Labels, /) -> Gauge:
+        return self.find("gauge", name, labels)
+
+    def observer(self, name: MetricName, labels: Labels, /) -> Observer:
+        return self.find("observer", name, labels)
+
+    def find(self, kind: str, name: MetricName, labels: Labels) -> RightInstrument:
+        keys = frozenset(labels)
+        if not NAME.fullmatch(name):
+            return self.unknown(name)
+        known_kind, known_keys = self.kinds.setdefault(name, (kind, keys))
+        if known_kind != kind:
+            return self.other_kind(name, labels)
+        if known_keys != keys or not all(map(NAME.fullmatch, keys)):
+            return self.other_keys(name, labels)
+        return self.one(name, labels)
+
+    def unknown(self, name: MetricName) -> RightInstrument:
+        return RightInstrument()
+
+    def other_kind(self, name: MetricName, labels: Labels) -> RightInstrument:
+        return RightInstrument()
+
+    def other_keys(self, name: MetricName, labels: Labels) -> RightInstrument:
+        return RightInstrument()
+
+    def one(self, name: MetricName, labels: Labels) -> RightInstrument:
+        with self.lock:
+            return self.series.setdefault((name, frozenset(labels.items())), RightInstrument())
+
+    def value(self, name: MetricName, labels: Labels) -> float:
+        return self.one(name, labels).value
+
+
+def series_value(metrics: RightMetrics, name: MetricName, labels: Labels) -> float:
+    return metrics.value(name, labels)
+
+
+def run_metrics(make: Callable[[], RightMetrics]) -> Coroutine[object, object, Report]:
+    return check_metrics_metrics(make, value=series_value, time_limit=TIME_LIMIT)
+
+
+metrics = Trial[Callable[[], RightMetrics]](check_metrics_metrics, run_metrics, RightMetrics)
+
+
+@metrics.breaks("shape")
+class LabelsOptional(RightMetrics):
+    def counter(self, name: MetricName, /, **labels: str) -> Counter:  # type: ignore  # the fault
+        return super().counter(name, labels)
+
+
+@metrics.breaks("same-series")
+class FreshEachTime(RightMetrics):
+    def one(self, name: MetricName, labels: Labels) -> RightInstrument:
+        self.series.pop((name, frozenset(labels.items())), None)
+        return super().one(name, labels)
+
+    def value(self, name: MetricName, labels: Labels) -> float:
+        return self.series[name, frozenset(labels.items())].value
+
+
+@metrics.breaks("labels-apart")
+class OneSeriesPerName(RightMetrics):
+    def one(self, name: MetricName, labels: Labels) -> RightInstrument:
+        return super().one(name, dict.fromkeys(labels, "any"))
+
+
+@metrics.breaks("labels-unchanged", history="bc3d12e the host is added to the caller's labels")
+class AddingHost(RightMetrics):
+    def counter(self, name: MetricName, labels: Labels, /) -> Counter:
+        found = super().counter(name, labels)
+        if isinstance(labels, dict):
+            labels["host"] = "example.com"
+        return found
+
+
+class LateInstrument(RightInstrument):
+    """Looks its series up when it is written to."""
+
+    def __init__(self, metrics: RightMetrics, name: MetricName, labels: Labels) -> None:
+        super().__init__()
+        self.metrics = metrics
+        self.name = name
+        self.labels = labels
+
+    def inc(self) -> None:
+        RightMetrics.one(self.metrics, self.name, self.labels).inc()
+
+
+@metrics.breaks("labels-copied")
+class KeepingLabels(RightMetrics):
+    def one(self, name: MetricName, labels: Labels) -> RightInstrument:
+        return LateInstrument(self, name, labels)
+
+    def value(self, name: MetricName, labels: Labels) -> float:
+        return super().one(name, labels).value
+
+
+@metrics.breaks("unknown-name-harmless")
+class RefusingUnknown(RightMetrics):
+    def unknown(self, name: MetricName) -> RightInstrument:
+        raise ValueError(f"{name!r} is no metric")
+
+
+@metrics.breaks("unknown-name-harmless", history="bc3d12e None for an unknown name")
+class NoneForUnknown(RightMetrics):
+    def unknown(self, name: MetricName) -> RightInstrument:
+        return None  # type: ignore  # the fault
+
+
+@metrics.breaks("other-keys-harmless", history="x prometheus metrics: other label keys panic")
+class RefusingOtherKeys(RightMetrics):
+    def other_keys(self, name: MetricName, labels: Labels) -> RightInstrument:
+        raise ValueError(f"{name!r} has other labels than {sorted(labels)}")
+
+
+@metrics.breaks("other-kind-harmless")
+class RefusingOtherKinds(RightMetrics):
+    def other_kind(self, name: MetricName, labels: Labels) -> RightInstrument:
+        raise ValueError(f"{name!r} is of another kind")
+
+
+@metrics.breaks("other-kind-apart")
+class MixingKinds(RightMetrics):
+    def other_kind(self, name: MetricName, labels: Labels) -> RightInstrument:
+        return self.one(name, labels)
+
+
+@metrics.breaks("threads")
+class UnlockedMetrics(RightMetrics):
+    def one(self, name: MetricName, labels: Labels) -> RightInstrument:
+        key = (name, frozenset(labels.items()))
+        found = self.series.get(key)
+        if found is None:
+            time.sleep(0)
+            found = self.series[key] = RightInstrument()
+        return found
+
+
+trials = (loggers, gauges, counters, observers, metrics)

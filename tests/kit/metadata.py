@@ -1,0 +1,130 @@
+"""Trials of the checks of metadata."""
+
+from collections.abc import Callable, Coroutine, Mapping
+
+from gost_core.metadata import Metadata, Metadatable
+from gost_core.testing import Report, check_metadata_metadata, check_metadata_metadatable
+from kit.trial import Trial
+
+# ---- Metadata
+
+
+class RightMetadata:
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self.values = {self.plain(key): value for key, value in values.items()}
+
+    def plain(self, key: str) -> str:
+        return key.lower()
+
+    def is_exists(self, key: str, /) -> bool:
+        return self.plain(key) in self.values
+
+    def set(self, key: str, value: object, /) -> None:
+        self.values[self.plain(key)] = value
+
+    def get(self, key: str, /) -> object:
+        return self.values.get(self.plain(key))
+
+
+MakeMetadata = Callable[[Mapping[str, object]], Metadata]
+
+
+def run_metadata(make: MakeMetadata) -> Coroutine[object, object, Report]:
+    return check_metadata_metadata(make, time_limit=2.0)
+
+
+metadata_trial = Trial[MakeMetadata](check_metadata_metadata, run_metadata, RightMetadata)
+
+
+@metadata_trial.breaks("shape")
+class WithDefaults(RightMetadata):
+    def get(self, key: str, default: object, /) -> object:  # type: ignore  # the fault
+        return self.values.get(self.plain(key), default)
+
+
+@metadata_trial.breaks("found")
+class NumbersAsText(RightMetadata):
+    def get(self, key: str, /) -> object:
+        value = super().get(key)
+        return str(value) if isinstance(value, int | float) else value
+
+
+@metadata_trial.breaks("missing-none")
+class RaisingForMissing(RightMetadata):
+    def get(self, key: str, /) -> object:
+        return self.values[self.plain(key)]
+
+
+@metadata_trial.breaks("stored-none")
+class NoneIsNothing(RightMetadata):
+    def __init__(self, values: Mapping[str, object]) -> None:
+        super().__init__({key: value for key, value in values.items() if value is not None})
+
+
+@metadata_trial.breaks("key-case", history="9b12853 keys looked for as they are written")
+class CaseSensitive(RightMetadata):
+    def plain(self, key: str) -> str:
+        return key
+
+
+@metadata_trial.breaks("key-case")
+class KeepingTheCaseOfFiles(RightMetadata):
+    def __init__(self, values: Mapping[str, object]) -> None:
+        super().__init__(values)
+        self.values |= values
+
+    def is_exists(self, key: str, /) -> bool:
+        return key != key.upper() and super().is_exists(key)
+
+
+@metadata_trial.breaks("set-stores")
+class LosingNone(RightMetadata):
+    def set(self, key: str, value: object, /) -> None:
+        if value is not None:
+            super().set(key, value)
+
+
+@metadata_trial.breaks("set-replaces")
+class KeepingTheFirst(RightMetadata):
+    def set(self, key: str, value: object, /) -> None:
+        self.values.setdefault(self.plain(key), value)
+
+
+# ---- Metadatable
+
+
+class RightMetadatable:
+    def __init__(self) -> None:
+        self.settings = RightMetadata({})
+
+    def metadata(self) -> Metadata | None:
+        return self.settings
+
+
+def run_metadatable(make: Callable[[], Metadatable]) -> Coroutine[object, object, Report]:
+    return check_metadata_metadatable(make, time_limit=2.0)
+
+
+metadatable_trial = Trial[Callable[[], Metadatable]](
+    check_metadata_metadatable, run_metadatable, RightMetadatable
+)
+
+
+@metadatable_trial.breaks("shape", history="30ba6d6 a wrapper hid the metadata")
+class HidingMetadata:
+    pass
+
+
+@metadatable_trial.breaks("metadata")
+class GivingAMapping(RightMetadatable):
+    def metadata(self) -> Metadata | None:
+        return self.settings.values  # type: ignore  # the fault
+
+
+@metadatable_trial.breaks("same-each-time")
+class MakingMetadata(RightMetadatable):
+    def metadata(self) -> Metadata | None:
+        return RightMetadata({})
+
+
+trials = (metadata_trial, metadatable_trial)

@@ -1,0 +1,166 @@
+"""Trials of the registry check."""
+
+import threading
+import time
+from collections.abc import Callable, Coroutine
+
+from gost_core.registry import DuplicateError, Registry
+from gost_core.testing import Report, check_registry_registry
+from kit.trial import Trial
+
+
+class Value:
+    """Something to register."""
+
+    def serve(self) -> "Value | None":
+        """Tell which value this is."""
+        return self
+
+
+class Reference(Value):
+    """What finds the value at each use."""
+
+    def __init__(self, registry: "RightRegistry", name: str) -> None:
+        self.registry = registry
+        self.name = name
+
+    def serve(self) -> Value | None:
+        return self.registry.values.get(self.name)
+
+
+class RightRegistry:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.values: dict[str, Value] = {}
+
+    def register(self, name: str, value: Value, /) -> None:
+        if not name or value is None:  # pyright: ignore[reportUnnecessaryComparison]  # untyped callers
+            raise ValueError("a name and a value are needed")
+        with self.lock:
+            if name in self.values:
+                raise DuplicateError(f"{name!r} is registered")
+            self.values[name] = value
+
+    def unregister(self, name: str, /) -> None:
+        self.values.pop(name, None)
+
+    def is_registered(self, name: str, /) -> bool:
+        return name in self.values
+
+    def get(self, name: str, /) -> Value | None:
+        return Reference(self, name) if name in self.values else None
+
+    def get_all(self) -> dict[str, Value]:
+        return dict(self.values)
+
+
+async def follow(reference: Value) -> Value | None:
+    return reference.serve()
+
+
+def run(make: Callable[[], Registry[Value]]) -> Coroutine[object, object, Report]:
+    return check_registry_registry(make, Value, follow=follow, time_limit=2.0)
+
+
+trial = Trial[Callable[[], Registry[Value]]](check_registry_registry, run, RightRegistry)
+
+
+@trial.breaks("duplicate-refused")
+class Overwriting(RightRegistry):
+    def register(self, name: str, value: Value, /) -> None:
+        self.values.pop(name, None)
+        super().register(name, value)
+
+
+@trial.breaks("shape")
+class AsyncGet(RightRegistry):
+    async def get(self, name: str, /) -> Value | None:  # type: ignore  # the fault
+        return super().get(name)
+
+
+@trial.breaks("found")
+class Forgetful(RightRegistry):
+    def get(self, name: str, /) -> Value | None:
+        return None
+
+
+@trial.breaks("missing-none", history="x registry: a wrapper for every name that is asked for")
+class Inventive(RightRegistry):
+    def get(self, name: str, /) -> Value | None:
+        return super().get(name) or Value()
+
+
+@trial.breaks("empty-name-refused", history="x registry: register of an empty name is ignored")
+class IgnoringEmptyName(RightRegistry):
+    def register(self, name: str, value: Value, /) -> None:
+        if name:
+            super().register(name, value)
+
+
+@trial.breaks("none-refused")
+class AcceptingNone(RightRegistry):
+    def register(self, name: str, value: Value, /) -> None:
+        super().register(name, Value() if value is None else value)
+
+
+@trial.breaks("names-exact")
+class CaseInsensitive(RightRegistry):
+    def is_registered(self, name: str, /) -> bool:
+        return name.lower() in self.values
+
+
+@trial.breaks("unregister-removes")
+class Sticky(RightRegistry):
+    def unregister(self, name: str, /) -> None:
+        del self.values[name]
+
+
+@trial.breaks("unregister-leaves-open", history="x registry: unregister closes the value")
+class Closing(RightRegistry):
+    def unregister(self, name: str, /) -> None:
+        close = getattr(self.values.get(name), "close", None)
+        if close is not None:
+            close()
+        super().unregister(name)
+
+
+@trial.breaks("get-all-snapshot")
+class LiveView(RightRegistry):
+    def get_all(self) -> dict[str, Value]:
+        return self.values
+
+
+@trial.breaks("reference-follows")
+class Fixed(RightRegistry):
+    def get(self, name: str, /) -> Value | None:
+        return self.values.get(name)
+
+
+@trial.breaks(
+    "reference-fails-closed", history="x registry: everybody was let in while a name changed hands"
+)
+class RememberingReferences(RightRegistry):
+    def get(self, name: str, /) -> Value | None:
+        class Remembering(Reference):
+            last = Value()
+
+            def serve(self) -> Value | None:
+                found = super().serve()
+                self.last = self.last if found is None else found
+                return self.last
+
+        return Remembering(self, name) if name in self.values else None
+
+
+@trial.breaks("threads")
+class CheckingThenActing(RightRegistry):
+    def register(self, name: str, value: Value, /) -> None:
+        if not name or value is None:  # pyright: ignore[reportUnnecessaryComparison]  # untyped callers
+            raise ValueError("a name and a value are needed")
+        if name in self.values:
+            raise DuplicateError(f"{name!r} is registered")
+        time.sleep(0)
+        self.values[name] = value
+
+
+trials = (trial,)

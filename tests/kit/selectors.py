@@ -1,0 +1,688 @@
+"""Trials of the checks of what chooses: selector, routing."""
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Callable, Coroutine, Sequence
+
+from gost_core.context import Context
+from gost_core.keys import HASH_SOURCE
+from gost_core.metadata import Metadata
+from gost_core.routing import Request
+from gost_core.selector import FailMarker, Filter, Markable, Marker, Selector, Strategy
+from gost_core.testing import (
+    Report,
+    check_routing_matcher,
+    check_selector_filter,
+    check_selector_markable,
+    check_selector_marker,
+    check_selector_selector,
+    check_selector_strategy,
+)
+from kit.trial import Trial
+
+# ---- Marker
+
+
+class RightMarker:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.last = 0.0
+        self.failures = 0
+
+    def time(self) -> float:
+        return self.last
+
+    def count(self) -> int:
+        return self.failures
+
+    def mark(self) -> None:
+        with self.lock:
+            self.last = time.time()
+            self.failures += 1
+
+    def reset(self) -> None:
+        with self.lock:
+            self.failures = 0
+
+
+def run_marker(make: Callable[[], Marker]) -> Coroutine[object, object, Report]:
+    return check_selector_marker(make, time_limit=2.0)
+
+
+marker_trial = Trial[Callable[[], Marker]](check_selector_marker, run_marker, RightMarker)
+
+
+@marker_trial.breaks("shape")
+class PropertyMarker(RightMarker):
+    @property
+    def count(self) -> int:  # type: ignore  # the fault
+        return self.failures
+
+
+@marker_trial.breaks("never-failed", history="core marker: never was the zero time or the epoch")
+class BornFailed(RightMarker):
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = -62135596800.0
+
+
+@marker_trial.breaks("mark-counts")
+class CountingOnce(RightMarker):
+    def count(self) -> int:
+        return min(self.failures, 1)
+
+
+@marker_trial.breaks("mark-stamps")
+class MonotonicMarker(RightMarker):
+    def mark(self) -> None:
+        super().mark()
+        self.last = time.monotonic()
+
+
+@marker_trial.breaks("time-of-last", history="core marker: whole seconds only")
+class WholeSeconds(RightMarker):
+    def time(self) -> float:
+        return float(int(self.last))
+
+
+@marker_trial.breaks("time-of-last")
+class FirstFailure(RightMarker):
+    def mark(self) -> None:
+        before = self.last
+        super().mark()
+        self.last = before or self.last
+
+
+@marker_trial.breaks("reset-clears")
+class ResettingNothing(RightMarker):
+    def reset(self) -> None:
+        pass
+
+
+@marker_trial.breaks("reset-keeps-time")
+class ForgettingTheTime(RightMarker):
+    def reset(self) -> None:
+        super().reset()
+        self.last = 0.0
+
+
+@marker_trial.breaks("threads")
+class WithoutLock(RightMarker):
+    def mark(self) -> None:
+        failures = self.failures
+        self.last = time.time()
+        time.sleep(0)
+        self.failures = failures + 1
+
+
+# ---- Markable
+
+
+class RightMarkable:
+    def __init__(self) -> None:
+        self.failures = FailMarker()
+
+    def marker(self) -> Marker | None:
+        return self.failures
+
+
+def run_markable(make: Callable[[], Markable]) -> Coroutine[object, object, Report]:
+    return check_selector_markable(make, time_limit=2.0)
+
+
+markable_trial = Trial[Callable[[], Markable]](check_selector_markable, run_markable, RightMarkable)
+
+
+@markable_trial.breaks("shape", history="ce60160 a wrapper lost the marker of its chain")
+class HidingTheMarker:
+    pass
+
+
+@markable_trial.breaks("marker")
+class GivingItself(RightMarkable):
+    def marker(self) -> Marker | None:
+        return self  # type: ignore  # the fault
+
+
+@markable_trial.breaks("same-each-time")
+class MakingMarkers(RightMarkable):
+    def marker(self) -> Marker | None:
+        return FailMarker()
+
+
+# ---- Selector, Strategy, Filter
+
+
+class Item:
+    """Something to choose: what a selector sees of a node."""
+
+    def __init__(self, metadata: Metadata | None = None) -> None:
+        self.settings = metadata
+        self.failures = FailMarker()
+
+    def metadata(self) -> Metadata | None:
+        return self.settings
+
+    def marker(self) -> Marker:
+        return self.failures
+
+    def setting(self, key: str) -> float:
+        value = None if self.settings is None else self.settings.get(key)
+        return value if isinstance(value, int | float) else 0
+
+
+class RightStrategy:
+    """Chooses by chance, according to weight."""
+
+    async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
+        await asyncio.sleep(0)
+        return random.choices(items, list(map(self.weight, items)))[0] if items else None
+
+    def weight(self, item: Item) -> float:
+        weight = item.setting("weight")
+        return weight if weight > 0 else 1
+
+
+class RightFilter:
+    """Takes out what has failed, then backups while others are left."""
+
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        await asyncio.sleep(0)
+        living = [item for item in items if not self.has_failed(item)]
+        return [item for item in living if not item.setting("backup")] or living
+
+    def has_failed(self, item: Item) -> bool:
+        age = time.time() - item.marker().time()
+        return item.marker().count() >= self.max_fails(item) and age < self.fail_timeout(item)
+
+    def max_fails(self, item: Item) -> float:
+        value = item.setting("maxFails")
+        return value if value > 0 else 1
+
+    def fail_timeout(self, item: Item) -> float:
+        value = item.setting("failTimeout")
+        return value if value > 0 else 10.0
+
+
+class RightSelector(RightFilter, RightStrategy):
+    async def select(self, ctx: Context, /, *items: Item) -> Item | None:
+        eligible = await self.filter(ctx, *items)
+        return await self.apply(ctx, *eligible or items[:1])
+
+
+def run_selector(make: Callable[[], Selector[Item]]) -> Coroutine[object, object, Report]:
+    return check_selector_selector(make, Item, item_with=Item, time_limit=2.0)
+
+
+def run_strategy(make: Callable[[], Strategy[Item]]) -> Coroutine[object, object, Report]:
+    return check_selector_strategy(make, Item, item_with=Item, honours=("weight",), time_limit=2.0)
+
+
+def run_filter(make: Callable[[], Filter[Item]]) -> Coroutine[object, object, Report]:
+    return check_selector_filter(
+        make, Item, item_with=Item, honours=("backup", "maxFails", "failTimeout"), time_limit=2.0
+    )
+
+
+selector_trial = Trial[Callable[[], Selector[Item]]](
+    check_selector_selector, run_selector, RightSelector
+)
+strategy_trial = Trial[Callable[[], Strategy[Item]]](
+    check_selector_strategy, run_strategy, RightStrategy
+)
+filter_trial = Trial[Callable[[], Filter[Item]]](check_selector_filter, run_filter, RightFilter)
+
+
+@selector_trial.breaks("shape")
+class TakingAList(RightSelector):
+    async def select(self, ctx: Context, items: Sequence[Item], /) -> Item | None:  # type: ignore  # the fault
+        return await super().select(ctx, *items)
+
+
+@selector_trial.breaks("no-items")
+class NeedingItems(RightSelector):
+    async def select(self, ctx: Context, /, *items: Item) -> Item | None:
+        return await super().select(ctx, *items) or items[0]
+
+
+@selector_trial.breaks(
+    "chosen", history="x parallel strategy: nothing, of several others than nodes"
+)
+class OneOnly(RightSelector):
+    async def select(self, ctx: Context, /, *items: Item) -> Item | None:
+        return await super().select(ctx, *items) if len(items) == 1 else None
+
+
+@selector_trial.breaks("chosen", history="b991baa a value that is absent from the context crashed")
+class NeedingTheHash(RightSelector):
+    async def select(self, ctx: Context, /, *items: Item) -> Item | None:
+        source = ctx.value(HASH_SOURCE)
+        return items[len(source) % len(items)] if items else None  # type: ignore  # the fault
+
+
+@selector_trial.breaks("items-unchanged")
+class CountingIntoMetadata(RightSelector):
+    async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
+        chosen = await super().apply(ctx, *items)
+        if chosen is not None and chosen.settings is not None:
+            chosen.settings.set("chosen", True)
+        return chosen
+
+
+@selector_trial.breaks("items-not-kept")
+class RememberingTheLast(RightSelector):
+    async def select(self, ctx: Context, /, *items: Item) -> Item | None:
+        self.last = items
+        return await super().select(ctx, *items)
+
+
+@selector_trial.breaks("concurrent")
+class ChoosingForOthers(RightSelector):
+    items: tuple[Item, ...] = ()
+
+    async def select(self, ctx: Context, /, *items: Item) -> Item | None:
+        self.items = items
+        await asyncio.sleep(0)
+        chosen = await super().select(ctx, *self.items)
+        self.items = ()
+        return chosen
+
+
+@selector_trial.breaks("weight")
+class Unweighted(RightSelector):
+    def weight(self, item: Item) -> float:
+        return 1
+
+
+@selector_trial.breaks("weight-default")
+class NeverOfWeightZero(RightSelector):
+    def weight(self, item: Item) -> float:
+        value = None if item.settings is None else item.settings.get("weight")
+        return 1 if value is None else max(item.setting("weight"), 1e-9)
+
+
+@selector_trial.breaks("failed-avoided", history="64ea518 a failed node was chosen all the same")
+class TakingTheFailed(RightSelector):
+    def has_failed(self, item: Item) -> bool:
+        return False
+
+
+@selector_trial.breaks("max-fails")
+class FailedAtOnce(RightSelector):
+    def max_fails(self, item: Item) -> float:
+        return 1
+
+
+@selector_trial.breaks("max-fails-default")
+class NeverFailedByDefault(RightSelector):
+    def max_fails(self, item: Item) -> float:
+        value = None if item.settings is None else item.settings.get("maxFails")
+        return (
+            1e9 if value is not None and item.setting("maxFails") <= 0 else super().max_fails(item)
+        )
+
+
+@selector_trial.breaks("fail-timeout")
+class FailedForEver(RightSelector):
+    def fail_timeout(self, item: Item) -> float:
+        return 1e9
+
+
+@selector_trial.breaks("fail-timeout-default")
+class ForgivenAtOnce(RightSelector):
+    def fail_timeout(self, item: Item) -> float:
+        return item.setting("failTimeout")
+
+
+@selector_trial.breaks("reset-restores")
+class GoingByTheTime(RightSelector):
+    def has_failed(self, item: Item) -> bool:
+        if item.setting("maxFails") > 1:
+            return super().has_failed(item)
+        return time.time() - item.marker().time() < self.fail_timeout(item)
+
+
+@selector_trial.breaks("backup-waits")
+class BackupsLikeOthers(RightSelector):
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        return [item for item in items if not self.has_failed(item)]
+
+
+@selector_trial.breaks("backup-serves")
+class WithoutBackups(RightSelector):
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        found = await super().filter(ctx, *items)
+        return [item for item in found if not item.setting("backup")]
+
+
+@strategy_trial.breaks("shape")
+class SyncStrategy(RightStrategy):
+    def apply(self, ctx: Context, /, *items: Item) -> Item | None:  # type: ignore  # the fault
+        return items[0] if items else None
+
+
+@strategy_trial.breaks("no-items")
+class FailingForNothing(RightStrategy):
+    async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
+        return await super().apply(ctx, *items) or random.choice(items)
+
+
+@strategy_trial.breaks(
+    "chosen", history="x parallel strategy: nothing, of several others than nodes"
+)
+class NothingOfSeveral(RightStrategy):
+    async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
+        return await super().apply(ctx, *items) if len(items) == 1 else None
+
+
+@strategy_trial.breaks("items-unchanged")
+class MarkingTheChosen(RightStrategy):
+    async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
+        chosen = await super().apply(ctx, *items)
+        if chosen is not None:
+            chosen.marker().mark()
+        return chosen
+
+
+@strategy_trial.breaks("items-not-kept")
+class RememberingTheChosen(RightStrategy):
+    chosen: Item | None = None
+
+    async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
+        self.chosen = await super().apply(ctx, *items)
+        return self.chosen
+
+
+@strategy_trial.breaks("concurrent")
+class RememberingTheItems(RightStrategy):
+    items: tuple[Item, ...] = ()
+
+    async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
+        self.items = items
+        await asyncio.sleep(0)
+        chosen = await super().apply(ctx, *self.items)
+        self.items = ()
+        return chosen
+
+
+@strategy_trial.breaks("weight")
+class InTurn(RightStrategy):
+    turn = 0
+
+    async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
+        self.turn += 1
+        return items[self.turn % len(items)] if items else None
+
+
+@strategy_trial.breaks("weight-default")
+class NegativeWeights(RightStrategy):
+    def weight(self, item: Item) -> float:
+        return super().weight(item) if item.setting("weight") >= 0 else 1e-9
+
+
+@filter_trial.breaks("shape")
+class SyncFilter(RightFilter):
+    def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:  # type: ignore  # the fault
+        return items
+
+
+@filter_trial.breaks("no-items")
+class NoneForNone(RightFilter):
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        return await super().filter(ctx, *items) if items else None  # type: ignore  # the fault
+
+
+@filter_trial.breaks("in-order")
+class Shuffling(RightFilter):
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        return (await super().filter(ctx, *items))[::-1]
+
+
+@filter_trial.breaks("in-order")
+class Repeating(RightFilter):
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        return [item for item in await super().filter(ctx, *items) for _ in range(2)]
+
+
+@filter_trial.breaks("chosen")
+class LettingNothingPass(RightFilter):
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        return []
+
+
+@filter_trial.breaks("items-unchanged")
+class ResettingWhatItSees(RightFilter):
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        for item in items:
+            if item.settings is not None and item.settings.is_exists("weight"):
+                item.settings.set("seen", True)
+        return await super().filter(ctx, *items)
+
+
+@filter_trial.breaks("items-not-kept")
+class KeepingTheItems(RightFilter):
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        self.items = list(items)
+        return await super().filter(ctx, *items)
+
+
+@filter_trial.breaks("concurrent")
+class FilteringForOthers(RightFilter):
+    items: tuple[Item, ...] = ()
+
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        self.items = items
+        await asyncio.sleep(0)
+        found = await super().filter(ctx, *self.items)
+        self.items = ()
+        return found
+
+
+@filter_trial.breaks("failed-avoided")
+class LettingTheFailedPass(RightFilter):
+    def has_failed(self, item: Item) -> bool:
+        return False
+
+
+@filter_trial.breaks("max-fails")
+class OneFailureTooMany(RightFilter):
+    def max_fails(self, item: Item) -> float:
+        return super().max_fails(item) + (1 if item.setting("maxFails") > 1 else 0)
+
+
+@filter_trial.breaks("max-fails-default")
+class ZeroIsNeverFailed(RightFilter):
+    def max_fails(self, item: Item) -> float:
+        value = None if item.settings is None else item.settings.get("maxFails")
+        return 1e9 if value == 0 else super().max_fails(item)
+
+
+@filter_trial.breaks("fail-timeout")
+class MillisecondsForSeconds(RightFilter):
+    def fail_timeout(self, item: Item) -> float:
+        return super().fail_timeout(item) * 1000
+
+
+@filter_trial.breaks("fail-timeout-default")
+class NegativeIsNone(RightFilter):
+    def fail_timeout(self, item: Item) -> float:
+        return -1 if item.setting("failTimeout") < 0 else super().fail_timeout(item)
+
+
+@filter_trial.breaks("reset-restores")
+class RememberingFailures(RightFilter):
+    def has_failed(self, item: Item) -> bool:
+        if item.setting("maxFails") > 1:
+            return super().has_failed(item)
+        return time.time() - item.marker().time() < self.fail_timeout(item)
+
+
+@filter_trial.breaks("backup-waits")
+class BackupsPass(RightFilter):
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        return [item for item in items if not self.has_failed(item)]
+
+
+@filter_trial.breaks("backup-serves")
+class BackupsNeverPass(RightFilter):
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        found = await super().filter(ctx, *items)
+        return [item for item in found if not item.setting("backup")]
+
+
+# ---- Matcher
+
+
+class RightMatcher:
+    """Asks for a host, over one network, with a header."""
+
+    def __init__(self) -> None:
+        self.reachable = True
+
+    async def match(self, request: Request, /) -> bool:
+        await asyncio.sleep(0)
+        if not self.reachable:
+            raise OSError("the rule is out of reach")
+        return self.applies(request)
+
+    def applies(self, request: Request) -> bool:
+        return (
+            self.plain(request.host) == "www.example"
+            and request.network.startswith("tcp")
+            and "Accept" in request.header
+        )
+
+    def plain(self, host: str) -> str:
+        return host.partition(":")[0].removesuffix(".").lower()
+
+
+async def break_matcher(broken: RightMatcher) -> None:
+    broken.reachable = False
+
+
+def run_matcher(make: Callable[[], RightMatcher]) -> Coroutine[object, object, Report]:
+    header = {"Accept": ["*/*"]}
+    return check_routing_matcher(
+        make,
+        matching=Request(host="www.example", network="tcp", header=header),
+        other=Request(host="ftp.example", network="tcp", header=header),
+        positive=True,
+        break_backend=break_matcher,
+        time_limit=2.0,
+    )
+
+
+matcher_trial = Trial[Callable[[], RightMatcher]](check_routing_matcher, run_matcher, RightMatcher)
+
+
+@matcher_trial.breaks("shape")
+class SyncMatcher(RightMatcher):
+    def match(self, request: Request, /) -> bool:  # type: ignore  # the fault
+        return self.applies(request)
+
+
+@matcher_trial.breaks("answer")
+class MatchingOnce(RightMatcher):
+    matched = False
+
+    async def match(self, request: Request, /) -> bool:
+        before, self.matched = self.matched, self.matched or bool(request.host)
+        return not before and await super().match(request)
+
+
+@matcher_trial.breaks("empty-request")
+class NeedingAHost(RightMatcher):
+    def plain(self, host: str) -> str:
+        if not host:
+            raise ValueError("a request has a host")
+        return super().plain(host)
+
+
+@matcher_trial.breaks("absent-false")
+class AbsentMatches(RightMatcher):
+    def applies(self, request: Request) -> bool:
+        return not request.host or super().applies(request)
+
+
+@matcher_trial.breaks("network-versions")
+class ExactNetwork(RightMatcher):
+    def applies(self, request: Request) -> bool:
+        return super().applies(request) and request.network == "tcp"
+
+
+@matcher_trial.breaks("host-case")
+class CaseSensitive(RightMatcher):
+    def plain(self, host: str) -> str:
+        return host.partition(":")[0].removesuffix(".")
+
+
+@matcher_trial.breaks("trailing-dot")
+class ComparingTheDot(RightMatcher):
+    def plain(self, host: str) -> str:
+        return host.partition(":")[0].lower()
+
+
+@matcher_trial.breaks("host-with-port", history="routing: callers give host:port where a host is")
+class ComparingThePort(RightMatcher):
+    def plain(self, host: str) -> str:
+        return host.removesuffix(".").lower()
+
+
+@matcher_trial.breaks("request-unchanged")
+class CleaningTheHeader(RightMatcher):
+    def applies(self, request: Request) -> bool:
+        if isinstance(request.header, dict):
+            request.header.setdefault("Seen", ["yes"])
+        return super().applies(request)
+
+
+@matcher_trial.breaks("request-not-kept")
+class KeepingTheHeader(RightMatcher):
+    def applies(self, request: Request) -> bool:
+        self.header = request.header
+        return super().applies(request)
+
+
+@matcher_trial.breaks("concurrent")
+class RememberingTheRequest(RightMatcher):
+    request: Request | None = None
+
+    async def match(self, request: Request, /) -> bool:
+        self.request = request
+        await asyncio.sleep(0)
+        answer = await super().match(self.request)
+        self.request = Request()
+        return answer
+
+
+@matcher_trial.breaks("cancelled")
+class FalseWhenCancelled(RightMatcher):
+    async def match(self, request: Request, /) -> bool:
+        try:
+            return await super().match(request)
+        except asyncio.CancelledError:
+            return False
+
+
+@matcher_trial.breaks("backend-broken", history="x routing: bypass(name) without a bypass matched")
+class TrueOnFailure(RightMatcher):
+    async def match(self, request: Request, /) -> bool:
+        return not self.reachable or await super().match(request)
+
+
+@matcher_trial.breaks("backend-broken")
+class FalseOnFailure(RightMatcher):
+    async def match(self, request: Request, /) -> bool:
+        return self.reachable and await super().match(request)
+
+
+trials = (
+    filter_trial,
+    markable_trial,
+    marker_trial,
+    matcher_trial,
+    selector_trial,
+    strategy_trial,
+)

@@ -1,0 +1,448 @@
+"""Trials of the check of services."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from itertools import count
+from typing import Final, Protocol
+
+from gost_core.common.net import (
+    Addr,
+    Closer,
+    Conn,
+    ContextCarrier,
+    UnsupportedError,
+    find_capability,
+)
+from gost_core.context import Context
+from gost_core.handler import Handler
+from gost_core.keys import DESTINATION_ADDRESS, HASH_SOURCE, SESSION_ID, SOURCE_ADDRESS
+from gost_core.listener import AcceptError, BindError, Listener
+from gost_core.observer.stats import Kind, Stats
+from gost_core.service import Service
+from gost_core.testing import Report, check_service_service
+from kit.trial import Trial
+
+TIME_LIMIT = 1.5
+
+_SESSIONS: Final = count(1)
+
+
+class RightService(Service):
+    def __init__(
+        self,
+        listener: Listener,
+        handler: Handler,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        stats: Stats | None = None,
+    ) -> None:
+        self.listener = listener
+        self.handler = handler
+        self.sleep = sleep
+        self.stats = stats
+        self.served = False
+        self.closing = asyncio.Event()
+        self.conns: dict[asyncio.Task[None], Conn] = {}
+
+    def addr(self) -> Addr:
+        return self.listener.addr()
+
+    async def serve(self) -> None:
+        if self.served:
+            raise RuntimeError("a service serves once")
+        self.served = True
+        try:
+            await self.accept_all()
+        except asyncio.CancelledError:
+            await self.cancel_handlers()
+            raise
+
+    async def accept_all(self) -> None:
+        delay = 0.0
+        while True:
+            try:
+                conn = await self.accept()
+            except (AcceptError, BindError) as error:
+                delay = self.next_delay(delay, error)
+                await self.wait(delay)
+            except Exception:
+                if self.closing.is_set():
+                    break
+                await self.give_up()
+                await self.finish_handlers()
+                raise
+            else:
+                delay = 0.0
+                self.begin(conn)
+        await self.finish_handlers()
+
+    async def accept(self) -> Conn:
+        return await self.listener.accept()
+
+    async def give_up(self) -> None:
+        await self.listener.close()
+
+    def next_delay(self, delay: float, error: AcceptError | BindError) -> float:
+        return 1.0 if isinstance(error, AcceptError) else min(delay * 2, 5.0) or 1.0
+
+    async def wait(self, delay: float) -> None:
+        """Wait, but not when the service is closed."""
+        waits = {
+            asyncio.ensure_future(self.sleep(delay)),
+            asyncio.ensure_future(self.closing.wait()),
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
+
+    def begin(self, conn: Conn) -> None:
+        task = asyncio.create_task(self.handle(conn))
+        self.conns[task] = conn
+        task.add_done_callback(self.ended)
+
+    def ended(self, task: asyncio.Task[None]) -> None:
+        del self.conns[task]
+
+    async def handle(self, conn: Conn) -> None:
+        try:
+            await self.handler.handle(self.context(conn), conn)
+        except Exception:
+            if self.stats is not None:
+                self.stats.add(Kind.TOTAL_ERRS, 1)
+
+    def context(self, conn: Conn) -> Context:
+        ctx = self.carried(conn).with_value(SESSION_ID, str(next(_SESSIONS)))
+        if ctx.value(SOURCE_ADDRESS) is None:
+            ctx = ctx.with_value(SOURCE_ADDRESS, conn.remote_addr())
+        if ctx.value(DESTINATION_ADDRESS) is None:
+            ctx = ctx.with_value(DESTINATION_ADDRESS, conn.local_addr())
+        if ctx.value(HASH_SOURCE) is None:
+            ctx = ctx.with_value(HASH_SOURCE, self.host(str(ctx.value(SOURCE_ADDRESS))))
+        return ctx
+
+    def carried(self, conn: Conn) -> Context:
+        carrier = find_capability(conn, ContextCarrier)
+        return (carrier.context() if carrier is not None else None) or Context()
+
+    def host(self, address: str) -> str:
+        return address.rpartition(":")[0].strip("[]") or address
+
+    async def finish_handlers(self) -> None:
+        while self.conns:
+            await asyncio.wait(self.conns)
+
+    async def cancel_handlers(self) -> None:
+        conns = list(self.conns.values())
+        for task in self.conns:
+            task.cancel()
+        await self.finish_handlers()
+        # A handler that was cancelled before it began has closed nothing.
+        for conn in conns:
+            await conn.close()
+
+    async def close(self) -> None:
+        self.closing.set()
+        await self.listener.close()
+        if isinstance(self.handler, Closer):
+            await self.handler.close()
+
+
+class MakeService(Protocol):
+    def __call__(
+        self,
+        listener: Listener,
+        handler: Handler,
+        sleep: Callable[[float], Awaitable[None]] = ...,
+        stats: Stats | None = ...,
+    ) -> Service: ...
+
+
+def run(make: MakeService) -> Coroutine[object, object, Report]:
+    return check_service_service(
+        make,
+        with_sleep=lambda listener, handler, sleep: make(listener, handler, sleep=sleep),
+        with_stats=lambda listener, handler, stats: make(listener, handler, stats=stats),
+        time_limit=TIME_LIMIT,
+    )
+
+
+trial = Trial[MakeService](check_service_service, run, RightService)
+
+
+@trial.breaks("shape")
+class AddrAsProperty(RightService):
+    @property
+    def addr(self) -> Addr:  # type: ignore  # the fault
+        return self.listener.addr()
+
+
+@trial.breaks("addr")
+class NowhereAfterClose(RightService):
+    def addr(self) -> Addr:
+        if self.closing.is_set():
+            raise OSError("the service is closed")
+        return super().addr()
+
+
+@trial.breaks("handled")
+class HandlingTheFirst(RightService):
+    first: Conn | None = None
+
+    async def handle(self, conn: Conn) -> None:
+        if self.first is None or conn is self.first:
+            self.first = conn
+            await super().handle(conn)
+
+
+@trial.breaks("handlers-concurrent")
+class OneAfterTheOther(RightService):
+    def __init__(
+        self,
+        listener: Listener,
+        handler: Handler,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        stats: Stats | None = None,
+    ) -> None:
+        super().__init__(listener, handler, sleep, stats)
+        self.lock = asyncio.Lock()
+
+    async def handle(self, conn: Conn) -> None:
+        async with self.lock:
+            await super().handle(conn)
+
+
+@trial.breaks("accept-alone")
+class AcceptingTwice(RightService):
+    async def accept(self) -> Conn:
+        beside = asyncio.ensure_future(self.listener.accept())
+        asyncio.get_running_loop().call_soon(beside.cancel)
+        return await super().accept()
+
+
+@trial.breaks("session-id")
+class OneSession(RightService):
+    def context(self, conn: Conn) -> Context:
+        return super().context(conn).with_value(SESSION_ID, "session")
+
+
+@trial.breaks("addresses")
+class SwappedAddresses(RightService):
+    def context(self, conn: Conn) -> Context:
+        ctx = super().context(conn)
+        if ctx.value(SOURCE_ADDRESS) is conn.remote_addr():
+            ctx = ctx.with_value(SOURCE_ADDRESS, conn.local_addr())
+        return ctx
+
+
+@trial.breaks("hash-source")
+class HashingThePort(RightService):
+    def host(self, address: str) -> str:
+        return address
+
+
+@trial.breaks("carried-context", history="bc44bab 49ceda6 c29517b a wrapper hides the context")
+class LookingAtTheOutside(RightService):
+    def carried(self, conn: Conn) -> Context:
+        return (conn.context() if isinstance(conn, ContextCarrier) else None) or Context()
+
+
+@trial.breaks("carried-addresses")
+class OverwritingAddresses(RightService):
+    def carried(self, conn: Conn) -> Context:
+        ctx = super().carried(conn)
+        if ctx.value(SOURCE_ADDRESS) is not None:
+            ctx = ctx.with_value(SOURCE_ADDRESS, conn.remote_addr())
+        return ctx
+
+
+@trial.breaks("carried-none")
+class NeedingAContext(RightService):
+    def context(self, conn: Conn) -> Context:
+        if isinstance(conn, ContextCarrier) and conn.context() is None:
+            return Context()
+        return super().context(conn)
+
+
+@trial.breaks("conn-left")
+class ClosingAfterHandling(RightService):
+    async def handle(self, conn: Conn) -> None:
+        try:
+            await super().handle(conn)
+        finally:
+            await conn.close()
+
+
+@trial.breaks("failure-contained")
+class EndingWithAHandler(RightService):
+    async def handle(self, conn: Conn) -> None:
+        try:
+            await self.handler.handle(self.context(conn), conn)
+        except Exception:
+            if self.stats is not None:
+                self.stats.add(Kind.TOTAL_ERRS, 1)
+            await self.close()
+
+
+@trial.breaks("close-ends-serve")
+class RaisingAtTheEnd(RightService):
+    async def accept_all(self) -> None:
+        await super().accept_all()
+        raise ConnectionAbortedError("the service was closed")
+
+
+@trial.breaks("close-order", history="x service: the handler is closed before the listener")
+class HandlerFirst(RightService):
+    async def close(self) -> None:
+        if isinstance(self.handler, Closer):
+            await self.handler.close()
+        await super().close()
+
+
+@trial.breaks("close-leaves-handlers", history="#362 489a762 what becomes of connections at close")
+class ClosingConnectionsToo(RightService):
+    async def close(self) -> None:
+        await super().close()
+        for conn in list(self.conns.values()):
+            await conn.close()
+
+
+@trial.breaks("serve-waits", history="489a762 serve() ends before its handlers")
+class LeavingHandlersBehind(RightService):
+    async def finish_handlers(self) -> None:
+        if not self.closing.is_set() or self.cancelling():
+            await super().finish_handlers()
+
+    def cancelling(self) -> bool:
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+
+
+@trial.breaks("close-twice", history="#779 007ff0b a65b7a0 a second close fails")
+class ClosingOnce(RightService):
+    async def close(self) -> None:
+        if self.closing.is_set() and self.served:
+            raise RuntimeError("the service is closed")
+        await super().close()
+
+
+@trial.breaks("close-before-serve")
+class NotYet(RightService):
+    async def close(self) -> None:
+        if self.served:
+            await super().close()
+
+
+@trial.breaks("close-inside-handler")
+class WaitingForHandlers(RightService):
+    async def close(self) -> None:
+        await super().close()
+        if asyncio.current_task() in self.conns:
+            await self.finish_handlers()
+
+
+@trial.breaks("serve-once")
+class ServingAgain(RightService):
+    async def serve(self) -> None:
+        self.served = False
+        await super().serve()
+
+
+@trial.breaks("final-error", history="a1d7da4 #433 nobody learns that the listener has ended")
+class SwallowingTheError(RightService):
+    async def serve(self) -> None:
+        try:
+            await super().serve()
+        except ConnectionAbortedError:
+            return
+
+
+@trial.breaks("permanent", history="#170 an unsupported bind is retried for ever")
+class WaitingForSupport(RightService):
+    async def accept_all(self) -> None:
+        try:
+            await super().accept_all()
+        except UnsupportedError:
+            await asyncio.sleep(1)
+            await self.accept_all()
+
+
+@trial.breaks("final-error-closes", history="x service: serve() ends and the socket stays bound")
+class LeavingTheListener(RightService):
+    async def give_up(self) -> None:
+        pass
+
+
+@trial.breaks("final-error-waits")
+class RaisingAtOnce(RightService):
+    async def finish_handlers(self) -> None:
+        task = asyncio.current_task()
+        if self.closing.is_set() or (task is not None and task.cancelling()):
+            await super().finish_handlers()
+
+
+@trial.breaks("cancel-handlers")
+class LeavingHandlersRunning(RightService):
+    async def cancel_handlers(self) -> None:
+        for conn in list(self.conns.values()):
+            await conn.close()
+
+
+@trial.breaks("cancel-closes")
+class AcceptingInATask(RightService):
+    async def accept(self) -> Conn:
+        accepting = asyncio.ensure_future(self.listener.accept())
+        try:
+            await asyncio.wait({accepting})
+        finally:
+            accepting.cancel()
+        return accepting.result()
+
+
+@trial.breaks("backoff")
+class WaitingTheSame(RightService):
+    def next_delay(self, delay: float, error: AcceptError | BindError) -> float:
+        return 1.0
+
+
+@trial.breaks("backoff-accept-error", history="x#52 97ed508 back-off goes on after a good bind")
+class OneBackOffForBoth(RightService):
+    def next_delay(self, delay: float, error: AcceptError | BindError) -> float:
+        return min(delay * 2, 5.0) or 1.0
+
+
+@trial.breaks("backoff-connection", history="x#52 97ed508 back-off goes on after a good bind")
+class NeverForgetting(RightService):
+    longest = 0.0
+
+    def next_delay(self, delay: float, error: AcceptError | BindError) -> float:
+        self.longest = super().next_delay(self.longest, error)
+        return self.longest
+
+
+@trial.breaks("backoff-closed")
+class WaitingToTheEnd(RightService):
+    async def wait(self, delay: float) -> None:
+        await self.sleep(delay)
+
+
+@trial.breaks("failure-counted")
+class CountingNothing(RightService):
+    async def handle(self, conn: Conn) -> None:
+        self.stats = None
+        await super().handle(conn)
+
+
+@trial.breaks("success-not-counted", history="0ab5363 a vanished client is counted as an error")
+class CountingEverything(RightService):
+    async def handle(self, conn: Conn) -> None:
+        if self.stats is not None:
+            before = self.stats.get(Kind.TOTAL_ERRS)
+            await super().handle(conn)
+            if self.stats.get(Kind.TOTAL_ERRS) == before:
+                self.stats.add(Kind.TOTAL_ERRS, 1)
+        else:
+            await super().handle(conn)
+
+
+trials = (trial,)
