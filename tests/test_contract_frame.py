@@ -235,7 +235,7 @@ def test_a_set_up_that_fails_or_hangs_breaks_no_clause() -> None:
 def test_a_clause_can_only_come_after_one_that_exists() -> None:
     with pytest.raises(TypeError, match="which do not exist"):
 
-        class Wrong(BellContract, interface=Bell):  # pyright: ignore[reportUnusedClass]
+        class Wrong(BellContract, interface=Bell):  # pyright: ignore[reportUnusedClass]  # making it is what fails
             @clause("a", "", after=("nothing",))
             async def something(self) -> None: ...
 

@@ -100,7 +100,10 @@ class IgnoringEmptyName(RightRegistry):
 @trial.breaks("none-refused")
 class AcceptingNone(RightRegistry):
     def register(self, name: str, value: Value, /) -> None:
-        super().register(name, Value() if value is None else value)
+        if not name:
+            raise ValueError("a name is needed")
+        if self.values.setdefault(name, value) is not value:
+            raise DuplicateError(f"{name!r} is registered")
 
 
 @trial.breaks("names-exact")
