@@ -115,14 +115,12 @@ def name_of(trial: Trial[Any]) -> str:
 
 def split(history: str) -> tuple[str, str]:
     """Take apart where a fault was and what it did."""
-    if history.startswith(("x ", "core ")) and ":" in history:
-        where, _, what = history.partition(": ")
-        return where, what
-    words = history.split()
-    count = next(
-        (i for i, word in enumerate(words) if not re.fullmatch(r"(core@|x)?#?[0-9a-f]+", word)), 0
-    )
-    return " ".join(words[:count]), " ".join(words[count:])
+    named = re.fullmatch(r"((?:x|core)(?: [^:]*)?): (.*)", history)
+    reported = re.fullmatch(r"((?:(?:(?:core@)?[0-9a-f]{7}|x?#\d+) )+)(.*)", history)
+    found = named or reported
+    if found is None:
+        raise ValueError(f"{history!r} names no commit, issue or component")
+    return found[1].strip(), found[2]
 
 
 def cell(text: str) -> str:

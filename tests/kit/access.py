@@ -235,7 +235,7 @@ class SyncAdmission(RightAdmission):
         return not self.names(network, addr)
 
 
-@admission_trial.breaks("answer", history="registry: an admission that was not there refused all")
+@admission_trial.breaks("answer", history="x registry: an admission that was not there refused all")
 class RefusingAll(RightAdmission):
     def names(self, network: str, addr: str) -> bool:
         return addr == "192.0.2.1:1024" or super().names(network, addr)
@@ -312,7 +312,7 @@ class FailingOpen(RightAdmission):
         return not self.reachable or await super().admit(ctx, network, addr, *opts)
 
 
-@admission_trial.breaks("backend-broken", history="reload: a source that failed lost its rules")
+@admission_trial.breaks("backend-broken", history="x reload: a source that failed lost its rules")
 class DroppingTheRules(RightAdmission):
     async def admit(
         self, ctx: Context, network: str, addr: str, /, *opts: admission.Option

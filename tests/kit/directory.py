@@ -148,7 +148,7 @@ class RestBeforeWildcards(RightIngress):
         yield from (exact, rest, *others)
 
 
-@ingress_trial.breaks("port-ignored", history="x ingress plug-ins passed the port on")
+@ingress_trial.breaks("port-ignored", history="x ingress plug-ins: the port was passed on")
 class KeepingThePort(RightIngress):
     def without_port(self, host: str) -> str:
         return super().without_port(host) if host.startswith("[") else host

@@ -162,7 +162,7 @@ class NeverForgetting(RightHop):
         return node.marker().count() >= self.most(node)
 
 
-@hops.breaks("reset-lives", history="notes: whoever reads the time alone never sees a reset")
+@hops.breaks("reset-lives", history="core marker: whoever reads the time alone never sees a reset")
 class ReadingTheTimeAlone(RightHop):
     def failed(self, node: Node) -> bool:
         recent = time.time() - node.marker().time() < 10

@@ -83,7 +83,7 @@ class WithoutNetworks(RightResolver):
         return await super().resolve(ctx, "ip", host)
 
 
-@resolver_trial.breaks("literals", history="x resolver plug-ins asked the server for literals too")
+@resolver_trial.breaks("literals", history="x resolver plug-ins: asked the server for literals too")
 class AskingForLiterals(RightResolver):
     async def resolve(
         self, ctx: Context, network: str, host: str, /, *opts: resolver.Option

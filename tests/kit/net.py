@@ -1397,7 +1397,9 @@ class BadDescriptor(RightListener):
         return await super().accept()
 
 
-@listener.breaks("close-twice", history="x: the result of a second close is the system's error")
+@listener.breaks(
+    "close-twice", history="x listeners: the result of a second close is the system's error"
+)
 class ListenerClosedOnce(RightListener):
     async def close(self) -> None:
         if self.closed:

@@ -624,7 +624,7 @@ class ComparingTheDot(RightMatcher):
         return host.partition(":")[0].lower()
 
 
-@matcher_trial.breaks("host-with-port", history="routing: callers give host:port where a host is")
+@matcher_trial.breaks("host-with-port", history="x routing: callers give host:port where a host is")
 class ComparingThePort(RightMatcher):
     def plain(self, host: str) -> str:
         return host.removesuffix(".").lower()

@@ -127,7 +127,9 @@ class AdmissionContract(Contract, Generic[AdmissionT], interface=Admission):
         watch.judge()
 
     @clause(
-        "Calls for several connections at once do not mix.", "notes: accept.md", after=("answer",)
+        "Calls for several connections at once do not mix.",
+        "Go's implementations",
+        after=("answer",),
     )
     async def concurrent(self) -> None:
         if len(self._samples) < 2:

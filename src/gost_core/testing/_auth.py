@@ -80,7 +80,7 @@ class AuthenticatorContract(Contract, Generic[AuthenticatorT], interface=Authent
         answer = await self._authenticate(self._build(), nameless)
         expect(answer == "", f'authenticate() returned {_kind(answer)} instead of ""')
 
-    @clause("Credentials that were not sent, so are empty, have an answer.", "notes: accept.md")
+    @clause("Credentials that were not sent, so are empty, have an answer.", "Go's implementations")
     async def empty_credentials(self) -> None:
         authenticator = self._build()
         user = "" if self._accepted is None else self._accepted[0]
@@ -96,7 +96,7 @@ class AuthenticatorContract(Contract, Generic[AuthenticatorT], interface=Authent
 
     @clause(
         "Clients who log in at once do not get one another's answers.",
-        "notes: accept.md",
+        "Go's implementations",
         after=("accepted", "refused"),
     )
     async def concurrent(self) -> None:

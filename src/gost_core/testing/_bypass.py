@@ -130,7 +130,7 @@ class BypassContract(Contract, Generic[BypassT], interface=Bypass):
         watch.judge()
 
     @clause(
-        "Calls for several requests at once do not mix.", "notes: routing.md", after=("answer",)
+        "Calls for several requests at once do not mix.", "Go's implementations", after=("answer",)
     )
     async def concurrent(self) -> None:
         if len(self._samples) < 2:

@@ -888,7 +888,7 @@ class BinderContract(_NodeContract[Connector], interface=Binder):
 
     @clause(
         "With the option mux many visitors may come, and they do not mix.",
-        "notes: support.md",
+        "Go's implementations",
         after=("visitor_address",),
     )
     async def many_visitors(self) -> None:

@@ -246,7 +246,7 @@ class HandlerContract(Contract, interface=Handler):
 
     @clause(
         "A transfer may take its time in one direction while the other is silent.",
-        "notes: accept.md, Traps",
+        "Go's implementations",
         after=("carries",),
     )
     async def one_way(self) -> None:

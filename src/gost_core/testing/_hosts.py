@@ -127,7 +127,7 @@ class HostMapperContract(Contract, Generic[HostMapperT], interface=HostMapper):
 
     @clause(
         "Lookups of several requests at once do not mix.",
-        "notes: routing.md",
+        "Go's implementations",
         after=("mapped", "one_family"),
     )
     async def concurrent(self) -> None:

@@ -203,7 +203,9 @@ class IngressContract(Contract, Generic[IngressT], interface=Ingress):
         getting.judge()
         setting.judge()
 
-    @clause("Calls for several requests at once do not mix.", "notes: support.md", after=("found",))
+    @clause(
+        "Calls for several requests at once do not mix.", "Go's implementations", after=("found",)
+    )
     async def concurrent(self) -> None:
         ingress = self._build("a.example", "b.example")
         hosts = ["a.example", "b.example"] * _CALLS

@@ -459,7 +459,7 @@ class RateLookupContract(Contract, Generic[LookupT], interface=rate.RateLimiter)
             expect(limiter.limit() <= 0, f"an unlimited key has the limit {limiter.limit()}")
             expect(limiter.allow(_PLENTY), f"allow({_PLENTY}) was False without a limit")
 
-    @clause('The key "", of a client without a host, is legal.', "notes: accept.md")
+    @clause('The key "", of a client without a host, is legal.', "Go's implementations")
     async def empty_key(self) -> None:
         self._make().limiter("")
 
@@ -804,7 +804,7 @@ class TrafficLookupContract(Contract, Generic[TrafficLimiterT], interface=traffi
 
     @clause(
         'Without a scope, and with "", the scope is that of a connection.',
-        "notes: accept.md",
+        "Go's implementations",
         after=("limit_found",),
     )
     async def scope_defaults(self) -> None:

@@ -135,7 +135,7 @@ class ResolverContract(Contract, Generic[ResolverT], interface=Resolver):
 
     @clause(
         "A result is the caller's own: changing it does not change the next one.",
-        "notes: routing.md",
+        "Go's implementations",
         after=("one_family",),
     )
     async def result_own(self) -> None:
@@ -148,7 +148,7 @@ class ResolverContract(Contract, Generic[ResolverT], interface=Resolver):
 
     @clause(
         "Of two equal queries at once, cancelling the first leaves the second its answer.",
-        "notes: routing.md",
+        "Go's implementations",
         after=("one_family",),
     )
     async def cancelled_twin(self) -> None:
@@ -171,7 +171,7 @@ class ResolverContract(Contract, Generic[ResolverT], interface=Resolver):
 
     @clause(
         "Queries of several requests at once do not mix.",
-        "notes: routing.md",
+        "Go's implementations",
         after=("literals", "one_family"),
     )
     async def concurrent(self) -> None:

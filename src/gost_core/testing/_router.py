@@ -134,7 +134,9 @@ class RouterContract(Contract, Generic[RouterT], interface=Router):
         await self._get(self._build("192.0.2.1"), "192.0.2.1", *watch.opts())
         watch.judge()
 
-    @clause("Calls for several packets at once do not mix.", "notes: support.md", after=("exact",))
+    @clause(
+        "Calls for several packets at once do not mix.", "Go's implementations", after=("exact",)
+    )
     async def concurrent(self) -> None:
         dsts = ["192.0.2.1", "client one"]
         router = self._build(*dsts)

@@ -165,7 +165,7 @@ class MatcherContract(Contract, Generic[MatcherT], interface=Matcher):
         return weakref.ref(header)
 
     @clause(
-        "Calls for several requests at once do not mix.", "notes: routing.md", after=("answer",)
+        "Calls for several requests at once do not mix.", "Go's implementations", after=("answer",)
     )
     async def concurrent(self) -> None:
         if len(self._samples) < 2:

@@ -221,7 +221,7 @@ class SDContract(Contract, Generic[SDT], interface=SD):
         await self.within(answer, "register()")
         watch.judge()
 
-    @clause("Calls of several tasks at once lose nothing.", "notes: support.md", after=("key",))
+    @clause("Calls of several tasks at once lose nothing.", "Go's implementations", after=("key",))
     async def concurrent(self) -> None:
         sd = self._build()
         services = [dataclasses.replace(_SERVICE, id=str(number)) for number in range(_CALLS)]

@@ -333,7 +333,7 @@ class _ItemsContract(Contract, Generic[T], interface=object):
         return references
 
     @clause(
-        "Calls for several requests at once do not mix.", "notes: routing.md", after=("chosen",)
+        "Calls for several requests at once do not mix.", "Go's implementations", after=("chosen",)
     )
     async def concurrent(self) -> None:
         ask = self._new()
