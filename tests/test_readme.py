@@ -1,8 +1,9 @@
-"""The README: its code runs, and its table of interfaces is the package's."""
+"""The README and the guide to the checks: their code runs, and the README's table is right."""
 
 import asyncio
 import inspect
 import re
+import unittest
 from collections.abc import Callable
 from importlib import import_module
 from ipaddress import IPv4Network
@@ -14,8 +15,15 @@ import pytest
 from go_facts import symbols
 from gost_core.admission import Admission
 from gost_core.context import Context
+from proxy.registry import MemoryRegistry
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def code_of(text: str) -> list[str]:
+    """Return the code in a page, block by block."""
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
 
 
 @pytest.mark.parametrize(
@@ -23,12 +31,25 @@ README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8"
     [("192.0.2.7:1080", True), ("198.51.100.7:1080", False), ("", False), ("[::1]:1080", False)],
 )
 def test_the_example_admits_only_its_network(addr: str, admitted: bool) -> None:
-    [code] = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     names: dict[str, Any] = {}
-    exec(code, names)
+    exec(code_of(README)[0], names)
     make: Callable[[IPv4Network], Admission] = names["SourceNetwork"]
     admission = make(IPv4Network("192.0.2.0/24"))
     assert asyncio.run(admission.admit(Context(), "tcp", addr)) is admitted
+
+
+def test_the_example_keeps_its_contract(capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {}
+    for code in code_of(README):
+        exec(code, names)
+    assert "0 broken" in capsys.readouterr().out
+
+
+def test_what_the_guide_to_the_checks_shows_works() -> None:
+    names: dict[str, Any] = {"MyRegistry": MemoryRegistry}
+    for code in code_of((ROOT / "docs" / "checking.md").read_text(encoding="utf-8")):
+        exec(code, names)
+    assert issubclass(names["TestRegistry"], unittest.TestCase)
 
 
 def test_the_table_names_each_interface_once_with_its_summary() -> None:
