@@ -612,8 +612,9 @@ class Route(Protocol):
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
         """Open a connection by this route. The caller owns it.
 
-        The first node is dialed, and each further one reached through the one before; a node that
-        fails is marked, one that works is reset, and a refusing target marks nobody.
+        The first node is dialed, and each further one reached through the one before. A node that
+        fails is marked, and so is one that is silent until the call is cancelled, which is how a
+        time limit arrives (D14). One that works is reset; a refusing target marks nobody.
 
         Args:
             ctx: the request's values.
@@ -837,7 +838,10 @@ class Transporter(Protocol):
 
     @abstractmethod
     def copy(self) -> "Transporter":
-        """Return a distinct transport with options of its own, on the same sessions (D42)."""
+        """Return a distinct transport on the same sessions, with options of its own (D42).
+
+        They begin with the same values.
+        """
         ...
 
 

@@ -45,7 +45,8 @@ class Service(Protocol):
                 waiting would not mend those (D16).
             RuntimeError: called a second time.
 
-        Cancelling cancels the handlers and closes their connections (D29).
+        Cancelling cancels the handlers and closes their connections (D29); the listener is left to
+        :meth:`close`.
         """
         ...
 

@@ -174,8 +174,8 @@ class Conn(Protocol):
         (D8). The caller may change its buffer as soon as the call has returned.
 
         Args:
-            data: any buffer; ``memoryview(data)`` and its ``nbytes`` serve all of them. On a
-                datagram connection: one datagram.
+            data: any C-contiguous buffer; ``memoryview(data)`` and its ``nbytes`` serve all of
+                them. On a datagram connection: one datagram.
 
         Raises:
             ClosedError: this side closed the connection, perhaps during the call.
@@ -191,6 +191,7 @@ class Conn(Protocol):
     async def close(self) -> None:
         """Close the connection and everything that it owns (D3).
 
+        What a write took before still reaches a peer that reads on (D8).
         Waiting calls end with ClosedError. Closing twice, or beside any other call, is legal; a
         second close returns when the first has. It takes bounded time, frees everything even when
         it is cancelled, and raises nothing: faults of closing are logged (D1).
@@ -316,6 +317,10 @@ class PacketConn(Protocol):
 
         Args:
             n: at least 1; the datagram is cut to so many bytes. 65535 loses nothing (D8).
+
+        Returns:
+            The datagram and its sender. ``b""`` is an empty datagram and no end; an implementation
+            may leave such out.
 
         Raises:
             ClosedError: this side closed the connection.

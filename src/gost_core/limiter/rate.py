@@ -8,7 +8,7 @@ __all__ = ("Limiter", "RateLimiter")
 
 
 class Limiter(Protocol):
-    """A budget that refills as time goes by, up to its burst.
+    """A budget that begins full and refills as time goes by, up to its burst.
 
     Any thread may use it (D21), and no call waits.
 

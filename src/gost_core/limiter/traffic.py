@@ -34,8 +34,8 @@ class Limiter(Protocol):
         Returns:
             How many were granted, 1 to ``n``; the caller asks again for the rest. Without a limit,
             all of ``n`` (D51). 0 refuses the rest for good: a caller that loops on it never ends
-            (D52). A datagram that is granted less than its size is dropped; its sender gets an
-            OSError (D52).
+            (D52): a write of the rest raises OSError. A datagram that is granted less than its
+            size is dropped; its sender gets an OSError (D52).
 
         Cancelling the wait takes nothing from the budget. Any number of connections may wait at
         once.
