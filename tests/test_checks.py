@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gost_core.testing import ContractError, Report
+from gost_core.testing import ContractError, Report, check_listener_listener
 from kit import FAULTS, TRIALS, Fault, Trial
 
 
@@ -30,3 +30,8 @@ def test_a_right_implementation_keeps_every_clause(trial: Trial[Any]) -> None:
 def test_every_clause_has_a_fault() -> None:
     clauses = {clause.id for trial in TRIALS for clause in trial.clauses()}
     assert clauses == {fault.clause for fault in FAULTS}
+
+
+def test_a_check_of_a_listener_needs_a_listener() -> None:
+    with pytest.raises(TypeError, match="nothing to check"):
+        asyncio.run(check_listener_listener(None, None))

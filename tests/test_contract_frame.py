@@ -207,6 +207,18 @@ def test_a_factory_that_fails_does_not_pass_for_a_success() -> None:
     assert len(report.not_tried) == len(report.results) - 1
 
 
+def test_an_async_factory_is_named_as_what_it_is() -> None:
+    async def make() -> object:
+        return RightBell()
+
+    class Async(MixedContract, interface=Bell):
+        async def specimen(self) -> object:
+            return make()
+
+    (shape,) = try_all(Async()).broken
+    assert "the factory is async" in shape.detail
+
+
 def test_what_needs_an_untried_clause_is_not_tried_either() -> None:
     class Chained(MixedContract, interface=Bell):
         @clause("It returns.", "", after=("stolen",))
@@ -524,8 +536,8 @@ def test_as_unittest_each_clause_is_a_test_and_the_check_runs_once() -> None:
     assert {
         (test.id().partition("ContractTest.test_")[2], reason) for test, reason in result.skipped
     } == {
-        (f"{name}.echoes", f"it needs {name}.loud"),
-        (f"{name}.stolen", "no `thief` was given"),
+        (f"{name}.echoes", f"{name}.echoes: it needs {name}.loud"),
+        (f"{name}.stolen", f"{name}.stolen: no `thief` was given"),
     }
 
 

@@ -46,7 +46,7 @@ def test_the_example_keeps_its_contract(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_what_the_guide_to_the_checks_shows_works() -> None:
-    names: dict[str, Any] = {"MyRegistry": MemoryRegistry}
+    names: dict[str, Any] = {"MyRegistry": MemoryRegistry, "__name__": __name__}
     for code in code_of((ROOT / "docs" / "checking.md").read_text(encoding="utf-8")):
         exec(code, names)
     assert issubclass(names["TestRegistry"], unittest.TestCase)

@@ -43,9 +43,8 @@ class Admission(Protocol):
     For callers: write ``if not await admission.admit(...)``. Without the ``await`` the test is of a
     coroutine, which is always true, and everybody is admitted. An exception refuses (D49).
 
-    Concurrency: called for many connections at once, beside :meth:`Conn reads
-    <gost_core.common.net.Conn.read>` and within ``accept()``, so a slow answer slows a listener
-    down.
+    Concurrency: called for many connections at once. A listener may ask within ``accept()``, so
+    a slow answer may slow it down; what takes long belongs behind a cache.
 
     Checked by :func:`gost_core.testing.check_admission_admission`: ``shape``, ``answer``,
     ``unreadable-source``, ``any-source``, ``host-case``, ``trailing-dot``, ``network-versions``,

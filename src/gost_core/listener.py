@@ -104,7 +104,8 @@ class Options:
     """What a listener may be constructed with; a missing part is a feature that is off."""
 
     addr: str = ""
-    """Where to listen (D12); an empty host = everywhere, port 0 = any free one."""
+    """Where to listen (D12); an empty host = everywhere, port 0 = any free one. "" is a ValueError
+    to a listener that needs an address."""
     auther: Authenticator | None = None
     """Who may connect, where the listener's own protocol logs in; None = everybody."""
     auth: Userinfo | None = None
@@ -239,7 +240,8 @@ class Listener(Protocol):
             metadata: the listener's own settings; None = none (D18).
 
         Raises:
-            ValueError: a setting or an option is wrong; the message names it (D64).
+            ValueError: a setting or an option is wrong, or is not served here, for what is ignored
+                could leave a door open; the message names it (D64).
             OSError: the address cannot be bound.
             RuntimeError: called a second time.
 
@@ -253,7 +255,8 @@ class Listener(Protocol):
 
         It waits for no single client: handshakes, PROXY headers and upgrades run beside it, each
         within a bounded time. What goes wrong with one client stays with that client, whose
-        connection is closed. When the backlog is full, the newcomer is closed (D26).
+        connection is closed. When a backlog of the listener's own is full, the newcomer is closed;
+        what the system keeps in its own is the system's affair (D26).
 
         Raises:
             AcceptError: not this time; call again. The listener wraps EMFILE, ENFILE, ENOBUFS,

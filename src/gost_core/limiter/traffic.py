@@ -33,9 +33,9 @@ class Limiter(Protocol):
 
         Returns:
             How many were granted, 1 to ``n``; the caller asks again for the rest. Without a limit,
-            all of ``n`` (D51). 0 refuses the rest for good: a caller that loops on it never ends
-            (D52): a write of the rest raises OSError. A datagram that is granted less than its
-            size is dropped; its sender gets an OSError (D52).
+            all of ``n`` (D51). 0 refuses the rest for good, and a read or write of it raises
+            OSError: a caller that loops on 0 never ends (D52). A datagram that is granted less than
+            its size is dropped; its sender gets an OSError (D52).
 
         Cancelling the wait takes nothing from the budget. Any number of connections may wait at
         once.
@@ -79,7 +79,8 @@ class TrafficLimiter(Protocol):
 
         Args:
             ctx: the connection's values.
-            key: whose traffic it is: a client's id, an address, or a name that stands for all.
+            key: whose traffic it is: for SCOPE_SERVICE the service's name, for SCOPE_CONN the
+                client's address with its port, for SCOPE_CLIENT the client's id.
             opts: see :class:`gost_core.limiter.Options`.
 
         Returns:

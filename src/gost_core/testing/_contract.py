@@ -163,7 +163,10 @@ class Contract(ABC):
         """Compare the object with the interface."""
         try:
             specimen = await self.within(self.specimen(), "building the object")
-        except NotTried:
+            if inspect.iscoroutine(specimen):
+                specimen.close()
+                raise Broken("the factory is async; give one that returns the object")
+        except (Broken, NotTried):
             raise
         except Exception as error:
             # Not "not tried": a factory that always fails would pass for a success.
@@ -361,7 +364,7 @@ def contract_tests(
 
     Assign it where your test runner looks for test classes::
 
-        TestRegistry = contract_tests(check_registry_registry, MyRegistry, object)
+        TestRegistry = contract_tests(check_registry_registry, MyRegistry, Thing)
 
     The tests are named after the clauses: ``test_registry.Registry.found``. The check runs once,
     before the first of them. A clause that could not be tried is a skipped test.
@@ -395,7 +398,7 @@ def _test_of(position: int) -> Callable[[Any], None]:
         report: Report = self.report
         result = report.results[position]
         if result.outcome is Outcome.NOT_TRIED:
-            self.skipTest(result.detail)
+            self.skipTest(f"{result.clause.id}: {result.detail}")
         if result.outcome is Outcome.BROKEN:
             raise ContractError(Report(report.subject, report.interface, (result,)))
 

@@ -1048,7 +1048,10 @@ async def check_listener_listener(
 
     Raises:
         ContractError: some are; it lists them all.
+        TypeError: no listener was given to check.
     """
+    if make is None and make_reverse is None:
+        raise TypeError("nothing to check: give `make`, or `make_reverse`, or both")
     contract = ListenerContract(
         make,
         connect,

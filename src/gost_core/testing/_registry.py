@@ -109,7 +109,8 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
         try:
             setattr(value, "close", lambda: closed.append("close"))  # noqa: B010 T may have none
         except AttributeError:
-            raise NotTried(f"a {type(value).__qualname__} takes no attribute to watch") from None
+            reason = f"a value of class {type(value).__qualname__} takes no attributes to watch"
+            raise NotTried(f"{reason}; give values of a class of your own") from None
         registry.register("one", value)
         registry.unregister("one")
         await self.settle()
