@@ -221,10 +221,10 @@ class Listener(Protocol):
     ``accept-after-close``, ``close-twice``, ``close-at-once``, ``address-freed``,
     ``close-cancelled``, ``unaccepted-closed``, ``accepted-survive``, ``no-task-left``,
     ``limit-keeps-serving``, ``place-given-back-once``, ``admission-refuses``,
-    ``admission-fails-closed``, ``admission-told-source``, ``stats-counted``,
-    ``refused-traffic-raises``, ``reverse-binds-in-accept``, ``reverse-address``,
-    ``reverse-bind-error``, ``reverse-bind-unsupported``, ``reverse-accept-error``,
-    ``reverse-close``.
+    ``admission-fails-closed``, ``close-ends-admission``, ``admission-told-source``,
+    ``stats-counted``, ``refused-traffic-raises``, ``refused-reads-raise``,
+    ``reverse-binds-in-accept``, ``reverse-address``, ``reverse-bind-error``,
+    ``reverse-bind-unsupported``, ``reverse-accept-error``, ``reverse-close``.
     """
 
     __slots__ = ()

@@ -51,6 +51,7 @@ class ServedConn(SocketConn):
 
     place: ConnPlaces | None = None
     budget: Budget | None = None
+    allowance: Budget | None = None
 
     def __init__(self, sock: socket.socket, options: Options) -> None:
         super().__init__(sock)
@@ -65,6 +66,12 @@ class ServedConn(SocketConn):
     async def read(self, n: int, /) -> bytes:
         data = await super().read(n)
         self.count(Kind.INPUT_BYTES, len(data))
+        rest = len(data)
+        while self.allowance is not None and rest:
+            granted = await self.allowance.wait(Context(), rest)
+            if not granted:
+                raise OSError("the limit refuses what was read")
+            rest -= granted
         return data
 
     async def write(self, data: Buffer, /) -> None:
@@ -177,11 +184,8 @@ class RightListener(Listener):
         """Leave it at that: one client's trouble is its own."""
 
     async def admit(self, conn: ServedConn) -> None:
+        await self.ask(conn)
         remote, options = conn.remote_addr(), self.options
-        if options.admission is not None and not await options.admission.admit(
-            Context(), remote.network(), str(remote)
-        ):
-            raise PermissionError(f"{remote} is not admitted")
         if options.conn_limiter is not None:
             place = options.conn_limiter.limiter(str(remote).rpartition(":")[0])
             if place is not None and not place.allow(1):
@@ -189,6 +193,14 @@ class RightListener(Listener):
             conn.place = place
         if options.traffic_limiter is not None:
             conn.budget = await options.traffic_limiter.out(Context(), str(remote))
+            conn.allowance = await options.traffic_limiter.in_(Context(), str(remote))
+
+    async def ask(self, conn: ServedConn) -> None:
+        remote, admission = conn.remote_addr(), self.options.admission
+        if admission is not None and not await admission.admit(
+            Context(), remote.network(), str(remote)
+        ):
+            raise PermissionError(f"{remote} is not admitted")
 
     async def greet(self, conn: Conn) -> None:
         greeting = b""
@@ -746,6 +758,37 @@ class AskingForEver(ServedConn):
 @trial.breaks("refused-traffic-raises", history="e9372ea an endless loop when nothing is granted")
 class LoopingOnNothing(RightListener):
     served = AskingForEver
+
+
+class ReadingFreely(ServedConn):
+    async def read(self, n: int, /) -> bytes:
+        self.allowance = None
+        return await super().read(n)
+
+
+@trial.breaks("refused-reads-raise")
+class LimitingWritesOnly(RightListener):
+    served = ReadingFreely
+
+
+@trial.breaks("close-ends-admission")
+class AskingInAccept(RightListener):
+    async def ask(self, conn: ServedConn) -> None:
+        """Later."""
+
+    async def accept(self) -> Conn:
+        while True:
+            conn = await super().accept()
+            assert isinstance(conn, ServedConn)
+            try:
+                await super().ask(conn)
+            except OSError:
+                await conn.close()
+            except BaseException:
+                await conn.close()
+                raise
+            else:
+                return conn
 
 
 @trial.breaks("reverse-binds-in-accept")

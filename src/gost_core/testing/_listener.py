@@ -145,21 +145,39 @@ class OneVerdict(Admission):
         return verdict
 
 
-class NoBytes(Budget, TrafficLimiter):
-    """Grants nothing to what is written."""
+class SilentAdmission(Admission):
+    """Never answers."""
 
-    async def in_(self, ctx: Context, key: str, /, *opts: LimiterOption) -> None:
-        """Set no limit."""
+    def __init__(self) -> None:
+        self.was_asked = False
 
-    async def out(self, ctx: Context, key: str, /, *opts: LimiterOption) -> Budget:
-        """Return the limit."""
-        return self
+    async def admit(self, ctx: Context, network: str, addr: str, /, *opts: AdmitOption) -> bool:
+        """Wait for ever."""
+        self.was_asked = True
+        await asyncio.Event().wait()
+        return False
+
+
+class OneWay(Budget, TrafficLimiter):
+    """Limits one direction; grants everything there, and later nothing."""
+
+    def __init__(self, *, reads: bool) -> None:
+        self._reads = reads
+        self.grants = True
+
+    async def in_(self, ctx: Context, key: str, /, *opts: LimiterOption) -> Budget | None:
+        """Return the limit of what is read."""
+        return self if self._reads else None
+
+    async def out(self, ctx: Context, key: str, /, *opts: LimiterOption) -> Budget | None:
+        """Return the limit of what is written."""
+        return None if self._reads else self
 
     async def wait(self, ctx: Context, n: int, /) -> int:
-        """Refuse."""
+        """Grant, or refuse."""
         # A caller that asks again for ever must not stop the event loop.
         await asyncio.sleep(0)
-        return 0
+        return n if self.grants else 0
 
     def limit(self) -> int:
         """Return the limit."""
@@ -818,6 +836,20 @@ class ListenerContract(Wires, interface=Listener):
         self.keep(conn.close)
 
     @clause(
+        "close() ends an accept() that waits while the admission is asked.",
+        "D1, D26",
+        after=("accepts", "admission_refuses", "close_wakes_accept"),
+    )
+    async def close_ends_admission(self) -> None:
+        admission = SilentAdmission()
+        listener = await self._serving(admission_option(admission))
+        accepting = await self._waiting(listener)
+        self.start(self._connect_refused(listener))
+        await until(self, lambda: admission.was_asked, "asking the admission about a client")
+        await self.within(listener.close(), "close() while the admission is asked")
+        await self.raises(accepting, "the waiting accept()", ClosedError)
+
+    @clause(
         "The admission is told the network and the address of the source.",
         "D50",
         after=("accepts", "admission_refuses"),
@@ -856,9 +888,20 @@ class ListenerContract(Wires, interface=Listener):
 
     @clause("When the traffic limiter grants nothing, write() raises.", "D52", after=("accepts",))
     async def refused_traffic_raises(self) -> None:
-        listener = await self._serving(traffic_limiter_option(NoBytes()))
+        limiter = OneWay(reads=False)
+        listener = await self._serving(traffic_limiter_option(limiter))
         conn, _ = await self._meet(listener)
+        limiter.grants = False
         await self.raises(conn.write(b"x"), "write() that gets no bytes granted", OSError)
+
+    @clause("When the traffic limiter grants nothing, read() raises.", "D52", after=("accepts",))
+    async def refused_reads_raise(self) -> None:
+        limiter = OneWay(reads=True)
+        listener = await self._serving(traffic_limiter_option(limiter))
+        conn, client = await self._meet(listener)
+        limiter.grants = False
+        await self.given(client.write(b"x"), "a client's write()")
+        await self.raises(conn.read(1), "read() that gets no bytes granted", OSError)
 
     # ---- Reverse listeners
 
