@@ -13,7 +13,7 @@ from proxy_harness import connected, echo, run, server
 from gost_core.common.net import ClosedError, HalfCloser, UnsupportedError
 from gost_core.context import Context
 from gost_core.dialer import net_dialer_dial_option
-from gost_core.listener import AcceptError, addr_option, admission_option, proxy_protocol_option
+from gost_core.listener import AcceptError, addr_option, netns_option, proxy_protocol_option
 from gost_core.listener import ClosedError as ListenerClosedError
 from proxy.address import TCPAddr, split_host_port
 from proxy.metadata import MemoryMetadata
@@ -350,13 +350,9 @@ def test_a_wrong_setting_is_named(address: str, settings: dict[str, object], nam
 
 
 def test_an_option_that_is_not_served_is_refused_and_not_ignored() -> None:
-    class Nobody:
-        async def admit(self, *_: object) -> bool:
-            return False
-
     async def main() -> None:
-        with pytest.raises(ValueError, match="admission"):
-            await TCPListener(addr_option("127.0.0.1:0"), admission_option(Nobody())).init(None)
+        with pytest.raises(ValueError, match="netns"):
+            await TCPListener(addr_option("127.0.0.1:0"), netns_option("other")).init(None)
         with pytest.raises(ValueError, match="proxy_protocol"):
             await TCPListener(addr_option("127.0.0.1:0"), proxy_protocol_option(2)).init(None)
         listener = TCPListener(addr_option("127.0.0.1:0"), proxy_protocol_option(-1))

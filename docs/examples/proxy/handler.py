@@ -18,6 +18,7 @@ from gost_core.options import apply
 
 from .chain import TRACE, Trace
 from .component import Component, refuse_options
+from .limits import limit_client, take_request
 from .relay import CHUNK, ClientGoneError, Traffic, of_client, relay
 
 GREETING_LIMIT = 30.0  # seconds for a client to say what it wants
@@ -71,8 +72,7 @@ class ProxyHandler(Component, handler.Handler):
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
-        refuse_options(self._options, "rate_limiter", "limiter", "observer", "recorders")
-        refuse_options(self._options, "auth", "tls_config", "netns")
+        refuse_options(self._options, "observer", "recorders", "auth", "tls_config", "netns")
         if self._options.router is None:
             raise ValueError(f"{type(self).__name__} needs the option 'router'")
         self._router = self._options.router
@@ -105,12 +105,12 @@ class ProxyHandler(Component, handler.Handler):
         if self.auther is not None:
             ctx = ctx.with_value(CLIENT_ID, request.client_id)
         trace = Trace()
-        target = await self._dial(ctx.with_value(TRACE, trace), request.target)
+        client, target = await self._open(ctx.with_value(TRACE, trace), request)
         traffic = Traffic(sent=len(request.head))
         try:
             await target.write(request.head)
-            await of_client(request.client.write(request.reply))
-            await relay(request.client, target, traffic)
+            await of_client(client.write(request.reply))
+            await relay(client, target, traffic)
         finally:
             await target.close()
             self._logger.infof(
@@ -123,12 +123,18 @@ class ProxyHandler(Component, handler.Handler):
                 time.monotonic() - began,
             )
 
-    async def _dial(self, ctx: Context, target: str) -> Conn:
+    async def _open(self, ctx: Context, request: Request) -> tuple[Conn, Conn]:
+        """Return the client, held to its limits, and the target; or refuse."""
+        target, limits, service = request.target, self._options.limiter, self._options.service
         try:
+            take_request(request.client, self._options.rate_limiter)
+            client = await limit_client(
+                ctx, request.client, limits, request.client_id, target, service
+            )
             bypass = self._options.bypass
             if bypass is not None and await bypass.contains(ctx, "tcp", target):
                 raise PermissionError(f"{target} is refused by rule")
-            return await self._router.dial(ctx, "tcp", target)
+            return client, await self._router.dial(ctx, "tcp", target)
         except Exception as error:
             notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
             raise RefusedError(f"{target}: {error}{notes}", self.refusal(error)) from error

@@ -17,6 +17,7 @@ from gost_core.options import apply
 
 from .address import TCPAddr, split_host_port, split_target
 from .component import Component, refuse_options
+from .limits import accept_within_limits
 from .metadata import number
 
 # What says that accept() failed this time, and that the listener is well (D26).
@@ -24,6 +25,8 @@ TEMPORARY: Final = {
     getattr(errno, name)
     for name in ("ECONNABORTED", "EINTR", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")
 }
+
+DECISION_LIMIT = 5.0  # seconds to decide on a client: the next one waits meanwhile
 
 
 class TCPConn(asyncio.Protocol, net.Conn, net.HalfCloser):
@@ -159,13 +162,13 @@ class TCPListener(Component, listener.Listener):
         self._socket: socket.socket | None = None
         self._addr = TCPAddr("", 0)
         self._waiter: asyncio.Future[None] | None = None
+        self._deciding: asyncio.Timeout | None = None
         self._closed = False
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
-        refuse_options(self._options, "admission", "conn_limiter", "traffic_limiter", "stats")
         refuse_options(self._options, "auther", "auth", "tls_config", "proxy_protocol")
-        refuse_options(self._options, "netns", "router")
+        refuse_options(self._options, "stats", "netns", "router")
         host, port = split_host_port(self._options.addr)
         backlog = int(number(metadata, "backlog", 128))
         self._loop = asyncio.get_running_loop()
@@ -202,8 +205,10 @@ class TCPListener(Component, listener.Listener):
                 _, conn = await self._loop.connect_accepted_socket(TCPConn, client)
             except OSError:  # this client's trouble, and nobody else's (D26)
                 client.close()
-            else:
-                return conn
+                continue
+            served = await self._within_limits(conn)
+            if served is not None:
+                return served
         raise listener.ClosedError("this listener was closed")
 
     def addr(self) -> net.Addr:
@@ -217,6 +222,17 @@ class TCPListener(Component, listener.Listener):
             self._loop.remove_reader(self._socket)
             _wake(self._waiter)
         self._socket.close()
+        if self._deciding is not None and not self._deciding.expired():
+            self._deciding.reschedule(0)
+
+    async def _within_limits(self, conn: net.Conn) -> net.Conn | None:
+        try:
+            async with asyncio.timeout(DECISION_LIMIT) as self._deciding:
+                return await accept_within_limits(conn, self._options)
+        except TimeoutError:  # nobody can decide, or nobody need: the listener was closed (D1)
+            return None
+        finally:
+            self._deciding = None
 
     async def _readable(self, server: socket.socket) -> None:
         self._waiter = self._loop.create_future()

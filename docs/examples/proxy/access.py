@@ -1,0 +1,62 @@
+"""Access: from where clients may connect, and who they may be."""
+
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from gost_core import admission, auth
+from gost_core.common.net import Conn
+from gost_core.common.url import Userinfo
+from gost_core.context import Context
+from gost_core.options import apply
+
+from .address import host_of
+
+
+class NetworkAdmission(admission.Admission):
+    """Goes by the networks that a source is in.
+
+    A blacklist admits all but these, a whitelist these alone. A source whose address is no IP is
+    in none of them (D50).
+    """
+
+    def __init__(self, *networks: str, whitelist: bool = False) -> None:
+        self._networks = [ip_network(network) for network in networks]
+        self._whitelist = whitelist
+
+    async def admit(
+        self, ctx: Context, network: str, addr: str, /, *opts: admission.Option
+    ) -> bool:
+        apply(admission.Options(), *opts)
+        return self._contains(host_of(addr)) is self._whitelist
+
+    def _contains(self, host: str) -> bool:
+        try:
+            ip = ip_address(host)
+        except ValueError:
+            return False
+        if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped
+        return any(ip in network for network in self._networks)
+
+
+class UserTable(auth.Authenticator):
+    """Knows several users; the id of each is the name."""
+
+    def __init__(self, *users: Userinfo) -> None:
+        self._users = {
+            user.username: Userinfo(user.username, user.password or "") for user in users
+        }
+
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: auth.Option
+    ) -> str | None:
+        return user if self._users.get(user) == Userinfo(user, password) else None
+
+
+async def is_admitted(rules: admission.Admission | None, conn: Conn, service: str) -> bool:
+    """Ask about the client of a connection, whose own network and address count (D50)."""
+    if rules is None:
+        return True
+    source = conn.remote_addr()
+    return await rules.admit(
+        Context(), source.network(), str(source), admission.with_service(service)
+    )

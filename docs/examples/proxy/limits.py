@@ -1,0 +1,418 @@
+"""Limits on connections, requests and bytes, and the wrappers that hold a connection to them."""
+
+import asyncio
+import time
+from collections.abc import Generator, Mapping, MutableMapping
+from contextlib import contextmanager
+from threading import Lock
+from weakref import WeakValueDictionary
+
+from typing_extensions import Buffer
+
+from gost_core import limiter, listener
+from gost_core.common import net
+from gost_core.context import Context
+from gost_core.limiter import SCOPE_CLIENT, SCOPE_CONN, SCOPE_SERVICE, conn, rate, traffic
+from gost_core.logger import default
+from gost_core.options import apply
+
+from .access import is_admitted
+from .address import host_of
+
+PAUSE = 0.02  # seconds at least between grants, so that a slow stream does not go byte by byte
+
+
+class Places(conn.Limiter):
+    """So many places, for connections that are open at once."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._taken = 0
+        self._lock = Lock()  # any thread may use it (D21)
+
+    def allow(self, n: int, /) -> bool:
+        with self._lock:
+            if n > 0 and 0 < self._limit < self._taken + n:
+                return False
+            self._taken = max(self._taken + n, 0)
+            return True
+
+    def limit(self) -> int:
+        return self._limit
+
+
+class HostConnLimiter(conn.ConnLimiter):
+    """Gives each host places of its own: those that are set for it, or as many as all others."""
+
+    def __init__(self, limits: Mapping[str, int], others: int = 0) -> None:
+        self._places = {host: Places(limit) for host, limit in limits.items()}
+        self._others = others
+        # Whoever took a place keeps its limiter to give it back, so none in use is forgotten.
+        self._of_others = WeakValueDictionary[str, Places]()
+        self._lock = Lock()
+
+    def limiter(self, key: str, /) -> conn.Limiter | None:
+        with self._lock:
+            if key in self._places:
+                return self._places[key]
+            return (
+                self._of_others.setdefault(key, Places(self._others)) if self._others > 0 else None
+            )
+
+
+class Bucket:
+    """A token bucket: it holds a burst, and is refilled at a rate."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._level = burst
+        self._filled = time.monotonic()
+
+    def level(self) -> float:
+        """Return what is there by now."""
+        now = time.monotonic()
+        self._level = min(self._burst, self._level + (now - self._filled) * self._rate)
+        self._filled = now
+        return self._level
+
+    def is_full(self) -> bool:
+        """Tell whether it is as good as a new one."""
+        return self.level() == self._burst
+
+    def take(self, n: int) -> bool:
+        """Take ``n`` if they are there, else nothing."""
+        if self.level() < n:
+            return False
+        self._level -= n
+        return True
+
+    def change(self, rate: float, burst: float) -> None:
+        """Change what comes from now on; what is there stays, if it fits."""
+        self._level = min(self.level(), burst)
+        self._rate, self._burst = rate, burst
+
+
+class Requests(rate.Limiter):
+    """So many requests a second; a pause saves up a burst, by default that of one second."""
+
+    def __init__(self, limit: float, burst: int = 0) -> None:
+        self._limit = limit
+        self._bucket = Bucket(limit, burst or int(limit) + 1)
+        self._lock = Lock()
+
+    def allow(self, n: int, /) -> bool:
+        with self._lock:
+            return self._limit <= 0 or self._bucket.take(n)
+
+    def limit(self) -> float:
+        return self._limit
+
+    def is_full(self) -> bool:
+        """Tell whether it is as good as a new one."""
+        with self._lock:
+            return self._bucket.is_full()
+
+
+class HostRateLimiter(rate.RateLimiter):
+    """Gives each host a budget of its own: the one set for it, or the one that all others have."""
+
+    def __init__(self, limits: Mapping[str, float], others: float = 0) -> None:
+        self._limits = dict(limits)
+        self._others = others
+        self._requests: dict[str, Requests] = {}
+        self._lock = Lock()
+
+    def limiter(self, key: str, /) -> rate.Limiter | None:
+        limit = self._limits.get(key, self._others)
+        if limit <= 0:
+            return None
+        with self._lock:
+            if key not in self._requests:
+                # A newcomer is the occasion to forget who has long been gone.
+                kept = {host: one for host, one in self._requests.items() if not one.is_full()}
+                self._requests = {**kept, key: Requests(limit)}
+            return self._requests[key]
+
+
+class Bytes(traffic.Limiter):
+    """So many bytes a second, for all who draw on it; a pause saves up those of one second."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._bucket = Bucket(limit, limit)
+        self._changed = asyncio.Event()
+
+    async def wait(self, ctx: Context, n: int, /) -> int:
+        while self._limit > 0:
+            if (there := int(self._bucket.level())) > 0:
+                granted = min(n, there)
+                self._bucket.take(granted)
+                return granted
+            missing = 1 - self._bucket.level()
+            try:
+                # Nothing is taken before the call returns, so a cancelled one takes nothing.
+                async with asyncio.timeout(max(missing / self._limit, PAUSE)):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+        return n
+
+    def limit(self) -> int:
+        return self._limit
+
+    def set(self, n: int, /) -> None:
+        self._limit = n
+        self._bucket.change(max(n, 0), max(n, 0))
+        # Who waits has reckoned with the old limit (D52).
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+class ScopedTrafficLimiter(traffic.TrafficLimiter):
+    """Goes by rules for each scope, in bytes a second and direction.
+
+    A scope's rules are by key: the service's name, the client's id, or for a connection the
+    client's host. "*" is every other key. A scope without rules is not served.
+    """
+
+    def __init__(self, rules: Mapping[str, Mapping[str, int]]) -> None:
+        self._rules = {scope: dict(limits) for scope, limits in rules.items()}
+        self._lasting: dict[tuple[str, ...], Bytes] = {}
+        # The budget of a connection ends with it.
+        self._passing = WeakValueDictionary[tuple[str, ...], Bytes]()
+
+    async def in_(self, ctx: Context, key: str, /, *opts: limiter.Option) -> traffic.Limiter | None:
+        return self._find("in", key, apply(limiter.Options(), *opts))
+
+    async def out(self, ctx: Context, key: str, /, *opts: limiter.Option) -> traffic.Limiter | None:
+        return self._find("out", key, apply(limiter.Options(), *opts))
+
+    def _find(self, direction: str, key: str, options: limiter.Options) -> Bytes | None:
+        scope = options.scope or SCOPE_CONN
+        rules = self._rules.get(scope, {})
+        name = host_of(key) if scope == SCOPE_CONN else key
+        limit = rules.get(name, rules.get("*"))
+        if limit is None:
+            return None
+        budgets: MutableMapping[tuple[str, ...], Bytes] = (
+            self._passing if scope == SCOPE_CONN else self._lasting
+        )
+        return budgets.setdefault((direction, scope, options.service, key), Bytes(limit))
+
+
+class Wrapper(net.Conn, net.HalfCloser, net.ConnUnwrapper):
+    """A connection around another one, whose bytes and capabilities stay as they are (D10)."""
+
+    def __init__(self, inner: net.Conn) -> None:
+        self._inner = inner
+
+    async def read(self, n: int, /) -> bytes:
+        return await self._inner.read(n)
+
+    async def write(self, data: Buffer, /) -> None:
+        await self._inner.write(data)
+
+    async def close_write(self) -> None:
+        if not isinstance(self._inner, net.HalfCloser):
+            raise net.UnsupportedError("the connection beneath cannot half-close")
+        await self._inner.close_write()
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    def local_addr(self) -> net.Addr:
+        return self._inner.local_addr()
+
+    def remote_addr(self) -> net.Addr:
+        return self._inner.remote_addr()
+
+    def unwrap_conn(self) -> net.Conn:
+        return self._inner
+
+
+class CountedConn(Wrapper):
+    """Has a place of a limiter, and gives it back when it is closed, once (D51)."""
+
+    def __init__(self, inner: net.Conn, places: conn.Limiter) -> None:
+        super().__init__(inner)
+        self._places: conn.Limiter | None = places
+
+    async def close(self) -> None:
+        try:
+            await super().close()
+        finally:
+            places, self._places = self._places, None
+            if places is not None:
+                places.allow(-1)
+
+
+class LimitedConn(Wrapper):
+    """Draws what is read from one budget, and what is written from another; None = unlimited."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        inner: net.Conn,
+        in_: traffic.Limiter | None,
+        out: traffic.Limiter | None,
+    ) -> None:
+        super().__init__(inner)
+        self._ctx = ctx
+        self._in = in_
+        self._out = out
+        self._held = b""  # read, and not granted yet
+        self._busy: set[str] = set()
+        self._waits: set[asyncio.Timeout] = set()
+        self._closed = False
+
+    async def read(self, n: int, /) -> bytes:
+        with self._alone("reading"):
+            if n < 1 or not self._held:
+                # Kept here before it is drawn: a cancelled read loses nothing (D7).
+                self._held = await self._inner.read(n)
+            granted = await self._draw(self._in, min(n, len(self._held))) if self._held else 0
+            data, self._held = self._held[:granted], self._held[granted:]
+            return data
+
+    async def write(self, data: Buffer, /) -> None:
+        with self._alone("writing"):
+            rest = memoryview(data)
+            if not rest.nbytes:
+                return await self._inner.write(b"")
+            rest = rest.cast("B")
+            while rest:
+                granted = await self._draw(self._out, len(rest))
+                await self._inner.write(rest[:granted])
+                rest = rest[granted:]
+
+    async def close(self) -> None:
+        self._closed = True
+        self._held = b""
+        waits, self._waits = self._waits, set()
+        for wait in waits:  # what waits for its budget ends here too (D1)
+            wait.reschedule(0)
+        await super().close()
+
+    async def _draw(self, budget: traffic.Limiter | None, n: int) -> int:
+        if budget is None:
+            return n
+        granted = 0
+        try:
+            if not self._closed:
+                async with asyncio.timeout(None) as wait:
+                    self._waits.add(wait)
+                    try:
+                        granted = await budget.wait(self._ctx, n)
+                    finally:
+                        self._waits.discard(wait)
+        except TimeoutError:
+            if not self._closed:
+                raise
+        if self._closed:
+            raise net.ClosedError("this connection was closed here")
+        if granted < 1:  # for good: whoever asks again never ends (D52)
+            raise PermissionError("the limit of traffic allows no more bytes")
+        return granted
+
+    @contextmanager
+    def _alone(self, doing: str) -> Generator[None, None, None]:
+        if doing in self._busy:
+            raise RuntimeError(f"another task is already {doing} on this connection")
+        self._busy.add(doing)
+        try:
+            yield
+        finally:
+            self._busy.remove(doing)
+
+
+async def accept_within_limits(inner: net.Conn, options: listener.Options) -> net.Conn | None:
+    """Do with a new connection what the options of its listener say.
+
+    Returns:
+        The connection, perhaps wrapped; None if its client is refused, and the connection closed.
+        That is no error of the listener's, which goes on (D26).
+    """
+    served: net.Conn | None = None
+    try:
+        if await is_admitted(options.admission, inner, options.service):
+            inner = take_place(inner, options.conn_limiter)
+            served = await limit_service(inner, options)
+    except Exception as error:  # whoever cannot decide refuses (D49, D53)
+        logger = options.logger or default()
+        logger.warnf("%s is not served: %s", inner.remote_addr(), error)
+    finally:
+        if served is None:
+            await inner.close()
+    return served
+
+
+def take_place(inner: net.Conn, limits: conn.ConnLimiter | None) -> net.Conn:
+    """Take a place for a connection; a PermissionError says that there is none."""
+    places = None if limits is None else limits.limiter(host_of(str(inner.remote_addr())))
+    if places is None:
+        return inner
+    if not places.allow(1):
+        raise PermissionError(f"all {places.limit()} places for this client are taken")
+    return CountedConn(inner, places)
+
+
+async def limit_service(inner: net.Conn, options: listener.Options) -> net.Conn:
+    """Hold a connection to its own limit, and to that of all connections of the service."""
+    source = str(inner.remote_addr())
+    for scope, key in ((SCOPE_CONN, source), (SCOPE_SERVICE, options.service)):
+        inner = await limit_traffic(
+            Context(),
+            inner,
+            options.traffic_limiter,
+            key,
+            limiter.scope_option(scope),
+            limiter.service_option(options.service),
+            limiter.network_option(inner.remote_addr().network()),
+            limiter.src_option(source),
+        )
+    return inner
+
+
+async def limit_client(
+    ctx: Context,
+    inner: net.Conn,
+    limits: traffic.TrafficLimiter | None,
+    client: str,
+    target: str,
+    service: str,
+) -> net.Conn:
+    """Hold a connection to the limit of its client, on all of the client's connections."""
+    return await limit_traffic(
+        ctx,
+        inner,
+        limits,
+        client,
+        limiter.scope_option(SCOPE_CLIENT),
+        limiter.service_option(service),
+        limiter.network_option("tcp"),
+        limiter.addr_option(target),
+        limiter.client_option(client),
+        limiter.src_option(str(inner.remote_addr())),
+    )
+
+
+async def limit_traffic(
+    ctx: Context,
+    inner: net.Conn,
+    limits: traffic.TrafficLimiter | None,
+    key: str,
+    *opts: limiter.Option,
+) -> net.Conn:
+    """Look up what holds for a connection; the limits themselves change live, by ``set``."""
+    if limits is None:
+        return inner
+    in_, out = await limits.in_(ctx, key, *opts), await limits.out(ctx, key, *opts)
+    return inner if in_ is None and out is None else LimitedConn(ctx, inner, in_, out)
+
+
+def take_request(inner: net.Conn, limits: rate.RateLimiter | None) -> None:
+    """Count a request of a client; a PermissionError says that it is one too many."""
+    requests = None if limits is None else limits.limiter(host_of(str(inner.remote_addr())))
+    if requests is not None and not requests.allow(1):
+        raise PermissionError(f"no more than {requests.limit():g} requests a second for a client")
