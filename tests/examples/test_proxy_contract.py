@@ -8,24 +8,31 @@ import io
 import logging
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from dns_server import DNSServer
 from typing_extensions import Buffer
 
 from gost_core.auth import Authenticator
-from gost_core.chain import Node, Router
-from gost_core.common.net import Addr, Conn
+from gost_core.chain import Node, ProbeConfig, ProbeType, Router
+from gost_core.common.net import Addr, Closer, Conn
 from gost_core.common.url import Userinfo
 from gost_core.connector import Handshaker, auth_option
 from gost_core.context import Context
 from gost_core.handler import Handler, auther_option, router_option
+from gost_core.limiter import SCOPE_CLIENT, SCOPE_CONN, SCOPE_SERVICE
+from gost_core.limiter.conn import ConnLimiter, Limiter
 from gost_core.listener import Listener, Option, addr_option
 from gost_core.logger import LogLevel
 from gost_core.metadata import Metadata, Metadatable
+from gost_core.routing import Request
 from gost_core.selector import FailMarker, Markable, Marker
 from gost_core.testing import (
+    check_admission_admission,
     check_auth_authenticator,
+    check_bypass_bypass,
     check_chain_chainer,
+    check_chain_probe_result_reader,
     check_chain_route,
     check_chain_router,
     check_chain_transporter,
@@ -40,16 +47,26 @@ from gost_core.testing import (
     check_handler_handler,
     check_hop_hop,
     check_hop_node_list,
+    check_hosts_host_mapper,
+    check_limiter_conn_conn_limiter,
+    check_limiter_conn_limiter,
+    check_limiter_rate_limiter,
+    check_limiter_rate_rate_limiter,
+    check_limiter_traffic_limiter,
+    check_limiter_traffic_traffic_limiter,
     check_listener_listener,
     check_logger_logger,
     check_metadata_metadata,
     check_registry_registry,
+    check_resolver_resolver,
+    check_routing_matcher,
     check_selector_filter,
     check_selector_selector,
     check_selector_strategy,
     check_service_service,
     contract_tests,
 )
+from proxy.access import NetworkAdmission, UserTable
 from proxy.chain import HopChain, NodeRoute, RetryRouter
 from proxy.connector import ProxyConnector
 from proxy.handler import ProxyHandler, SingleUser
@@ -59,14 +76,28 @@ from proxy.hop import (
     FilteringSelector,
     NodeHop,
     PriorityFilter,
-    RoundRobin,
 )
 from proxy.http import HTTPConnector, HTTPHandler
+from proxy.limits import (
+    Bytes,
+    CountedConn,
+    HostConnLimiter,
+    HostRateLimiter,
+    LimitedConn,
+    Places,
+    Requests,
+    ScopedTrafficLimiter,
+    take_place,
+)
 from proxy.logger import StandardLogger
 from proxy.metadata import MemoryMetadata
+from proxy.names import DNSResolver, TableHostMapper
+from proxy.probe import Prober
 from proxy.registry import MemoryRegistry
+from proxy.rules import PatternBypass, RequestMatcher
 from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
+from proxy.strategies import Hash, LowestLatency, RoundRobin, Weighted
 from proxy.stream import PrefixedConn
 from proxy.tcp import SystemDialer, TCPConn, TCPDialer, TCPListener
 from proxy.transport import NodeTransporter
@@ -250,6 +281,99 @@ TestSystemDialer = contract_tests(
 TestTCPDialer = contract_tests(check_dialer_dialer, TCPDialer)
 
 
+# ---- limits, access
+
+
+class OneLimiter(ConnLimiter):
+    """Has one limiter for all."""
+
+    def __init__(self, places: Limiter) -> None:
+        self._places = places
+
+    def limiter(self, key: str, /) -> Limiter:
+        return self._places
+
+
+async def counted() -> tuple[Conn, Conn]:
+    """Return a connection that has a place, and its peer."""
+    inner, peer = await accepted()
+    return take_place(inner, HostConnLimiter({}, others=1)), peer
+
+
+async def limited() -> tuple[Conn, Conn]:
+    """Return a connection whose limits are no hindrance, and its peer."""
+    inner, peer = await accepted()
+    return LimitedConn(Context(), inner, Bytes(1 << 30), Bytes(1 << 30)), peer
+
+
+async def limited_unable() -> Conn:
+    inner, peer = await accepted()
+    await peer.close()
+    return LimitedConn(Context(), Whole(inner), None, None)
+
+
+def per_scope(scope: str) -> Callable[[Mapping[str, int]], ScopedTrafficLimiter]:
+    """Return what makes a limiter with rules for one scope alone."""
+    return lambda limits: ScopedTrafficLimiter({scope: limits})
+
+
+TestPlaces = contract_tests(
+    check_limiter_conn_limiter,
+    Places,
+    wrap=lambda conn, places: take_place(conn, OneLimiter(places)),
+)
+TestHostConnLimiter = contract_tests(check_limiter_conn_conn_limiter, HostConnLimiter)
+TestRequests = contract_tests(check_limiter_rate_limiter, lambda limit: Requests(limit, burst=5))
+TestHostRateLimiter = contract_tests(check_limiter_rate_rate_limiter, HostRateLimiter)
+TestBytes = contract_tests(
+    check_limiter_traffic_limiter,
+    Bytes,
+    wrap=lambda conn, budget: LimitedConn(Context(), conn, None, budget),
+)
+TestTrafficOfConn = contract_tests(
+    check_limiter_traffic_traffic_limiter, per_scope(SCOPE_CONN), unserved_scope=SCOPE_CLIENT
+)
+TestTrafficOfClient = contract_tests(
+    check_limiter_traffic_traffic_limiter,
+    per_scope(SCOPE_CLIENT),
+    scope=SCOPE_CLIENT,
+    unserved_scope=SCOPE_SERVICE,
+)
+TestTrafficOfService = contract_tests(
+    check_limiter_traffic_traffic_limiter,
+    per_scope(SCOPE_SERVICE),
+    scope=SCOPE_SERVICE,
+    unserved_scope=SCOPE_CONN,
+)
+TestCountedConn = contract_tests(check_common_net_conn, counted, break_off=break_off)
+TestCountedConnHalfCloser = contract_tests(check_common_net_half_closer, counted)
+TestCountedConnUnwrapper = contract_tests(
+    check_common_net_conn_unwrapper, lambda conn: CountedConn(conn, Places(1))
+)
+TestLimitedConn = contract_tests(check_common_net_conn, limited, break_off=break_off)
+TestLimitedConnHalfCloser = contract_tests(
+    check_common_net_half_closer, limited, make_unable=limited_unable
+)
+TestLimitedConnUnwrapper = contract_tests(
+    check_common_net_conn_unwrapper,
+    lambda conn: LimitedConn(Context(), conn, Bytes(1 << 30), Bytes(1 << 30)),
+)
+TestBlacklist = contract_tests(
+    check_admission_admission,
+    lambda: NetworkAdmission("192.0.2.0/24", "2001:db8::/32"),
+    admitted="198.51.100.7:1024",
+    refused="[2001:db8::a]:1024",
+    unmatched=True,
+)
+TestWhitelist = contract_tests(
+    check_admission_admission,
+    lambda: NetworkAdmission("192.0.2.0/24", "2001:db8::/32", whitelist=True),
+    admitted="[2001:db8::a]:1024",
+    refused="198.51.100.7:1024",
+    unmatched=False,
+)
+
+
 # ---- handler, connector, socks5, http
 
 USER = Userinfo("user", "open sesame")
@@ -340,6 +464,13 @@ TestSingleUser = contract_tests(
     client_id="user",
     refused=("user", "other"),
 )
+TestUserTable = contract_tests(
+    check_auth_authenticator,
+    lambda: UserTable(USER, Userinfo("other", "password")),
+    accepted=("user", "open sesame"),
+    client_id="user",
+    refused=("other", "open sesame"),
+)
 TestNamelessUser = contract_tests(
     check_auth_authenticator,
     lambda: SingleUser(Userinfo("", "open sesame")),
@@ -379,6 +510,13 @@ TestPriorityFilter = contract_tests(
     check_selector_filter, PriorityFilter, lambda: Node("node", "192.0.2.1:80")
 )
 TestRoundRobin = contract_tests(check_selector_strategy, RoundRobin[Item], Item, item_with=Item)
+TestWeighted = contract_tests(
+    check_selector_strategy, Weighted[Item], Item, item_with=Item, honours=("weight",)
+)
+TestHash = contract_tests(check_selector_strategy, Hash, lambda: Node("node", "192.0.2.1:80"))
+TestLowestLatency = contract_tests(
+    check_selector_strategy, LowestLatency[Item], Item, item_with=Item, honours=("weight",)
+)
 TestFilteringSelector = contract_tests(
     check_selector_selector,
     lambda: FilteringSelector(RoundRobin[Item](), FailFilter[Item](), BackupFilter[Item]()),
@@ -392,6 +530,75 @@ TestHopChain = contract_tests(check_chain_chainer, lambda hops: HopChain(*hops))
 TestNodeRoute = contract_tests(check_chain_route, lambda nodes: NodeRoute(*nodes))
 TestRetryRouter = contract_tests(check_chain_router, RetryRouter)
 TestNodeTransporter = contract_tests(check_chain_transporter, NodeTransporter)
+
+
+# ---- probe, names, rules
+
+
+async def probe(node: Node, success: bool) -> None:
+    command = "exit 0" if success else "exit 1"
+    await Prober(ProbeConfig(type=ProbeType.CMD, command=command)).probe(node)
+
+
+class ServedResolver(DNSResolver, Closer):
+    """Comes with the server that it asks."""
+
+    def __init__(self) -> None:
+        self.server = DNSServer({"known.example": ["192.0.2.7", "2001:db8::7"]})
+        super().__init__(self.server.address)
+
+    async def close(self) -> None:
+        self.server.close()
+
+
+async def break_server(resolver: ServedResolver) -> None:
+    resolver.server.broken = True
+
+
+TestProber = contract_tests(
+    check_chain_probe_result_reader, lambda: Node("node", "192.0.2.1:80"), probe=probe
+)
+TestTableHostMapper = contract_tests(check_hosts_host_mapper, TableHostMapper)
+TestDNSResolver = contract_tests(
+    check_resolver_resolver,
+    ServedResolver,
+    known="known.example",
+    unknown="unknown.example",
+    break_backend=break_server,
+)
+TestBlacklist = contract_tests(
+    check_bypass_bypass,
+    lambda: PatternBypass("*.Example.com.", "192.0.2.0/24"),
+    bypassed="www.example.com:80",
+    passed="example.net:80",
+)
+TestWhitelist = contract_tests(
+    check_bypass_bypass,
+    lambda: PatternBypass("*.example.com", whitelist=True),
+    bypassed="example.net:80",
+    passed="www.example.com:80",
+)
+TestRequestMatcher = contract_tests(
+    check_routing_matcher,
+    lambda: RequestMatcher(
+        host="*.example.com", path="/api", method="get", header={"accept": "text/*"}
+    ),
+    matching=Request(
+        network="tcp",
+        host="www.example.com",
+        path="/api/users",
+        method="GET",
+        header={"Accept": ["text/html"]},
+    ),
+    other=Request(
+        network="tcp",
+        host="www.example.com",
+        path="/apiary",
+        method="GET",
+        header={"Accept": ["text/html"]},
+    ),
+    positive=True,
+)
 
 
 # ---- service

@@ -1,6 +1,5 @@
-"""Choosing a node: filters, a strategy, the selector that joins them, and the hop."""
+"""Choosing a node: filters, the selector that joins them with a strategy, and the hop."""
 
-import itertools
 import time
 from collections.abc import Sequence
 from typing import TypeVar
@@ -9,20 +8,15 @@ from gost_core.bypass import with_host_option
 from gost_core.chain import Node, NodeFilterSettings
 from gost_core.context import Context
 from gost_core.hop import Hop, NodeList, SelectOption, SelectOptions
-from gost_core.metadata import Metadata, Metadatable
 from gost_core.options import apply
 from gost_core.routing import Request
 from gost_core.selector import Filter, Markable, Selector, Strategy
 
 from .address import host_of
 from .metadata import number
+from .strategies import RoundRobin, metadata_of
 
 T = TypeVar("T")
-
-
-def metadata_of(item: object) -> Metadata | None:
-    """Return the settings of an item that may have none."""
-    return item.metadata() if isinstance(item, Metadatable) else None
 
 
 def has_failed(item: object) -> bool:
@@ -65,16 +59,6 @@ class PriorityFilter(Filter[Node]):
         return winners if highest > 0 and len(winners) == 1 else items
 
 
-class RoundRobin(Strategy[T]):
-    """Takes one after the other."""
-
-    def __init__(self) -> None:
-        self._turn = itertools.count()
-
-    async def apply(self, ctx: Context, /, *items: T) -> T | None:
-        return items[next(self._turn) % len(items)] if items else None
-
-
 class FilteringSelector(Selector[T]):
     """Hands what one filter leaves to the next, and the rest to the strategy."""
 
@@ -90,12 +74,18 @@ class FilteringSelector(Selector[T]):
 
 
 class NodeHop(Hop, NodeList):
-    """A fixed list of nodes, used in turn as long as they live."""
+    """A fixed list of nodes, of which a strategy chooses among those that live.
 
-    def __init__(self, *nodes: Node) -> None:
+    Without one they are used in turn.
+    """
+
+    def __init__(self, *nodes: Node, strategy: Strategy[Node] | None = None) -> None:
         self._nodes = nodes
         self._selector: Selector[Node] = FilteringSelector(
-            RoundRobin[Node](), FailFilter[Node](), BackupFilter[Node](), PriorityFilter()
+            strategy or RoundRobin[Node](),
+            FailFilter[Node](),
+            BackupFilter[Node](),
+            PriorityFilter(),
         )
 
     async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
