@@ -358,14 +358,14 @@ TestLimitedConnUnwrapper = contract_tests(
     check_common_net_conn_unwrapper,
     lambda conn: LimitedConn(Context(), conn, Bytes(1 << 30), Bytes(1 << 30)),
 )
-TestBlacklist = contract_tests(
+TestNetworkBlacklist = contract_tests(
     check_admission_admission,
     lambda: NetworkAdmission("192.0.2.0/24", "2001:db8::/32"),
     admitted="198.51.100.7:1024",
     refused="[2001:db8::a]:1024",
     unmatched=True,
 )
-TestWhitelist = contract_tests(
+TestNetworkWhitelist = contract_tests(
     check_admission_admission,
     lambda: NetworkAdmission("192.0.2.0/24", "2001:db8::/32", whitelist=True),
     admitted="[2001:db8::a]:1024",
@@ -566,13 +566,13 @@ TestDNSResolver = contract_tests(
     unknown="unknown.example",
     break_backend=break_server,
 )
-TestBlacklist = contract_tests(
+TestPatternBlacklist = contract_tests(
     check_bypass_bypass,
     lambda: PatternBypass("*.Example.com.", "192.0.2.0/24"),
     bypassed="www.example.com:80",
     passed="example.net:80",
 )
-TestWhitelist = contract_tests(
+TestPatternWhitelist = contract_tests(
     check_bypass_bypass,
     lambda: PatternBypass("*.example.com", whitelist=True),
     bypassed="example.net:80",
