@@ -4,7 +4,7 @@ From the bottom up:
 
 - ``component``, ``metadata``, ``registry``, ``logger``: what all the others use
 - ``address``, ``access``, ``limits``: who may connect, how often, how fast
-- ``tcp``, ``stream``, ``relay``: connections, and what is done with their bytes
+- ``tcp``, ``wrapper``, ``stream``, ``relay``: connections, and what is done with their bytes
 - ``handler``, ``connector``, ``socks5``, ``http``: what is spoken with clients and with proxies
 - ``transport``, ``strategies``, ``hop``, ``chain``: the way to a target
 - ``names``, ``rules``, ``probe``: what resolves a name, bypasses a target, finds a node alive

@@ -18,6 +18,7 @@ from gost_core.options import apply
 
 from .access import is_admitted
 from .address import host_of
+from .wrapper import Wrapper
 
 PAUSE = 0.02  # seconds at least between grants, so that a slow stream does not go byte by byte
 
@@ -199,36 +200,6 @@ class ScopedTrafficLimiter(traffic.TrafficLimiter):
             self._passing if scope == SCOPE_CONN else self._lasting
         )
         return budgets.setdefault((direction, scope, options.service, key), Bytes(limit))
-
-
-class Wrapper(net.Conn, net.HalfCloser, net.ConnUnwrapper):
-    """A connection around another one, whose bytes and capabilities stay as they are (D10)."""
-
-    def __init__(self, inner: net.Conn) -> None:
-        self._inner = inner
-
-    async def read(self, n: int, /) -> bytes:
-        return await self._inner.read(n)
-
-    async def write(self, data: Buffer, /) -> None:
-        await self._inner.write(data)
-
-    async def close_write(self) -> None:
-        if not isinstance(self._inner, net.HalfCloser):
-            raise net.UnsupportedError("the connection beneath cannot half-close")
-        await self._inner.close_write()
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-    def local_addr(self) -> net.Addr:
-        return self._inner.local_addr()
-
-    def remote_addr(self) -> net.Addr:
-        return self._inner.remote_addr()
-
-    def unwrap_conn(self) -> net.Conn:
-        return self._inner
 
 
 class CountedConn(Wrapper):
