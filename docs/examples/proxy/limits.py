@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Generator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Mapping, MutableMapping
 from threading import Lock
 from weakref import WeakValueDictionary
 
@@ -18,7 +17,7 @@ from gost_core.options import apply
 
 from .access import is_admitted
 from .address import host_of
-from .wrapper import Wrapper
+from .wrapper import HoldingWrapper, Wrapper
 
 PAUSE = 0.02  # seconds at least between grants, so that a slow stream does not go byte by byte
 
@@ -218,7 +217,7 @@ class CountedConn(Wrapper):
                 places.allow(-1)
 
 
-class LimitedConn(Wrapper):
+class LimitedConn(HoldingWrapper):
     """Draws what is read from one budget, and what is written from another; None = unlimited."""
 
     def __init__(
@@ -232,22 +231,12 @@ class LimitedConn(Wrapper):
         self._ctx = ctx
         self._in = in_
         self._out = out
-        self._held = b""  # read, and not granted yet
-        self._busy: set[str] = set()
-        self._waits: set[asyncio.Timeout] = set()
-        self._closed = False
 
-    async def read(self, n: int, /) -> bytes:
-        with self._alone("reading"):
-            if n < 1 or not self._held:
-                # Kept here before it is drawn: a cancelled read loses nothing (D7).
-                self._held = await self._inner.read(n)
-            granted = await self._draw(self._in, min(n, len(self._held))) if self._held else 0
-            data, self._held = self._held[:granted], self._held[granted:]
-            return data
+    async def pass_on(self, data: bytes, /) -> int:
+        return await self._draw(self._in, len(data))
 
     async def write(self, data: Buffer, /) -> None:
-        with self._alone("writing"):
+        with self.alone("writing"):
             rest = memoryview(data)
             if not rest.nbytes:
                 return await self._inner.write(b"")
@@ -257,44 +246,13 @@ class LimitedConn(Wrapper):
                 await self._inner.write(rest[:granted])
                 rest = rest[granted:]
 
-    async def close(self) -> None:
-        self._closed = True
-        self._held = b""
-        waits, self._waits = self._waits, set()
-        for wait in waits:  # what waits for its budget ends here too (D1)
-            wait.reschedule(0)
-        await super().close()
-
     async def _draw(self, budget: traffic.Limiter | None, n: int) -> int:
         if budget is None:
             return n
-        granted = 0
-        try:
-            if not self._closed:
-                async with asyncio.timeout(None) as wait:
-                    self._waits.add(wait)
-                    try:
-                        granted = await budget.wait(self._ctx, n)
-                    finally:
-                        self._waits.discard(wait)
-        except TimeoutError:
-            if not self._closed:
-                raise
-        if self._closed:
-            raise net.ClosedError("this connection was closed here")
+        granted = await self.until_closed(budget.wait(self._ctx, n))
         if granted < 1:  # for good: whoever asks again never ends (D52)
             raise PermissionError("the limit of traffic allows no more bytes")
         return granted
-
-    @contextmanager
-    def _alone(self, doing: str) -> Generator[None, None, None]:
-        if doing in self._busy:
-            raise RuntimeError(f"another task is already {doing} on this connection")
-        self._busy.add(doing)
-        try:
-            yield
-        finally:
-            self._busy.remove(doing)
 
 
 async def accept_within_limits(inner: net.Conn, options: listener.Options) -> net.Conn | None:
