@@ -91,9 +91,10 @@ from proxy.limits import (
 )
 from proxy.logger import StandardLogger
 from proxy.metadata import MemoryMetadata
-from proxy.names import DNSResolver, TableHostMapper
+from proxy.names import TableHostMapper
 from proxy.probe import Prober
 from proxy.registry import MemoryRegistry
+from proxy.resolver import DNSResolver
 from proxy.rules import PatternBypass, RequestMatcher
 from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
