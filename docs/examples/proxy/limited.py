@@ -10,6 +10,7 @@ from gost_core.logger import default
 
 from .access import is_admitted
 from .address import host_of
+from .observer import CountingConn
 from .wrapper import HoldingWrapper, Wrapper
 
 
@@ -75,6 +76,8 @@ async def accept_within_limits(inner: net.Conn, options: listener.Options) -> ne
         That is no error of the listener's, which goes on (D26).
     """
     served: net.Conn | None = None
+    if options.stats is not None:
+        inner = CountingConn(inner, options.stats)
     try:
         if await is_admitted(options.admission, inner, options.service):
             inner = take_place(inner, options.conn_limiter)

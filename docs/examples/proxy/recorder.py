@@ -1,0 +1,200 @@
+"""Recorders: a file, a queue before a slow one, and the points at which there is a record."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from typing_extensions import Buffer
+
+from gost_core import recorder
+from gost_core.common import net
+from gost_core.context import Context
+from gost_core.keys import SESSION_ID
+from gost_core.logger import Logger, default
+from gost_core.options import apply
+
+from .logger import Outage
+from .wrapper import HoldingWrapper
+
+TRAFFIC: Final = "recorder.proxy.handler.traffic"
+"""Record point: a handler copies between a client and its target; the record is what was copied."""
+
+QUEUE_LIMIT: Final = 4 * 1024 * 1024  # bytes
+LAST_WORDS: Final = 2.0  # seconds to write, at the end, what is queued
+
+
+class FileRecorder(recorder.Recorder):
+    """Appends a line of JSON to a file for each record, whose bytes are written as Latin-1 text.
+
+    A thread writes. So a connection waits for the disk, unless a queue stands before this.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = Lock()
+
+    async def record(self, ctx: Context, data: Buffer, /, *opts: recorder.RecordOption) -> None:
+        line = {
+            "time": time.time(),
+            "session": ctx.value(SESSION_ID),
+            "metadata": apply(recorder.RecordOptions(), *opts).metadata,
+            "record": bytes(data).decode("latin-1"),
+        }
+        # A thread that has begun goes on when it is no longer awaited: all or nothing (D55).
+        await asyncio.to_thread(self._append, json.dumps(line).encode() + b"\n")
+
+    def _append(self, line: bytes) -> None:
+        with self._lock, self._path.open("ab", buffering=0) as file:
+            end = file.tell()
+            if file.write(line) < len(line):
+                file.truncate(end)
+                raise OSError(f"{self._path} has no room for a record")
+
+
+class QueueRecorder(recorder.Recorder, net.Closer):
+    """Lets connections go on while another recorder works on their records, one at a time.
+
+    What finds the queue full is dropped. That, and what the other recorder fails to keep, is
+    logged when it begins and when it ends.
+    """
+
+    def __init__(
+        self, inner: recorder.Recorder, limit: int = QUEUE_LIMIT, logger: Logger | None = None
+    ) -> None:
+        self._inner = inner
+        self._limit = limit
+        self._logger = logger or default()
+        self._outage = Outage("recording", self._logger)
+        self._queue = asyncio.Queue[tuple[Context, bytes, Sequence[recorder.RecordOption]]]()
+        self._size = 0
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def record(self, ctx: Context, data: Buffer, /, *opts: recorder.RecordOption) -> None:
+        if self._closed:
+            raise net.ClosedError("this recorder was closed")
+        record = bytes(data)
+        if self._size + _cost(record) > self._limit:
+            self._outage.failed(f"{self._size} bytes are queued, and there is no room for more")
+            return
+        self._size += _cost(record)
+        self._queue.put_nowait((ctx, record, opts))
+        if self._task is None:
+            self._task = asyncio.create_task(self._work(), name="queue of a recorder")
+
+    async def close(self) -> None:
+        first, self._closed = not self._closed, True
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS):
+                    await self._queue.join()
+        finally:
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.wait({self._task})
+            lost = self._outage.failures + self._queue.qsize()
+            if first and lost:
+                self._logger.warnf("recording ended with %d records lost", lost)
+
+    async def _work(self) -> None:
+        while True:
+            ctx, record, opts = await self._queue.get()
+            try:
+                await self._inner.record(ctx, record, *opts)
+            except Exception as error:
+                self._outage.failed(error)
+            else:
+                if self._queue.empty():
+                    self._outage.ended()
+            finally:
+                self._size -= _cost(record)
+                self._queue.task_done()
+
+
+def _cost(record: bytes) -> int:
+    return len(record) + 256  # what holds it counts too, so empty ones are limited as well
+
+
+class RecordPoint:
+    """A place where a component records: with every object of this point, and harmlessly (D55)."""
+
+    def __init__(self, name: str, logger: Logger) -> None:
+        self._name = name
+        self._outage = Outage(name, logger)
+
+    def is_wanted(self, objects: Sequence[recorder.RecorderObject]) -> bool:
+        """Tell whether one of the objects is of this point."""
+        return any(one.record == self._name for one in objects)
+
+    async def record(
+        self,
+        ctx: Context,
+        objects: Sequence[recorder.RecorderObject],
+        data: Buffer,
+        mark: str = "",
+    ) -> None:
+        """Record, with the mark of a direction if there is one."""
+        faults: list[Exception] = []
+        for one in objects:
+            if one.record == self._name:
+                record = _prepare(bytes(data), mark, one.options or recorder.Options())
+                metadata = recorder.metadata_record_option(dict(one.metadata))
+                try:
+                    await one.recorder.record(ctx, record, metadata)
+                except Exception as error:
+                    faults.append(error)
+        if faults:
+            self._outage.failed(faults[0])
+        else:
+            self._outage.ended()
+
+
+class RecordedConn(HoldingWrapper):
+    """Records what is read and what is written."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        inner: net.Conn,
+        point: RecordPoint,
+        objects: Sequence[recorder.RecorderObject],
+    ) -> None:
+        super().__init__(inner)
+        self._ctx = ctx
+        self._point = point
+        self._objects = objects
+
+    async def pass_on(self, data: bytes, /) -> int:
+        await self._record(data, ">")
+        return len(data)
+
+    async def write(self, data: Buffer, /) -> None:
+        await super().write(data)
+        await self._record(data, "<")
+
+    async def _record(self, data: Buffer, mark: str) -> None:
+        await self.until_closed(self._point.record(self._ctx, self._objects, data, mark))
+
+
+def _prepare(data: bytes, mark: str, options: recorder.Options) -> bytes:
+    clock = datetime.now().astimezone().strftime(options.timestamp_format)
+    prefix = [part for part in (mark if options.direction else "", clock) if part]
+    # What has no direction is an address, and none the better for a dump.
+    body = _dump(data) if options.hexdump and mark else data
+    return b" ".join([*(part.encode() for part in prefix), body])
+
+
+def _dump(data: bytes) -> bytes:
+    """Show 16 bytes a line, in hexadecimal and, where they can be printed, as they are."""
+    lines: list[str] = []
+    for start in range(0, len(data), 16):
+        part = data[start : start + 16]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
+        lines.append(f"\n{start:08x}  {part.hex(' '):<47}  {text}")
+    return "".join(lines).encode()
