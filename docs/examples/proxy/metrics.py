@@ -69,15 +69,15 @@ class PrometheusMetrics(metrics.Metrics):
             )
         }
 
-    def counter(self, name: MetricName, labels: Labels, /) -> metrics.Counter:
+    def counter(self, name: MetricName, labels: Labels, /) -> Instrument:
         series = self._find(prometheus.Counter, name, labels)
         return Instrument() if series is None else Instrument(adds=series.inc)
 
-    def gauge(self, name: MetricName, labels: Labels, /) -> metrics.Gauge:
+    def gauge(self, name: MetricName, labels: Labels, /) -> Instrument:
         series = self._find(prometheus.Gauge, name, labels)
         return Instrument() if series is None else Instrument(adds=series.inc, sets=series.set)
 
-    def observer(self, name: MetricName, labels: Labels, /) -> metrics.Observer:
+    def observer(self, name: MetricName, labels: Labels, /) -> Instrument:
         series = self._find(prometheus.Histogram, name, labels)
         return Instrument() if series is None else Instrument(observes=series.observe)
 
