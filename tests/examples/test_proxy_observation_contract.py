@@ -11,7 +11,7 @@ from typing_extensions import Buffer
 
 from gost_core.common.net import Closer, Conn
 from gost_core.context import Context
-from gost_core.handler import Handler, Option, observer_option, recorders_option
+from gost_core.handler import Handler, Option, recorders_option
 from gost_core.listener import Listener
 from gost_core.logger import default
 from gost_core.metrics import Labels, MetricName
@@ -44,12 +44,12 @@ from proxy.metrics import (
     DURATION,
     OPEN,
     Instrument,
-    MeasuredStats,
+    MeasuredCounts,
     PrometheusMetrics,
 )
 from proxy.monitor import MetricsHandler
-from proxy.observer import CountingConn, Counts, RecordingObserver, State, StatsEvent, StatusEvent
-from proxy.recorder import TRAFFIC, FileRecorder, QueueRecorder, RecordedConn, RecordPoint
+from proxy.observer import CountingConn, Counts, RecordingObserver, StatsEvent, StatusEvent
+from proxy.recorder import TRAFFIC, FileRecorder, QueueRecorder, RecordPoint
 from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
 
@@ -65,6 +65,12 @@ class TemporaryRecorder(FileRecorder, Closer):
 
     async def close(self) -> None:
         self.directory.cleanup()
+
+    def break_disk(self) -> None:
+        self._usual_path, self._path = self._path, Path("/dev/full")
+
+    def mend_disk(self) -> None:
+        self._path = self._usual_path
 
     def lines(self) -> list[dict[str, object]]:
         lines = self._path.read_bytes().splitlines() if self._path.exists() else []
@@ -96,7 +102,7 @@ async def queued_records(recorder: QueuedRecorder) -> Sequence[bytes]:
 
 
 async def break_file(recorder: TemporaryRecorder) -> None:
-    recorder._path = Path("/dev/full")
+    recorder.break_disk()
 
 
 class Discarding(Recorder):
@@ -108,7 +114,7 @@ class Discarding(Recorder):
 
 def recorded_through(recorder: Recorder, conn: Conn) -> Conn:
     objects = [RecorderObject(recorder=recorder, record=TRAFFIC)]
-    return RecordedConn(Context(), conn, RecordPoint(TRAFFIC, default()), objects)
+    return RecordPoint(TRAFFIC, default()).watch(Context(), conn, objects)
 
 
 async def recorded() -> tuple[Conn, Conn]:
@@ -144,7 +150,6 @@ class TemporaryObserver(RecordingObserver, Closer):
 
     def __init__(self) -> None:
         self.file = TemporaryRecorder()
-        self.path = self.file._path
         super().__init__(self.file)
 
     async def close(self) -> None:
@@ -156,11 +161,11 @@ async def delivered(observer: TemporaryObserver) -> int:
 
 
 async def break_delivery(observer: TemporaryObserver) -> None:
-    await break_file(observer.file)
+    observer.file.break_disk()
 
 
 async def mend_delivery(observer: TemporaryObserver) -> None:
-    observer.file._path = observer.path
+    observer.file.mend_disk()
 
 
 async def counting() -> tuple[Conn, Conn]:
@@ -178,7 +183,7 @@ async def counting_unable() -> Conn:
 TestRecordingObserver = contract_tests(
     check_observer_observer,
     TemporaryObserver,
-    lambda: StatusEvent("service", State.RUNNING, ""),
+    lambda: StatusEvent("service", "running", ""),
     delivered=delivered,
     break_backend=break_delivery,
     mend_backend=mend_delivery,
@@ -186,7 +191,7 @@ TestRecordingObserver = contract_tests(
 TestStatsEvents = contract_tests(
     check_observer_observer,
     TemporaryObserver,
-    lambda: StatsEvent("service", "client", {"total_conns": 1}),
+    lambda: StatsEvent("service", {"total_conns": 1}),
     delivered=delivered,
 )
 TestCounts = contract_tests(check_observer_stats_stats, Counts)
@@ -251,8 +256,8 @@ TestGauge = contract_tests(check_metrics_gauge, a_gauge, value=a_gauge.value)
 TestHistogram = contract_tests(
     check_metrics_observer, a_histogram, count=lambda made: int(a_histogram.value(made))
 )
-TestMeasuredStats = contract_tests(
-    check_observer_stats_stats, lambda: MeasuredStats(Counts(), PrometheusMetrics(), "check")
+TestMeasuredCounts = contract_tests(
+    check_observer_stats_stats, lambda: MeasuredCounts(PrometheusMetrics(), "check")
 )
 
 
@@ -277,7 +282,6 @@ def observed(listener: Listener, handler: Handler) -> Service:
 def observed_handler(*opts: Option) -> Handler:
     return SOCKS5Handler(
         *opts,
-        observer_option(RecordingObserver(Discarding())),
         recorders_option(RecorderObject(recorder=Discarding(), record=TRAFFIC)),
     )
 

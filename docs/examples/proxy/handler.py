@@ -8,21 +8,18 @@ from dataclasses import dataclass
 
 from gost_core import handler
 from gost_core.auth import Authenticator, Option, with_service
-from gost_core.common.net import Closer, Conn, HalfCloser
+from gost_core.common.net import Conn, HalfCloser
 from gost_core.common.url import Userinfo
 from gost_core.context import Context
 from gost_core.keys import CLIENT_ID, SESSION_ID
 from gost_core.logger import default
 from gost_core.metadata import Metadata
-from gost_core.observer.stats import Stats
 from gost_core.options import apply
 
 from .chain import TRACE, Trace
 from .component import Component, refuse_options
 from .limited import limit_client, take_request
-from .metadata import number
-from .observer import INTERVAL, Counts, Reporter, counted
-from .recorder import TRAFFIC, RecordedConn, RecordPoint
+from .recorder import TRAFFIC, RecordPoint
 from .relay import CHUNK, ClientGoneError, Traffic, of_client, relay
 
 GREETING_LIMIT = 30.0  # seconds for a client to say what it wants
@@ -62,7 +59,7 @@ class SingleUser(Authenticator):
         return user if Userinfo(user, password) == self._user else None
 
 
-class ProxyHandler(Component, handler.Handler, Closer):
+class ProxyHandler(Component, handler.Handler):
     """Learns from the client where it wants to go, goes there, and copies.
 
     A protocol adds how it learns that, ``negotiate``, and how it says no, ``refusal``.
@@ -74,23 +71,13 @@ class ProxyHandler(Component, handler.Handler, Closer):
         self._logger = self._options.logger or default()
         self.auther = self._options.auther
         self._traffic = RecordPoint(TRAFFIC, self._logger)
-        self._clients: dict[str, Stats] = {}
-        self._reporter: Reporter | None = None
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
-        refuse_options(self._options, "auth", "tls_config", "netns")
+        refuse_options(self._options, "observer", "auth", "tls_config", "netns")
         if self._options.router is None:
             raise ValueError(f"{type(self).__name__} needs the option 'router'")
         self._router = self._options.router
-        observer, service = self._options.observer, self._options.service
-        interval = number(metadata, "observePeriod", INTERVAL)
-        self._reporter = Reporter(observer, service, self._clients, interval, self._logger)
-        self._reporter.start()
-
-    async def close(self) -> None:
-        if self._reporter is not None:
-            await self._reporter.close()
 
     @abstractmethod
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
@@ -113,23 +100,21 @@ class ProxyHandler(Component, handler.Handler, Closer):
             await conn.close()
 
     async def _exchange(self, ctx: Context, conn: Conn) -> None:
-        began, traffic = time.monotonic(), Traffic()
+        began = time.monotonic()
+        session = ctx.value(SESSION_ID)
         async with asyncio.timeout(GREETING_LIMIT):
             request = await of_client(self.negotiate(ctx, conn))
         if self.auther is not None:
             ctx = ctx.with_value(CLIENT_ID, request.client_id)
-        with counted(self._clients.setdefault(request.client_id, Counts()), traffic):
-            await self._carry(ctx, request, traffic, began)
-
-    async def _carry(self, ctx: Context, request: Request, traffic: Traffic, began: float) -> None:
-        trace, recorders = Trace(), self._options.recorders
-        session = ctx.value(SESSION_ID)
+        trace = Trace()
         client, target = await self._open(ctx.with_value(TRACE, trace), request)
-        if self._traffic.is_wanted(recorders):
-            client = RecordedConn(ctx, client, self._traffic, recorders)
+        recorders = self._options.recorders
+        client = self._traffic.watch(ctx, client, recorders)
+        traffic = Traffic(sent=len(request.head))
         try:
+            if request.head:  # read while it was not known yet where it goes
+                await self._traffic.record(ctx, recorders, request.head, ">")
             await target.write(request.head)
-            traffic.sent += len(request.head)
             await of_client(client.write(request.reply))
             await relay(client, target, traffic)
         finally:

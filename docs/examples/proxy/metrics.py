@@ -8,7 +8,9 @@ import prometheus_client as prometheus
 
 from gost_core import metrics
 from gost_core.metrics import Labels, MetricName
-from gost_core.observer.stats import Kind, Stats
+from gost_core.observer.stats import Kind
+
+from .observer import Counts
 
 CONNECTIONS: Final = MetricName("proxy_connections_total")
 OPEN: Final = MetricName("proxy_connections_open")
@@ -88,13 +90,13 @@ class PrometheusMetrics(metrics.Metrics):
         return None
 
 
-class MeasuredStats(Stats):
-    """Counts that are metrics besides."""
+class MeasuredCounts(Counts):
+    """Counts of a service that are metrics besides."""
 
-    def __init__(self, stats: Stats, measures: metrics.Metrics, service: str) -> None:
-        self._stats = stats
+    def __init__(self, measures: metrics.Metrics, service: str) -> None:
+        super().__init__()
         of = {"service": service}
-        self._add: Mapping[int, Callable[[float], None]] = {
+        self._measure: Mapping[int, Callable[[float], None]] = {
             Kind.TOTAL_CONNS: measures.counter(CONNECTIONS, of).add,
             Kind.CURRENT_CONNS: measures.gauge(OPEN, of).add,
             Kind.INPUT_BYTES: measures.counter(BYTES, {**of, "direction": "in"}).add,
@@ -103,15 +105,5 @@ class MeasuredStats(Stats):
         }
 
     def add(self, kind: Kind, n: int, /) -> None:
-        self._stats.add(kind, n)
-        if kind in self._add:
-            self._add[kind](n)
-
-    def get(self, kind: Kind, /) -> int:
-        return self._stats.get(kind)
-
-    def is_updated(self) -> bool:
-        return self._stats.is_updated()
-
-    def reset(self) -> None:
-        self._stats.reset()
+        super().add(kind, n)
+        self._measure.get(kind, _nothing)(n)

@@ -3,10 +3,9 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from threading import Lock
 from typing import Final
 
@@ -21,7 +20,6 @@ from gost_core.observer.stats import Kind, Stats
 from gost_core.recorder import Recorder
 
 from .logger import Outage
-from .relay import ClientGoneError, Traffic
 from .wrapper import Wrapper
 
 INTERVAL: Final = 5.0  # seconds between reports of statistics
@@ -84,38 +82,12 @@ class CountingConn(Wrapper):
                 self._stats.add(Kind.CURRENT_CONNS, -1)
 
 
-@contextmanager
-def counted(stats: Stats, traffic: Traffic) -> Generator[None, None, None]:
-    """Count an exchange with a client: at its end what was copied, and whether it failed."""
-    stats.add(Kind.TOTAL_CONNS, 1)
-    stats.add(Kind.CURRENT_CONNS, 1)
-    try:
-        yield
-    except ClientGoneError:
-        raise
-    except Exception:
-        stats.add(Kind.TOTAL_ERRS, 1)
-        raise
-    finally:
-        stats.add(Kind.CURRENT_CONNS, -1)
-        stats.add(Kind.INPUT_BYTES, traffic.sent)
-        stats.add(Kind.OUTPUT_BYTES, traffic.received)
-
-
-class State(StrEnum):
-    """How a service is."""
-
-    RUNNING = "running"
-    FAILED = "failed"
-    CLOSED = "closed"
-
-
 @dataclass(frozen=True, slots=True)
 class StatusEvent(observer.Event):
-    """A service is in another state."""
+    """A service is in another state: "running", "failed" or "closed"."""
 
     service: str
-    state: State
+    state: str
     message: str
 
     def type(self) -> str:
@@ -124,10 +96,9 @@ class StatusEvent(observer.Event):
 
 @dataclass(frozen=True, slots=True)
 class StatsEvent(observer.Event):
-    """What was counted by now, of one client or, if none is named, of the whole service."""
+    """What a service has counted by now."""
 
     service: str
-    client: str
     counts: Mapping[str, int]
 
     def type(self) -> str:
@@ -160,16 +131,16 @@ class Reporter(net.Closer):
         self,
         told: observer.Observer | None,
         service: str,
-        counts: Mapping[str, Stats],
+        stats: Stats,
         interval: float,
         logger: Logger,
     ) -> None:
         self._told = told
         self._service = service
-        self._counts = counts  # by client; more may come
+        self._stats = stats
         self._interval = interval
         self._outage = Outage(f"the observer of {service or 'a service'}", logger)
-        self._state: State | None = None
+        self._state = ""
         self._changes = deque[StatusEvent](maxlen=100)
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -181,9 +152,9 @@ class Reporter(net.Closer):
             name = f"reports on {self._service}"
             self._task = asyncio.create_task(self._report(self._told), name=name)
 
-    def tell(self, state: State, message: str = "") -> None:
+    def tell(self, state: str, message: str = "") -> None:
         """Report a state now, unless it is no other than before."""
-        if state is not self._state:
+        if state != self._state:
             self._state = state
             self._changes.append(StatusEvent(self._service, state, message))
             self._wake.set()
@@ -221,8 +192,7 @@ class Reporter(net.Closer):
     def _collect(self) -> Sequence[observer.Event]:
         events: list[observer.Event] = [*self._changes]
         self._changes.clear()
-        for client, stats in list(self._counts.items()):
-            if stats.is_updated():
-                counts: dict[str, int] = {kind.name.lower(): stats.get(kind) for kind in Kind}
-                events.append(StatsEvent(self._service, client, counts))
+        if self._stats.is_updated():
+            counts: dict[str, int] = {kind.name.lower(): self._stats.get(kind) for kind in Kind}
+            events.append(StatsEvent(self._service, counts))
         return tuple(events)

@@ -128,10 +128,6 @@ class RecordPoint:
         self._name = name
         self._outage = Outage(name, logger)
 
-    def is_wanted(self, objects: Sequence[recorder.RecorderObject]) -> bool:
-        """Tell whether one of the objects is of this point."""
-        return any(one.record == self._name for one in objects)
-
     async def record(
         self,
         ctx: Context,
@@ -153,6 +149,13 @@ class RecordPoint:
             self._outage.failed(faults[0])
         else:
             self._outage.ended()
+
+    def watch(
+        self, ctx: Context, conn: net.Conn, objects: Sequence[recorder.RecorderObject]
+    ) -> net.Conn:
+        """Have a connection's bytes recorded, if somebody wants them at this point."""
+        wanted = any(one.record == self._name for one in objects)
+        return RecordedConn(ctx, conn, self, objects) if wanted else conn
 
 
 class RecordedConn(HoldingWrapper):
@@ -185,16 +188,6 @@ class RecordedConn(HoldingWrapper):
 def _prepare(data: bytes, mark: str, options: recorder.Options) -> bytes:
     clock = datetime.now().astimezone().strftime(options.timestamp_format)
     prefix = [part for part in (mark if options.direction else "", clock) if part]
-    # What has no direction is an address, and none the better for a dump.
-    body = _dump(data) if options.hexdump and mark else data
+    # What has no direction is an address, and as text already.
+    body = data.hex(" ").encode() if options.hexdump and mark else data
     return b" ".join([*(part.encode() for part in prefix), body])
-
-
-def _dump(data: bytes) -> bytes:
-    """Show 16 bytes a line, in hexadecimal and, where they can be printed, as they are."""
-    lines: list[str] = []
-    for start in range(0, len(data), 16):
-        part = data[start : start + 16]
-        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
-        lines.append(f"\n{start:08x}  {part.hex(' '):<47}  {text}")
-    return "".join(lines).encode()

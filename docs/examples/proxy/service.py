@@ -20,7 +20,7 @@ from gost_core.service import Service
 
 from .address import host_of
 from .metrics import DURATION, Instrument
-from .observer import INTERVAL, Counts, Reporter, State
+from .observer import INTERVAL, Counts, Reporter
 from .recorder import RecordPoint
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0
@@ -52,7 +52,7 @@ class TaskService(Service):
         self._clients = RecordPoint(RECORDER_SERVICE_CLIENT_ADDRESS, self._logger)
         self._stats = stats or Counts()
         self._seconds = metrics.observer(DURATION, {"service": name}) if metrics else Instrument()
-        self._reporter = Reporter(observer, name, {"": self._stats}, interval, self._logger)
+        self._reporter = Reporter(observer, name, self._stats, interval, self._logger)
         self._served = False
         self._closing = asyncio.Event()
 
@@ -64,7 +64,7 @@ class TaskService(Service):
             raise RuntimeError("this service was served before")
         self._served = True
         self._reporter.start()
-        self._reporter.tell(State.RUNNING)
+        self._reporter.tell("running")
         failure: Exception | None = None
         # The group is left after the last handler. Cancelling it cancels the handlers, and each of
         # them closes its connection.
@@ -75,7 +75,7 @@ class TaskService(Service):
                 await self._listener.close()
                 if not self._closing.is_set():
                     failure = error
-                    self._reporter.tell(State.FAILED, str(error))
+                    self._reporter.tell("failed", str(error))
         if failure is not None:
             raise failure
 
@@ -84,7 +84,7 @@ class TaskService(Service):
         await self._listener.close()
         if isinstance(self._handler, net.Closer):
             await self._handler.close()
-        self._reporter.tell(State.CLOSED)
+        self._reporter.tell("closed")
         await self._reporter.close()
 
     async def _accept(self, handlers: asyncio.TaskGroup) -> None:
@@ -96,12 +96,12 @@ class TaskService(Service):
                 if isinstance(error, AcceptError):  # it was up, so it may soon be again (D29)
                     pause = FIRST_PAUSE
                 self._logger.warnf("%s; accepting again in %g s", error, pause)
-                self._reporter.tell(State.FAILED, str(error))
+                self._reporter.tell("failed", str(error))
                 await self._pause(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 pause = FIRST_PAUSE
-                self._reporter.tell(State.RUNNING)
+                self._reporter.tell("running")
                 handlers.create_task(self._handle(conn))
 
     async def _pause(self, seconds: float) -> None:
