@@ -148,13 +148,13 @@ class Reporter(net.Closer):
 
     def start(self) -> None:
         """Report from now on."""
-        if self._told is not None and self._task is None and not self._closed:
+        if self._told is not None and not self._closed:
             name = f"reports on {self._service}"
             self._task = asyncio.create_task(self._report(self._told), name=name)
 
     def tell(self, state: str, message: str = "") -> None:
-        """Report a state now, unless it is no other than before."""
-        if state != self._state:
+        """Report a state now, unless it is no other than before; nothing comes after "closed"."""
+        if self._state not in (state, "closed"):
             self._state = state
             self._changes.append(StatusEvent(self._service, state, message))
             self._wake.set()
@@ -162,14 +162,12 @@ class Reporter(net.Closer):
     async def close(self) -> None:
         self._closed = True
         self._wake.set()
-        task = self._task
-        if task is None or task is asyncio.current_task():  # from inside observe() (D22)
-            return
-        try:
-            await asyncio.wait({task}, timeout=LAST_WORDS)
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
+        if self._task is not None:
+            try:
+                await asyncio.wait({self._task}, timeout=LAST_WORDS)
+            finally:
+                self._task.cancel()
+                await asyncio.wait({self._task})
 
     async def _report(self, told: observer.Observer) -> None:
         batch: Sequence[observer.Event] = ()

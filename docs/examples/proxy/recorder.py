@@ -89,18 +89,18 @@ class QueueRecorder(recorder.Recorder, net.Closer):
             self._task = asyncio.create_task(self._work(), name="queue of a recorder")
 
     async def close(self) -> None:
-        first, self._closed = not self._closed, True
+        self._closed = True
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORDS):
                     await self._queue.join()
         finally:
+            left, self._size = self._size, 0
             if self._task is not None:
                 self._task.cancel()
                 await asyncio.wait({self._task})
-            lost = self._outage.failures + self._queue.qsize()
-            if first and lost:
-                self._logger.warnf("recording ended with %d records lost", lost)
+            if left:
+                self._logger.warnf("recording ends with %d bytes that are not written", left)
 
     async def _work(self) -> None:
         while True:
@@ -179,7 +179,8 @@ class RecordedConn(HoldingWrapper):
 
     async def write(self, data: Buffer, /) -> None:
         await super().write(data)
-        await self._record(data, "<")
+        if memoryview(data).nbytes:
+            await self._record(data, "<")
 
     async def _record(self, data: Buffer, mark: str) -> None:
         await self.until_closed(self._point.record(self._ctx, self._objects, data, mark))

@@ -65,6 +65,19 @@ class TaskService(Service):
         self._served = True
         self._reporter.start()
         self._reporter.tell("running")
+        try:
+            await self._serve()
+        finally:
+            await self._reporter.close()  # whose last report is of all connections
+
+    async def close(self) -> None:
+        self._closing.set()
+        self._reporter.tell("closed")
+        await self._listener.close()
+        if isinstance(self._handler, net.Closer):
+            await self._handler.close()
+
+    async def _serve(self) -> None:
         failure: Exception | None = None
         # The group is left after the last handler. Cancelling it cancels the handlers, and each of
         # them closes its connection.
@@ -78,14 +91,6 @@ class TaskService(Service):
                     self._reporter.tell("failed", str(error))
         if failure is not None:
             raise failure
-
-    async def close(self) -> None:
-        self._closing.set()
-        await self._listener.close()
-        if isinstance(self._handler, net.Closer):
-            await self._handler.close()
-        self._reporter.tell("closed")
-        await self._reporter.close()
 
     async def _accept(self, handlers: asyncio.TaskGroup) -> None:
         pause = FIRST_PAUSE
