@@ -24,9 +24,10 @@ from gost_core.chain import logger_router_option, recorders_router_option
 from gost_core.common.net import ClosedError, Conn
 from gost_core.context import Context
 from gost_core.handler import recorders_option, router_option
-from gost_core.listener import AcceptError, addr_option, stats_option
+from gost_core.listener import AcceptError, addr_option, admission_option, stats_option
 from gost_core.logger import Logger, LoggerGroup
 from gost_core.observer import Event, Observer, Option
+from gost_core.observer.stats import Kind
 from gost_core.recorder import (
     RECORDER_SERVICE_CLIENT_ADDRESS,
     RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
@@ -37,6 +38,7 @@ from gost_core.recorder import (
     RecordOption,
 )
 from proxy import observer, recorder
+from proxy.access import NetworkAdmission
 from proxy.chain import RetryRouter
 from proxy.handler import ProxyHandler
 from proxy.http import HTTPHandler
@@ -538,6 +540,25 @@ def test_an_observer_is_told_of_open_connections_while_they_last_and_of_nothing_
             writer.close()
             await writer.wait_closed()
             await until(lambda: told.counts()[-1]["current_conns"] == 0)
+
+    run(main())
+
+
+def test_a_client_that_is_refused_is_counted_and_does_not_stay_open() -> None:
+    async def main() -> None:
+        counts = Counts()
+        refusing = admission_option(NetworkAdmission("127.0.0.0/8"))
+        listener = TCPListener(addr_option("127.0.0.1:0"), stats_option(counts), refusing)
+        await listener.init(None)
+        accepting = asyncio.create_task(listener.accept())
+        reader, writer = await asyncio.open_connection(*str(listener.addr()).split(":"))
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+        assert (counts.get(Kind.TOTAL_CONNS), counts.get(Kind.CURRENT_CONNS)) == (1, 0)
+        await listener.close()
+        with pytest.raises(ClosedError):
+            await accepting
 
     run(main())
 

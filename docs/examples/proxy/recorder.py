@@ -3,9 +3,10 @@
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -155,35 +156,24 @@ class RecordPoint:
     ) -> net.Conn:
         """Have a connection's bytes recorded, if somebody wants them at this point."""
         wanted = any(one.record == self._name for one in objects)
-        return RecordedConn(ctx, conn, self, objects) if wanted else conn
+        return RecordedConn(conn, partial(self.record, ctx, objects)) if wanted else conn
 
 
 class RecordedConn(HoldingWrapper):
-    """Records what is read and what is written."""
+    """Has recorded what is read and what is written."""
 
-    def __init__(
-        self,
-        ctx: Context,
-        inner: net.Conn,
-        point: RecordPoint,
-        objects: Sequence[recorder.RecorderObject],
-    ) -> None:
+    def __init__(self, inner: net.Conn, record: Callable[[Buffer, str], Awaitable[None]]) -> None:
         super().__init__(inner)
-        self._ctx = ctx
-        self._point = point
-        self._objects = objects
+        self._record = record
 
     async def pass_on(self, data: bytes, /) -> int:
-        await self._record(data, ">")
+        await self.until_closed(self._record(data, ">"))
         return len(data)
 
     async def write(self, data: Buffer, /) -> None:
         await super().write(data)
         if memoryview(data).nbytes:
-            await self._record(data, "<")
-
-    async def _record(self, data: Buffer, mark: str) -> None:
-        await self.until_closed(self._point.record(self._ctx, self._objects, data, mark))
+            await self.until_closed(self._record(data, "<"))
 
 
 def _prepare(data: bytes, mark: str, options: recorder.Options) -> bytes:
