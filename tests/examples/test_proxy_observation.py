@@ -427,6 +427,33 @@ def test_empty_records_fill_a_queue_too() -> None:
     run(main())
 
 
+def test_a_queue_that_stays_full_says_so_once() -> None:
+    class Stepping(Recorder):
+        def __init__(self) -> None:
+            self.steps = asyncio.Semaphore(0)
+
+        async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+            await self.steps.acquire()
+
+    async def main() -> None:
+        lines, logger = kept_lines()
+        stepping = Stepping()
+        queue = QueueRecorder(stepping, limit=1000, logger=logger)
+        for _ in range(20):  # there is room for one, and not for the other
+            await queue.record(Context(), b"one")
+            await queue.record(Context(), b"other")
+            stepping.steps.release()
+            for _ in range(5):  # turns of the event loop, in which one is written
+                await asyncio.sleep(0)
+        assert len([line for line in lines if "fails" in line]) == 1
+        for _ in range(10):
+            stepping.steps.release()
+        await queue.close()
+        assert re.fullmatch(r"recording works again, after \d+ failures", lines[-1])
+
+    run(main())
+
+
 def test_a_disk_that_takes_half_a_record_is_left_with_none_of_it(tmp_path: Path) -> None:
     async def main() -> None:
         path = tmp_path / "records"
@@ -589,6 +616,25 @@ def test_a_listener_that_fails_for_a_while_is_a_change_of_state() -> None:
         assert told.states() == ["running", "failed", "running", "closed"]
         messages = [one.message for one in told.events() if isinstance(one, StatusEvent)]
         assert "no more files" in messages[1]
+
+    run(main())
+
+
+def test_a_listener_that_fails_for_good_is_the_last_state() -> None:
+    class Broken(TCPListener):
+        async def accept(self) -> Conn:
+            raise PermissionError("no more of this")
+
+    async def main() -> None:
+        told = Told()
+        listener = Broken(addr_option("127.0.0.1:0"))
+        await listener.init(None)
+        handle = SOCKS5Handler(router_option(RetryRouter()))
+        await handle.init(None)
+        service = TaskService(listener, handle, LoggerGroup(), observer=told)
+        with pytest.raises(PermissionError):
+            await service.serve()
+        assert told.states() == ["running", "failed"]
 
     run(main())
 

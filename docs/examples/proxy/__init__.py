@@ -9,6 +9,7 @@ From the bottom up:
 - ``transport``, ``strategies``, ``hop``, ``chain``: the way to a target
 - ``names``, ``resolver``, ``rules``, ``probe``: what resolves a name, bypasses a target, finds a
   node alive
+- ``recorder``, ``observer``, ``metrics``, ``monitor``: what is kept, told and shown of traffic
 - ``service``: the loop that accepts connections
 - ``urls``, ``build``, ``__main__``: the program
 
