@@ -33,14 +33,13 @@ class MetricsHandler(Component, handler.Handler):
             # Who goes away, or takes too long, need not be told.
             with suppress(ConnectionResetError, BrokenPipeError, TimeoutError):
                 async with asyncio.timeout(REQUEST_LIMIT):
-                    _, conn = await read_head(conn)
+                    await read_head(conn)
                     body = prometheus.generate_latest(self._registry)
                     await conn.write(
                         f"HTTP/1.1 200 OK\r\nContent-Type: {prometheus.CONTENT_TYPE_LATEST}\r\n"
                         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
                         + body
                     )
-                    await conn.read(1)  # its end; closing sooner could cost the client the rest
         finally:
             await conn.close()
 
