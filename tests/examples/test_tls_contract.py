@@ -1,11 +1,13 @@
 """TLS of the example against the contract: one test for each clause."""
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import Awaitable
 
 from certificates import CA_FILE, CLIENT, NAME, SERVER, authority, certificate, client_certificate
-from test_proxy_contract import Breakable, FailingListener, Whole, accepted, dial, fail
+from test_proxy_contract import FailingListener, Whole, accepted, dial, fail
 
 from gost_core.common.net import Addr, Conn, ContextCarrier
 from gost_core.common.tls import TLSConfig
@@ -23,6 +25,7 @@ from gost_core.testing import (
     contract_tests,
 )
 from proxy.metadata import MemoryMetadata
+from proxy.tcp import TCPConn
 from proxy.tls import TLSConn, TLSDialer, TLSListener, connect_tls
 from proxy.upgrade import UpgradingListener
 
@@ -77,10 +80,13 @@ async def unable() -> Conn:
 
 async def break_off(conn: Conn) -> None:
     """Break off what is beneath."""
-    while not isinstance(conn, Breakable):
+    while not isinstance(conn, TCPConn):
         assert isinstance(conn, TLSConn | Whole)
         conn = conn._inner
-    await conn.break_off()
+    no_linger = struct.pack("ii", 1, 0)
+    sock = conn._transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
+    await conn.close()
 
 
 async def with_certificate() -> ContextCarrier:

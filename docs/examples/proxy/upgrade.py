@@ -72,15 +72,14 @@ class UpgradingListener(ClosedOnce, Component, listener.Listener):
             while not self.is_closed():
                 if self._ready:
                     return self._ready.popleft()
-                if self._serving is None:
-                    self._serving = self._start(self._serve())
-                elif self._serving.done():
-                    failed, self._serving = self._serving, None
+                assert self._serving is not None
+                if self._serving.done():
+                    failed, self._serving = self._serving, self._start(self._serve())
                     failed.result()
                 self._changed.clear()
                 await self._changed.wait()
         except (listener.AcceptError, listener.BindError):
-            raise  # the next call begins anew (D26)
+            raise  # of what is beneath, which goes on (D26)
         except Exception:
             await self.close()
             raise
