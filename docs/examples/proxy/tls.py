@@ -202,7 +202,12 @@ class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.ContextCarrier):
 
 async def connect_tls(inner: net.Conn, config: TLSConfig, addr: str) -> TLSConn:
     """Speak TLS to the node at an address, perhaps through other nodes (D31, D32)."""
-    conn = TLSConn(inner, config, config.server_name or host_of(addr))
+    name = config.server_name or host_of(addr)
+    if not name and config.context.check_hostname:  # the library would take any name for right
+        raise ValueError(
+            "whom to expect is not known: set 'serverName', or give the node's address"
+        )
+    conn = TLSConn(inner, config, name)
     await conn.handshake()
     return conn
 

@@ -103,7 +103,9 @@ def _context(purpose: ssl.Purpose, metadata: Metadata | None) -> ssl.SSLContext:
 
 
 def _reason(error: OSError) -> str:
-    return getattr(error, "reason", None) or error.strerror or "not readable"
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.replace("_", " ").lower()
+    return error.strerror or "it cannot be read"
 
 
 def _trust_anybody(context: ssl.SSLContext) -> None:
@@ -126,7 +128,8 @@ def _choose(context: ssl.SSLContext, suites: Sequence[str]) -> None:
     ciphers = [_openssl_name(suite) for suite in suites]
     with suppress(ssl.SSLError):
         context.set_ciphers(":".join(ciphers))
-    known = {cipher["name"] for cipher in context.get_ciphers()}
+    old = [cipher for cipher in context.get_ciphers() if cipher["protocol"] != "TLSv1.3"]
+    known = {cipher["name"] for cipher in old}
     for suite, cipher in zip(suites, ciphers, strict=True):
         if cipher not in known:
             raise ValueError(f"the cipher suite {suite!r} is unknown, or cannot be chosen")
@@ -134,10 +137,13 @@ def _choose(context: ssl.SSLContext, suites: Sequence[str]) -> None:
 
 def _openssl_name(suite: str) -> str:
     """Turn an IANA name into OpenSSL's; what cannot be chosen comes back as it is."""
-    found = re.fullmatch(r"TLS_(\w+)_WITH_(\w+)", suite)
+    found = re.fullmatch(
+        r"TLS_(RSA|DHE_RSA|ECDHE_RSA|ECDHE_ECDSA)_WITH_"
+        r"(?:(CHACHA20_POLY1305)_SHA256|AES_(128|256)_(GCM_SHA\d+|CBC_SHA\d*))",
+        suite,
+    )
     if found is None:
         return suite
-    exchange, cipher = found.groups()
-    cipher = re.sub(r"AES_(\d+)", r"AES\1", cipher).replace("_CBC", "")
-    cipher = cipher.replace("POLY1305_SHA256", "POLY1305")
-    return f"{exchange}_{cipher}".removeprefix("RSA_").replace("_", "-")
+    exchange, chacha, bits, mode = found.groups()
+    cipher = chacha or f"AES{bits}_{mode.removeprefix('CBC_')}"
+    return (cipher if exchange == "RSA" else f"{exchange}_{cipher}").replace("_", "-")
