@@ -1,13 +1,20 @@
 """TLS of the example against the contract: one test for each clause."""
 
-import asyncio
-import socket
 import ssl
-import struct
-from collections.abc import Awaitable
 
-from certificates import CA_FILE, CLIENT, NAME, SERVER, authority, certificate, client_certificate
-from test_proxy_contract import FailingListener, Whole, accepted, dial, fail
+from test_proxy_contract import Breakable, FailingListener, Whole, accepted, dial, fail
+from tls_harness import (
+    CA_FILE,
+    CLIENT,
+    CLIENT_FILE,
+    NAME,
+    SERVER,
+    OpenConn,
+    client_context,
+    secure,
+    serve,
+    server_context,
+)
 
 from gost_core.common.net import Addr, Conn, ContextCarrier
 from gost_core.common.tls import TLSConfig
@@ -25,51 +32,39 @@ from gost_core.testing import (
     contract_tests,
 )
 from proxy.metadata import MemoryMetadata
-from proxy.tcp import TCPConn
-from proxy.tls import TLSConn, TLSDialer, TLSListener, connect_tls
+from proxy.tls import TLSDialer, TLSListener, connect_tls
 from proxy.upgrade import UpgradingListener
 
 
-async def served(inner: Conn, config: TLSConfig = SERVER) -> TLSConn:
-    """Do the server's handshake."""
-    conn = TLSConn(inner, config, None)
-    await conn.handshake()
-    return conn
+class Bare(Whole):
+    """Shows what is in it, and can do nothing besides."""
 
-
-async def secured(
-    beneath: Awaitable[tuple[Conn, Conn]], client: TLSConfig = CLIENT, server: TLSConfig = SERVER
-) -> tuple[Conn, Conn]:
-    """Speak TLS over both ends of a connection; the first is the server's."""
-    here, there = await beneath
-    return await asyncio.gather(served(here, server), connect_tls(there, client, NAME))
+    @property
+    def beneath(self) -> Conn:
+        return self._inner
 
 
 async def server_first() -> tuple[Conn, Conn]:
-    return await secured(accepted())
+    here, there = await accepted()
+    client, server = await secure(there, here)
+    return server, client
 
 
 async def client_first() -> tuple[Conn, Conn]:
-    server, client = await server_first()
-    return client, server
+    return await secure(*await accepted())
 
 
 async def old_fashioned() -> tuple[Conn, Conn]:
     """Return both ends of a connection by TLS 1.2."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    authority.configure_trust(context)
+    context = client_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    return await secured(accepted(), TLSConfig(context))
+    return await secure(*await accepted(), TLSConfig(context))
 
 
 async def nested() -> tuple[Conn, Conn]:
-    """Return both ends of TLS in TLS over a connection that can do nothing besides."""
-
-    async def beneath() -> tuple[Conn, Conn]:
-        here, there = await server_first()
-        return Whole(here), Whole(there)
-
-    return await secured(beneath())
+    """Return both ends of TLS in TLS over connections that can do nothing besides."""
+    here, there = await client_first()
+    return await secure(Bare(here), Bare(there))
 
 
 async def unable() -> Conn:
@@ -80,30 +75,22 @@ async def unable() -> Conn:
 
 async def break_off(conn: Conn) -> None:
     """Break off what is beneath."""
-    while not isinstance(conn, TCPConn):
-        assert isinstance(conn, TLSConn | Whole)
-        conn = conn._inner
-    no_linger = struct.pack("ii", 1, 0)
-    sock = conn._transport.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
-    await conn.close()
+    while not isinstance(conn, Breakable):
+        assert isinstance(conn, OpenConn | Bare)
+        conn = conn.beneath
+    await conn.break_off()
 
 
 async def with_certificate() -> ContextCarrier:
     """Return the server's end of a connection whose client has shown who it is."""
-    server, client = (ssl.SSLContext(protocol) for protocol in PROTOCOLS)
-    certificate.configure_cert(server)
-    authority.configure_trust(server)
+    client, server = client_context(), server_context()
+    client.load_cert_chain(CLIENT_FILE)
+    server.load_verify_locations(CA_FILE)
     server.verify_mode = ssl.CERT_REQUIRED
-    client_certificate.configure_cert(client)
-    authority.configure_trust(client)
-    conn, peer = await secured(accepted(), TLSConfig(client), TLSConfig(server))
+    peer, conn = await secure(*await accepted(), TLSConfig(client), TLSConfig(server))
     await peer.close()
-    assert isinstance(conn, ContextCarrier)
     return conn
 
-
-PROTOCOLS = ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT
 
 TestServerConn = contract_tests(check_common_net_conn, server_first, break_off=break_off)
 TestClientConn = contract_tests(check_common_net_conn, client_first, break_off=break_off)
@@ -121,14 +108,14 @@ TestContextOfConn = contract_tests(check_common_net_context_carrier, with_certif
 
 
 async def node(conn: Conn) -> None:
-    tls = await served(conn)
+    tls = await serve(conn)
     while data := await tls.read(65535):
         await tls.write(data)
     await tls.close()
 
 
 async def greeting_node(conn: Conn) -> None:
-    tls = await served(conn)
+    tls = await serve(conn)
     await tls.write(b"hello")
     while await tls.read(65535):
         pass
@@ -143,14 +130,13 @@ async def nonsense_node(conn: Conn) -> None:
 async def exact_node(conn: Conn) -> None:
     """Go on only if the name, the version and the protocol are those that ``exact`` has set."""
     names: list[str | None] = []
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
+    context = server_context()
     context.set_alpn_protocols(["other", "h2"])
     context.sni_callback = lambda tls, name, context: names.append(name)
-    tls = await served(conn, TLSConfig(context))
+    tls = await serve(conn, TLSConfig(context))
     assert names == [NAME]
-    assert tls._tls.version() == "TLSv1.2"
-    assert tls._tls.selected_alpn_protocol() == "h2"
+    assert tls.tls.version() == "TLSv1.2"
+    assert tls.tls.selected_alpn_protocol() == "h2"
     while data := await tls.read(65535):
         await tls.write(data)
 
@@ -160,8 +146,7 @@ def trusting() -> TLSDialer:
 
 
 def exact() -> Dialer:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    authority.configure_trust(context)
+    context = client_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])
     return TLSDialer(tls_config_option(TLSConfig(context)))
@@ -203,7 +188,8 @@ class FailingTLSListener(TLSListener):
 
     def __init__(self, *opts: Option) -> None:
         super().__init__(*opts, served_config_option(SERVER))
-        self._inner = FailingListener(*opts)
+        self.beneath = FailingListener(*opts)
+        self._inner: Listener = self.beneath
 
 
 class Unchanging(UpgradingListener):
@@ -228,7 +214,7 @@ async def connect(addr: Addr) -> Conn:
 
 async def fail_beneath(listener: Listener, error: OSError) -> None:
     assert isinstance(listener, FailingTLSListener)
-    await fail(listener._inner, error)
+    await fail(listener.beneath, error)
 
 
 async def bound_tls(addr: Addr | str = "127.0.0.1:0") -> TLSListener:
