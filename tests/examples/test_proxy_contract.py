@@ -78,16 +78,14 @@ from proxy.hop import (
     PriorityFilter,
 )
 from proxy.http import HTTPConnector, HTTPHandler
+from proxy.limited import CountedConn, LimitedConn, take_place
 from proxy.limits import (
     Bytes,
-    CountedConn,
     HostConnLimiter,
     HostRateLimiter,
-    LimitedConn,
     Places,
     Requests,
     ScopedTrafficLimiter,
-    take_place,
 )
 from proxy.logger import StandardLogger
 from proxy.metadata import MemoryMetadata

@@ -129,7 +129,7 @@ def test_a_plugin_of_another_package_is_found(
         "telepathy = other:Telepathy",
         "from proxy.socks5 import SOCKS5Connector\nclass Telepathy(SOCKS5Connector): pass\n",
     )
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     found = Plugins[object, Connector]("gost.connectors")
     assert set(found.get_all()) == {*connectors.get_all(), "telepathy"}
     assert type(found.named("telepathy")()).__name__ == "Telepathy"
@@ -140,7 +140,7 @@ def test_a_plugin_that_cannot_be_loaded_is_named_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path, "broken = module_that_is_missing:Thing")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     broken = Plugins[object, Connector]("gost.connectors").named("broken")
     with pytest.raises(ValueError, match=r"'broken'.*module_that_is_missing"):
         broken()

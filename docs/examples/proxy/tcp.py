@@ -17,7 +17,7 @@ from gost_core.options import apply
 
 from .address import TCPAddr, split_host_port, split_target
 from .component import Component, refuse_options
-from .limits import accept_within_limits
+from .limited import accept_within_limits
 from .metadata import number
 
 # What says that accept() failed this time, and that the listener is well (D26).
