@@ -386,6 +386,11 @@ def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(tmp_path: P
         server_config(settings)
 
 
+def test_a_key_without_a_certificate_is_a_slip_of_the_pen() -> None:
+    with pytest.raises(ValueError, match="certFile"):
+        client_config(MemoryMetadata({"keyFile": KEY_FILE}))
+
+
 @pytest.mark.parametrize(
     ("key", "value"), [("secure", "perhaps"), ("secure", 1), ("caFile", 7), ("serverName", True)]
 )

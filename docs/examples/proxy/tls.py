@@ -3,8 +3,7 @@
 import asyncio
 import errno
 import ssl
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Final
 
 from typing_extensions import Buffer
@@ -21,8 +20,9 @@ from .address import host_of
 from .component import Component, refuse_options
 from .relay import CHUNK
 from .tcp import SystemDialer, TCPListener
-from .tls_settings import check_server, client_config, server_config
+from .tls_settings import client_config, server_config
 from .upgrade import ClosedOnce, UpgradingListener
+from .wrapper import alone
 
 RECORD: Final = 16384  # bytes at most in one piece of a TLS stream
 FAREWELL: Final = 1.0  # seconds to tell the peer that this is the end
@@ -89,7 +89,8 @@ class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.ContextCarrier):
     async def read(self, n: int, /) -> bytes:
         if n < 1:
             raise ValueError(f"cannot read {n} bytes; ask for at least 1")
-        with self._alone("reading"):
+        self._check_open()
+        with alone(self._busy, "reading"):
             while not self._held:
                 self._held = self._decrypt(n)
                 if not self._held:
@@ -103,7 +104,8 @@ class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.ContextCarrier):
             return data
 
     async def write(self, data: Buffer, /) -> None:
-        with self._alone("writing"):
+        self._check_open()
+        with alone(self._busy, "writing"):
             if self._write_ended:
                 raise BrokenPipeError(errno.EPIPE, "the outgoing stream was ended here")
             rest = memoryview(data)
@@ -118,9 +120,10 @@ class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.ContextCarrier):
                 rest = rest[taken:]
 
     async def close_write(self) -> None:
+        self._check_open()
         if self._tls.version() != "TLSv1.3":
             raise net.UnsupportedError("before TLS 1.3, the end of one stream is that of both")
-        with self._alone("writing"):
+        with alone(self._busy, "writing"):
             self._say_end()
             await self._flush()
 
@@ -134,13 +137,14 @@ class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.ContextCarrier):
         return self._context
 
     async def _end(self) -> None:
-        # No farewell over a write that waits, or that was cut off.
-        if self._flushed:
-            self._say_end()
-            with suppress(OSError):
-                async with asyncio.timeout(FAREWELL):
-                    await self._flush()
-        await self._inner.close()
+        try:
+            if self._flushed:  # else a write waits, or was cut off: there is no room for a farewell
+                self._say_end()
+                with suppress(OSError):
+                    async with asyncio.timeout(FAREWELL):
+                        await self._flush()
+        finally:
+            await self._inner.close()
 
     def _say_end(self) -> None:
         if self._write_ended:
@@ -187,17 +191,6 @@ class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.ContextCarrier):
     def _check_open(self) -> None:
         if self.is_closed():
             raise net.ClosedError("this connection was closed here")
-
-    @contextmanager
-    def _alone(self, doing: str) -> Generator[None, None, None]:
-        self._check_open()
-        if doing in self._busy:
-            raise RuntimeError(f"another task is already {doing} on this connection")
-        self._busy.add(doing)
-        try:
-            yield
-        finally:
-            self._busy.remove(doing)
 
 
 async def connect_tls(inner: net.Conn, config: TLSConfig, addr: str) -> TLSConn:
@@ -247,7 +240,6 @@ class TLSListener(UpgradingListener):
 
     def configure(self, metadata: Metadata | None) -> None:
         self._config = self._options.tls_config or server_config(metadata)
-        check_server(self._config)
 
     async def upgrade(self, conn: net.Conn) -> net.Conn:
         upgraded = TLSConn(conn, self._config, None)

@@ -37,27 +37,12 @@ def server_config(metadata: Metadata | None) -> TLSConfig:
     ``certFile`` and ``keyFile``: who to be; ``caFile``: whose certificates clients must have, else
     they need none.
     """
+    if not text(metadata, "certFile"):
+        raise ValueError("a TLS listener needs a certificate: set 'certFile' and 'keyFile'")
     context = _context(ssl.Purpose.CLIENT_AUTH, metadata)
     if text(metadata, "caFile"):
         context.verify_mode = ssl.CERT_REQUIRED
     return TLSConfig(context)
-
-
-def check_server(config: TLSConfig) -> None:
-    """Raise a ValueError unless a server could answer, by having it answer a greeting (D24)."""
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    _trust_anybody(client)
-    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
-    try:
-        with suppress(ssl.SSLWantReadError):
-            client.wrap_bio(back, there).do_handshake()
-        with suppress(ssl.SSLWantReadError):
-            config.context.wrap_bio(there, back, server_side=True).do_handshake()
-    except ssl.SSLError as error:
-        raise ValueError(
-            "a TLS listener needs a certificate: give it the settings 'certFile' and 'keyFile', "
-            f"or the option 'tls_config' with a context for a server ({error.reason})"
-        ) from error
 
 
 def target_config(settings: TLSNodeSettings) -> TLSConfig:
@@ -66,9 +51,9 @@ def target_config(settings: TLSNodeSettings) -> TLSConfig:
     context = _context(ssl.Purpose.SERVER_AUTH, None)
     if not settings.secure:
         _trust_anybody(context)
-    lowest = _version(options.min_version) or context.minimum_version
-    highest = _version(options.max_version) or context.maximum_version
-    if highest is not ssl.TLSVersion.MAXIMUM_SUPPORTED and highest < lowest:
+    lowest = _version(options.min_version, ssl.TLSVersion.TLSv1_2)
+    highest = _version(options.max_version, ssl.TLSVersion.TLSv1_3)
+    if highest < lowest:
         raise ValueError(f"no TLS version is from {options.min_version} to {options.max_version}")
     context.minimum_version, context.maximum_version = lowest, highest
     if options.cipher_suites:
@@ -84,7 +69,7 @@ def target_config(settings: TLSNodeSettings) -> TLSConfig:
 def _context(purpose: ssl.Purpose, metadata: Metadata | None) -> ssl.SSLContext:
     ca_file, cert_file, key_file = (text(metadata, f"{name}File") for name in ("ca", "cert", "key"))
     if key_file and not cert_file:
-        raise ValueError("the setting 'keyFile' needs 'certFile' beside it")
+        raise ValueError("the setting 'keyFile' is of no use without 'certFile'")
     try:
         context = ssl.create_default_context(purpose, cafile=ca_file or None)
     except OSError as error:
@@ -113,14 +98,10 @@ def _trust_anybody(context: ssl.SSLContext) -> None:
     context.verify_mode = ssl.CERT_NONE
 
 
-def _version(name: str) -> ssl.TLSVersion | None:
-    if not name:
-        return None
-    try:
-        return VERSIONS[name.lower()]
-    except KeyError:
-        known = "VersionTLS12 and VersionTLS13"
-        raise ValueError(f"the TLS version {name!r} is not one of {known}") from None
+def _version(name: str, default: ssl.TLSVersion) -> ssl.TLSVersion:
+    if name and name.lower() not in VERSIONS:
+        raise ValueError(f"the TLS version {name!r} is not VersionTLS12 or VersionTLS13")
+    return VERSIONS.get(name.lower(), default)
 
 
 def _choose(context: ssl.SSLContext, suites: Sequence[str]) -> None:

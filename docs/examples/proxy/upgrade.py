@@ -118,8 +118,9 @@ class UpgradingListener(ClosedOnce, Component, listener.Listener):
             self._ready.append(upgraded)
             kept = True
         except Exception as error:  # this client's trouble, and nobody else's (D26)
+            said = str(error) or f"not ready within {LIMIT:g} s"
             logger = self._logger or default()
-            logger.warnf("%s from %s: %s", type(error).__name__, conn.remote_addr(), error)
+            logger.warnf("%s from %s: %s", type(error).__name__, conn.remote_addr(), said)
         finally:
             if not kept:
                 await (upgraded or conn).close()
