@@ -231,11 +231,14 @@ def test_closing_waits_only_briefly_for_a_peer_that_reads_nothing(
     monkeypatch.setattr(tls, "FAREWELL", 0.1)
 
     async def main() -> None:
-        async with secured() as (conn, _):
+        async with secured() as (conn, peer):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.2):
                     await conn.beneath.write(bytes(100_000_000))  # the way is full: TLS knows not
-            await conn.close()
+            closing = asyncio.create_task(conn.close())
+            done, _ = await asyncio.wait({closing}, timeout=5)
+            await peer.beneath.close()  # whatever waits ends now
+            assert done
 
     run(main())
 
@@ -374,7 +377,9 @@ def test_whom_to_expect_must_be_known() -> None:
 # ---- settings
 
 
-def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(tmp_path: Path) -> None:
+def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("openssl is not installed")
@@ -384,6 +389,7 @@ def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(tmp_path: P
     settings = MemoryMetadata({"certFile": CERT_FILE, "keyFile": str(key)})
     with pytest.raises(ValueError, match="keyFile"):
         server_config(settings)
+    assert "phrase" not in capfd.readouterr().err
 
 
 def test_a_key_without_a_certificate_is_a_slip_of_the_pen() -> None:
