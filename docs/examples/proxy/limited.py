@@ -11,7 +11,7 @@ from gost_core.logger import default
 from .access import is_admitted
 from .address import host_of
 from .observer import CountingConn
-from .wrapper import HoldingWrapper, Wrapper
+from .wrapper import HoldingWrapper, Wrapper, alone
 
 
 class CountedConn(Wrapper):
@@ -49,7 +49,7 @@ class LimitedConn(HoldingWrapper):
         return await self._draw(self._in, len(data))
 
     async def write(self, data: Buffer, /) -> None:
-        with self.alone("writing"):
+        with alone(self._busy, "writing"):
             rest = memoryview(data)
             if not rest.nbytes:
                 return await self._inner.write(b"")

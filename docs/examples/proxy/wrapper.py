@@ -46,6 +46,18 @@ class Wrapper(net.Conn, net.HalfCloser, net.ConnUnwrapper):
         return self._inner
 
 
+@contextmanager
+def alone(busy: set[str], doing: str) -> Generator[None, None, None]:
+    """Note what a task does with a connection; one of two that do the same is refused (D6)."""
+    if doing in busy:
+        raise RuntimeError(f"another task is already {doing} on this connection")
+    busy.add(doing)
+    try:
+        yield
+    finally:
+        busy.remove(doing)
+
+
 class HoldingWrapper(Wrapper):
     """Does something that waits with what was read, before whoever reads gets it.
 
@@ -64,7 +76,7 @@ class HoldingWrapper(Wrapper):
         """Return how many of these bytes may be handed on, at least 1."""
 
     async def read(self, n: int, /) -> bytes:
-        with self.alone("reading"):
+        with alone(self._busy, "reading"):
             if n < 1 or not self._held:
                 self._held = await super().read(n)
             passed = await self.pass_on(self._held[:n]) if self._held else 0
@@ -95,14 +107,3 @@ class HoldingWrapper(Wrapper):
             if not self._closed:
                 return result
         raise net.ClosedError("this connection was closed here")
-
-    @contextmanager
-    def alone(self, doing: str) -> Generator[None, None, None]:
-        """Refuse a second task that does the same meanwhile (D6)."""
-        if doing in self._busy:
-            raise RuntimeError(f"another task is already {doing} on this connection")
-        self._busy.add(doing)
-        try:
-            yield
-        finally:
-            self._busy.remove(doing)
