@@ -132,6 +132,13 @@ class ProxyHandler(Component, handler.Handler):
                 time.monotonic() - began,
             )
 
+    async def limit(self, ctx: Context, conn: Conn, request: Request) -> Conn:
+        """Hold a connection to the limits of the client that it belongs to."""
+        options = self._options
+        return await limit_client(
+            ctx, conn, options.limiter, request.client_id, request.target, options.service
+        )
+
     async def lookup(self, ctx: Context, addr: Addr) -> Addr:
         """Tell where a datagram goes: nowhere against the rules, and never by a name known here."""
         target, options = str(addr), self._router.options()
@@ -143,12 +150,10 @@ class ProxyHandler(Component, handler.Handler):
 
     async def _open(self, ctx: Context, request: Request) -> tuple[Conn, Conn]:
         """Return the client, held to its limits, and the target; or refuse."""
-        target, limits, service = request.target, self._options.limiter, self._options.service
+        target = request.target
         try:
             take_request(request.client, self._options.rate_limiter)
-            client = await limit_client(
-                ctx, request.client, limits, request.client_id, target, service
-            )
+            client = await self.limit(ctx, request.client, request)
             bypass = self._options.bypass
             if bypass is not None and await bypass.contains(ctx, request.network, target):
                 raise PermissionError(f"{target} is refused by rule")

@@ -83,7 +83,6 @@ class SOCKS5Handler(ProxyHandler):
     ) -> None:
         if request.network == "tcp":
             return await super().carry(ctx, request, client, target, traffic)
-        assert isinstance(target, PacketConn)  # D38
         try:  # at the address at which the client has found this host
             socket = open_udp(local=host_of(str(client.local_addr())))
         except OSError as error:
@@ -91,9 +90,12 @@ class SOCKS5Handler(ProxyHandler):
         here = FirstClient(socket, host_of(str(client.remote_addr())))
         association = Association(client, here)
         try:
+            packets = await self.limit(ctx, association, request)
+            assert isinstance(packets, PacketConn)  # D10
+            assert isinstance(target, PacketConn)  # D38
             await of_client(client.write(_reply(Reply.SUCCEEDED, str(socket.local_addr()))))
             lookup = partial(self.lookup, ctx)
-            await relay_datagrams(association, target, traffic, lookup, self._logger)
+            await relay_datagrams(packets, target, traffic, lookup, self._logger)
         finally:
             await association.close()
 
