@@ -39,7 +39,8 @@ from proxy.address import TCPAddr, UDPAddr, split_host_port
 from proxy.association import Association, pack_address, unpack_address
 from proxy.chain import RetryRouter
 from proxy.handler import RefusedError
-from proxy.limits import Bytes, LimitedConn, LimitedPackets, ScopedTrafficLimiter
+from proxy.limited import LimitedConn, LimitedPackets
+from proxy.limits import Bytes, ScopedTrafficLimiter
 from proxy.names import DNSResolver, TableHostMapper
 from proxy.rules import PatternBypass
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
@@ -306,8 +307,7 @@ async def ask(via: str, where: str, user: Userinfo | None = None) -> str:
 
     answer = dns.message.from_wire(await asyncio.to_thread(send_and_receive))
     assert query.is_response(answer)
-    (record,) = answer.answer[0]
-    return str(record)
+    return answer.answer[0].to_text().split()[-1]
 
 
 def known_as(name: str, host: str = "127.0.0.1") -> Router:

@@ -27,6 +27,7 @@ class SocketAddr:
         return join_host_port(self.host, self.port) if self.host or self.port else ""
 
 
+@dataclass(frozen=True, slots=True)
 class TCPAddr(SocketAddr):
     """An address of a TCP socket.
 
@@ -36,16 +37,13 @@ class TCPAddr(SocketAddr):
     the constructor, by Python, and not only where an object is handed over.
     """
 
-    __slots__ = ()
-
     def network(self) -> str:
         return "tcp"
 
 
+@dataclass(frozen=True, slots=True)
 class UDPAddr(SocketAddr):
     """An address of a UDP socket; without host and port it is nowhere, and prints as "" (D2)."""
-
-    __slots__ = ()
 
     def network(self) -> str:
         return "udp"

@@ -13,6 +13,7 @@ from .address import UDPAddr, join_host_port, split_host_port, split_target
 from .relay import CHUNK
 from .stream import read_exactly
 from .udp import ALL, NOWHERE, DatagramConn, UDPConn
+from .wrapper import Wrapper
 
 IPV4, NAME, IPV6 = 1, 3, 4
 
@@ -131,29 +132,24 @@ class Association(DatagramConn):
         await self._datagrams.close()
 
 
-class FirstClient(DatagramConn):
+class FirstClient(Wrapper):
     """Speaks to the first one of a host who sends something, and hears nobody else."""
 
     def __init__(self, inner: UDPConn, host: str) -> None:
-        self._inner = inner
+        super().__init__(inner)
+        self._socket = inner
         self._host = host
+        self._client: UDPAddr | None = None
 
     async def read(self, n: int, /) -> bytes:
-        return (await self.read_from(n))[0]
-
-    async def read_from(self, n: int, /) -> tuple[bytes, UDPAddr]:
         while True:
-            data, sender = await self._inner.read_from(n)
-            if self._peer == NOWHERE and sender.host == self._host:
-                self._peer = sender
-            if sender == self._peer:
-                return data, sender
+            data, sender = await self._socket.read_from(n)
+            if self._client is None and sender.host == self._host:
+                self._client = sender
+            if sender == self._client:
+                return data
 
-    async def send(self, data: Buffer, addr: net.Addr, /) -> None:
-        await self._inner.send(data, addr)
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-    def local_addr(self) -> net.Addr:
-        return self._inner.local_addr()
+    async def write(self, data: Buffer, /) -> None:
+        if self._client is None:
+            raise net.UnsupportedError("the client has sent nothing yet")
+        await self._socket.send(data, self._client)

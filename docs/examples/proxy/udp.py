@@ -15,6 +15,7 @@ from gost_core.logger import Logger
 
 from .address import UDPAddr, addresses_of, split_target
 from .relay import Traffic, of_client
+from .wrapper import Wrapper
 
 ALL: Final = 65535  # no datagram is longer
 NOWHERE: Final = UDPAddr("", 0)
@@ -62,8 +63,8 @@ class DatagramConn(net.Conn, net.PacketConn):
 class UDPConn(DatagramConn):
     """A UDP socket.
 
-    What has arrived waits in the kernel until it is taken, without an await between learning that
-    it is there and taking it: so a cancelled read loses nothing (D7).
+    What has arrived waits in the kernel until a read takes it, behind which there is no await: so
+    a cancelled read loses nothing (D7).
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -79,6 +80,7 @@ class UDPConn(DatagramConn):
     async def read_from(self, n: int, /) -> tuple[bytes, UDPAddr]:
         if n < 1:
             raise ValueError(f"cannot read {n} bytes; ask for at least 1")
+        await asyncio.sleep(0)  # in a flood of datagrams, too, others have their turn
         while True:
             self._check_open()
             try:
@@ -151,11 +153,11 @@ class UDPConn(DatagramConn):
                 remove(self._socket)
 
 
-class PeerConn(DatagramConn, net.ConnUnwrapper):
+class PeerConn(DatagramConn, Wrapper):
     """Makes a PacketConn of a connection that carries datagrams to its peer alone (D38)."""
 
     def __init__(self, inner: net.Conn) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._peer = inner.remote_addr()
 
     async def read_from(self, n: int, /) -> tuple[bytes, net.Addr]:
@@ -163,15 +165,6 @@ class PeerConn(DatagramConn, net.ConnUnwrapper):
 
     async def send(self, data: Buffer, addr: net.Addr, /) -> None:
         await self._inner.write(data)
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-    def local_addr(self) -> net.Addr:
-        return self._inner.local_addr()
-
-    def unwrap_conn(self) -> net.Conn:
-        return self._inner
 
 
 def open_udp(
@@ -185,10 +178,7 @@ def open_udp(
     try:
         if six:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both)
-        if remote is None:
-            sock.bind((local, 0))
-        else:
-            sock.connect(remote)
+        sock.bind((local, 0)) if remote is None else sock.connect(remote)
         return UDPConn(sock)
     except BaseException:
         sock.close()
