@@ -41,7 +41,8 @@ from proxy.chain import RetryRouter
 from proxy.handler import RefusedError
 from proxy.limited import LimitedConn, LimitedPackets
 from proxy.limits import Bytes, ScopedTrafficLimiter
-from proxy.names import DNSResolver, TableHostMapper
+from proxy.names import TableHostMapper
+from proxy.resolver import DNSResolver
 from proxy.rules import PatternBypass
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
 from proxy.tcp import SystemDialer, TCPListener
