@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import ip_address
+from pathlib import Path
 
 import dns.message
 import pytest
@@ -12,6 +13,7 @@ import socks
 from dns_server import DNSServer
 from hypothesis import given
 from hypothesis import strategies as st
+from peers import dante, microsocks
 from proxy_harness import LIMIT, proxy, router_through, run
 
 from gost_core import handler
@@ -242,6 +244,21 @@ def test_a_connected_socket_hears_that_nobody_listens() -> None:
     run(main())
 
 
+def test_a_flood_of_datagrams_leaves_others_their_turn() -> None:
+    async def main() -> None:
+        here, there = await connected()
+        for _ in range(10):
+            await there.write(b"flood")
+        other = asyncio.create_task(asyncio.sleep(0))
+        for _ in range(5):
+            await here.read(100)
+        assert other.done()
+        await here.close()
+        await there.close()
+
+    run(main())
+
+
 def test_a_name_is_resolved_where_the_datagram_leaves() -> None:
     async def main() -> None:
         there = open_udp(local="127.0.0.1")
@@ -346,6 +363,27 @@ def test_pysocks_asks_a_dns_server_through_a_chain_and_only_the_last_proxy_knows
                 await ask(wrong, f"dns.example:{port}")
 
     run(main())
+
+
+def test_pysocks_asks_a_dns_server_through_a_proxy_and_dante(
+    dns_server: DNSServer, tmp_path: Path
+) -> None:
+    async def main(dante: str) -> None:
+        async with proxy(SOCKS5Handler, await router_through(dante)) as via:
+            assert await ask(via, dns_server.address) == "192.0.2.7"
+
+    with dante(tmp_path) as running:
+        run(main(running))
+
+
+def test_a_proxy_that_serves_no_datagrams_says_so(tmp_path: Path) -> None:
+    async def main(microsocks: str) -> None:
+        router = await router_through(microsocks)
+        with pytest.raises(ConnectionRefusedError, match="COMMAND_NOT_SUPPORTED"):
+            await router.dial(Context(), "udp", "")
+
+    with microsocks(tmp_path) as running:
+        run(main(running))
 
 
 def test_datagrams_of_both_families_go_through_one_association() -> None:
