@@ -208,16 +208,14 @@ async def relay_datagrams(
 ) -> None:
     """Copy datagrams both ways, until either side is gone.
 
-    ``lookup`` tells where those of the client go. One that cannot go there is dropped, as any
-    network drops what it cannot carry.
+    ``lookup`` tells where those of the client go. One that cannot be written is dropped, as any
+    network drops what it cannot carry; that a side is gone shows where it is read.
     """
 
     @contextmanager
     def dropping() -> Generator[None, None, None]:
         try:
             yield
-        except (net.ClosedError, ConnectionResetError, BrokenPipeError):
-            raise
         except (OSError, ValueError) as error:
             logger.debugf("a datagram was dropped: %s", error)
 
