@@ -6,7 +6,7 @@ import socket
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from typing_extensions import Buffer
 
@@ -16,6 +16,8 @@ from gost_core.logger import Logger
 from .address import UDPAddr, addresses_of, split_target
 from .relay import Traffic, of_client
 from .wrapper import Wrapper
+
+T = TypeVar("T")
 
 ALL: Final = 65535  # no datagram is longer
 NOWHERE: Final = UDPAddr("", 0)
@@ -81,30 +83,15 @@ class UDPConn(DatagramConn):
         if n < 1:
             raise ValueError(f"cannot read {n} bytes; ask for at least 1")
         await asyncio.sleep(0)  # in a flood of datagrams, too, others have their turn
-        while True:
-            self._check_open()
-            try:
-                data, sender = self._socket.recvfrom(n)
-            except BlockingIOError:
-                await self._ready("read")
-            except ConnectionRefusedError as error:
-                raise self._refused() from error
-            else:
-                return data, UDPAddr.of(sender)
+        data, sender = await self._when_ready("read", lambda: self._socket.recvfrom(n))
+        return data, UDPAddr.of(sender)
 
     async def send(self, data: Buffer, addr: net.Addr, /) -> None:
-        self._check_open()
-        to = None if self._is_connected() else await self._resolve(addr)
-        while True:
-            self._check_open()
-            try:
-                self._socket.send(data) if to is None else self._socket.sendto(data, to)
-            except BlockingIOError:
-                await self._ready("write")
-            except ConnectionRefusedError as error:
-                raise self._refused() from error
-            else:
-                return
+        if self._is_connected():
+            await self._when_ready("write", lambda: self._socket.send(data))
+        else:
+            to = await self._resolve(addr)
+            await self._when_ready("write", lambda: self._socket.sendto(data, to))
 
     async def close(self) -> None:
         if not self._closed:
@@ -118,13 +105,6 @@ class UDPConn(DatagramConn):
     def local_addr(self) -> UDPAddr:
         return self._local
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise net.ClosedError("this connection was closed here")
-
-    def _refused(self) -> ConnectionResetError:
-        return ConnectionResetError(errno.ECONNRESET, f"nobody takes datagrams at {self._peer}")
-
     async def _resolve(self, addr: net.Addr) -> tuple[str, int]:
         """Return what the socket's family calls an address."""
         if not addr.network().startswith("udp"):
@@ -135,7 +115,8 @@ class UDPConn(DatagramConn):
         address = (await addresses_of(host, "udp"))[0]
         return address if ":" in address else f"::ffff:{address}", port
 
-    async def _ready(self, to: Literal["read", "write"]) -> None:
+    async def _when_ready(self, to: Literal["read", "write"], call: Callable[[], T]) -> T:
+        """Call as soon as the socket is ready; there is no await behind what succeeds."""
         if to in self._waits:
             raise RuntimeError(f"another task already waits to {to} on this connection")
         loop = self._loop
@@ -143,14 +124,23 @@ class UDPConn(DatagramConn):
             "read": (loop.add_reader, loop.remove_reader),
             "write": (loop.add_writer, loop.remove_writer),
         }[to]
-        self._waits[to] = loop.create_future()
-        add(self._socket, _wake, self._waits[to])
-        try:
-            await self._waits[to]
-        finally:
-            del self._waits[to]
-            if not self._closed:
-                remove(self._socket)
+        while not self._closed:
+            try:
+                return call()
+            except ConnectionRefusedError as error:
+                raise ConnectionResetError(
+                    errno.ECONNRESET, f"nobody takes datagrams at {self._peer}"
+                ) from error
+            except BlockingIOError:
+                self._waits[to] = wait = loop.create_future()
+            add(self._socket, _wake, wait)
+            try:
+                await wait
+            finally:
+                del self._waits[to]
+                if not self._closed:
+                    remove(self._socket)
+        raise net.ClosedError("this connection was closed here")
 
 
 class PeerConn(DatagramConn, Wrapper):
