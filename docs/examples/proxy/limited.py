@@ -1,8 +1,6 @@
 """Connections that are held to their limits, from the moment that they are accepted."""
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
 
 from typing_extensions import Buffer
 
@@ -15,7 +13,7 @@ from gost_core.logger import default
 from .access import is_admitted
 from .address import host_of
 from .udp import DatagramConn
-from .wrapper import Wrapper
+from .wrapper import Wrapper, alone
 
 
 class CountedConn(Wrapper):
@@ -54,7 +52,7 @@ class LimitedConn(Wrapper):
         self._closed = False
 
     async def read(self, n: int, /) -> bytes:
-        with self._alone("reading"):
+        with alone(self._busy, "reading"):
             if n < 1 or not self._held:
                 # Kept here before it is drawn: a cancelled read loses nothing (D7).
                 self._held = await self._inner.read(n)
@@ -63,7 +61,7 @@ class LimitedConn(Wrapper):
             return data
 
     async def write(self, data: Buffer, /) -> None:
-        with self._alone("writing"):
+        with alone(self._busy, "writing"):
             rest = memoryview(data)
             if not rest.nbytes:
                 return await self._inner.write(b"")
@@ -102,16 +100,6 @@ class LimitedConn(Wrapper):
             raise PermissionError("the limit of traffic allows no more bytes")
         return granted
 
-    @contextmanager
-    def _alone(self, doing: str) -> Generator[None, None, None]:
-        if doing in self._busy:
-            raise RuntimeError(f"another task is already {doing} on this connection")
-        self._busy.add(doing)
-        try:
-            yield
-        finally:
-            self._busy.remove(doing)
-
 
 class LimitedPackets(DatagramConn, LimitedConn):
     """The same for datagrams: one that is granted less than its size is dropped (D52)."""
@@ -130,7 +118,7 @@ class LimitedPackets(DatagramConn, LimitedConn):
         self._arrived: tuple[bytes, net.Addr] | None = None
 
     async def read_from(self, n: int, /) -> tuple[bytes, net.Addr]:
-        with self._alone("reading"):
+        with alone(self._busy, "reading"):
             while True:
                 # Kept here before it is drawn, as above.
                 data, addr = self._arrived = self._arrived or await self._packets.read_from(n)
@@ -141,7 +129,7 @@ class LimitedPackets(DatagramConn, LimitedConn):
 
     async def send(self, data: Buffer, addr: net.Addr, /) -> None:
         size = memoryview(data).nbytes
-        with self._alone("writing"):
+        with alone(self._busy, "writing"):
             if await self._draw(self._out, size) < size:
                 raise PermissionError(f"the limit of traffic drops a datagram of {size} bytes")
             await self._packets.write_to(data, addr)
