@@ -22,6 +22,7 @@ from .component import refuse_options
 from .metadata import MemoryMetadata
 from .recorder import RecordPoint
 from .tcp import SystemDialer, TCPListener
+from .udp import PeerConn
 
 T = TypeVar("T")
 
@@ -161,8 +162,6 @@ class RetryRouter(chain.Router):
     async def dial(
         self, ctx: Context, network: str, address: str, /, *opts: chain.DialOption
     ) -> net.Conn:
-        if network.startswith("udp"):  # it would have to give a PacketConn (D38)
-            raise net.UnsupportedError(f"network {network!r} is not offered here; tcp is")
         options = self._options
 
         async def attempt() -> net.Conn:
@@ -172,6 +171,8 @@ class RetryRouter(chain.Router):
             trace = ctx.value(TRACE)
             if trace is not None:
                 trace.nodes = route.nodes()
+            if network.startswith("udp") and not isinstance(conn, net.PacketConn):
+                return PeerConn(conn)
             return conn
 
         host, recorders = host_of(address).encode(), options.recorders if address else ()
