@@ -32,11 +32,11 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 LIMIT = 20.0  # seconds for whatever must not hang
 
 
-def run(main: Coroutine[Any, Any, T]) -> T:
+def run(main: Coroutine[Any, Any, T], limit: float = LIMIT) -> T:
     """Run a test's coroutine, for a bounded time, and see that it leaves no task behind."""
 
     async def bounded() -> T:
-        result = await asyncio.wait_for(main, LIMIT)
+        result = await asyncio.wait_for(main, limit)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left, f"tasks left behind: {left}"
         return result

@@ -5,7 +5,7 @@ From the bottom up:
 - ``component``, ``metadata``, ``registry``, ``plugins``, ``logger``: what all the others use
 - ``address``, ``access``, ``limits``, ``limited``: who may connect, how often, how fast
 - ``tcp``, ``udp``, ``wrapper``, ``stream``, ``relay``: connections, and what is done with them
-- ``recorder``, ``observer``, ``metrics``: what is kept, told and measured of them
+- ``recorder``, ``observer``, ``metrics``, ``prometheus``: what is kept, told and measured of them
 - ``upgrade``, ``tls``, ``tls_settings``: TLS over any connection
 - ``handler``, ``connector``, ``socks5``, ``association``, ``http``: what is spoken with clients
   and with proxies

@@ -13,25 +13,36 @@ from typing import TypeVar
 from gost_core.chain import (
     chain_router_option,
     host_mapper_router_option,
+    recorders_router_option,
     resolver_router_option,
     retries_router_option,
     timeout_router_option,
 )
 from gost_core.hosts import HostMapper
-from gost_core.logger import default, set_default
+from gost_core.logger import LoggerGroup, default, set_default
+from gost_core.recorder import (
+    RECORDER_SERVICE_CLIENT_ADDRESS,
+    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
+    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
+    RecorderObject,
+)
 from gost_core.resolver import Resolver
 
 from .address import split_host_port, split_target
-from .build import make_hop, make_service
+from .build import Watch, make_hop, make_service
 from .chain import HopChain, RetryRouter
 from .logger import StandardLogger
 from .names import TableHostMapper
+from .observer import RecordingObserver
 from .plugins import Plugins, connectors, dialers, handlers, listeners, resolvers
+from .recorder import FileRecorder, QueueRecorder
 from .service import TaskService
 from .urls import Address, hidden, parse
 
 Option = TypeVar("Option")
 Component = TypeVar("Component")
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 EXAMPLES = """\
 examples:
@@ -109,6 +120,35 @@ def resolver(server: str) -> Resolver:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+async def _watch(
+    options: argparse.Namespace, stack: AsyncExitStack
+) -> tuple[Watch, list[TaskService]]:
+    """Make what the arguments say of watching, and the service that shows the metrics."""
+    watch, running = Watch(), list[TaskService]()
+    if options.record is not None:
+        recorder = QueueRecorder(FileRecorder(options.record))
+        stack.push_async_callback(recorder.close)
+        watch.observer = RecordingObserver(recorder)
+        watch.recorders = [
+            RecorderObject(recorder=recorder, record=point, metadata={"point": point})
+            for point in (
+                RECORDER_SERVICE_CLIENT_ADDRESS,
+                RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
+                RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
+            )
+        ]
+    if options.metrics:
+        # Only who asks for them needs the library.
+        from .monitor import serve_metrics
+        from .prometheus import PrometheusMetrics
+
+        watch.metrics = measures = PrometheusMetrics()
+        running.append(await serve_metrics(options.metrics, measures))
+        stack.push_async_callback(running[0].close)
+        default().infof("listening on metrics://%s", running[0].addr())
+    return watch, running
+
+
 async def run(options: argparse.Namespace) -> None:
     """Serve until a signal comes."""
     stop = asyncio.Event()
@@ -116,6 +156,7 @@ async def run(options: argparse.Namespace) -> None:
         with suppress(NotImplementedError):  # Windows; there Ctrl-C raises KeyboardInterrupt
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
+        watch, running = await _watch(options, stack)
         hops: list[list[Address]] = options.hops
         chain = HopChain(*[await make_hop(hop, stack) for hop in hops])
         # A further attempt for each alternative that a hop has.
@@ -126,10 +167,10 @@ async def run(options: argparse.Namespace) -> None:
             timeout_router_option(options.timeout),
             host_mapper_router_option(options.hosts),
             resolver_router_option(options.resolver),
+            recorders_router_option(*watch.recorders),
         )
-        running: list[TaskService] = []
         for address in options.services:
-            running.append(await make_service(address, router, stack))
+            running.append(await make_service(address, router, watch, stack))
         tasks: list[asyncio.Task[object]] = [asyncio.create_task(stop.wait())]
         tasks += [asyncio.create_task(service.serve()) for service in running]
         try:
@@ -142,6 +183,14 @@ async def run(options: argparse.Namespace) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _file_logger(path: str) -> StandardLogger:
+    # Of a tree of its own: what it is told is not handed on to the console.
+    logger = logging.Logger("proxy", logging.DEBUG)
+    logger.addHandler(logging.FileHandler(path, encoding="utf-8"))
+    logger.handlers[0].setFormatter(logging.Formatter(LOG_FORMAT))
+    return StandardLogger(logger)
 
 
 def main() -> int:
@@ -188,9 +237,27 @@ def main() -> int:
         type=resolver,
         help="resolve names by this DNS server, before a target is dialed",
     )
+    parser.add_argument(
+        "--record",
+        metavar="FILE",
+        type=Path,
+        help="append to this file, as lines of JSON, who connects, what is dialed, and what state "
+        "each service is in",
+    )
+    parser.add_argument(
+        "--metrics", metavar="HOST:PORT", help="show metrics over HTTP, for Prometheus"
+    )
+    parser.add_argument(
+        "--log", metavar="FILE", help="log to this file too, debug messages included"
+    )
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     set_default(StandardLogger(logging.getLogger("proxy")))
+    if options.log:
+        try:
+            set_default(LoggerGroup(default(), _file_logger(options.log)))
+        except OSError as error:
+            parser.error(f"argument --log: {error}")
     try:
         asyncio.run(run(options))
     except ValueError as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from gost_core import connector, handler, listener
 from gost_core.bypass import Bypass
@@ -20,18 +21,33 @@ from gost_core.common.net import Closer
 from gost_core.hop import Hop
 from gost_core.limiter import SCOPE_CONN
 from gost_core.logger import default
+from gost_core.metrics import Metrics
+from gost_core.observer import Observer
+from gost_core.observer.stats import Stats
+from gost_core.recorder import RecorderObject
 
 from .access import NetworkAdmission
 from .handler import SingleUser
 from .hop import NodeHop
 from .limits import HostConnLimiter, HostRateLimiter, ScopedTrafficLimiter
 from .metadata import number
+from .metrics import MeasuredCounts
+from .observer import Counts
 from .plugins import connectors, dialers, handlers, listeners, strategies
 from .probe import Prober
 from .rules import PatternBypass
 from .service import TaskService
 from .transport import NodeTransporter
 from .urls import Address, Settings
+
+
+@dataclass(slots=True)
+class Watch:
+    """Who watches the services, and the router that they share."""
+
+    recorders: Sequence[RecorderObject] = ()
+    observer: Observer | None = None
+    metrics: Metrics | None = None
 
 
 async def make_node(address: Address, stack: AsyncExitStack) -> Node:
@@ -74,12 +90,15 @@ async def make_hop(addresses: Sequence[Address], stack: AsyncExitStack) -> Hop:
     return NodeHop(*nodes, strategy=strategy)
 
 
-async def make_service(address: Address, router: Router, stack: AsyncExitStack) -> TaskService:
+async def make_service(
+    address: Address, router: Router, watch: Watch, stack: AsyncExitStack
+) -> TaskService:
     """Make the service that a URL of -L stands for, bound to its address."""
-    settings = address.settings
+    settings, name = address.settings, str(address)
+    stats = MeasuredCounts(watch.metrics, name) if watch.metrics else Counts()
     try:
-        handle = _handler(address, router)
-        listen = _listener(address, router)
+        handle = _handler(address, router, watch.recorders)
+        listen = _listener(address, router, stats)
         await handle.init(settings)
         if isinstance(handle, Closer):
             stack.push_async_callback(handle.close)
@@ -91,10 +110,20 @@ async def make_service(address: Address, router: Router, stack: AsyncExitStack) 
     except OSError as error:
         raise OSError(f"cannot listen on {address}: {error}") from error
     default().infof("listening on %s://%s", address.scheme, listen.addr())
-    return TaskService(listen, handle)
+    return TaskService(
+        listen,
+        handle,
+        name=name,
+        recorders=watch.recorders,
+        stats=stats,
+        metrics=watch.metrics,
+        observer=watch.observer,
+    )
 
 
-def _handler(address: Address, router: Router) -> handler.Handler:
+def _handler(
+    address: Address, router: Router, recorders: Sequence[RecorderObject]
+) -> handler.Handler:
     settings = address.settings
     kind = address.protocol if handlers.is_registered(address.protocol) else "forward"
     made = handlers.named(kind)(
@@ -102,6 +131,7 @@ def _handler(address: Address, router: Router) -> handler.Handler:
         handler.auther_option(SingleUser(address.auth) if address.auth else None),
         handler.bypass_option(_bypass(settings)),
         handler.rate_limiter_option(HostRateLimiter({}, others=number(settings, "rlimiter", 0))),
+        handler.recorders_option(*recorders),
         handler.service_option(str(address)),
     )
     if isinstance(made, handler.Forwarder):
@@ -111,7 +141,7 @@ def _handler(address: Address, router: Router) -> handler.Handler:
     return made
 
 
-def _listener(address: Address, router: Router) -> listener.Listener:
+def _listener(address: Address, router: Router, stats: Stats) -> listener.Listener:
     settings = address.settings
     # rtcp://, say, is a listener of that name, and a handler that forwards.
     of_protocol = address.protocol if listeners.is_registered(address.protocol) else "tcp"
@@ -128,6 +158,7 @@ def _listener(address: Address, router: Router) -> listener.Listener:
         listener.traffic_limiter_option(
             ScopedTrafficLimiter({SCOPE_CONN: {"*": limit}}) if limit else None
         ),
+        listener.stats_option(stats),
         listener.router_option(router),
         listener.service_option(str(address)),
     )
