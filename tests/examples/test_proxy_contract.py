@@ -1,6 +1,6 @@
 """The example against the contract: one test for each clause of what its classes implement.
 
-A clause that needs what the example does not offer, such as UDP, is a skipped test.
+A clause that needs what the example does not offer is a skipped test.
 """
 
 import asyncio
@@ -78,22 +78,21 @@ from proxy.hop import (
     PriorityFilter,
 )
 from proxy.http import HTTPConnector, HTTPHandler
+from proxy.limited import CountedConn, LimitedConn, take_place
 from proxy.limits import (
     Bytes,
-    CountedConn,
     HostConnLimiter,
     HostRateLimiter,
-    LimitedConn,
     Places,
     Requests,
     ScopedTrafficLimiter,
-    take_place,
 )
 from proxy.logger import StandardLogger
 from proxy.metadata import MemoryMetadata
-from proxy.names import DNSResolver, TableHostMapper
+from proxy.names import TableHostMapper
 from proxy.probe import Prober
 from proxy.registry import MemoryRegistry
+from proxy.resolver import DNSResolver
 from proxy.rules import PatternBypass, RequestMatcher
 from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
