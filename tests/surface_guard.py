@@ -103,6 +103,21 @@ class Declaration:
         """Return what a class derives from."""
         return re.sub(r"^class \w+", "", self.line)
 
+    @property
+    def is_interface(self) -> bool:
+        """Tell a class that others implement."""
+        return "Protocol" in self.bases
+
+    @property
+    def is_enum(self) -> bool:
+        """Tell a class of named values."""
+        return re.search(r"\b(Int|Str)?(Enum|Flag)\b", self.bases) is not None
+
+    @property
+    def is_struct(self) -> bool:
+        """Tell a class of fields."""
+        return bool(self.decorator("dataclass"))
+
     def decorator(self, name: str) -> str:
         """Return a decorator with its arguments, "" if there is none of that name."""
         found = (one for one in self.decorators if re.match(rf"@{name}\b", one))
@@ -283,44 +298,56 @@ def _compare_members(
     name: str, old: Declaration, new: Declaration, *, is_options: bool
 ) -> Iterator[Change]:
     before, after = ({_name(member): member for member in one.members} for one in (old, new))
-    is_interface = "Protocol" in old.bases
-    is_enum = re.search(r"\b(Enum|IntEnum|StrEnum|Flag|IntFlag)\b", old.bases) is not None
-    is_struct = bool(old.decorator("dataclass"))
-    for member in (*before, *(name for name in after if name not in before)):
-        full = f"{name}.{member}"
-        was, is_ = before.get(member, ""), after.get(member, "")
-        if was == is_:
-            continue
-        if not is_:
-            only_calls = is_interface or " def " in f" {was}"
-            yield _change(full, was, "", (Party.CALLERS,) if only_calls else BOTH, "it is gone")
-        elif not was and (is_interface or is_.startswith("abstract ")):
-            yield _change(full, "", is_, (Party.IMPLEMENTERS,), "they do not have it")
-        elif not was and is_enum:
-            closed = () if name in OPEN_ENUMS else BOTH
-            yield _change(full, "", is_, closed, "they do not expect it")
-        elif not was and member == "__init__":
-            yield _change(full, "", is_, (Party.CALLERS,), "it is made in another way")
-        elif " def " in f" {was or is_}":
-            parties = BOTH if is_interface else (Party.CALLERS,)
-            yield _compare_calls(full, was, is_, parties) if was else Change(full, "", is_, {})
-        elif is_struct:
-            yield _compare_fields(full, was, is_, is_options=is_options)
-        elif was:
-            yield _change(full, was, is_, BOTH, "it is another one")
-        else:
-            yield Change(full, "", is_, {})
-    common = [one for one in before if one in after]
-    places = [one for one in after if one in before]
-    is_positional = is_struct and "kw_only=True" not in old.decorator("dataclass")
-    moved = common != places or (is_positional and list(after)[: len(common)] != common)
-    if moved and (is_enum or is_positional):
+    for member in dict.fromkeys((*before, *after)):
+        full, was, is_ = f"{name}.{member}", before.get(member, ""), after.get(member, "")
+        if not was:
+            yield _added_member(full, is_, old)
+        elif not is_:
+            only_called = old.is_interface or _is_method(was)
+            yield _change(full, was, "", (Party.CALLERS,) if only_called else BOTH, "it is gone")
+        elif was != is_:
+            yield _changed_member(full, was, is_, old, is_options=is_options)
+    by_place = old.is_struct and "kw_only=True" not in old.decorator("dataclass")
+    common = [member for member in before if member in after]
+    places = [member for member in after if member in before or by_place][: len(common)]
+    if common != places and (old.is_enum or by_place):
         yield _change(name, ", ".join(before), ", ".join(after), BOTH, "the order is another one")
+
+
+def _added_member(full: str, line: str, owner: Declaration) -> Change:
+    class_name, _, member = full.rpartition(".")
+    if owner.is_interface or line.startswith("abstract "):
+        return _change(full, "", line, (Party.IMPLEMENTERS,), "they do not have it")
+    if owner.is_enum and not _is_method(line):
+        closed = () if class_name in OPEN_ENUMS else BOTH
+        return _change(full, "", line, closed, "they do not expect it")
+    if owner.is_struct and not _is_method(line):
+        needed = () if _Field(line).default else BOTH
+        return _change(full, "", line, needed, "whoever makes one does not give it")
+    callers = (Party.CALLERS,) if member == "__init__" else ()
+    return _change(full, "", line, callers, "it is made in another way")
+
+
+def _changed_member(
+    full: str, old: str, new: str, owner: Declaration, *, is_options: bool
+) -> Change:
+    if _is_method(old) and _is_method(new):
+        return _compare_calls(full, old, new, BOTH if owner.is_interface else (Party.CALLERS,))
+    if owner.is_struct and not (_is_method(old) or _is_method(new)):
+        return _compare_fields(full, old, new, is_options=is_options)
+    return _change(full, old, new, BOTH, "it is another one")
+
+
+def _is_method(line: str) -> bool:
+    return " def " in f" {line}"
 
 
 def _compare_calls(name: str, old: str, new: str, whom: Iterable[Party]) -> Change:
     """Compare two signatures: callers rely on the old one, implementers have it."""
-    before, after = parse_signature(old), parse_signature(new)
+    try:
+        before, after = parse_signature(old), parse_signature(new)
+    except SyntaxError:  # the text of a default need not be Python
+        return _change(name, old, new, whom, "it cannot be compared")
     sides: dict[Party, tuple[Signature, Signature]] = {
         Party.CALLERS: (before, after),
         Party.IMPLEMENTERS: (after, before),
@@ -334,11 +361,7 @@ def _compare_fields(name: str, old: str, new: str, *, is_options: bool) -> Chang
 
     The default of an option is what a caller gets who says nothing.
     """
-    after = _Field(new)
-    if not old:
-        whom = () if after.default else BOTH
-        return _change(name, old, new, whom, "whoever makes one does not give it")
-    before = _Field(old)
+    before, after = _Field(old), _Field(new)
     broken: dict[Party, tuple[str, ...]] = {}
 
     def add(party: Party, why: str) -> None:

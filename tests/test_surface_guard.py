@@ -314,6 +314,10 @@ gost_core.observer.stats
         ("  # not in repr", "", BOTH),
         ("host: str = ''  #", "host: str = 'a'  #", BOTH),
         ("property def size", "def size", CALLERS),
+        ("property def size() -> int", "size: int", BOTH),
+        ("        name: str\n", "        def name() -> str\n", BOTH),
+        ("        y: float = 0.0", "        def y() -> float", BOTH),
+        ("limit: float = 1.0", "limit: float = <Limit 'x'>", CALLERS),
         ("        def name() -> str\n", "", CALLERS),
         (
             "        def name() -> str\n",
