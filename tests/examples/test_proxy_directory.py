@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -24,13 +24,14 @@ from gost_core.testing import (
     check_sd_sd,
     contract_tests,
 )
-from proxy.__main__ import make_node, parse
+from proxy.build import make_node
 from proxy.chain import TRACE, HopChain, RetryRouter, Trace
 from proxy.discovery import MemorySD, RedisSD, Registration
 from proxy.hop import NodeHop
 from proxy.ingress import MemoryIngress
 from proxy.routes import TableChain, TableRouter
 from proxy.socks5 import SOCKS5Handler
+from proxy.urls import parse
 
 CTX = Context()
 
@@ -57,7 +58,9 @@ TestTableChain = contract_tests(
 async def gate_of(table: Mapping[str, Sequence[Route]], address: str, host: str = "") -> str:
     """Return by which gateway a chain goes to an address, "" = directly."""
     ways: dict[str, Chainer] = {
-        name: HopChain(NodeHop(await make_node(parse(f"socks5://{name}:1080")[0])))
+        name: HopChain(
+            NodeHop(await make_node(parse(f"socks5://{name}:1080")[0], AsyncExitStack()))
+        )
         for name in ("one", "two")
     }
     chain = TableChain(TableRouter(table), ways)
@@ -105,7 +108,7 @@ def test_traffic_goes_through_the_proxy_that_is_the_gateway() -> None:
         async with server(echo) as near, server(echo) as far, proxy(SOCKS5Handler) as gate:
             # By the name that is asked for, since here all addresses are alike.
             table = TableRouter({"": [Route(dst="127.0.0.1", gateway="gate")]})
-            way = HopChain(NodeHop(await make_node(parse(f"socks5://{gate}")[0])))
+            way = HopChain(NodeHop(await make_node(parse(f"socks5://{gate}")[0], AsyncExitStack())))
             router = RetryRouter(chain_router_option(TableChain(table, {"gate": way})))
             for target, trace in (
                 (far, f"socks5://{gate}"),

@@ -85,6 +85,14 @@ class ProxyHandler(Component, handler.Handler):
     def refusal(self, error: Exception, /) -> bytes:
         """Return the reply for a target that was not reached."""
 
+    async def carry(
+        self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
+    ) -> None:
+        """Give the client its reply, and copy until both are done; a protocol may add a way."""
+        await target.write(request.head)
+        await of_client(client.write(request.reply))
+        await relay(client, target, traffic)
+
     async def handle(self, ctx: Context, conn: Conn, /, *opts: handler.HandleOption) -> None:
         try:  # the connection is ours from here on, whatever happens (D28)
             self.check_initialized()
@@ -92,7 +100,7 @@ class ProxyHandler(Component, handler.Handler):
         except ClientGoneError:
             pass
         except RefusedError as error:
-            await _reply_and_linger(conn, error.reply)
+            await reply_and_linger(conn, error.reply)
             raise
         finally:
             await conn.close()
@@ -108,9 +116,7 @@ class ProxyHandler(Component, handler.Handler):
         client, target = await self._open(ctx.with_value(TRACE, trace), request)
         traffic = Traffic(sent=len(request.head))
         try:
-            await target.write(request.head)
-            await of_client(client.write(request.reply))
-            await relay(client, target, traffic)
+            await self.carry(ctx, request, client, target, traffic)
         finally:
             await target.close()
             self._logger.infof(
@@ -139,12 +145,15 @@ class ProxyHandler(Component, handler.Handler):
             notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
             raise RefusedError(f"{target}: {error}{notes}", self.refusal(error)) from error
 
-    async def identify(self, ctx: Context, user: str, password: str) -> str | None:
-        """Ask the authenticator, if there is one, for the client's id; None refuses the client."""
-        if self.auther is None:
+    async def identify(
+        self, ctx: Context, user: str, password: str, by: Authenticator | None = None
+    ) -> str | None:
+        """Ask an authenticator, if there is one, for the client's id; None refuses the client."""
+        auther = by or self.auther
+        if auther is None:
             return ""
         try:
-            return await self.auther.authenticate(
+            return await auther.authenticate(
                 ctx, user, password, with_service(self._options.service)
             )
         except Exception as error:  # whoever cannot decide refuses (D49)
@@ -152,7 +161,7 @@ class ProxyHandler(Component, handler.Handler):
             return None
 
 
-async def _reply_and_linger(conn: Conn, reply: bytes) -> None:
+async def reply_and_linger(conn: Conn, reply: bytes) -> None:
     """Send a last word, and let the client read it.
 
     A socket that is closed while bytes wait in it resets the connection, and the client may never
