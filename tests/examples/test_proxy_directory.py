@@ -1,13 +1,14 @@
 """The ingress, the route tables and the service discovery of the example, and what goes by them."""
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
-from proxy_harness import echo, proxy, run, server
+from proxy_harness import EXAMPLES, echo, program, proxy, run, server
 from redis_server import RedisServer, needs_redis
 
 from gost_core.chain import Chainer, chain_router_option, with_host_route_option
@@ -26,9 +27,10 @@ from gost_core.testing import (
 )
 from proxy.build import make_node
 from proxy.chain import TRACE, HopChain, RetryRouter, Trace
-from proxy.discovery import MemorySD, RedisSD, Registration
+from proxy.discovery import MemorySD, Registration
 from proxy.hop import NodeHop
 from proxy.ingress import MemoryIngress
+from proxy.redis_directory import RedisSD
 from proxy.routes import TableChain, TableRouter
 from proxy.socks5 import SOCKS5Handler
 from proxy.urls import parse
@@ -199,7 +201,7 @@ async def wait_for_nothing(sd: RedisSD) -> None:
 
 TestMemorySD = contract_tests(
     check_sd_sd,
-    lambda: MemorySD(LEASE, CLOCK),
+    lambda: MemorySD(lease=LEASE, clock=CLOCK),
     join=lambda sd: sd,
     lease=LEASE,
     elapse=CLOCK.elapse,
@@ -226,7 +228,7 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 def joined(request: pytest.FixtureRequest) -> Generator[Callable[[], SD]]:
     """Give what makes a directory's SD for one more proxy."""
     if request.param == "memory":
-        shared = MemorySD(LEASE)
+        shared = MemorySD(lease=LEASE)
         yield lambda: shared
         return
     server = RedisServer()
@@ -354,7 +356,7 @@ def test_a_secret_in_the_address_of_the_server_shows_in_no_error() -> None:
         sd = SERVERS.make()
         wrong = RedisSD(SERVERS.url(sd).replace("//", "//user:secret@"))
         async with closing(sd), closing(wrong):
-            with pytest.raises(OSError, match="out of reach") as caught:
+            with pytest.raises(OSError, match="directory fails") as caught:
                 await wrong.get(CTX, "web")
             assert "secret" not in f"{caught.value!r}{wrong!r}"
 
@@ -376,3 +378,123 @@ def test_a_registration_is_closed_while_its_directory_does_not_answer() -> None:
         await asyncio.gather(registration.close(), registration.close())
 
     run(main())
+
+
+# ---- proxies that share a directory
+
+REGISTER = """
+import asyncio, sys
+from gost_core.context import Context
+from gost_core.sd import Service
+from proxy.redis_directory import RedisSD
+
+async def main():
+    sd = RedisSD(sys.argv[1], lease=float(sys.argv[3]))
+    service = Service(id="1", name="web", node="other", network="tcp", address=sys.argv[2])
+    await sd.register(Context(), service)
+    print("registered", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+    await reader.read()
+
+
+@needs_redis
+def test_a_proxy_finds_what_another_process_registered_until_its_lease_is_over() -> None:
+    async def main() -> None:
+        redis = RedisServer()
+        async with server(hello) as backend, gateway(redis.url) as address:
+            assert (await ask(address)).startswith(b"HTTP/1.1 404 ")
+            other = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", REGISTER, redis.url, backend, "1.5"),
+                cwd=EXAMPLES,
+                stdout=asyncio.subprocess.PIPE,
+            )
+            assert other.stdout is not None
+            assert await other.stdout.readline() == b"registered\n"
+            assert (await ask(address)).endswith(b"hello")
+            other.kill()
+            await other.communicate()
+
+            async def has_left() -> bool:
+                return (await ask(address)).startswith(b"HTTP/1.1 404 ")
+
+            await until(has_left)
+        redis.kill()
+
+    run(main())
+
+
+@needs_redis
+def test_a_proxy_started_second_finds_the_service_that_the_first_registered() -> None:
+    async def main() -> None:
+        redis = RedisServer()
+        async with server(hello) as backend:
+            with program(
+                *("-L", f"gateway://127.0.0.1:0/{backend}?register=web", "--sd", redis.url)
+            ) as first:
+                await asyncio.to_thread(first.address, "gateway")
+                async with gateway(redis.url) as second:
+
+                    async def is_found() -> bool:
+                        return (await ask(second)).endswith(b"hello")
+
+                    await until(is_found)
+                    assert await asyncio.to_thread(first.stop) == 0
+                    # It has said goodbye: no lease need run out.
+                    assert (await ask(second)).startswith(b"HTTP/1.1 404 ")
+        redis.kill()
+
+    run(main())
+
+
+@needs_redis
+@pytest.mark.parametrize("how", ["killed", "silent"])
+def test_a_directory_that_fails_is_a_clear_error_and_no_hang(how: str) -> None:
+    async def main() -> None:
+        redis = RedisServer()
+        with program("-L", "gateway://127.0.0.1:0?ingress=.=web", "--sd", redis.url) as one:
+            address = await asyncio.to_thread(one.address, "gateway")
+            assert (await ask(address)).startswith(b"HTTP/1.1 404 ")
+            redis.kill() if how == "killed" else redis.suspend()
+            assert (await ask(address)).startswith(b"HTTP/1.1 502 ")
+            await asyncio.to_thread(one.wait_for, "the service directory fails: ")
+        redis.kill()
+
+    run(main())
+
+
+def test_a_directory_or_a_rule_that_makes_no_sense_is_named_and_hides_its_password() -> None:
+    for arguments, reason in (
+        (("-L", "gateway://:0", "--sd", "redis://u:secret@host:port"), "argument --sd: .*Port"),
+        (("-L", "gateway://:0", "--sd", "other://u:secret@h"), "'other' is not one of"),
+        (("-L", "gateway://:0", "--sd", "memory://secret@h"), "argument --sd"),
+        (("-L", "gateway://127.0.0.1:0?ingress=a.example"), "HOST=SERVICE"),
+    ):
+        with program(*arguments) as one:
+            one.wait_for(reason)
+            assert one.ended() == 2
+            assert "secret" not in "".join(one.lines)
+
+
+@asynccontextmanager
+async def gateway(url: str) -> AsyncGenerator[str]:
+    """Run a gateway as a program, which looks for the service ``web``; yield its address."""
+    with program("-L", "gateway://127.0.0.1:0?ingress=.=web", "--sd", url) as running:
+        yield await asyncio.to_thread(running.address, "gateway")
+
+
+async def ask(address: str) -> bytes:
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer

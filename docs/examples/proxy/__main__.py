@@ -17,16 +17,18 @@ from gost_core.chain import (
     retries_router_option,
     timeout_router_option,
 )
+from gost_core.common.net import Closer
 from gost_core.hosts import HostMapper
 from gost_core.logger import default, set_default
 from gost_core.resolver import Resolver
+from gost_core.sd import SD
 
 from .address import split_host_port, split_target
 from .build import make_hop, make_service
 from .chain import HopChain, RetryRouter
 from .logger import StandardLogger
 from .names import TableHostMapper
-from .plugins import Plugins, connectors, dialers, handlers, listeners, resolvers
+from .plugins import Plugins, connectors, dialers, handlers, listeners, resolvers, sds
 from .service import TaskService
 from .urls import Address, hidden, parse
 
@@ -46,7 +48,8 @@ examples:
 settings stand behind a "?":
   of -L: admission=NETWORK,… and bypass=NETWORK-OR-NAME,… (a whitelist if it begins with "~");
     limiter=BYTES a second for each connection; climiter=CONNECTIONS and rlimiter=REQUESTS a second
-    for each client's host; backlog=CONNECTIONS
+    for each client's host; backlog=CONNECTIONS; register=SERVICE, to be found in the directory;
+    of gateway://, ingress=HOST=SERVICE,… (.d for d and all below it, . for the rest)
   of -F: strategy=round, weighted, hash or latency; probe=SECONDS; weight, priority, backup=true,
     maxFails, failTimeout=SECONDS; bypass
 """
@@ -104,6 +107,15 @@ def resolver(server: str) -> Resolver:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def directory(url: str) -> SD:
+    """Check an argument of --sd."""
+    kind, mark, _ = url.partition("://")
+    try:
+        return sds.named(kind)(*([url] if mark else []))
+    except (TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{hidden(url)!r}: {error}") from None
+
+
 async def run(options: argparse.Namespace) -> None:
     """Serve until a signal comes."""
     stop = asyncio.Event()
@@ -111,6 +123,9 @@ async def run(options: argparse.Namespace) -> None:
         with suppress(NotImplementedError):  # Windows; there Ctrl-C raises KeyboardInterrupt
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
+        sd: SD = options.sd
+        if isinstance(sd, Closer):
+            stack.push_async_callback(sd.close)
         hops: list[list[Address]] = options.hops
         chain = HopChain(*[await make_hop(hop, stack) for hop in hops])
         # A further attempt for each alternative that a hop has.
@@ -124,7 +139,7 @@ async def run(options: argparse.Namespace) -> None:
         )
         running: list[TaskService] = []
         for address in options.services:
-            running.append(await make_service(address, router, stack))
+            running.append(await make_service(address, router, sd, stack))
         tasks: list[asyncio.Task[object]] = [asyncio.create_task(stop.wait())]
         tasks += [asyncio.create_task(service.serve()) for service in running]
         try:
@@ -182,6 +197,14 @@ def main() -> int:
         metavar="HOST:PORT",
         type=resolver,
         help="resolve names by this DNS server, before a target is dialed",
+    )
+    parser.add_argument(
+        "--sd",
+        metavar="URL",
+        type=directory,
+        default="memory",
+        help="find services, and register them, in this directory: memory, or "
+        "redis://[user:password@]host:port, which several proxies can share",
     )
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

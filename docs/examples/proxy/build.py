@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from socket import gethostname
 
 from gost_core import connector, handler, listener
 from gost_core.bypass import Bypass
@@ -18,12 +19,16 @@ from gost_core.chain import (
 )
 from gost_core.common.net import Closer
 from gost_core.hop import Hop
+from gost_core.ingress import Rule
 from gost_core.limiter import SCOPE_CONN
 from gost_core.logger import default
+from gost_core.sd import SD, Service
 
 from .access import NetworkAdmission
+from .discovery import Registration
 from .handler import SingleUser
 from .hop import NodeHop
+from .ingress import IngressHop, MemoryIngress
 from .limits import HostConnLimiter, HostRateLimiter, ScopedTrafficLimiter
 from .metadata import number
 from .plugins import connectors, dialers, handlers, listeners, strategies
@@ -74,27 +79,36 @@ async def make_hop(addresses: Sequence[Address], stack: AsyncExitStack) -> Hop:
     return NodeHop(*nodes, strategy=strategy)
 
 
-async def make_service(address: Address, router: Router, stack: AsyncExitStack) -> TaskService:
+async def make_service(
+    address: Address, router: Router, sd: SD, stack: AsyncExitStack
+) -> TaskService:
     """Make the service that a URL of -L stands for, bound to its address."""
     settings = address.settings
     try:
-        handle = _handler(address, router)
+        handle = _handler(address, router, sd)
         listen = _listener(address, router)
         await handle.init(settings)
         if isinstance(handle, Closer):
             stack.push_async_callback(handle.close)
         await listen.init(settings)
         stack.push_async_callback(listen.close)
+        name = settings.text("register")
         settings.check_read()
     except ValueError as error:
         raise ValueError(f"argument -L: {address}: {error}") from error
     except OSError as error:
         raise OSError(f"cannot listen on {address}: {error}") from error
+    if name:
+        at = str(listen.addr())
+        service = Service(id=at, name=name, node=gethostname(), network="tcp", address=at)
+        registration = Registration(sd, service)
+        registration.start()
+        stack.push_async_callback(registration.close)
     default().infof("listening on %s://%s", address.scheme, listen.addr())
     return TaskService(listen, handle)
 
 
-def _handler(address: Address, router: Router) -> handler.Handler:
+def _handler(address: Address, router: Router, sd: SD) -> handler.Handler:
     settings = address.settings
     kind = address.protocol if handlers.is_registered(address.protocol) else "forward"
     made = handlers.named(kind)(
@@ -105,10 +119,20 @@ def _handler(address: Address, router: Router) -> handler.Handler:
         handler.service_option(str(address)),
     )
     if isinstance(made, handler.Forwarder):
-        made.forward(NodeHop(*[Node(target, target) for target in address.target.split(";")]))
+        made.forward(_targets(address, sd))
     elif address.target:
         raise ValueError("it goes where its clients want, so no target stands behind the address")
     return made
+
+
+def _targets(address: Address, sd: SD) -> Hop:
+    rules = [rule.partition("=") for rule in address.settings.text("ingress").split(",")]
+    if rules != [("", "", "")]:
+        if not all(host and endpoint for host, _, endpoint in rules):
+            raise ValueError("'ingress' must be HOST=SERVICE, several with commas between them")
+        known = [Rule(hostname=host, endpoint=endpoint) for host, _, endpoint in rules]
+        return IngressHop(MemoryIngress(*known), sd)
+    return NodeHop(*[Node(target, target) for target in address.target.split(";")])
 
 
 def _listener(address: Address, router: Router) -> listener.Listener:

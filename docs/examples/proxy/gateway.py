@@ -92,7 +92,7 @@ class GatewayHandler(HTTPHandler, handler.Forwarder):
                 ctx.with_value(CLIENT_ID, client_id),
                 hop.client_ip_select_option(_ip(conn)),
                 hop.network_select_option("tcp"),
-                hop.addr_select_option(with_port(host)),
+                hop.addr_select_option(with_port(host) if host else ""),
                 hop.protocol_select_option("http"),
                 hop.host_select_option(host),
                 hop.method_select_option(message.method.decode().upper()),
@@ -116,7 +116,9 @@ class GatewayHandler(HTTPHandler, handler.Forwarder):
             header = without(header, b"authorization")  # meant for this gateway
         if settings.rewrite_response_body:
             header = without(header, b"accept-encoding", b"range")
-        header = changed(header, {"Host": settings.host or host, "Connection": "close"})
+        header = changed(
+            header, {"Host": settings.host or host or node.addr, "Connection": "close"}
+        )
         return Exchange(
             target=with_port(node.addr),
             client=client,
