@@ -1,8 +1,6 @@
 """Connections that are held to their limits, from the moment that they are accepted."""
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
 
 from typing_extensions import Buffer
 
@@ -14,7 +12,7 @@ from gost_core.logger import default
 
 from .access import is_admitted
 from .address import host_of
-from .wrapper import Wrapper
+from .wrapper import Wrapper, alone
 
 
 class CountedConn(Wrapper):
@@ -53,7 +51,7 @@ class LimitedConn(Wrapper):
         self._closed = False
 
     async def read(self, n: int, /) -> bytes:
-        with self._alone("reading"):
+        with alone(self._busy, "reading"):
             if n < 1 or not self._held:
                 # Kept here before it is drawn: a cancelled read loses nothing (D7).
                 self._held = await self._inner.read(n)
@@ -62,7 +60,7 @@ class LimitedConn(Wrapper):
             return data
 
     async def write(self, data: Buffer, /) -> None:
-        with self._alone("writing"):
+        with alone(self._busy, "writing"):
             rest = memoryview(data)
             if not rest.nbytes:
                 return await self._inner.write(b"")
@@ -100,16 +98,6 @@ class LimitedConn(Wrapper):
         if granted < 1:  # for good: whoever asks again never ends (D52)
             raise PermissionError("the limit of traffic allows no more bytes")
         return granted
-
-    @contextmanager
-    def _alone(self, doing: str) -> Generator[None, None, None]:
-        if doing in self._busy:
-            raise RuntimeError(f"another task is already {doing} on this connection")
-        self._busy.add(doing)
-        try:
-            yield
-        finally:
-            self._busy.remove(doing)
 
 
 async def accept_within_limits(inner: net.Conn, options: listener.Options) -> net.Conn | None:
