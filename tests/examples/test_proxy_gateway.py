@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from proxy_harness import run, server
+from tls_harness import NAME, server_context
 from typing_extensions import Buffer
 
 from gost_core.auth import Authenticator
@@ -105,7 +106,10 @@ class Backend:
         return self.request.partition(b"\r\n\r\n")[2]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError:
+            return
         lower = head.lower()
         if found := re.search(rb"\r\ncontent-length: (\d+)", lower):
             body = await reader.readexactly(int(found[1]))
@@ -150,7 +154,7 @@ async def ask(
     content: bytes | AsyncGenerator[bytes] | None = None,
     **header: str,
 ) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=False) as client:
         fields = {name.replace("_", "-"): value for name, value in header.items()}
         return await client.request(
             method, f"http://{address}{path}", content=content, headers=fields
@@ -601,7 +605,7 @@ def test_an_event_reaches_the_client_before_the_next_one_is_there() -> None:
             node = Node("node", address, http_node_option(settings))
             async with (
                 gateway(NodeHop(node)) as near,
-                httpx.AsyncClient(trust_env=False) as client,
+                httpx.AsyncClient(trust_env=False, verify=False) as client,
                 client.stream("GET", f"http://{near}/") as response,
             ):
                 got = ""
@@ -684,13 +688,37 @@ def test_an_authenticator_that_fails_refuses(where: str) -> None:
     run(main())
 
 
-def test_a_node_that_wants_tls_is_not_spoken_to_in_plain_text() -> None:
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_node_that_wants_tls_gets_it_and_is_verified_where_it_says_so(secure: bool) -> None:
     async def main() -> None:
-        async with backend() as one:
-            node = Node("node", one.address, tls_node_option(TLSNodeSettings()))
-            async with gateway(NodeHop(node)) as address:
-                assert (await ask(address)).status_code == 502
-            assert one.requests == []
+        one = Backend()
+        listening = await asyncio.start_server(one.serve, "127.0.0.1", 0, ssl=server_context())
+        async with listening:
+            one.address = "{}:{}".format(*listening.sockets[0].getsockname())
+            tls = TLSNodeSettings(secure=secure, server_name=NAME)
+            async with gateway(NodeHop(Node("node", one.address, tls_node_option(tls)))) as address:
+                answer = await ask(address)
+        # The authority of this test is known to nobody.
+        assert (answer.status_code, len(one.requests)) == ((502, 0) if secure else (200, 1))
+
+    run(main())
+
+
+def test_a_node_that_wants_tls_is_not_spoken_to_in_plain_text() -> None:
+    said: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        said.append(await reader.read(1000))
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        said.append(await reader.read())
+
+    async def main() -> None:
+        async with server(serve) as address:
+            node = Node("node", address, tls_node_option(TLSNodeSettings()))
+            async with gateway(NodeHop(node)) as near:
+                assert (await ask(near)).status_code == 502
+            assert node.marker().count() == 1
+            assert b"GET" not in b"".join(said)
 
     run(main())
 

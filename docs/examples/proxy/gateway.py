@@ -4,19 +4,20 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import parse_qs, unquote
 
 import h11
 
 from gost_core import handler, hop
-from gost_core.chain import HTTPBodyRewriteSettings, HTTPNodeSettings, Node
+from gost_core.chain import HTTPBodyRewriteSettings, HTTPNodeSettings, Node, TLSNodeSettings
 from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Context
 from gost_core.keys import CLIENT_ID
 
 from .address import host_of
-from .handler import RefusedError, Request, reply_and_linger
+from .handler import GREETING_LIMIT, RefusedError, Request, reply_and_linger
 from .http import HTTPHandler, answer, credentials, with_port
 from .messages import (
     Header,
@@ -34,7 +35,10 @@ from .messages import (
 from .relay import CHUNK, ClientGoneError, Traffic, of_client
 from .rewrite import BodyRules
 from .stream import read_head
+from .tls import connect_tls
+from .tls_settings import target_config
 
+_config = lru_cache(target_config)  # it reads the certificates of all authorities
 MOST_TO_MATCH = 10 << 20  # bytes of a body that matchers may see (D68)
 
 
@@ -105,8 +109,6 @@ class GatewayHandler(HTTPHandler, handler.Forwarder):
             raise RefusedError(f"{host}: {error}", self.refusal(error)) from error
         if node is None:
             raise RefusedError(f"no node serves {host!r}", answer(404))
-        if node.options().tls is not None:  # in plain text it would be worse than not at all
-            raise RefusedError(f"{node.name}: no TLS to targets here", answer(502))
         settings = node.options().http or HTTPNodeSettings()
         by = settings.auther
         if by is not None and await self.identify(ctx, user, password, by) is None:
@@ -120,7 +122,7 @@ class GatewayHandler(HTTPHandler, handler.Forwarder):
             header, {"Host": settings.host or host or node.addr, "Connection": "close"}
         )
         return Exchange(
-            target=with_port(node.addr),
+            target=with_port(node.addr, 80 if node.options().tls is None else 443),
             client=client,
             client_id=client_id,
             node=node,
@@ -151,15 +153,18 @@ class GatewayHandler(HTTPHandler, handler.Forwarder):
 
     async def _open(self, ctx: Context, request: Request) -> tuple[Conn, Conn]:
         assert isinstance(request, Exchange)
+        node = request.node
         try:
-            opened = await super()._open(ctx, request)
+            client, target = await super()._open(ctx, request)
+            if (settings := node.options().tls) is not None:
+                target = await _secured(target, settings, request.target)
         except RefusedError as error:
             fault = error.__cause__
             if isinstance(fault, OSError) and not isinstance(fault, PermissionError):
-                request.node.marker().mark()
+                node.marker().mark()
             raise
-        request.node.marker().reset()
-        return opened
+        node.marker().reset()
+        return client, target
 
     async def carry(
         self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
@@ -232,6 +237,18 @@ class GatewayHandler(HTTPHandler, handler.Forwarder):
             await asyncio.gather(sending, receiving, return_exceptions=True)
         if near.their_state is h11.SEND_BODY:
             await reply_and_linger(client, b"")
+
+
+async def _secured(target: Conn, settings: TLSNodeSettings, addr: str) -> Conn:
+    """Speak TLS to a target, if it does within its time; else it is closed."""
+    try:
+        async with asyncio.timeout(GREETING_LIMIT):
+            return await connect_tls(target, _config(settings), addr)
+    except BaseException as error:
+        await target.close()
+        if not isinstance(error, Exception):
+            raise
+        raise RefusedError(f"{addr}: {error or 'no answer'}", answer(502)) from error
 
 
 def _rules(

@@ -141,9 +141,9 @@ def _to_origin(method: str, url: str, version: str, header: Header) -> tuple[str
     return with_port(authority), "\r\n".join([*lines, "", ""])
 
 
-def with_port(authority: str) -> str:
+def with_port(authority: str, port: int = 80) -> str:
     """Write out the port that an address of HTTP may leave out."""
-    return authority if re.search(r":\d+$", authority) else f"{authority}:80"
+    return authority if re.search(r":\d+$", authority) else f"{authority}:{port}"
 
 
 def credentials(fields: Iterable[str]) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from gost_core.common.net import Conn, ProtocolError
 
 from .handler import RefusedError
 from .http import answer
-from .relay import CHUNK, ClientGoneError
+from .relay import CHUNK, ClientGoneError, of_client
 from .rewrite import BodyRules
 from .rules import canonical
 
@@ -32,7 +32,7 @@ async def next_event(parser: h11.Connection, conn: Conn) -> h11.Event:
     is_client = parser.our_role is h11.SERVER
     try:
         while not isinstance(event := parser.next_event(), h11.Event):
-            data = await conn.read(CHUNK)
+            data = await (of_client(conn.read(CHUNK)) if is_client else conn.read(CHUNK))
             if is_client and not data:
                 raise ClientGoneError
             parser.receive_data(data)
