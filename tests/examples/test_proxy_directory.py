@@ -476,6 +476,7 @@ def test_a_directory_or_a_rule_that_makes_no_sense_is_named_and_hides_its_passwo
         (("-L", "gateway://:0", "--sd", "other://u:secret@h"), "'other' is not one of"),
         (("-L", "gateway://:0", "--sd", "memory://secret@h"), "argument --sd"),
         (("-L", "gateway://127.0.0.1:0?ingress=a.example"), "HOST=SERVICE"),
+        (("-L", "gateway://127.0.0.1:0"), "host:port/TARGET"),
     ):
         with program(*arguments) as one:
             one.wait_for(reason)

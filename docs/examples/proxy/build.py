@@ -132,6 +132,8 @@ def _targets(address: Address, sd: SD) -> Hop:
             raise ValueError("'ingress' must be HOST=SERVICE, several with commas between them")
         known = [Rule(hostname=host, endpoint=endpoint) for host, _, endpoint in rules]
         return IngressHop(MemoryIngress(*known), sd)
+    if not address.target:
+        raise ValueError("where to send clients is missing: write host:port/TARGET, or 'ingress'")
     return NodeHop(*[Node(target, target) for target in address.target.split(";")])
 
 

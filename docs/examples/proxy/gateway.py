@@ -248,7 +248,7 @@ async def _secured(target: Conn, settings: TLSNodeSettings, addr: str) -> Conn:
         await target.close()
         if not isinstance(error, Exception):
             raise
-        raise RefusedError(f"{addr}: {error or 'no answer'}", answer(502)) from error
+        raise RefusedError(f"{addr}: {str(error) or 'no answer'}", answer(502)) from error
 
 
 def _rules(

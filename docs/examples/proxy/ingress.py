@@ -70,10 +70,13 @@ class IngressHop(hop.Hop):
             return None
         known = self._nodes.get(rule.endpoint, {})
         nodes = {
-            service: known.get(service) or Node(service.node, service.address, *self._opts)
+            service: known.get(service) or self._node(service)
             for service in await self._sd.get(ctx, rule.endpoint)
             if service.network.startswith("tcp")
         }
         self._nodes[rule.endpoint] = nodes
         alive = (node for node in nodes.values() if not has_failed(node))
         return next(alive, next(iter(nodes.values()), None))  # the last resort (D45)
+
+    def _node(self, service: Service) -> Node:
+        return Node(f"{service.node}/{service.id}", service.address, *self._opts)
