@@ -9,6 +9,7 @@ from ipaddress import ip_network
 
 import pytest
 from proxy_harness import EXAMPLES, echo, program, proxy, run, server
+from redis.asyncio import Redis
 from redis_server import RedisServer, needs_redis
 
 from gost_core.chain import Chainer, chain_router_option, with_host_route_option
@@ -323,6 +324,23 @@ def test_names_that_hold_the_separator_are_told_apart() -> None:
                 await sd.register(CTX, service)
             assert await sd.get(CTX, "a:b") == [services[1]]
             assert len(await sd.get(CTX, "a")) == 2
+
+    run(main())
+
+
+@needs_redis
+def test_services_that_left_leave_nothing_on_the_server() -> None:
+    async def main() -> None:
+        async with closing(SERVERS.make()) as sd:
+            assert isinstance(sd, RedisSD)
+            for number in range(5):
+                await sd.register(CTX, replace(SERVICE, id=str(number)))
+                await sd.deregister(CTX, replace(SERVICE, id=str(number)))
+            assert await sd.get(CTX, "web") == []
+            # The library does not say what its options are.
+            client = Redis.from_url(SERVERS.url(sd))  # pyright: ignore[reportUnknownMemberType]
+            async with client as redis:
+                assert await redis.keys("*") == []
 
     run(main())
 

@@ -126,7 +126,8 @@ class Backend:
         default = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)
         writer.write(self.response or default)
         await writer.drain()
-        writer.write_eof()
+        if writer.can_write_eof():
+            writer.write_eof()
         await reader.read()
 
 
@@ -692,9 +693,7 @@ def test_an_authenticator_that_fails_refuses(where: str) -> None:
 def test_a_node_that_wants_tls_gets_it_and_is_verified_where_it_says_so(secure: bool) -> None:
     async def main() -> None:
         one = Backend()
-        listening = await asyncio.start_server(one.serve, "127.0.0.1", 0, ssl=server_context())
-        async with listening:
-            one.address = "{}:{}".format(*listening.sockets[0].getsockname())
+        async with server(one.serve, server_context()) as one.address:
             tls = TLSNodeSettings(secure=secure, server_name=NAME)
             async with gateway(NodeHop(Node("node", one.address, tls_node_option(tls)))) as address:
                 answer = await ask(address)
