@@ -12,6 +12,9 @@ From the bottom up:
 - ``transport``, ``strategies``, ``hop``, ``chain``: the way to a target
 - ``names``, ``resolver``, ``rules``, ``probe``: what resolves a name, bypasses a target, finds a
   node alive
+- ``ingress``, ``discovery``, ``redis_directory``, ``routes``: which service a host name means, and
+  where that is; by which gateway an address is reached
+- ``messages``, ``rewrite``, ``gateway``: HTTP to services, and what is changed on the way
 - ``service``, ``monitor``: the loop that accepts connections; the service that shows metrics
 - ``urls``, ``build``, ``__main__``: the program
 

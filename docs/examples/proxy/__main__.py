@@ -18,6 +18,7 @@ from gost_core.chain import (
     retries_router_option,
     timeout_router_option,
 )
+from gost_core.common.net import Closer
 from gost_core.hosts import HostMapper
 from gost_core.logger import LoggerGroup, default, set_default
 from gost_core.recorder import (
@@ -27,14 +28,15 @@ from gost_core.recorder import (
     RecorderObject,
 )
 from gost_core.resolver import Resolver
+from gost_core.sd import SD
 
 from .address import split_host_port, split_target
-from .build import Watch, make_hop, make_service
+from .build import Shared, make_hop, make_service
 from .chain import HopChain, RetryRouter
 from .logger import StandardLogger
 from .names import TableHostMapper
 from .observer import RecordingObserver
-from .plugins import Plugins, connectors, dialers, handlers, listeners, resolvers
+from .plugins import Plugins, connectors, dialers, handlers, listeners, resolvers, sds
 from .recorder import FileRecorder, QueueRecorder
 from .service import TaskService
 from .urls import Address, hidden, parse
@@ -60,7 +62,8 @@ examples:
 settings stand behind a "?":
   of -L: admission=NETWORK,… and bypass=NETWORK-OR-NAME,… (a whitelist if it begins with "~");
     limiter=BYTES a second for each connection; climiter=CONNECTIONS and rlimiter=REQUESTS a second
-    for each client's host; backlog=CONNECTIONS
+    for each client's host; backlog=CONNECTIONS; register=SERVICE, to be found in the directory;
+    of gateway://, ingress=HOST=SERVICE,… (.d for d and all below it, . for the rest)
   of -F: strategy=round, weighted, hash or latency; probe=SECONDS; weight, priority, backup=true,
     maxFails, failTimeout=SECONDS; bypass
   of both with +tls: certFile, keyFile, caFile (whom to trust; of -L: whose certificates clients
@@ -120,16 +123,27 @@ def resolver(server: str) -> Resolver:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-async def _watch(
+def directory(url: str) -> SD:
+    """Check an argument of --sd."""
+    kind, mark, _ = url.partition("://")
+    try:
+        return sds.named(kind)(*([url] if mark else []))
+    except (TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{hidden(url)!r}: {error}") from None
+
+
+async def _share(
     options: argparse.Namespace, stack: AsyncExitStack
-) -> tuple[Watch, list[TaskService]]:
-    """Make what the arguments say of watching, and the service that shows the metrics."""
-    watch, running = Watch(), list[TaskService]()
+) -> tuple[Shared, list[TaskService]]:
+    """Make what the services share, and the service that shows their metrics."""
+    shared, running = Shared(options.sd), list[TaskService]()
+    if isinstance(shared.sd, Closer):
+        stack.push_async_callback(shared.sd.close)
     if options.record is not None:
         recorder = QueueRecorder(FileRecorder(options.record))
         stack.push_async_callback(recorder.close)
-        watch.observer = RecordingObserver(recorder)
-        watch.recorders = [
+        shared.observer = RecordingObserver(recorder)
+        shared.recorders = [
             RecorderObject(recorder=recorder, record=point, metadata={"point": point})
             for point in (
                 RECORDER_SERVICE_CLIENT_ADDRESS,
@@ -142,11 +156,11 @@ async def _watch(
         from .monitor import serve_metrics
         from .prometheus import PrometheusMetrics
 
-        watch.metrics = measures = PrometheusMetrics()
+        shared.metrics = measures = PrometheusMetrics()
         running.append(await serve_metrics(options.metrics, measures))
         stack.push_async_callback(running[0].close)
         default().infof("listening on metrics://%s", running[0].addr())
-    return watch, running
+    return shared, running
 
 
 async def run(options: argparse.Namespace) -> None:
@@ -156,7 +170,7 @@ async def run(options: argparse.Namespace) -> None:
         with suppress(NotImplementedError):  # Windows; there Ctrl-C raises KeyboardInterrupt
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        watch, running = await _watch(options, stack)
+        shared, running = await _share(options, stack)
         hops: list[list[Address]] = options.hops
         chain = HopChain(*[await make_hop(hop, stack) for hop in hops])
         # A further attempt for each alternative that a hop has.
@@ -167,10 +181,10 @@ async def run(options: argparse.Namespace) -> None:
             timeout_router_option(options.timeout),
             host_mapper_router_option(options.hosts),
             resolver_router_option(options.resolver),
-            recorders_router_option(*watch.recorders),
+            recorders_router_option(*shared.recorders),
         )
         for address in options.services:
-            running.append(await make_service(address, router, watch, stack))
+            running.append(await make_service(address, router, shared, stack))
         tasks: list[asyncio.Task[object]] = [asyncio.create_task(stop.wait())]
         tasks += [asyncio.create_task(service.serve()) for service in running]
         try:
@@ -249,6 +263,14 @@ def main() -> int:
     )
     parser.add_argument(
         "--log", metavar="FILE", help="log to this file too, debug messages included"
+    )
+    parser.add_argument(
+        "--sd",
+        metavar="URL",
+        type=directory,
+        default="memory",
+        help="find services, and register them, in this directory: memory, or "
+        "redis://[user:password@]host:port, which several proxies can share",
     )
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from socket import gethostname
 
 from gost_core import connector, handler, listener
 from gost_core.bypass import Bypass
@@ -19,16 +20,20 @@ from gost_core.chain import (
 )
 from gost_core.common.net import Closer
 from gost_core.hop import Hop
+from gost_core.ingress import Rule
 from gost_core.limiter import SCOPE_CONN
 from gost_core.logger import default
 from gost_core.metrics import Metrics
 from gost_core.observer import Observer
 from gost_core.observer.stats import Stats
 from gost_core.recorder import RecorderObject
+from gost_core.sd import SD, Service
 
 from .access import NetworkAdmission
+from .discovery import Registration
 from .handler import SingleUser
 from .hop import NodeHop
+from .ingress import IngressHop, MemoryIngress
 from .limits import HostConnLimiter, HostRateLimiter, ScopedTrafficLimiter
 from .metadata import number
 from .metrics import MeasuredCounts
@@ -42,9 +47,10 @@ from .urls import Address, Settings
 
 
 @dataclass(slots=True)
-class Watch:
-    """Who watches the services, and the router that they share."""
+class Shared:
+    """What all services have in common, beside the router: a directory, and who watches them."""
 
+    sd: SD
     recorders: Sequence[RecorderObject] = ()
     observer: Observer | None = None
     metrics: Metrics | None = None
@@ -91,39 +97,44 @@ async def make_hop(addresses: Sequence[Address], stack: AsyncExitStack) -> Hop:
 
 
 async def make_service(
-    address: Address, router: Router, watch: Watch, stack: AsyncExitStack
+    address: Address, router: Router, shared: Shared, stack: AsyncExitStack
 ) -> TaskService:
     """Make the service that a URL of -L stands for, bound to its address."""
     settings, name = address.settings, str(address)
-    stats = MeasuredCounts(watch.metrics, name) if watch.metrics else Counts()
+    stats = MeasuredCounts(shared.metrics, name) if shared.metrics else Counts()
     try:
-        handle = _handler(address, router, watch.recorders)
+        handle = _handler(address, router, shared)
         listen = _listener(address, router, stats)
         await handle.init(settings)
         if isinstance(handle, Closer):
             stack.push_async_callback(handle.close)
         await listen.init(settings)
         stack.push_async_callback(listen.close)
+        registered = settings.text("register")
         settings.check_read()
     except ValueError as error:
         raise ValueError(f"argument -L: {address}: {error}") from error
     except OSError as error:
         raise OSError(f"cannot listen on {address}: {error}") from error
+    if registered:
+        at = str(listen.addr())
+        service = Service(id=at, name=registered, node=gethostname(), network="tcp", address=at)
+        registration = Registration(shared.sd, service)
+        registration.start()
+        stack.push_async_callback(registration.close)
     default().infof("listening on %s://%s", address.scheme, listen.addr())
     return TaskService(
         listen,
         handle,
         name=name,
-        recorders=watch.recorders,
+        recorders=shared.recorders,
         stats=stats,
-        metrics=watch.metrics,
-        observer=watch.observer,
+        metrics=shared.metrics,
+        observer=shared.observer,
     )
 
 
-def _handler(
-    address: Address, router: Router, recorders: Sequence[RecorderObject]
-) -> handler.Handler:
+def _handler(address: Address, router: Router, shared: Shared) -> handler.Handler:
     settings = address.settings
     kind = address.protocol if handlers.is_registered(address.protocol) else "forward"
     made = handlers.named(kind)(
@@ -131,14 +142,26 @@ def _handler(
         handler.auther_option(SingleUser(address.auth) if address.auth else None),
         handler.bypass_option(_bypass(settings)),
         handler.rate_limiter_option(HostRateLimiter({}, others=number(settings, "rlimiter", 0))),
-        handler.recorders_option(*recorders),
+        handler.recorders_option(*shared.recorders),
         handler.service_option(str(address)),
     )
     if isinstance(made, handler.Forwarder):
-        made.forward(NodeHop(*[Node(target, target) for target in address.target.split(";")]))
+        made.forward(_targets(address, shared.sd))
     elif address.target:
         raise ValueError("it goes where its clients want, so no target stands behind the address")
     return made
+
+
+def _targets(address: Address, sd: SD) -> Hop:
+    rules = [rule.partition("=") for rule in address.settings.text("ingress").split(",")]
+    if rules != [("", "", "")]:
+        if not all(host and endpoint for host, _, endpoint in rules):
+            raise ValueError("'ingress' must be HOST=SERVICE, several with commas between them")
+        known = [Rule(hostname=host, endpoint=endpoint) for host, _, endpoint in rules]
+        return IngressHop(MemoryIngress(*known), sd)
+    if not address.target:
+        raise ValueError("where to send clients is missing: write host:port/TARGET, or 'ingress'")
+    return NodeHop(*[Node(target, target) for target in address.target.split(";")])
 
 
 def _listener(address: Address, router: Router, stats: Stats) -> listener.Listener:

@@ -106,7 +106,7 @@ class ProxyHandler(Component, handler.Handler):
         except ClientGoneError:
             pass
         except RefusedError as error:
-            await _reply_and_linger(conn, error.reply)
+            await reply_and_linger(conn, error.reply)
             raise
         finally:
             await conn.close()
@@ -173,12 +173,15 @@ class ProxyHandler(Component, handler.Handler):
             what = f"{target or request.network}: {with_notes(error)}"
             raise RefusedError(what, self.refusal(error)) from error
 
-    async def identify(self, ctx: Context, user: str, password: str) -> str | None:
-        """Ask the authenticator, if there is one, for the client's id; None refuses the client."""
-        if self.auther is None:
+    async def identify(
+        self, ctx: Context, user: str, password: str, by: Authenticator | None = None
+    ) -> str | None:
+        """Ask an authenticator, if there is one, for the client's id; None refuses the client."""
+        auther = by or self.auther
+        if auther is None:
             return ""
         try:
-            return await self.auther.authenticate(
+            return await auther.authenticate(
                 ctx, user, password, with_service(self._options.service)
             )
         except Exception as error:  # whoever cannot decide refuses (D49)
@@ -186,7 +189,7 @@ class ProxyHandler(Component, handler.Handler):
             return None
 
 
-async def _reply_and_linger(conn: Conn, reply: bytes) -> None:
+async def reply_and_linger(conn: Conn, reply: bytes) -> None:
     """Send a last word, and let the client read it.
 
     A socket that is closed while bytes wait in it resets the connection, and the client may never
