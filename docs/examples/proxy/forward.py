@@ -44,8 +44,9 @@ class ForwardHandler(ProxyHandler, handler.Forwarder):
         assert isinstance(request, ForwardRequest)
         try:
             conn = await super().reach(ctx, request)
-        except OSError:  # the hop will know better next time
-            request.node.marker().mark()
+        except OSError as error:  # the hop will know better next time
+            if not isinstance(error, PermissionError):
+                request.node.marker().mark()
             raise
         request.node.marker().reset()
         return conn

@@ -183,6 +183,8 @@ class ProxyHandler(Component, handler.Handler):
             if bypass is not None and await bypass.contains(ctx, request.network, target):
                 raise PermissionError(f"{target} is refused by rule")
             return client, await reach(ctx, request)
+        except RefusedError:
+            raise
         except Exception as error:
             what = f"{target or request.network}: {with_notes(error)}"
             raise RefusedError(what, self.refusal(error)) from error
