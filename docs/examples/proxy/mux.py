@@ -1,8 +1,6 @@
 """The transport h2: connections to a node, and from clients, as streams of shared sessions."""
 
 import asyncio
-from copy import copy
-from dataclasses import dataclass
 
 from gost_core import dialer, listener
 from gost_core.common import net
@@ -15,34 +13,7 @@ from .limited import accept_within_limits
 from .session import Session
 from .tcp import SystemDialer, TCPListener
 from .upgrade import ServingListener
-
-
-@dataclass(slots=True)
-class Opening:
-    """A session, or the way to one, and how many dials wait for a stream of it."""
-
-    task: asyncio.Task[Session]
-    dials: int = 0
-
-    @property
-    def session(self) -> Session | None:
-        """The session, if it is there."""
-        task = self.task
-        failed = not task.done() or task.cancelled() or task.exception() is not None
-        return None if failed else task.result()
-
-    @property
-    def is_of_use(self) -> bool:
-        """Whether it is on its way or alive."""
-        session = self.session
-        return not self.task.done() if session is None else session.is_alive
-
-    async def end(self) -> None:
-        """End the session, or the way to it."""
-        self.task.cancel()
-        await asyncio.wait({self.task})
-        if self.session is not None:
-            await self.session.close()
+from .wrapper import Waits
 
 
 class MuxDialer(Component, dialer.Dialer, dialer.Multiplexer, net.Closer):
@@ -51,8 +22,9 @@ class MuxDialer(Component, dialer.Dialer, dialer.Multiplexer, net.Closer):
     def __init__(self, *opts: dialer.Option) -> None:
         super().__init__()
         self._options = apply(dialer.Options(), *opts)
-        self._openings: dict[str, Opening] = {}
-        self._closed = False
+        self._sessions: dict[str, Session] = {}
+        self._openings: dict[str, asyncio.Event] = {}
+        self._waits = Waits("dialer")
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
@@ -63,38 +35,30 @@ class MuxDialer(Component, dialer.Dialer, dialer.Multiplexer, net.Closer):
 
     async def dial(self, ctx: Context, addr: str, /, *opts: dialer.DialOption) -> net.Conn:
         self.check_initialized()
-        if self._closed:
-            raise net.ClosedError("this dialer was closed")
-        options = apply(dialer.DialOptions(), *opts)
-        self._openings = {key: one for key, one in self._openings.items() if one.is_of_use}
-        opening = self._openings.get(addr)
-        if opening is None:
-            # A task, since others may wait for it when this call is cancelled (D4). They will
-            # share the session, which is therefore not opened in the name of this context.
-            task = asyncio.create_task(_open(options.dialer or SystemDialer(), addr))
-            opening = self._openings[addr] = Opening(task)
-        opening.dials += 1
-        try:
-            await asyncio.wait({opening.task})
-            if self._closed:
-                raise net.ClosedError("this dialer was closed")
-            if (error := opening.task.exception()) is not None:
-                fault = copy(error)  # each call has its own, to add notes to
-                fault.__notes__ = [*getattr(error, "__notes__", ())]
-                raise fault
-            return await opening.task.result().open(options.host or addr)
-        finally:
-            opening.dials -= 1
-            session = opening.session
-            if not opening.dials and (session is None or session.is_idle):
-                if self._openings.get(addr) is opening:
-                    del self._openings[addr]
-                await opening.end()
+        return await self._waits.until_closed(self._dial(addr, apply(dialer.DialOptions(), *opts)))
 
     async def close(self) -> None:
-        self._closed = True
-        openings, self._openings = self._openings, {}
-        await asyncio.gather(*(opening.end() for opening in openings.values()))
+        self._waits.end()
+        await asyncio.gather(*(session.close() for session in self._sessions.values()))
+
+    async def _dial(self, addr: str, options: dialer.DialOptions) -> net.Conn:
+        while (session := self._alive(addr)) is None:
+            if addr in self._openings:  # to be shared; if that fails, it is the next one's turn
+                await self._openings[addr].wait()
+                continue
+            opened = self._openings[addr] = asyncio.Event()
+            try:
+                # Others will use it too, so it is not opened in the name of this call's context.
+                conn = await (options.dialer or SystemDialer()).dial(Context(), "tcp", addr)
+                self._sessions[addr] = Session(conn, client=True, retiring=True)
+            finally:
+                del self._openings[addr]
+                opened.set()
+        return await session.open(options.host or addr)
+
+    def _alive(self, addr: str) -> Session | None:
+        self._sessions = {key: one for key, one in self._sessions.items() if one.is_alive}
+        return self._sessions.get(addr)
 
 
 class MuxListener(ServingListener):
@@ -113,9 +77,10 @@ class MuxListener(ServingListener):
         )
         super().__init__(tcp, self._options.logger)
 
-    def configure(self, metadata: Metadata | None) -> None:
+    async def init(self, metadata: Metadata | None, /) -> None:
         refuse_options(self._options, "auther", "auth", "tls_config", "proxy_protocol", "netns")
         self._options.admission = None
+        await super().init(metadata)
 
     async def take(self, conn: net.Conn) -> None:
         session = Session(conn, client=False)
@@ -128,8 +93,3 @@ class MuxListener(ServingListener):
             pass
         finally:
             await session.retire()
-
-
-async def _open(beneath: net.Dialer, addr: str) -> Session:
-    conn = await beneath.dial(Context(), "tcp", addr)
-    return Session(conn, client=True, retiring=True)

@@ -19,7 +19,7 @@ from .relay import ClientGoneError, Traffic, relay
 from .session import Session, Stream
 from .tcp import DECISION_LIMIT
 from .upgrade import ClosedOnce
-from .wrapper import Wrapper
+from .wrapper import Waits, Wrapper
 
 FAREWELL: Final = 5.0  # seconds for the far end to free its address
 PAUSE: Final = 1.0  # seconds after which it is tried again to accept
@@ -121,8 +121,7 @@ class ReverseListener(Component, listener.Listener):
         super().__init__()
         self._options = apply(listener.Options(), *opts)
         self._bound: net.Listener | None = None
-        self._accepting: asyncio.Timeout | None = None
-        self._closed = False
+        self._waits = Waits("listener", listener.ClosedError)
         self._addr: net.Addr = TCPAddr("", 0)
 
     async def init(self, metadata: Metadata | None, /) -> None:
@@ -137,27 +136,16 @@ class ReverseListener(Component, listener.Listener):
     async def accept(self) -> net.Conn:
         self.check_initialized()
         try:
-            async with asyncio.timeout(None) as self._accepting:
-                while not self._closed:
-                    served = await self._next(self._bound or await self._bind())
-                    if served is not None:
-                        return served
-        except (TimeoutError, listener.AcceptError, listener.BindError):
-            if not self._closed:
-                raise
+            return await self._waits.until_closed(self._accept())
         finally:
-            self._accepting = None
-            if self._closed:
+            if self._waits.ended:
                 await self.close()
-        raise listener.ClosedError("this listener was closed")
 
     def addr(self) -> net.Addr:
         return self._addr
 
     async def close(self) -> None:
-        self._closed = True
-        if self._accepting is not None and not self._accepting.expired():
-            self._accepting.reschedule(0)
+        self._waits.end()
         if self._bound is not None:
             await self._bound.close()
 
@@ -171,7 +159,7 @@ class ReverseListener(Component, listener.Listener):
                 chain.backlog_bind_option(self._backlog),
             )
         except (net.UnsupportedError, ValueError):  # no other try will do better (D16)
-            self._closed = True
+            self._waits.end()
             raise
         except OSError as error:
             raise listener.BindError(error) from error
@@ -180,16 +168,21 @@ class ReverseListener(Component, listener.Listener):
         logger.infof("%s is bound at %s", self._options.service, self._addr)
         return self._bound
 
-    async def _next(self, bound: net.Listener) -> net.Conn | None:
-        """Return the next visitor, unless it is refused."""
+    async def _accept(self) -> net.Conn:
+        while True:
+            visitor = await self._next(self._bound or await self._bind())
+            try:
+                async with asyncio.timeout(DECISION_LIMIT):
+                    served = await accept_within_limits(visitor, self._options)
+            except TimeoutError:
+                continue
+            if served is not None:
+                return served
+
+    async def _next(self, bound: net.Listener) -> net.Conn:
         try:
-            visitor = await bound.accept()
+            return await bound.accept()
         except Exception as error:
             self._bound = None
             await bound.close()
             raise listener.AcceptError(error) from error
-        try:
-            async with asyncio.timeout(DECISION_LIMIT):
-                return await accept_within_limits(visitor, self._options)
-        except TimeoutError:
-            return None

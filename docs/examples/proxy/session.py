@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from collections import OrderedDict, deque
+from collections import deque
 from contextlib import suppress
 from copy import copy
 from typing import Final
@@ -17,8 +17,10 @@ from typing_extensions import Buffer
 
 from gost_core.common import net
 
+from .wrapper import octets
+
 WINDOW: Final = 256 * 1024  # bytes of a stream that may wait here to be read
-FRAME: Final = 64 * 1024  # bytes that a stream sends at most before it is the next one's turn
+FRAME: Final = 64 * 1024  # bytes of a stream that may wait here to be sent
 UNSENT: Final = 1024 * 1024  # bytes that wait at most for a peer that asks and does not read
 UNLIMITED: Final = 2**31 - 1  # as HTTP/2 writes it
 BACKLOG: Final = 128  # streams that wait at most to be accepted
@@ -30,15 +32,15 @@ class Stream(net.Conn, net.HalfCloser):
     """A connection that shares a session with others.
 
     Its peer sends no more than a window beyond what was read here, so whoever is slow holds up
-    nobody else. In the other direction ``write`` returns when the session has taken all (D8).
+    nobody else. In the other direction the session takes a frame at a time, of each in turn (D8).
     """
 
     def __init__(self, session: "Session", number: int, name: str) -> None:
         self.number: Final = number
         self.name: Final = name
         """What its opener called it."""
-        self.rest = memoryview(b"")
-        """What ``write`` has yet to hand to the session."""
+        self.is_unsent = False
+        """Whether a frame of it waits to be sent."""
         self.fault: Exception | None = None
         """What has ended it."""
         self._session = session
@@ -47,7 +49,7 @@ class Stream(net.Conn, net.HalfCloser):
         self._answered = False
         self._ended = False  # the peer's stream
         self._write_ended = False
-        self._torn = False  # a write was given up in the middle
+        self._is_writing = False  # and stays so when a write is given up in the middle
         self._changed = asyncio.Event()
 
     async def read(self, n: int, /) -> bytes:
@@ -71,17 +73,18 @@ class Stream(net.Conn, net.HalfCloser):
         self._check_alive()
         if self._write_ended:
             raise BrokenPipeError(errno.EPIPE, "the outgoing stream was ended by close_write()")
-        if self.rest:
+        if self._is_writing:
             raise RuntimeError("another task is already writing to this connection")
-        view = memoryview(data)
-        self.rest = view.cast("B") if view.nbytes else view[:0]
-        try:
-            self._session.send(self)
-            while self.rest:
+        rest = octets(data)
+        self._is_writing = True
+        while rest:
+            if frame := rest[: self._session.room(self)]:
+                self._session.send(self, frame)
+                rest = rest[len(frame) :]
+            else:
                 await self._change()
                 self._check_alive()
-        finally:
-            self._torn, self.rest = bool(self.rest), memoryview(b"")
+        self._is_writing = False
 
     async def close_write(self) -> None:
         self._check_alive()
@@ -92,23 +95,22 @@ class Stream(net.Conn, net.HalfCloser):
 
     async def close(self) -> None:
         if not isinstance(self.fault, net.ClosedError):
-            # A write that waits, or was cancelled, leaves half of something: no end, but a break.
-            torn = self._torn or bool(self.rest)
             with suppress(ProtocolError):  # if the session or the peer has ended it before
-                if not torn and not self._write_ended:
+                if self._is_writing:  # half of something was sent: that is no end, but a break
+                    self._session.h2.reset_stream(self.number, ErrorCodes.CANCEL)
+                if not self._write_ended:
                     self._session.h2.end_stream(self.number)
-                if torn or not self._ended:  # the peer need not send any more
-                    code = ErrorCodes.CANCEL if torn else ErrorCodes.NO_ERROR
-                    self._session.h2.reset_stream(self.number, code)
+                if not self._ended:  # the peer need not send any more
+                    self._session.h2.reset_stream(self.number, ErrorCodes.NO_ERROR)
             self._arrived.clear()
             self.fail(net.ClosedError("this connection was closed here"))
         await self._session.remove(self)
 
     def local_addr(self) -> net.Addr:
-        return self._session.local_addr()
+        return self._session.conn.local_addr()
 
     def remote_addr(self) -> net.Addr:
-        return self._session.remote_addr()
+        return self._session.conn.remote_addr()
 
     async def answer(self) -> None:
         """Wait until the peer has taken the stream."""
@@ -128,19 +130,19 @@ class Stream(net.Conn, net.HalfCloser):
             case events.StreamEnded():
                 self._ended = True
             case events.WindowUpdated():
-                self._session.send(self)
+                pass
             case _:
                 reason = f"{self.remote_addr()} refuses the stream {self.name!r}"
                 self.fault = ConnectionRefusedError(errno.ECONNREFUSED, reason)
-        self._changed.set()
+        self.wake()
 
-    def sent(self, n: int) -> None:
-        self.rest = self.rest[n:]
+    def wake(self) -> None:
+        """Let its calls look again."""
         self._changed.set()
 
     def fail(self, fault: Exception) -> None:
         self.fault = fault
-        self._changed.set()
+        self.wake()
 
     async def _change(self) -> None:
         self._changed.clear()
@@ -158,9 +160,8 @@ class Stream(net.Conn, net.HalfCloser):
 class Session(net.Closer):
     """One side of a session: the client, which opens streams, or the server, which accepts them.
 
-    It owns the connection. A task receives what comes for all streams and another one sends, in
-    turn for each, when the connection has taken what was sent before (D8, D20). A retiring session
-    ends with the last stream that it has.
+    It owns the connection. A task receives what comes for all streams and another one sends (D20).
+    A retiring session ends with the last stream that it has.
     """
 
     def __init__(
@@ -168,15 +169,17 @@ class Session(net.Closer):
     ) -> None:
         self.h2: Final = H2Connection(H2Configuration(client_side=client))
         """For its streams, who call ``flush`` then."""
-        self._conn = conn
+        self.conn: Final = conn
+        self._peer = str(conn.remote_addr())
         self._client = client
         self._retiring = retiring
         self._backlog = backlog if backlog > 0 else BACKLOG
         self._streams: dict[int, Stream] = {}
         self._newcomers: deque[Stream] = deque()
         self._arrival = asyncio.Event()
-        self._sending: OrderedDict[Stream, None] = OrderedDict()  # a queue, each one in it once
         self._out = bytearray()
+        self._answers = 0  # bytes in it that the peer has caused
+        self._unsent: list[Stream] = []
         self._due = asyncio.Event()  # something to send
         self._room = 0  # bytes received that the session's window does not have back yet
         self._heard = False
@@ -192,21 +195,11 @@ class Session(net.Closer):
         # Nothing waits for the window of the whole session: a stream that nobody reads would fill
         # it, and hold up all the others.
         self.h2.increment_flow_control_window(UNLIMITED - self.h2.inbound_flow_control_window)
-        self._task = asyncio.create_task(self._run(), name=f"session with {conn.remote_addr()}")
+        self._task = asyncio.create_task(self._run(), name=f"session with {self._peer}")
 
     @property
     def is_alive(self) -> bool:
         return self._fault is None
-
-    @property
-    def is_idle(self) -> bool:
-        return not self._streams
-
-    def local_addr(self) -> net.Addr:
-        return self._conn.local_addr()
-
-    def remote_addr(self) -> net.Addr:
-        return self._conn.remote_addr()
 
     async def open(self, name: str) -> Stream:
         """Open a stream; it is there when the peer has said so, and not refused it."""
@@ -216,7 +209,7 @@ class Session(net.Closer):
             stream = Stream(self, self.h2.get_next_available_stream_id(), name)
             self.h2.send_headers(stream.number, [(":method", "CONNECT"), (":authority", name)])
         except ProtocolError as error:
-            raise OSError(f"the session with {self.remote_addr()} has no stream left") from error
+            raise OSError(f"the session with {self._peer} has no stream left") from error
         self._streams[stream.number] = stream
         self.flush()
         try:
@@ -261,13 +254,25 @@ class Session(net.Closer):
                 self._task.cancel()
             await asyncio.wait({self._task})
 
-    def send(self, stream: Stream) -> None:
-        """Queue a stream that has something to send."""
-        self._sending[stream] = None
+    def room(self, stream: Stream) -> int:
+        """Tell how many bytes of a stream may be sent now; when there are more, it is woken."""
+        if stream.is_unsent:
+            return 0
+        window = max(self.h2.local_flow_control_window(stream.number), 0)
+        return min(window, self.h2.max_outbound_frame_size)
+
+    def send(self, stream: Stream, frame: memoryview) -> None:
+        self.h2.send_data(stream.number, frame)
+        stream.is_unsent = True
+        self._unsent.append(stream)
         self.flush()
 
-    def flush(self) -> None:
+    def flush(self) -> int:
+        """Hand over what h2 has to say; return how many bytes these were."""
+        data = self.h2.data_to_send()
+        self._out += data
         self._due.set()
+        return len(data)
 
     async def remove(self, stream: Stream) -> None:
         """Let go of a stream that is closed here."""
@@ -285,66 +290,63 @@ class Session(net.Closer):
             self._arrival.set()
 
     async def _run(self) -> None:
-        sending = asyncio.create_task(self._send(), name=f"sender to {self.remote_addr()}")
+        sending = asyncio.create_task(self._send(), name=f"sender to {self._peer}")
         fault: Exception = net.ClosedError("this session was closed here")
         try:
             await self._receive()
         except OSError as error:
             fault = error
         except Exception as error:  # h2's own, and what else strange bytes can do to it
-            fault = net.ProtocolError(f"{self.remote_addr()} breaks the rules of HTTP/2: {error}")
+            fault = net.ProtocolError(f"{self._peer} breaks the rules of HTTP/2: {error}")
             fault.__cause__ = error
         finally:
             sending.cancel()
             self._end(fault)
-            await self._conn.close()
+            await self.conn.close()
             await asyncio.wait({sending})
 
     async def _receive(self) -> None:
         while data := await self._read():
             # A server begins with its settings; h2 would wait long for the end of anything else.
             if self._client and not self._heard and data[3:4] not in (b"", b"\4"):
-                raise net.ProtocolError(f"{self.remote_addr()} does not answer as HTTP/2 does")
+                raise net.ProtocolError(f"{self._peer} does not answer as HTTP/2 does")
             self._heard = True
             if self._fault is not None:  # closed here: it only remains to wait for the end
                 continue
             for event in self.h2.receive_data(data):
                 self._take(event)
-            self._out += self.h2.data_to_send()
-            if len(self._out) > UNSENT:
-                raise net.ProtocolError(f"{self.remote_addr()} sends, and does not read")
-            self.flush()
-        raise ConnectionResetError(errno.ECONNRESET, f"{self.remote_addr()} ended the session")
+            self._answers += self.flush()
+            if self._answers > UNSENT:
+                raise net.ProtocolError(f"{self._peer} sends, and does not read")
+        raise ConnectionResetError(errno.ECONNRESET, f"{self._peer} ended the session")
 
     async def _read(self) -> bytes:
         for ask in (True, False):
             with suppress(TimeoutError):  # the cancelled read has lost nothing (D7)
                 async with asyncio.timeout(SILENCE):
-                    return await self._conn.read(WINDOW)
+                    return await self.conn.read(WINDOW)
             if ask and self._fault is None:
                 self.h2.ping(b"alive?  ")
                 self.flush()
-        raise TimeoutError(errno.ETIMEDOUT, f"{self.remote_addr()} has fallen silent")
+        raise TimeoutError(errno.ETIMEDOUT, f"{self._peer} has fallen silent")
 
     def _take(self, event: events.Event) -> None:
         match event:
             case events.RequestReceived():
                 self._welcome(event)
             case events.ConnectionTerminated():
-                raise ConnectionResetError(
-                    errno.ECONNRESET, f"{self.remote_addr()} closed the session"
-                )
+                raise ConnectionResetError(errno.ECONNRESET, f"{self._peer} closed the session")
             case events.RemoteSettingsChanged() | events.WindowUpdated(stream_id=0):
-                self._sending.update(dict.fromkeys(self._streams.values()))
+                for stream in self._streams.values():
+                    stream.wake()
             case (
-                events.ResponseReceived(stream_id=number)
-                | events.DataReceived(stream_id=number)
-                | events.StreamEnded(stream_id=number)
-                | events.StreamReset(stream_id=number)
-                | events.WindowUpdated(stream_id=number)
-            ):
-                if number in self._streams:  # else it is closed here, and this came too late
-                    self._streams[number].take(event)
+                events.ResponseReceived()
+                | events.DataReceived()
+                | events.StreamEnded()
+                | events.StreamReset()
+                | events.WindowUpdated()
+            ) if event.stream_id in self._streams:  # else it is closed here, and this came too late
+                self._streams[event.stream_id].take(event)
             case _:
                 pass
         if isinstance(event, events.DataReceived):
@@ -367,30 +369,18 @@ class Session(net.Closer):
 
     async def _send(self) -> None:
         try:
-            while True:
-                if data := self._next():
-                    await self._conn.write(data)
-                elif self._fault is None:
-                    self._due.clear()
+            while self._out or self._fault is None:
+                self._due.clear()
+                data, self._out, self._answers = self._out, bytearray(), 0
+                streams, self._unsent = self._unsent, []
+                for stream in streams:
+                    stream.is_unsent = False
+                    stream.wake()
+                if data:
+                    await self.conn.write(data)
+                else:
                     await self._due.wait()
-                else:  # closed here, and all is sent
-                    break
-            if isinstance(self._conn, net.HalfCloser):
-                await self._conn.close_write()
+            if isinstance(self.conn, net.HalfCloser):  # closed here, and all is sent
+                await self.conn.close_write()
         except OSError:
-            await self._conn.close()  # which ends the task that receives, and with it the session
-
-    def _next(self) -> bytes:
-        """Return what is to be sent now: what the session has to say, or a frame of a stream."""
-        data, self._out = bytes(self._out) + self.h2.data_to_send(), bytearray()
-        while not data and self._sending:
-            stream, _ = self._sending.popitem(last=False)
-            if stream.fault is None and stream.rest:
-                window = max(self.h2.local_flow_control_window(stream.number), 0)
-                frame = stream.rest[: min(window, self.h2.max_outbound_frame_size)]
-                if frame:  # else the peer will say when there is room again
-                    self.h2.send_data(stream.number, frame)
-                    data = self.h2.data_to_send()
-                    stream.sent(len(frame))
-                    self._sending[stream] = None
-        return data
+            await self.conn.close()  # which ends the task that receives, and with it the session

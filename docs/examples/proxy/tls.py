@@ -22,7 +22,7 @@ from .relay import CHUNK
 from .tcp import SystemDialer, TCPListener
 from .tls_settings import client_config, server_config
 from .upgrade import ClosedOnce, UpgradingListener
-from .wrapper import alone
+from .wrapper import alone, octets
 
 RECORD: Final = 16384  # bytes at most in one piece of a TLS stream
 FAREWELL: Final = 1.0  # seconds to tell the peer that this is the end
@@ -108,8 +108,7 @@ class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.ContextCarrier):
         with alone(self._busy, "writing"):
             if self._write_ended:
                 raise BrokenPipeError(errno.EPIPE, "the outgoing stream was ended here")
-            rest = memoryview(data)
-            rest = rest.cast("B") if rest.nbytes else rest[:0]
+            rest = octets(data)
             while rest:
                 try:
                     taken = self._tls.write(rest[:CHUNK])
@@ -238,8 +237,9 @@ class TLSListener(UpgradingListener):
         tcp = TCPListener(*opts, listener.tls_config_option(None))
         super().__init__(tcp, self._options.logger)
 
-    def configure(self, metadata: Metadata | None) -> None:
+    async def init(self, metadata: Metadata | None, /) -> None:
         self._config = self._options.tls_config or server_config(metadata)
+        await super().init(metadata)
 
     async def upgrade(self, conn: net.Conn) -> net.Conn:
         upgraded = TLSConn(conn, self._config, None)

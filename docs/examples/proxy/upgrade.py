@@ -13,6 +13,7 @@ from gost_core.metadata import Metadata
 
 from .component import Component
 from .metadata import number
+from .wrapper import alone
 
 LIMIT: Final = 10.0  # seconds for one upgrade
 MOST: Final = 1024  # upgrades at once
@@ -42,15 +43,12 @@ class ServingListener(ClosedOnce, Component, listener.Listener):
     def __init__(self, inner: listener.Listener, logger: Logger | None = None) -> None:
         super().__init__()
         self._inner = inner
-        self._logger = logger
+        self._logger = logger or default()
         self._serving: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready: deque[net.Conn] = deque()
         self._changed: Final = asyncio.Event()
-        self._is_accepting = False
-
-    def configure(self, metadata: Metadata | None) -> None:
-        """Read the settings, before anything is bound."""
+        self._busy: set[str] = set()
 
     @abstractmethod
     async def take(self, conn: net.Conn) -> None:
@@ -62,39 +60,28 @@ class ServingListener(ClosedOnce, Component, listener.Listener):
             self._ready.append(conn)
             self._changed.set()
         else:
-            logger = self._logger or default()
-            logger.warnf("%s came when %g others waited", conn.remote_addr(), self._backlog)
+            self._logger.warnf("%s came when %g waited", conn.remote_addr(), self._backlog)
             await conn.close()
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
         self._backlog = number(metadata, "backlog", 128)
-        self.configure(metadata)
         await self._inner.init(metadata)
         self._serving = self._start(self._serve())
 
     async def accept(self) -> net.Conn:
         self.check_initialized()
-        if self._is_accepting:
-            raise RuntimeError("another task is already accepting from this listener")
-        self._is_accepting = True
-        try:
+        with alone(self._busy, "accepting"):
             while not self.is_closed():
                 if self._ready:
                     return self._ready.popleft()
-                assert self._serving is not None
-                if self._serving.done():
-                    failed, self._serving = self._serving, self._start(self._serve())
+                if self._serving is None:
+                    self._serving = self._start(self._serve())
+                elif self._serving.done():
+                    failed, self._serving = self._serving, None
                     failed.result()
                 self._changed.clear()
                 await self._changed.wait()
-        except (listener.AcceptError, listener.BindError):
-            raise  # of what is beneath, which goes on (D26)
-        except Exception:
-            await self.close()
-            raise
-        finally:
-            self._is_accepting = False
         raise listener.ClosedError("this listener was closed")
 
     def addr(self) -> net.Addr:
@@ -133,19 +120,17 @@ class UpgradingListener(ServingListener):
         """Return what ``accept`` gives for a connection; if this raises, that is closed."""
 
     async def take(self, conn: net.Conn) -> None:
-        upgraded: net.Conn | None = None
-        kept = False
         try:
             if len(self._tasks) > MOST:
                 raise ConnectionRefusedError(f"{MOST} other clients came first")
             async with asyncio.timeout(LIMIT):
                 upgraded = await self.upgrade(conn)
-            await self.offer(upgraded)
-            kept = True
-        except Exception as error:  # this client's trouble, and nobody else's (D26)
+        except BaseException as error:
+            await conn.close()
+            if not isinstance(error, Exception):
+                raise
+            # This client's trouble, and nobody else's (D26).
             said = str(error) or f"not ready within {LIMIT:g} s"
-            logger = self._logger or default()
-            logger.warnf("%s from %s: %s", type(error).__name__, conn.remote_addr(), said)
-        finally:
-            if not kept:
-                await (upgraded or conn).close()
+            self._logger.warnf("%s from %s: %s", type(error).__name__, conn.remote_addr(), said)
+        else:
+            await self.offer(upgraded)

@@ -4,6 +4,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
+from copy import copy
 from typing import TypeVar
 
 from typing_extensions import Buffer
@@ -46,16 +47,54 @@ class Wrapper(net.Conn, net.HalfCloser, net.ConnUnwrapper):
         return self._inner
 
 
+def octets(data: Buffer) -> memoryview:
+    """View data of any shape as bytes."""
+    view = memoryview(data)
+    return view.cast("B") if view.nbytes else view[:0]
+
+
 @contextmanager
 def alone(busy: set[str], doing: str) -> Generator[None, None, None]:
     """Note what a task does with a connection; one of two that do the same is refused (D6)."""
     if doing in busy:
-        raise RuntimeError(f"another task is already {doing} on this connection")
+        raise RuntimeError(f"another task is already {doing} here")
     busy.add(doing)
     try:
         yield
     finally:
         busy.remove(doing)
+
+
+class Waits:
+    """Calls that wait for something, and end when their object is closed (D1)."""
+
+    def __init__(self, what: str, error: type[net.ClosedError] = net.ClosedError) -> None:
+        self._closed = error(f"this {what} was closed")
+        self._limits: set[asyncio.Timeout] = set()
+        self.ended = False
+
+    async def until_closed(self, call: Awaitable[T]) -> T:
+        """Await something that is interrupted when the object is closed."""
+        limit = asyncio.timeout(0 if self.ended else None)
+        self._limits.add(limit)
+        try:
+            async with limit:
+                result = await call
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        else:
+            if not self.ended:
+                return result
+        finally:
+            self._limits.discard(limit)
+        raise copy(self._closed)
+
+    def end(self) -> None:
+        self.ended = True
+        limits, self._limits = self._limits, set()
+        for limit in limits:
+            limit.reschedule(0)
 
 
 class HoldingWrapper(Wrapper):
@@ -68,8 +107,7 @@ class HoldingWrapper(Wrapper):
         super().__init__(inner)
         self._held = b""
         self._busy: set[str] = set()
-        self._waits: set[asyncio.Timeout] = set()
-        self._closed = False
+        self._waits = Waits("connection")
 
     @abstractmethod
     async def pass_on(self, data: bytes, /) -> int:
@@ -84,26 +122,9 @@ class HoldingWrapper(Wrapper):
             return data
 
     async def close(self) -> None:
-        self._closed = True
+        self._waits.end()
         self._held = b""
-        waits, self._waits = self._waits, set()
-        for wait in waits:
-            wait.reschedule(0)
         await super().close()
 
     async def until_closed(self, call: Awaitable[T]) -> T:
-        """Await something that ends when the connection is closed (D1)."""
-        try:
-            async with asyncio.timeout(0 if self._closed else None) as wait:
-                self._waits.add(wait)
-                try:
-                    result = await call
-                finally:
-                    self._waits.discard(wait)
-        except TimeoutError:
-            if not self._closed:
-                raise
-        else:
-            if not self._closed:
-                return result
-        raise net.ClosedError("this connection was closed here")
+        return await self._waits.until_closed(call)
