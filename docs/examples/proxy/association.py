@@ -79,10 +79,10 @@ class Association(DatagramConn):
     def __init__(self, stream: net.Conn, datagrams: net.Conn, target: str = "") -> None:
         self._stream = stream
         self._datagrams = datagrams
-        self._peer = peer = UDPAddr(*split_target(target)) if target else NOWHERE
+        self._peer = UDPAddr(*split_target(target)) if target else NOWHERE
         self._only = ""
         with suppress(ValueError):
-            self._only = join_host_port(str(ip_address(peer.host)), peer.port)
+            self._only = join_host_port(str(ip_address(self._peer.host)), self._peer.port)
         self._closed = False
         self._watching = asyncio.create_task(self._watch(), name="end of a SOCKS5 association")
 
@@ -114,6 +114,9 @@ class Association(DatagramConn):
 
     def local_addr(self) -> net.Addr:
         return self._datagrams.local_addr()
+
+    def remote_addr(self) -> UDPAddr:
+        return self._peer
 
     @contextmanager
     def _saying_who_ended(self) -> Generator[None, None, None]:

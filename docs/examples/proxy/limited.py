@@ -12,7 +12,7 @@ from .access import is_admitted
 from .address import host_of
 from .observer import CountingConn
 from .udp import DatagramConn
-from .wrapper import HoldingWrapper, Wrapper, alone
+from .wrapper import HoldingWrapper, Wrapper, alone, octets
 
 
 class CountedConn(Wrapper):
@@ -51,10 +51,9 @@ class LimitedConn(HoldingWrapper):
 
     async def write(self, data: Buffer, /) -> None:
         with alone(self._busy, "writing"):
-            rest = memoryview(data)
-            if not rest.nbytes:
-                return await self._inner.write(b"")
-            rest = rest.cast("B")
+            rest = octets(data)
+            if not rest:
+                await self._inner.write(rest)
             while rest:
                 granted = await self._draw(self._out, len(rest))
                 await self._inner.write(rest[:granted])
@@ -72,18 +71,12 @@ class LimitedConn(HoldingWrapper):
 class LimitedPackets(DatagramConn, LimitedConn):
     """The same for datagrams: one that is granted less than its size is dropped (D52)."""
 
-    def __init__(
-        self,
-        ctx: Context,
-        inner: net.Conn,
-        in_: traffic.Limiter | None,
-        out: traffic.Limiter | None,
-    ) -> None:
-        super().__init__(ctx, inner, in_, out)
-        assert isinstance(inner, net.PacketConn)
-        self._packets: net.PacketConn = inner
-        self._peer = inner.remote_addr()
-        self._arrived: tuple[bytes, net.Addr] | None = None
+    _arrived: tuple[bytes, net.Addr] | None = None
+
+    @property
+    def _packets(self) -> net.PacketConn:
+        assert isinstance(self._inner, net.PacketConn)
+        return self._inner
 
     async def read_from(self, n: int, /) -> tuple[bytes, net.Addr]:
         with alone(self._busy, "reading"):
@@ -116,7 +109,14 @@ async def accept_within_limits(inner: net.Conn, options: listener.Options) -> ne
     try:
         if await is_admitted(options.admission, inner, options.service):
             inner = take_place(inner, options.conn_limiter)
-            served = await limit_service(inner, options)
+            for scope, key in (
+                (SCOPE_CONN, str(inner.remote_addr())),
+                (SCOPE_SERVICE, options.service),
+            ):
+                inner = await limit_traffic(
+                    Context(), inner, options.traffic_limiter, scope, key, service=options.service
+                )
+            served = inner
     except Exception as error:  # whoever cannot decide refuses (D49, D53)
         logger = options.logger or default()
         logger.warnf("%s is not served: %s", inner.remote_addr(), error)
@@ -136,21 +136,31 @@ def take_place(inner: net.Conn, limits: conn.ConnLimiter | None) -> net.Conn:
     return CountedConn(inner, places)
 
 
-async def limit_service(inner: net.Conn, options: listener.Options) -> net.Conn:
-    """Hold a connection to its own limit, and to that of all connections of the service."""
-    source = str(inner.remote_addr())
-    for scope, key in ((SCOPE_CONN, source), (SCOPE_SERVICE, options.service)):
-        inner = await limit_traffic(
-            Context(),
-            inner,
-            options.traffic_limiter,
-            key,
-            limiter.scope_option(scope),
-            limiter.service_option(options.service),
-            limiter.network_option(inner.remote_addr().network()),
-            limiter.src_option(source),
-        )
-    return inner
+async def limit_traffic(
+    ctx: Context,
+    inner: net.Conn,
+    limits: traffic.TrafficLimiter | None,
+    scope: str,
+    key: str,
+    *,
+    service: str,
+    target: str = "",
+) -> net.Conn:
+    """Look up what holds for a connection; the limits themselves change live, by ``set``."""
+    if limits is None:
+        return inner
+    source = inner.remote_addr()
+    opts = (
+        limiter.scope_option(scope),
+        limiter.service_option(service),
+        limiter.network_option(source.network()),
+        limiter.addr_option(target),
+        limiter.client_option(key if scope == SCOPE_CLIENT else ""),
+        limiter.src_option(str(source)),
+    )
+    in_, out = await limits.in_(ctx, key, *opts), await limits.out(ctx, key, *opts)
+    limited = LimitedPackets if isinstance(inner, net.PacketConn) else LimitedConn
+    return inner if in_ is None and out is None else limited(ctx, inner, in_, out)
 
 
 async def limit_client(
@@ -163,32 +173,8 @@ async def limit_client(
 ) -> net.Conn:
     """Hold a connection to the limit of its client, on all of the client's connections."""
     return await limit_traffic(
-        ctx,
-        inner,
-        limits,
-        client,
-        limiter.scope_option(SCOPE_CLIENT),
-        limiter.service_option(service),
-        limiter.network_option(inner.remote_addr().network()),
-        limiter.addr_option(target),
-        limiter.client_option(client),
-        limiter.src_option(str(inner.remote_addr())),
+        ctx, inner, limits, SCOPE_CLIENT, client, service=service, target=target
     )
-
-
-async def limit_traffic(
-    ctx: Context,
-    inner: net.Conn,
-    limits: traffic.TrafficLimiter | None,
-    key: str,
-    *opts: limiter.Option,
-) -> net.Conn:
-    """Look up what holds for a connection; the limits themselves change live, by ``set``."""
-    if limits is None:
-        return inner
-    in_, out = await limits.in_(ctx, key, *opts), await limits.out(ctx, key, *opts)
-    limited = LimitedPackets if isinstance(inner, net.PacketConn) else LimitedConn
-    return inner if in_ is None and out is None else limited(ctx, inner, in_, out)
 
 
 def take_request(inner: net.Conn, limits: rate.RateLimiter | None) -> None:

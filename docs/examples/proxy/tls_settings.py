@@ -1,9 +1,6 @@
 """How TLS is spoken: from settings to configurations."""
 
-import re
 import ssl
-from collections.abc import Sequence
-from contextlib import suppress
 from typing import Final
 
 from gost_core.chain import TLSNodeSettings
@@ -16,6 +13,17 @@ from .metadata import flag, text
 VERSIONS: Final = {
     "versiontls12": ssl.TLSVersion.TLSv1_2,
     "versiontls13": ssl.TLSVersion.TLSv1_3,
+}
+
+# Those of TLS 1.2 that nothing speaks against, by their IANA names; those of 1.3 cannot be chosen.
+CIPHERS: Final = {
+    f"TLS_ECDHE_{key}_WITH_{suite}": f"ECDHE-{key}-{cipher}"
+    for key in ("ECDSA", "RSA")
+    for suite, cipher in {
+        "AES_128_GCM_SHA256": "AES128-GCM-SHA256",
+        "AES_256_GCM_SHA384": "AES256-GCM-SHA384",
+        "CHACHA20_POLY1305_SHA256": "CHACHA20-POLY1305",
+    }.items()
 }
 
 
@@ -56,8 +64,11 @@ def target_config(settings: TLSNodeSettings) -> TLSConfig:
     if highest < lowest:
         raise ValueError(f"no TLS version is from {options.min_version} to {options.max_version}")
     context.minimum_version, context.maximum_version = lowest, highest
+    for suite in options.cipher_suites:
+        if suite not in CIPHERS:
+            raise ValueError(f"the cipher suite {suite!r} is not one of {', '.join(CIPHERS)}")
     if options.cipher_suites:
-        _choose(context, options.cipher_suites)
+        context.set_ciphers(":".join(CIPHERS[suite] for suite in options.cipher_suites))
     if options.alpn:
         try:
             context.set_alpn_protocols(options.alpn)
@@ -73,7 +84,7 @@ def _context(purpose: ssl.Purpose, metadata: Metadata | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(purpose, cafile=ca_file or None)
     except OSError as error:
-        raise ValueError(f"the setting 'caFile': {ca_file}: {_reason(error)}") from error
+        raise ValueError(f"the setting 'caFile': {ca_file}: {error.strerror}") from error
     # Whoever starts a renegotiation would have a read write.
     context.options |= ssl.OP_NO_RENEGOTIATION
     if cert_file:
@@ -81,16 +92,10 @@ def _context(purpose: ssl.Purpose, metadata: Metadata | None) -> ssl.SSLContext:
             # The password, which is none, keeps OpenSSL from asking for one at the terminal.
             context.load_cert_chain(cert_file, key_file or None, password="")
         except OSError as error:
-            files = f"{cert_file} and {key_file}" if key_file else cert_file
-            message = f"the settings 'certFile' and 'keyFile': {files}: {_reason(error)}"
+            files = f"{cert_file} {key_file}".rstrip()
+            message = f"the settings 'certFile' and 'keyFile': {files}: {error.strerror}"
             raise ValueError(message) from error
     return context
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return error.reason.replace("_", " ").lower()
-    return error.strerror or "it cannot be read"
 
 
 def _trust_anybody(context: ssl.SSLContext) -> None:
@@ -102,29 +107,3 @@ def _version(name: str, default: ssl.TLSVersion) -> ssl.TLSVersion:
     if name and name.lower() not in VERSIONS:
         raise ValueError(f"the TLS version {name!r} is not VersionTLS12 or VersionTLS13")
     return VERSIONS.get(name.lower(), default)
-
-
-def _choose(context: ssl.SSLContext, suites: Sequence[str]) -> None:
-    """Allow these cipher suites alone, and those of TLS 1.3, which cannot be chosen."""
-    ciphers = [_openssl_name(suite) for suite in suites]
-    with suppress(ssl.SSLError):
-        context.set_ciphers(":".join(ciphers))
-    old = [cipher for cipher in context.get_ciphers() if cipher["protocol"] != "TLSv1.3"]
-    known = {cipher["name"] for cipher in old}
-    for suite, cipher in zip(suites, ciphers, strict=True):
-        if cipher not in known:
-            raise ValueError(f"the cipher suite {suite!r} is unknown, or cannot be chosen")
-
-
-def _openssl_name(suite: str) -> str:
-    """Turn an IANA name into OpenSSL's; what cannot be chosen comes back as it is."""
-    found = re.fullmatch(
-        r"TLS_(RSA|DHE_RSA|ECDHE_RSA|ECDHE_ECDSA)_WITH_"
-        r"(?:(CHACHA20_POLY1305)_SHA256|AES_(128|256)_(GCM_SHA\d+|CBC_SHA\d*))",
-        suite,
-    )
-    if found is None:
-        return suite
-    exchange, chacha, bits, mode = found.groups()
-    cipher = chacha or f"AES{bits}_{mode.removeprefix('CBC_')}"
-    return (cipher if exchange == "RSA" else f"{exchange}_{cipher}").replace("_", "-")

@@ -6,7 +6,7 @@ import socket
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 from typing_extensions import Buffer
 
@@ -15,7 +15,7 @@ from gost_core.logger import Logger
 
 from .address import UDPAddr, addresses_of, split_target
 from .relay import Traffic, of_client
-from .wrapper import Wrapper
+from .wrapper import Waits, alone
 
 T = TypeVar("T")
 
@@ -30,8 +30,6 @@ class DatagramConn(net.Conn, net.PacketConn):
     address each time, and tells one (D9).
     """
 
-    _peer: net.Addr = NOWHERE
-
     @abstractmethod
     async def send(self, data: Buffer, addr: net.Addr, /) -> None:
         """Send one datagram, as ``write_to`` does, to an address that may be sent to."""
@@ -44,21 +42,16 @@ class DatagramConn(net.Conn, net.PacketConn):
 
     async def write(self, data: Buffer, /) -> None:
         self._check_connected()
-        await self.send(data, self._peer)
+        await self.send(data, self.remote_addr())
 
     async def write_to(self, data: Buffer, addr: net.Addr, /) -> None:
-        if self._is_connected() and str(addr) != str(self._peer):
-            raise ValueError(f"this connection is to {self._peer}, and not to {addr}")
+        peer = self.remote_addr()
+        if str(peer) not in ("", str(addr)):
+            raise ValueError(f"this connection is to {peer}, and not to {addr}")
         await self.send(data, addr)
 
-    def remote_addr(self) -> net.Addr:
-        return self._peer
-
-    def _is_connected(self) -> bool:
-        return bool(str(self._peer))
-
     def _check_connected(self) -> None:
-        if not self._is_connected():
+        if not str(self.remote_addr()):
             raise net.UnsupportedError("this connection has no peer; use read_from and write_to")
 
 
@@ -66,7 +59,8 @@ class UDPConn(DatagramConn):
     """A UDP socket.
 
     What has arrived waits in the kernel until a read takes it, behind which there is no await: so
-    a cancelled read loses nothing (D7).
+    a cancelled read loses nothing (D7). A write never waits: a datagram for which the kernel has no
+    room is lost, as it might be on its way.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -74,36 +68,43 @@ class UDPConn(DatagramConn):
         self._loop: Final = asyncio.get_running_loop()
         self._socket: Final = sock
         self._local: Final = UDPAddr.of(sock.getsockname())
+        self._peer = NOWHERE
         with suppress(OSError):  # it is not connected
             self._peer = UDPAddr.of(sock.getpeername())
-        self._waits: Final[dict[str, asyncio.Future[None]]] = {}
-        self._closed = False
+        self._busy: set[str] = set()
+        self._waits = Waits("connection")
 
     async def read_from(self, n: int, /) -> tuple[bytes, UDPAddr]:
         if n < 1:
             raise ValueError(f"cannot read {n} bytes; ask for at least 1")
-        await asyncio.sleep(0)  # in a flood of datagrams, too, others have their turn
-        data, sender = await self._when_ready("read", lambda: self._socket.recvfrom(n))
-        return data, UDPAddr.of(sender)
+        with alone(self._busy, "reading"):
+            await asyncio.sleep(0)  # in a flood of datagrams, too, others have their turn
+            while True:
+                try:
+                    data, sender = self._call(lambda: self._socket.recvfrom(n))
+                except BlockingIOError:
+                    await self._waits.until_closed(self._readable())
+                else:
+                    return data, UDPAddr.of(sender)
 
     async def send(self, data: Buffer, addr: net.Addr, /) -> None:
-        if self._is_connected():
-            await self._when_ready("write", lambda: self._socket.send(data))
+        if str(self._peer):
+            self._call(lambda: self._socket.send(data))
         else:
             to = await self._resolve(addr)
-            await self._when_ready("write", lambda: self._socket.sendto(data, to))
+            self._call(lambda: self._socket.sendto(data, to))
 
     async def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            for wait in self._waits.values():
-                _wake(wait)
+        if not self._waits.ended:
+            self._waits.end()
             self._loop.remove_reader(self._socket)
-            self._loop.remove_writer(self._socket)
             self._socket.close()
 
     def local_addr(self) -> UDPAddr:
         return self._local
+
+    def remote_addr(self) -> UDPAddr:
+        return self._peer
 
     async def _resolve(self, addr: net.Addr) -> tuple[str, int]:
         """Return what the socket's family calls an address."""
@@ -115,46 +116,24 @@ class UDPConn(DatagramConn):
         address = (await addresses_of(host, "udp"))[0]
         return address if ":" in address else f"::ffff:{address}", port
 
-    async def _when_ready(self, to: Literal["read", "write"], call: Callable[[], T]) -> T:
-        """Call as soon as the socket is ready; there is no await behind what succeeds."""
-        if to in self._waits:
-            raise RuntimeError(f"another task already waits to {to} on this connection")
-        loop = self._loop
-        add, remove = {
-            "read": (loop.add_reader, loop.remove_reader),
-            "write": (loop.add_writer, loop.remove_writer),
-        }[to]
-        while not self._closed:
-            try:
-                return call()
-            except ConnectionRefusedError as error:
-                raise ConnectionResetError(
-                    errno.ECONNRESET, f"nobody takes datagrams at {self._peer}"
-                ) from error
-            except BlockingIOError:
-                self._waits[to] = wait = loop.create_future()
-            add(self._socket, _wake, wait)
-            try:
-                await wait
-            finally:
-                del self._waits[to]
-                if not self._closed:
-                    remove(self._socket)
-        raise net.ClosedError("this connection was closed here")
+    def _call(self, call: Callable[[], T]) -> T:
+        if self._waits.ended:
+            raise net.ClosedError("this connection was closed here")
+        try:
+            return call()
+        except ConnectionRefusedError as error:
+            raise ConnectionResetError(
+                errno.ECONNRESET, f"nobody takes datagrams at {self._peer}"
+            ) from error
 
-
-class PeerConn(DatagramConn, Wrapper):
-    """Makes a PacketConn of a connection that carries datagrams to its peer alone (D38)."""
-
-    def __init__(self, inner: net.Conn) -> None:
-        super().__init__(inner)
-        self._peer = inner.remote_addr()
-
-    async def read_from(self, n: int, /) -> tuple[bytes, net.Addr]:
-        return await self._inner.read(n), self._peer
-
-    async def send(self, data: Buffer, addr: net.Addr, /) -> None:
-        await self._inner.write(data)
+    async def _readable(self) -> None:
+        ready = asyncio.Event()
+        self._loop.add_reader(self._socket, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            if not self._waits.ended:
+                self._loop.remove_reader(self._socket)
 
 
 def open_udp(
@@ -230,8 +209,3 @@ async def relay_datagrams(
         for direction in directions:
             direction.cancel()
         await asyncio.gather(*directions, return_exceptions=True)
-
-
-def _wake(wait: "asyncio.Future[None]") -> None:
-    if not wait.done():
-        wait.set_result(None)
