@@ -1,6 +1,6 @@
 """Access: from where clients may connect, and who they may be."""
 
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 
 from gost_core import admission, auth
 from gost_core.common.net import Conn
@@ -8,7 +8,7 @@ from gost_core.common.url import Userinfo
 from gost_core.context import Context
 from gost_core.options import apply
 
-from .address import host_of
+from .address import host_of, ip_of
 
 
 class NetworkAdmission(admission.Admission):
@@ -26,16 +26,9 @@ class NetworkAdmission(admission.Admission):
         self, ctx: Context, network: str, addr: str, /, *opts: admission.Option
     ) -> bool:
         apply(admission.Options(), *opts)
-        return self._contains(host_of(addr)) is self._whitelist
-
-    def _contains(self, host: str) -> bool:
-        try:
-            ip = ip_address(host)
-        except ValueError:
-            return False
-        if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        return any(ip in network for network in self._networks)
+        ip = ip_of(host_of(addr))
+        contains = ip is not None and any(ip in network for network in self._networks)
+        return contains is self._whitelist
 
 
 class UserTable(auth.Authenticator):

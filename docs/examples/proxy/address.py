@@ -5,7 +5,7 @@ import re
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Self
 
 
@@ -83,6 +83,15 @@ def host_of(addr: str) -> str:
     except ValueError:
         host = addr
     return host.rstrip(".").lower()
+
+
+def ip_of(host: str) -> IPv4Address | IPv6Address | None:
+    """Return the address that a host is, if it is no name; as IPv4 if IPv6 only wraps that."""
+    try:
+        ip = ip_address(host)
+    except ValueError:
+        return None
+    return ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip
 
 
 async def addresses_of(host: str, network: str) -> list[str]:

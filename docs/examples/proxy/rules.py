@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from gost_core import bypass
 from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.routing import Matcher, Request
 
-from .address import host_of
+from .address import host_of, ip_of
 
 
 class PatternBypass(bypass.Bypass):
@@ -46,12 +46,9 @@ class PatternBypass(bypass.Bypass):
 
     def _matches(self, addr: str) -> bool:
         host = host_of(addr).strip("[]")
-        try:
-            ip = ip_address(host)
-        except ValueError:
+        ip = ip_of(host)
+        if ip is None:
             return any(fnmatchcase(host, name) for name in self._names)
-        if isinstance(ip, IPv6Address) and ip.ipv4_mapped:  # another way to write an IPv4 address
-            ip = ip.ipv4_mapped
         return any(ip in network for network in self._networks)
 
 

@@ -129,11 +129,11 @@ class Stream(net.Conn, net.HalfCloser):
                 self._freed += event.flow_controlled_length - len(event.data)  # the padding
             case events.StreamEnded():
                 self._ended = True
-            case events.WindowUpdated():
-                pass
-            case _:
+            case events.ResponseReceived() | events.StreamReset():
                 reason = f"{self.remote_addr()} refuses the stream {self.name!r}"
                 self.fault = ConnectionRefusedError(errno.ECONNREFUSED, reason)
+            case _:  # what says that there is room to write
+                pass
         self.wake()
 
     def wake(self) -> None:
@@ -339,16 +339,10 @@ class Session(net.Closer):
             case events.RemoteSettingsChanged() | events.WindowUpdated(stream_id=0):
                 for stream in self._streams.values():
                     stream.wake()
-            case (
-                events.ResponseReceived()
-                | events.DataReceived()
-                | events.StreamEnded()
-                | events.StreamReset()
-                | events.WindowUpdated()
-            ) if event.stream_id in self._streams:  # else it is closed here, and this came too late
-                self._streams[event.stream_id].take(event)
             case _:
-                pass
+                stream_id: int | None = getattr(event, "stream_id", None)
+                if stream_id in self._streams:  # else it is closed here, and this came too late
+                    self._streams[stream_id].take(event)
         if isinstance(event, events.DataReceived):
             self._room += event.flow_controlled_length
             if self._room >= WINDOW:

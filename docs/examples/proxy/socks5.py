@@ -110,8 +110,7 @@ class SOCKS5Handler(ProxyHandler):
             assert isinstance(packets, PacketConn)  # D10
             assert isinstance(target, PacketConn)  # D38
             await of_client(client.write(_reply(Reply.SUCCEEDED, str(socket.local_addr()))))
-            lookup = partial(self.lookup, ctx)
-            await relay_datagrams(packets, target, traffic, lookup, self._logger)
+            await relay_datagrams(packets, target, traffic, partial(self.lookup, ctx))
         finally:
             await association.close()
 

@@ -3,23 +3,13 @@
 from dataclasses import replace
 
 from gost_core import connector, dialer
-from gost_core.chain import Route, Transporter, TransportOption, TransportOptions
+from gost_core.chain import Transporter, TransportOption, TransportOptions
 from gost_core.common import net
 from gost_core.context import Context
 from gost_core.options import apply
 
 from .component import refuse_options
 from .tcp import SystemDialer
-
-
-class RouteDialer(net.Dialer):
-    """Lets a dialer open its connections through a route, as if that were this host's network."""
-
-    def __init__(self, route: Route) -> None:
-        self._route = route
-
-    async def dial(self, ctx: Context, network: str, addr: str, /) -> net.Conn:
-        return await self._route.dial(ctx, network, addr)
 
 
 class NodeTransporter(Transporter):
@@ -35,7 +25,8 @@ class NodeTransporter(Transporter):
 
     async def dial(self, ctx: Context, addr: str, /) -> net.Conn:
         route = self._options.route
-        beneath = RouteDialer(route) if route is not None and route.nodes() else SystemDialer()
+        # A route dials as a net.Dialer does, so to the dialer it is this host's network.
+        beneath: net.Dialer = route if route is not None and route.nodes() else SystemDialer()
         return await self._dialer.dial(
             ctx,
             addr,

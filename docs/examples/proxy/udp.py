@@ -4,14 +4,13 @@ import asyncio
 import errno
 import socket
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from typing_extensions import Buffer
 
 from gost_core.common import net
-from gost_core.logger import Logger
 
 from .address import UDPAddr, addresses_of, split_target
 from .relay import Traffic, of_client
@@ -173,7 +172,6 @@ async def relay_datagrams(
     target: net.PacketConn,
     traffic: Traffic,
     lookup: Callable[[net.Addr], Awaitable[net.Addr]],
-    logger: Logger,
 ) -> None:
     """Copy datagrams both ways, until either side is gone.
 
@@ -181,24 +179,17 @@ async def relay_datagrams(
     network drops what it cannot carry; that a side is gone shows where it is read.
     """
 
-    @contextmanager
-    def dropping() -> Generator[None, None, None]:
-        try:
-            yield
-        except (OSError, ValueError) as error:
-            logger.debugf("a datagram was dropped: %s", error)
-
     async def send() -> None:
         while True:
             data, addr = await of_client(client.read_from(ALL))
-            with dropping():
+            with suppress(OSError, ValueError):
                 await target.write_to(data, await lookup(addr))
                 traffic.sent += len(data)
 
     async def receive() -> None:
         while True:
             data, addr = await target.read_from(ALL)
-            with dropping():
+            with suppress(OSError, ValueError):
                 await of_client(client.write_to(data, addr))
                 traffic.received += len(data)
 

@@ -13,7 +13,6 @@ from gost_core.metadata import Metadata
 
 from .component import Component
 from .metadata import number
-from .wrapper import alone
 
 LIMIT: Final = 10.0  # seconds for one upgrade
 MOST: Final = 1024  # upgrades at once
@@ -48,7 +47,6 @@ class ServingListener(ClosedOnce, Component, listener.Listener):
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready: deque[net.Conn] = deque()
         self._changed: Final = asyncio.Event()
-        self._busy: set[str] = set()
 
     @abstractmethod
     async def take(self, conn: net.Conn) -> None:
@@ -71,17 +69,16 @@ class ServingListener(ClosedOnce, Component, listener.Listener):
 
     async def accept(self) -> net.Conn:
         self.check_initialized()
-        with alone(self._busy, "accepting"):
-            while not self.is_closed():
-                if self._ready:
-                    return self._ready.popleft()
-                if self._serving is None:
-                    self._serving = self._start(self._serve())
-                elif self._serving.done():
-                    failed, self._serving = self._serving, None
-                    failed.result()
-                self._changed.clear()
-                await self._changed.wait()
+        while not self.is_closed():
+            if self._ready:
+                return self._ready.popleft()
+            if self._serving is None:
+                self._serving = self._start(self._serve())
+            elif self._serving.done():
+                failed, self._serving = self._serving, None
+                failed.result()
+            self._changed.clear()
+            await self._changed.wait()
         raise listener.ClosedError("this listener was closed")
 
     def addr(self) -> net.Addr:
