@@ -17,6 +17,7 @@ from typing_extensions import Buffer
 
 from gost_core.common import net
 
+from .upgrade import ClosedOnce
 from .wrapper import octets
 
 WINDOW: Final = 256 * 1024  # bytes of a stream that may wait here to be read
@@ -157,7 +158,7 @@ class Stream(net.Conn, net.HalfCloser):
             ) from self.fault
 
 
-class Session(net.Closer):
+class Session(ClosedOnce, net.Closer):
     """One side of a session: the client, which opens streams, or the server, which accepts them.
 
     It owns the connection. A task receives what comes for all streams and another one sends (D20).
@@ -240,19 +241,15 @@ class Session(net.Closer):
         if not self._streams:
             await self.close()
 
-    async def close(self) -> None:
-        """End the session and its streams; what was sent before still arrives, or times out."""
-        self._end(net.ClosedError("this session was closed here"))
+    async def _end(self) -> None:
+        self._fail(net.ClosedError("this session was closed here"))
         with suppress(ProtocolError):  # said before
             self.h2.close_connection()
         self.flush()
-        try:
-            # The peer, told of the end, closes the connection.
-            await asyncio.wait({self._task}, timeout=LAST_WORDS if self._heard else 0)
-        finally:
-            if not self._task.cancelling():
-                self._task.cancel()
-            await asyncio.wait({self._task})
+        # The peer, told of the end when all was sent, closes the connection.
+        await asyncio.wait({self._task}, timeout=LAST_WORDS if self._heard else 0)
+        self._task.cancel()
+        await asyncio.wait({self._task})
 
     def room(self, stream: Stream) -> int:
         """Tell how many bytes of a stream may be sent now; when there are more, it is woken."""
@@ -281,7 +278,7 @@ class Session(net.Closer):
         if self._retiring and not self._streams:
             await self.close()
 
-    def _end(self, fault: Exception) -> None:
+    def _fail(self, fault: Exception) -> None:
         if self._fault is None:
             self._fault = fault
             for stream in self._streams.values():
@@ -301,7 +298,7 @@ class Session(net.Closer):
             fault.__cause__ = error
         finally:
             sending.cancel()
-            self._end(fault)
+            self._fail(fault)
             await self.conn.close()
             await asyncio.wait({sending})
 
