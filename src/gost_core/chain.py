@@ -623,7 +623,7 @@ class Route(Protocol):
             opts: see :class:`DialOptions`.
 
         Returns:
-            A connection that owns all that is below it: closing it closes every layer (D3).
+            A connection that owns all that is below it; closing it closes every layer (D3).
 
         Raises:
             OSError: what the transport, the handshake or the connector raised, as it was raised
