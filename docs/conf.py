@@ -18,7 +18,7 @@ extensions = [
     "sphinx.ext.intersphinx",
     "citations",
     "reference",
-    # "translations",
+    "translations",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["examples"]

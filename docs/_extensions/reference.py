@@ -7,6 +7,7 @@ it has only by accident, ``(*args, **kwargs)``, and an alias keeps its name in s
 import ast
 import dataclasses
 import enum
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
@@ -35,6 +36,10 @@ ELSEWHERE: Final = {
     "unittest.case.TestCase": "library/unittest.html#unittest.TestCase",
 }
 """Where Python documents what its inventory does not have, or has under another name."""
+
+
+VARIABLE: Final = re.compile(r"(gost_core\.[\w.]+\.)?(\w*T|P|P\.args|P\.kwargs)")
+"""The names of the type variables, which have no page of their own."""
 
 
 def write_pages(app: Sphinx) -> None:
@@ -129,7 +134,7 @@ def directive(module: ModuleType, name: str) -> Iterator[str]:
         yield f".. autofunction:: {full_name}"
     elif isinstance(value, NewType) or get_type_hints(module).get(name) is TypeAlias:
         stands_for = value.__supertype__ if isinstance(value, NewType) else value
-        yield from (f".. py:type:: {full_name}", f"   :canonical: {annotation(stands_for)}", "")
+        yield from (f".. py:type:: {name}", f"   :canonical: {annotation(stands_for)}", "")
         comment = ModuleAnalyzer.for_module(module.__name__).find_attr_docs().get(("", name), [])
         yield from (f"   {line}" for line in comment)
     else:
@@ -161,6 +166,14 @@ def option_aliases(module: ModuleType) -> list[str]:
     return [name for name in names if name.endswith("Option") and hints.get(name) is TypeAlias]
 
 
+PARAMETERS: Final = {
+    "[[~P], ": "[~P, ",
+    "*args: ~typing.~P": "*args: ~P.args",
+    "**kwargs: ~typing.~P": "**kwargs: ~P.kwargs",
+}
+"""How autodoc writes a ParamSpec, and how it is written."""
+
+
 @cache
 def aliases() -> dict[str, str]:
     """Return the alias of each kind of options, by what autodoc writes in its place."""
@@ -186,7 +199,7 @@ def write_signature(
         return "", None
     for value in factory_values(obj):
         signature = signature and signature.replace("<factory>", value, 1)
-    for text, alias in aliases().items():
+    for text, alias in (PARAMETERS | aliases()).items():
         signature = signature and signature.replace(text, alias)
         returns = returns and returns.replace(text, alias)
     return signature, returns
@@ -235,9 +248,7 @@ def resolve(
     if target in ELSEWHERE:
         uri = f"{app.config.intersphinx_mapping['python'][1][0]}/{ELSEWHERE[target]}"
         return nodes.reference("", "", content, internal=False, refuri=uri)
-    module_name, _, name = target.rpartition(".")
-    is_variable = name == "T" or (name.endswith("T") and name[:-1].isalpha())
-    return content if is_variable and (not module_name or module_name.startswith(package.NAME)) else None
+    return content if VARIABLE.fullmatch(target) else None
 
 
 def read_google_style(

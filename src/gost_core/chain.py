@@ -402,7 +402,9 @@ class Node(Markable, Metadatable, ProbeResultReader):
     __slots__ = ("_marker", "_options", "_probe_cancel", "_probe_result", "addr", "name")
 
     name: str
+    """Its label; the same for as long as it lives."""
     addr: str
+    """Where it is; the same for as long as it lives."""
 
     def __init__(self, name: str, addr: str, /, *opts: NodeOption | None) -> None:
         self.name = name
