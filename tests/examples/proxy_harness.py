@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,12 +18,13 @@ from gost_core.common.net import Conn
 from gost_core.common.url import Userinfo
 from gost_core.handler import auther_option, router_option
 from gost_core.listener import addr_option
-from proxy.__main__ import make_node, parse
+from proxy.build import make_node
 from proxy.chain import HopChain, RetryRouter
 from proxy.handler import ProxyHandler, SingleUser
 from proxy.hop import NodeHop
 from proxy.service import TaskService
 from proxy.tcp import TCPListener
+from proxy.urls import parse
 
 T = TypeVar("T")
 
@@ -99,7 +100,12 @@ async def connected() -> AsyncGenerator[tuple[Conn, socket.socket], None]:
 
 async def router_through(*hops: str, retries: int = 0) -> Router:
     """Make a router that goes through hops, each written as an argument of -F."""
-    chain = HopChain(*[NodeHop(*[await make_node(node) for node in parse(hop)]) for hop in hops])
+    chain = HopChain(
+        *[
+            NodeHop(*[await make_node(node, AsyncExitStack()) for node in parse(hop)])
+            for hop in hops
+        ]
+    )
     return RetryRouter(chain_router_option(chain), retries_router_option(retries))
 
 

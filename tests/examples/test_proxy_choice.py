@@ -5,7 +5,7 @@ import shlex
 import socket
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -39,24 +39,26 @@ from gost_core.hop import (
 from gost_core.keys import CLIENT_ID, HASH_SOURCE
 from gost_core.listener import addr_option
 from gost_core.selector import Strategy
-from proxy.__main__ import make_node, parse
+from proxy.build import make_node
 from proxy.chain import TRACE, HopChain, RetryRouter, Trace
 from proxy.handler import ProxyHandler
 from proxy.hop import NodeHop
 from proxy.http import HTTPHandler
-from proxy.names import DNSResolver, TableHostMapper
+from proxy.names import TableHostMapper
 from proxy.probe import Prober
+from proxy.resolver import DNSResolver
 from proxy.rules import PatternBypass, RequestMatcher
 from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Handler
 from proxy.strategies import Hash, LowestLatency, Weighted
 from proxy.tcp import TCPListener
+from proxy.urls import parse
 
 
 async def node_at(url: str) -> Node:
     """Make the node of one argument of -F."""
     (address,) = parse(url)
-    return await make_node(address)
+    return await make_node(address, AsyncExitStack())
 
 
 def router_over(hop: NodeHop, retries: int = 0) -> Router:

@@ -78,22 +78,21 @@ from proxy.hop import (
     PriorityFilter,
 )
 from proxy.http import HTTPConnector, HTTPHandler
+from proxy.limited import CountedConn, LimitedConn, take_place
 from proxy.limits import (
     Bytes,
-    CountedConn,
     HostConnLimiter,
     HostRateLimiter,
-    LimitedConn,
     Places,
     Requests,
     ScopedTrafficLimiter,
-    take_place,
 )
 from proxy.logger import StandardLogger
 from proxy.metadata import MemoryMetadata
-from proxy.names import DNSResolver, TableHostMapper
+from proxy.names import TableHostMapper
 from proxy.probe import Prober
 from proxy.registry import MemoryRegistry
+from proxy.resolver import DNSResolver
 from proxy.rules import PatternBypass, RequestMatcher
 from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler

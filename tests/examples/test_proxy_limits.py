@@ -22,13 +22,8 @@ from gost_core.limiter.traffic import Limiter
 from proxy import tcp
 from proxy.access import NetworkAdmission, UserTable
 from proxy.chain import RetryRouter
-from proxy.limits import (
-    Bytes,
-    HostConnLimiter,
-    HostRateLimiter,
-    LimitedConn,
-    ScopedTrafficLimiter,
-)
+from proxy.limited import LimitedConn
+from proxy.limits import Bytes, HostConnLimiter, HostRateLimiter, ScopedTrafficLimiter
 from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
 from proxy.tcp import SystemDialer, TCPListener

@@ -2,13 +2,15 @@
 
 From the bottom up:
 
-- ``component``, ``metadata``, ``registry``, ``logger``: what all the others use
-- ``address``, ``access``, ``limits``: who may connect, how often, how fast
-- ``tcp``, ``stream``, ``relay``: connections, and what is done with their bytes
+- ``component``, ``metadata``, ``registry``, ``plugins``, ``logger``: what all the others use
+- ``address``, ``access``, ``limits``, ``limited``: who may connect, how often, how fast
+- ``tcp``, ``wrapper``, ``stream``, ``relay``: connections, and what is done with their bytes
 - ``handler``, ``connector``, ``socks5``, ``http``: what is spoken with clients and with proxies
 - ``transport``, ``strategies``, ``hop``, ``chain``: the way to a target
-- ``names``, ``rules``, ``probe``: what resolves a name, bypasses a target, finds a node alive
-- ``service``, ``__main__``: the loop that accepts connections, and the program
+- ``names``, ``resolver``, ``rules``, ``probe``: what resolves a name, bypasses a target, finds a
+  node alive
+- ``service``: the loop that accepts connections
+- ``urls``, ``build``, ``__main__``: the program
 
 Comments and docstrings cite the decisions of the contract (D28) that a piece of code keeps.
 """

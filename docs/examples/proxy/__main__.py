@@ -3,51 +3,35 @@
 import argparse
 import asyncio
 import logging
-import re
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import TypeVar
 
 from gost_core.chain import (
-    Node,
-    Router,
-    addr_transport_option,
     chain_router_option,
-    metadata_node_option,
+    host_mapper_router_option,
+    resolver_router_option,
     retries_router_option,
-    transport_node_option,
+    timeout_router_option,
 )
-from gost_core.common.url import Userinfo
-from gost_core.connector import auth_option
-from gost_core.handler import auther_option, router_option, service_option
-from gost_core.listener import addr_option
+from gost_core.hosts import HostMapper
 from gost_core.logger import default, set_default
-from gost_core.metadata import Metadata
+from gost_core.resolver import Resolver
 
 from .address import split_host_port, split_target
+from .build import make_hop, make_service
 from .chain import HopChain, RetryRouter
-from .connector import ProxyConnector
-from .handler import ProxyHandler, SingleUser
-from .hop import NodeHop
-from .http import HTTPConnector, HTTPHandler
 from .logger import StandardLogger
-from .metadata import MemoryMetadata
-from .registry import MemoryRegistry
+from .names import TableHostMapper
+from .plugins import Plugins, connectors, dialers, handlers, listeners, resolvers
 from .service import TaskService
-from .socks5 import SOCKS5Connector, SOCKS5Handler
-from .tcp import TCPDialer, TCPListener
-from .transport import NodeTransporter
+from .urls import Address, hidden, parse
 
-handlers = MemoryRegistry[type[ProxyHandler]]()
-handlers.register("http", HTTPHandler)
-handlers.register("socks5", SOCKS5Handler)
-
-connectors = MemoryRegistry[type[ProxyConnector]]()
-connectors.register("http", HTTPConnector)
-connectors.register("socks5", SOCKS5Connector)
+Option = TypeVar("Option")
+Component = TypeVar("Component")
 
 EXAMPLES = """\
 examples:
@@ -58,138 +42,101 @@ examples:
   both, through a proxy, and from there through one of two others:
     python -m proxy -L socks5://127.0.0.1:1080 -L http://127.0.0.1:8080 \\
         -F http://first:8080 -F socks5://second:1080,third:1080
+
+settings stand behind a "?":
+  of -L: admission=NETWORK,… and bypass=NETWORK-OR-NAME,… (a whitelist if it begins with "~");
+    limiter=BYTES a second for each connection; climiter=CONNECTIONS and rlimiter=REQUESTS a second
+    for each client's host; backlog=CONNECTIONS
+  of -F: strategy=round, weighted, hash or latency; probe=SECONDS; weight, priority, backup=true,
+    maxFails, failTimeout=SECONDS; bypass
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """What one URL of the command line says."""
-
-    scheme: str
-    auth: Userinfo | None
-    addr: str
-    metadata: Metadata
-
-    def __str__(self) -> str:
-        return f"{self.scheme}://{self.addr}"
-
-
-def parse(text: str) -> list[Address]:
-    """Parse ``scheme://[user[:password]@]host:port[?key=value]``.
-
-    Several may stand in one text, separated by commas; one without a scheme has the scheme and the
-    credentials of the one before it.
-    """
-    text, _, query = text.partition("?")
-    metadata = MemoryMetadata(dict(parse_qsl(query)))
-    found: list[Address] = []
-    scheme, auth = "", None
-    for addr in text.split(","):
-        if "://" in addr:
-            scheme, _, addr = addr.partition("://")
-            user, at, addr = addr.rpartition("@")
-            name, colon, password = user.partition(":")
-            auth = Userinfo(unquote(name), unquote(password) if colon else None) if at else None
-        found.append(Address(scheme, auth, addr, metadata))
-    return found
 
 
 def services(text: str) -> list[Address]:
     """Check an argument of -L."""
-    return _checked(text, sorted(handlers.get_all()), split_host_port)
+    return _checked(text, [*handlers.get_all(), *listeners.get_all()], listeners, split_host_port)
 
 
 def hop(text: str) -> list[Address]:
     """Check an argument of -F."""
-    return _checked(text, sorted(connectors.get_all()), split_target)
+    return _checked(text, [*connectors.get_all()], dialers, split_target)
 
 
-def _checked(text: str, schemes: list[str], split: Callable[[str], object]) -> list[Address]:
+def _checked(
+    text: str,
+    protocols: list[str],
+    transports: Plugins[Option, Component],
+    split: Callable[[str], object],
+) -> list[Address]:
     found = parse(text)
-    shown = re.sub(r"^([^:/]*://)?.*@", r"\1***@", text)
-    for address in found:
-        if address.scheme not in schemes:
-            raise argparse.ArgumentTypeError(
-                f"{shown!r} must begin with one of {', '.join(f'{name}://' for name in schemes)}"
-            )
-        try:
-            split(address.addr)
-        except ValueError:
-            raise argparse.ArgumentTypeError(
-                f"{shown!r} must have host:port behind {address.scheme}://, with a port up to "
-                "65535, an IPv6 host in brackets, and , ? @ in a password percent-encoded"
-            ) from None
+    try:
+        for address in found:
+            if address.protocol not in protocols:
+                names = ", ".join(f"{name}://" for name in sorted({*protocols}))
+                raise ValueError(f"it must begin with one of {names}")
+            if address.transport:
+                transports.named(address.transport)
+            try:
+                split(address.addr)
+            except ValueError:
+                raise ValueError(
+                    f"it must have host:port behind {address.scheme}://, with a port up to 65535, "
+                    "an IPv6 host in brackets, and , ? @ / in a password percent-encoded"
+                ) from None
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{hidden(text)!r}: {error}") from None
     return found
 
 
-async def make_node(address: Address) -> Node:
-    """Make what an alternative of -F stands for."""
-    make_connector = connectors.get(address.scheme)
-    assert make_connector is not None
-    dialer, connector = TCPDialer(), make_connector(auth_option(address.auth))
+def hosts(path: str) -> HostMapper:
+    """Check an argument of --hosts."""
     try:
-        await dialer.init(address.metadata)
-        await connector.init(address.metadata)
-    except ValueError as error:
-        raise ValueError(f"argument -F: {address}: {error}") from error
-    transport = NodeTransporter(dialer, connector, addr_transport_option(address.addr))
-    return Node(
-        str(address),
-        address.addr,
-        transport_node_option(transport),
-        metadata_node_option(address.metadata),
-    )
+        return TableHostMapper.parse(Path(path).read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error}") from None
 
 
-async def make_service(address: Address, router: Router) -> TaskService:
-    """Make what an argument of -L stands for, bound to its address."""
-    make_handler = handlers.get(address.scheme)
-    assert make_handler is not None
-    handler = make_handler(
-        router_option(router),
-        auther_option(SingleUser(address.auth) if address.auth else None),
-        service_option(str(address)),
-    )
-    listener = TCPListener(addr_option(address.addr))
+def resolver(server: str) -> Resolver:
+    """Check an argument of --resolver."""
     try:
-        await handler.init(address.metadata)
-        await listener.init(address.metadata)
+        return resolvers.named("dns")(server)
     except ValueError as error:
-        raise ValueError(f"argument -L: {address}: {error}") from error
-    except OSError as error:
-        raise OSError(f"cannot listen on {address}: {error}") from error
-    default().infof("listening on %s://%s", address.scheme, listener.addr())
-    return TaskService(listener, handler)
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
-async def run(addresses: list[Address], hops: list[list[Address]]) -> None:
+async def run(options: argparse.Namespace) -> None:
     """Serve until a signal comes."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # Windows; there Ctrl-C raises KeyboardInterrupt
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    chain = HopChain(*[NodeHop(*[await make_node(node) for node in hop]) for hop in hops])
-    # A further attempt for each alternative that a hop has.
-    retries = max(map(len, hops), default=1) - 1
-    router = RetryRouter(
-        chain_router_option(chain if hops else None), retries_router_option(retries)
-    )
-    running: list[TaskService] = []
-    tasks: list[asyncio.Task[object]] = [asyncio.create_task(stop.wait())]
-    try:
-        for address in addresses:
-            running.append(await make_service(address, router))
-        for service in running:
-            tasks.append(asyncio.create_task(service.serve()))
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for service in running:
-            await service.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with AsyncExitStack() as stack:
+        hops: list[list[Address]] = options.hops
+        chain = HopChain(*[await make_hop(hop, stack) for hop in hops])
+        # A further attempt for each alternative that a hop has.
+        retries = max(map(len, hops), default=1) - 1
+        router = RetryRouter(
+            chain_router_option(chain if hops else None),
+            retries_router_option(retries),
+            timeout_router_option(options.timeout),
+            host_mapper_router_option(options.hosts),
+            resolver_router_option(options.resolver),
+        )
+        running: list[TaskService] = []
+        for address in options.services:
+            running.append(await make_service(address, router, stack))
+        tasks: list[asyncio.Task[object]] = [asyncio.create_task(stop.wait())]
+        tasks += [asyncio.create_task(service.serve()) for service in running]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for service in running:
+                await service.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def main() -> int:
@@ -207,8 +154,8 @@ def main() -> int:
         type=services,
         action="extend",
         required=True,
-        help="serve scheme://[user:password@][host]:port, the scheme being socks5 or http; port 0 "
-        "takes a free one, which the log names; may be given several times",
+        help="serve protocol[+transport]://[user:password@][host]:port[?settings]; port 0 takes a "
+        "free one, which the log names; may be given several times",
     )
     parser.add_argument(
         "-F",
@@ -217,14 +164,30 @@ def main() -> int:
         type=hop,
         action="append",
         default=[],
-        help="go through scheme://[user:password@]host:port; several in one argument, separated by "
-        "commas, take turns; several arguments are passed through in order",
+        help="go through protocol[+transport]://[user:password@]host:port[?settings]; several in "
+        "one argument, separated by commas, take turns; several arguments are passed in order",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=float,
+        default=0,
+        help="the limit of one attempt to reach a target; 15 by default, none if negative",
+    )
+    parser.add_argument(
+        "--hosts", metavar="FILE", type=hosts, help="map names as this hosts file says"
+    )
+    parser.add_argument(
+        "--resolver",
+        metavar="HOST:PORT",
+        type=resolver,
+        help="resolve names by this DNS server, before a target is dialed",
     )
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     set_default(StandardLogger(logging.getLogger("proxy")))
     try:
-        asyncio.run(run(options.services, options.hops))
+        asyncio.run(run(options))
     except ValueError as error:
         parser.error(str(error))
     except OSError as error:

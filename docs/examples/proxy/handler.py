@@ -18,7 +18,7 @@ from gost_core.options import apply
 
 from .chain import TRACE, Trace
 from .component import Component, refuse_options
-from .limits import limit_client, take_request
+from .limited import limit_client, take_request
 from .relay import CHUNK, ClientGoneError, Traffic, of_client, relay
 
 GREETING_LIMIT = 30.0  # seconds for a client to say what it wants

@@ -1,25 +1,17 @@
-"""From names to addresses: a table, as a hosts file has it, and the DNS."""
+"""From names to addresses by a table, as a hosts file has it."""
 
-import socket
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
-import dns.asyncresolver
-import dns.name
-import dns.nameserver
-import dns.resolver
-from dns.exception import DNSException
-
-from gost_core import hosts, resolver
+from gost_core import hosts
 from gost_core.context import Context
 from gost_core.options import apply
 
-from .address import host_of, split_target
+from .address import host_of
 
 IP = IPv4Address | IPv6Address
 
-FAMILIES: Final = {"ip4": socket.AF_INET, "ip6": socket.AF_INET6}
 VERSIONS: Final = {"ip4": 4, "ip6": 6}
 
 
@@ -52,49 +44,10 @@ class TableHostMapper(hosts.HostMapper):
         found = self._table.get(host_of(host))
         # None sends the caller to the resolver; a name without an address of the family is known
         # all the same, so that is an empty answer (D39).
-        return None if found is None else _of_family(network, found)
+        return None if found is None else of_family(network, found)
 
 
-class DNSResolver(resolver.Resolver):
-    """Asks DNS servers, each given as ``host:port`` with an IP address for a host."""
-
-    def __init__(self, *servers: str, timeout: float = 5.0) -> None:
-        if not servers:  # the library would go on with the system's servers (D39)
-            raise ValueError("a DNS resolver needs the address of at least one server")
-        # Nothing is read from the system's settings: a constructor does no I/O (D18).
-        self._resolver = dns.asyncresolver.Resolver(configure=False)
-        self._resolver.nameservers = [_nameserver(server) for server in servers]
-        self._resolver.lifetime = timeout
-        self._resolver.cache = dns.resolver.LRUCache()
-
-    async def resolve(
-        self, ctx: Context, network: str, host: str, /, *opts: resolver.Option
-    ) -> Sequence[IP]:
-        apply(resolver.Options(), *opts)
-        try:
-            return _of_family(network, [ip_address(host)])
-        except ValueError:
-            pass
-        try:
-            name = dns.name.from_text(host)
-        except DNSException:  # a label of 64 letters, say; no such name can exist
-            return []
-        family = FAMILIES.get(network, socket.AF_UNSPEC)
-        try:
-            answers = await self._resolver.resolve_name(name, family, search=False)
-        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-            return []
-        except DNSException as error:  # not an empty answer, which would be final (D39)
-            raise socket.gaierror(socket.EAI_AGAIN, f"{host}: {error}") from error
-        # IPv4 first: a dial takes the first address, and not every host has IPv6.
-        return sorted(map(ip_address, answers.addresses()), key=lambda address: address.version)
-
-
-def _nameserver(server: str) -> dns.nameserver.Nameserver:
-    host, port = split_target(server)
-    return dns.nameserver.Do53Nameserver(str(ip_address(host)), port)
-
-
-def _of_family(network: str, found: Sequence[IP]) -> list[IP]:
+def of_family(network: str, found: Sequence[IP]) -> list[IP]:
+    """Leave those that ip4 or ip6 asks for."""
     version = VERSIONS.get(network)
     return [address for address in found if version in (None, address.version)]

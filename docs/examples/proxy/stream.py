@@ -1,8 +1,8 @@
 """Reading what a protocol says from a stream that cuts it anywhere."""
 
-from typing_extensions import Buffer
-
 from gost_core.common import net
+
+from .wrapper import Wrapper
 
 
 async def read_exactly(conn: net.Conn, n: int) -> bytes:
@@ -36,40 +36,19 @@ async def _read(conn: net.Conn, n: int) -> bytes:
     return data
 
 
-class PrefixedConn(net.Conn, net.HalfCloser, net.ConnUnwrapper):
-    """A connection whose first bytes have been read already, and are given out again.
+class PrefixedConn(Wrapper):
+    """A connection whose first bytes have been read already, and are given out again."""
 
-    It changes no byte, so it shows what it wraps; it keeps the capability to half-close if the
-    wrapped connection has it, and says so if not (D10).
-    """
-
-    def __init__(self, conn: net.Conn, prefix: bytes) -> None:
-        self._conn = conn
+    def __init__(self, inner: net.Conn, prefix: bytes) -> None:
+        super().__init__(inner)
         self._prefix = prefix
 
     async def read(self, n: int, /) -> bytes:
         if not self._prefix or n < 1:
-            return await self._conn.read(n)
+            return await super().read(n)
         data, self._prefix = self._prefix[:n], self._prefix[n:]
         return data
 
-    async def write(self, data: Buffer, /) -> None:
-        await self._conn.write(data)
-
-    async def close_write(self) -> None:
-        if not isinstance(self._conn, net.HalfCloser):
-            raise net.UnsupportedError("the connection beneath cannot half-close")
-        await self._conn.close_write()
-
     async def close(self) -> None:
         self._prefix = b""
-        await self._conn.close()
-
-    def local_addr(self) -> net.Addr:
-        return self._conn.local_addr()
-
-    def remote_addr(self) -> net.Addr:
-        return self._conn.remote_addr()
-
-    def unwrap_conn(self) -> net.Conn:
-        return self._conn
+        await super().close()

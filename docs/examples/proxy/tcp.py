@@ -17,7 +17,7 @@ from gost_core.options import apply
 
 from .address import TCPAddr, split_host_port, split_target
 from .component import Component, refuse_options
-from .limits import accept_within_limits
+from .limited import accept_within_limits
 from .metadata import number
 
 # What says that accept() failed this time, and that the listener is well (D26).
@@ -168,7 +168,7 @@ class TCPListener(Component, listener.Listener):
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
         refuse_options(self._options, "auther", "auth", "tls_config", "proxy_protocol")
-        refuse_options(self._options, "stats", "netns", "router")
+        refuse_options(self._options, "stats", "netns")
         host, port = split_host_port(self._options.addr)
         backlog = int(number(metadata, "backlog", 128))
         self._loop = asyncio.get_running_loop()

@@ -1,0 +1,138 @@
+"""From what URLs say to nodes, hops and services."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from gost_core import connector, handler, listener
+from gost_core.bypass import Bypass
+from gost_core.chain import (
+    Node,
+    ProbeConfig,
+    ProbeType,
+    Router,
+    addr_transport_option,
+    bypass_node_option,
+    metadata_node_option,
+    priority_node_option,
+    transport_node_option,
+)
+from gost_core.common.net import Closer
+from gost_core.hop import Hop
+from gost_core.limiter import SCOPE_CONN
+from gost_core.logger import default
+
+from .access import NetworkAdmission
+from .handler import SingleUser
+from .hop import NodeHop
+from .limits import HostConnLimiter, HostRateLimiter, ScopedTrafficLimiter
+from .metadata import number
+from .plugins import connectors, dialers, handlers, listeners, strategies
+from .probe import Prober
+from .rules import PatternBypass
+from .service import TaskService
+from .transport import NodeTransporter
+from .urls import Address, Settings
+
+
+async def make_node(address: Address, stack: AsyncExitStack) -> Node:
+    """Make the node that a URL of -F stands for; what must be closed goes on the stack (D19)."""
+    settings = address.settings
+    dial = dialers.named(address.transport or "tcp")()
+    connect = connectors.named(address.protocol)(connector.auth_option(address.auth))
+    await dial.init(settings)
+    if isinstance(dial, Closer):
+        stack.push_async_callback(dial.close)
+    await connect.init(settings)
+    settings.get("backup")
+    for key in ("weight", "maxFails", "failTimeout"):  # read again for each choice (D45)
+        number(settings, key, 1)
+    return Node(
+        str(address),
+        address.addr,
+        transport_node_option(NodeTransporter(dial, connect, addr_transport_option(address.addr))),
+        metadata_node_option(settings),
+        priority_node_option(int(number(settings, "priority", 0))),
+        bypass_node_option(_bypass(settings)),
+    )
+
+
+async def make_hop(addresses: Sequence[Address], stack: AsyncExitStack) -> Hop:
+    """Make the hop that one -F stands for."""
+    settings = addresses[0].settings
+    try:
+        nodes = [await make_node(address, stack) for address in addresses]
+        interval = number(settings, "probe", 0)
+        strategy = strategies.named(settings.text("strategy") or "round")()
+        settings.check_read()
+    except ValueError as error:
+        raise ValueError(f"argument -F: {addresses[0]}: {error}") from error
+    if interval:
+        prober = Prober(ProbeConfig(type=ProbeType.TCP, interval=interval))
+        stack.push_async_callback(prober.close)
+        for node in nodes:
+            prober.start(node)
+    return NodeHop(*nodes, strategy=strategy)
+
+
+async def make_service(address: Address, router: Router, stack: AsyncExitStack) -> TaskService:
+    """Make the service that a URL of -L stands for, bound to its address."""
+    settings = address.settings
+    try:
+        handle = _handler(address, router)
+        listen = _listener(address, router)
+        await handle.init(settings)
+        if isinstance(handle, Closer):
+            stack.push_async_callback(handle.close)
+        await listen.init(settings)
+        stack.push_async_callback(listen.close)
+        settings.check_read()
+    except ValueError as error:
+        raise ValueError(f"argument -L: {address}: {error}") from error
+    except OSError as error:
+        raise OSError(f"cannot listen on {address}: {error}") from error
+    default().infof("listening on %s://%s", address.scheme, listen.addr())
+    return TaskService(listen, handle)
+
+
+def _handler(address: Address, router: Router) -> handler.Handler:
+    settings = address.settings
+    kind = address.protocol if handlers.is_registered(address.protocol) else "forward"
+    made = handlers.named(kind)(
+        handler.router_option(router),
+        handler.auther_option(SingleUser(address.auth) if address.auth else None),
+        handler.bypass_option(_bypass(settings)),
+        handler.rate_limiter_option(HostRateLimiter({}, others=number(settings, "rlimiter", 0))),
+        handler.service_option(str(address)),
+    )
+    if isinstance(made, handler.Forwarder):
+        made.forward(NodeHop(*[Node(target, target) for target in address.target.split(";")]))
+    elif address.target:
+        raise ValueError("it goes where its clients want, so no target stands behind the address")
+    return made
+
+
+def _listener(address: Address, router: Router) -> listener.Listener:
+    settings = address.settings
+    # rtcp://, say, is a listener of that name, and a handler that forwards.
+    of_protocol = address.protocol if listeners.is_registered(address.protocol) else "tcp"
+    networks, whitelist = settings.rules("admission")
+    limit = int(number(settings, "limiter", 0))
+    return listeners.named(address.transport or of_protocol)(
+        listener.addr_option(address.addr),
+        listener.admission_option(
+            NetworkAdmission(*networks, whitelist=whitelist) if networks else None
+        ),
+        listener.conn_limiter_option(
+            HostConnLimiter({}, others=int(number(settings, "climiter", 0)))
+        ),
+        listener.traffic_limiter_option(
+            ScopedTrafficLimiter({SCOPE_CONN: {"*": limit}}) if limit else None
+        ),
+        listener.router_option(router),
+        listener.service_option(str(address)),
+    )
+
+
+def _bypass(settings: Settings) -> Bypass | None:
+    patterns, whitelist = settings.rules("bypass")
+    return PatternBypass(*patterns, whitelist=whitelist) if patterns else None

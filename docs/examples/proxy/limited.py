@@ -1,0 +1,204 @@
+"""Connections that are held to their limits, from the moment that they are accepted."""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from typing_extensions import Buffer
+
+from gost_core import limiter, listener
+from gost_core.common import net
+from gost_core.context import Context
+from gost_core.limiter import SCOPE_CLIENT, SCOPE_CONN, SCOPE_SERVICE, conn, rate, traffic
+from gost_core.logger import default
+
+from .access import is_admitted
+from .address import host_of
+from .wrapper import Wrapper
+
+
+class CountedConn(Wrapper):
+    """Has a place of a limiter, and gives it back when it is closed, once (D51)."""
+
+    def __init__(self, inner: net.Conn, places: conn.Limiter) -> None:
+        super().__init__(inner)
+        self._places: conn.Limiter | None = places
+
+    async def close(self) -> None:
+        try:
+            await super().close()
+        finally:
+            places, self._places = self._places, None
+            if places is not None:
+                places.allow(-1)
+
+
+class LimitedConn(Wrapper):
+    """Draws what is read from one budget, and what is written from another; None = unlimited."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        inner: net.Conn,
+        in_: traffic.Limiter | None,
+        out: traffic.Limiter | None,
+    ) -> None:
+        super().__init__(inner)
+        self._ctx = ctx
+        self._in = in_
+        self._out = out
+        self._held = b""  # read, and not granted yet
+        self._busy: set[str] = set()
+        self._waits: set[asyncio.Timeout] = set()
+        self._closed = False
+
+    async def read(self, n: int, /) -> bytes:
+        with self._alone("reading"):
+            if n < 1 or not self._held:
+                # Kept here before it is drawn: a cancelled read loses nothing (D7).
+                self._held = await self._inner.read(n)
+            granted = await self._draw(self._in, min(n, len(self._held))) if self._held else 0
+            data, self._held = self._held[:granted], self._held[granted:]
+            return data
+
+    async def write(self, data: Buffer, /) -> None:
+        with self._alone("writing"):
+            rest = memoryview(data)
+            if not rest.nbytes:
+                return await self._inner.write(b"")
+            rest = rest.cast("B")
+            while rest:
+                granted = await self._draw(self._out, len(rest))
+                await self._inner.write(rest[:granted])
+                rest = rest[granted:]
+
+    async def close(self) -> None:
+        self._closed = True
+        self._held = b""
+        waits, self._waits = self._waits, set()
+        for wait in waits:  # what waits for its budget ends here too (D1)
+            wait.reschedule(0)
+        await super().close()
+
+    async def _draw(self, budget: traffic.Limiter | None, n: int) -> int:
+        if budget is None:
+            return n
+        granted = 0
+        try:
+            if not self._closed:
+                async with asyncio.timeout(None) as wait:
+                    self._waits.add(wait)
+                    try:
+                        granted = await budget.wait(self._ctx, n)
+                    finally:
+                        self._waits.discard(wait)
+        except TimeoutError:
+            if not self._closed:
+                raise
+        if self._closed:
+            raise net.ClosedError("this connection was closed here")
+        if granted < 1:  # for good: whoever asks again never ends (D52)
+            raise PermissionError("the limit of traffic allows no more bytes")
+        return granted
+
+    @contextmanager
+    def _alone(self, doing: str) -> Generator[None, None, None]:
+        if doing in self._busy:
+            raise RuntimeError(f"another task is already {doing} on this connection")
+        self._busy.add(doing)
+        try:
+            yield
+        finally:
+            self._busy.remove(doing)
+
+
+async def accept_within_limits(inner: net.Conn, options: listener.Options) -> net.Conn | None:
+    """Do with a new connection what the options of its listener say.
+
+    Returns:
+        The connection, perhaps wrapped; None if its client is refused, and the connection closed.
+        That is no error of the listener's, which goes on (D26).
+    """
+    served: net.Conn | None = None
+    try:
+        if await is_admitted(options.admission, inner, options.service):
+            inner = take_place(inner, options.conn_limiter)
+            served = await limit_service(inner, options)
+    except Exception as error:  # whoever cannot decide refuses (D49, D53)
+        logger = options.logger or default()
+        logger.warnf("%s is not served: %s", inner.remote_addr(), error)
+    finally:
+        if served is None:
+            await inner.close()
+    return served
+
+
+def take_place(inner: net.Conn, limits: conn.ConnLimiter | None) -> net.Conn:
+    """Take a place for a connection; a PermissionError says that there is none."""
+    places = None if limits is None else limits.limiter(host_of(str(inner.remote_addr())))
+    if places is None:
+        return inner
+    if not places.allow(1):
+        raise PermissionError(f"all {places.limit()} places for this client are taken")
+    return CountedConn(inner, places)
+
+
+async def limit_service(inner: net.Conn, options: listener.Options) -> net.Conn:
+    """Hold a connection to its own limit, and to that of all connections of the service."""
+    source = str(inner.remote_addr())
+    for scope, key in ((SCOPE_CONN, source), (SCOPE_SERVICE, options.service)):
+        inner = await limit_traffic(
+            Context(),
+            inner,
+            options.traffic_limiter,
+            key,
+            limiter.scope_option(scope),
+            limiter.service_option(options.service),
+            limiter.network_option(inner.remote_addr().network()),
+            limiter.src_option(source),
+        )
+    return inner
+
+
+async def limit_client(
+    ctx: Context,
+    inner: net.Conn,
+    limits: traffic.TrafficLimiter | None,
+    client: str,
+    target: str,
+    service: str,
+) -> net.Conn:
+    """Hold a connection to the limit of its client, on all of the client's connections."""
+    return await limit_traffic(
+        ctx,
+        inner,
+        limits,
+        client,
+        limiter.scope_option(SCOPE_CLIENT),
+        limiter.service_option(service),
+        limiter.network_option("tcp"),
+        limiter.addr_option(target),
+        limiter.client_option(client),
+        limiter.src_option(str(inner.remote_addr())),
+    )
+
+
+async def limit_traffic(
+    ctx: Context,
+    inner: net.Conn,
+    limits: traffic.TrafficLimiter | None,
+    key: str,
+    *opts: limiter.Option,
+) -> net.Conn:
+    """Look up what holds for a connection; the limits themselves change live, by ``set``."""
+    if limits is None:
+        return inner
+    in_, out = await limits.in_(ctx, key, *opts), await limits.out(ctx, key, *opts)
+    return inner if in_ is None and out is None else LimitedConn(ctx, inner, in_, out)
+
+
+def take_request(inner: net.Conn, limits: rate.RateLimiter | None) -> None:
+    """Count a request of a client; a PermissionError says that it is one too many."""
+    requests = None if limits is None else limits.limiter(host_of(str(inner.remote_addr())))
+    if requests is not None and not requests.allow(1):
+        raise PermissionError(f"no more than {requests.limit():g} requests a second for a client")

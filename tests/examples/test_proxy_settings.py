@@ -1,0 +1,146 @@
+"""The example's program: what the settings in its URLs do, and where its components come from."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from proxy_harness import echo, program, run, server
+
+from gost_core.connector import Connector
+from gost_core.context import Context
+from proxy.plugins import Plugins, connectors, dialers, handlers, listeners, strategies
+from proxy.socks5 import SOCKS5Connector
+from proxy.tcp import SystemDialer
+
+
+async def is_served(entry: str, target: str) -> bool:
+    """Tell whether a SOCKS5 proxy without password takes a client to an echoing target."""
+    connector = SOCKS5Connector()
+    await connector.init(None)
+    conn = await SystemDialer().dial(Context(), "tcp", entry)
+    try:
+        conn = await connector.handshake(Context(), conn)
+        conn = await connector.connect(Context(), conn, "tcp", target)
+        await conn.write(b"question")
+        return await conn.read(8) == b"question"
+    except OSError:
+        return False
+    finally:
+        await conn.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "served"),
+    [
+        ("", True),
+        ("admission=127.0.0.0/8", False),
+        ("admission=~127.0.0.0/8", True),
+        ("admission=~192.0.2.0/24", False),
+        ("bypass=127.0.0.0/8", False),
+        ("bypass=192.0.2.0/24,*.example.com", True),
+        ("bypass=~127.0.0.1", True),
+        ("limiter=1000000&climiter=2&rlimiter=5", True),
+    ],
+)
+def test_a_service_does_as_its_settings_say(settings: str, served: bool) -> None:
+    async def main() -> None:
+        async with server(echo) as target:
+            with program("-L", f"socks5://127.0.0.1:0?{settings}") as running:
+                assert await is_served(running.address("socks5"), target) is served
+
+    run(main())
+
+
+def test_a_client_has_so_many_places_as_the_settings_say() -> None:
+    async def main() -> None:
+        async with server(echo) as target:
+            with program("-L", "socks5://127.0.0.1:0?climiter=1") as running:
+                entry = running.address("socks5")
+                taken = await SystemDialer().dial(Context(), "tcp", entry)
+                assert not await is_served(entry, target)
+                await taken.close()
+                while not await is_served(entry, target):  # until the proxy has seen the end
+                    pass
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-L", "http://:0?admision=10.0.0.0/8"], ["-L", "admision"]),
+        (["-L", "http://:0?admission=here"], ["-L", "here"]),
+        (["-L", "http://:0?weight=3"], ["-L", "weight"]),
+        (["-L", "http://:0/127.0.0.1:80"], ["-L", "target"]),
+        (["-L", "http+pigeon://:0"], ["-L", "pigeon", "tcp"]),
+        (["-L", "http://:0", "-F", "http://a:1?strategy=best"], ["-F", "best", "round"]),
+        (["-L", "http://:0", "-F", "http://a:1?weight=heavy"], ["-F", "weight", "heavy"]),
+        (["-L", "http://:0", "-F", "http://a:1?wieght=2"], ["-F", "wieght"]),
+        (["-L", "http://:0", "--resolver", "dns.example:53"], ["--resolver", "dns.example"]),
+        (["-L", "http://:0", "--hosts", "missing"], ["--hosts", "missing"]),
+    ],
+)
+def test_a_bad_setting_is_named(arguments: list[str], said: list[str]) -> None:
+    with program(*arguments) as running:
+        assert running.ended() == 2
+        message = "".join(running.lines)
+        for words in said:
+            assert words in message
+        assert "Traceback" not in message
+
+
+def test_names_are_mapped_by_the_hosts_file(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with server(echo) as target:
+            port = target.rpartition(":")[2]
+            (tmp_path / "hosts").write_text("127.0.0.1 mapped.example\n")
+            with program("-L", "socks5://127.0.0.1:0", "--hosts", str(tmp_path / "hosts")) as one:
+                assert await is_served(one.address("socks5"), f"mapped.example:{port}")
+
+    run(main())
+
+
+KINDS: Sequence[Plugins[Any, Any]] = (listeners, handlers, dialers, connectors, strategies)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(sorted(kind.get_all())))
+def test_every_plugin_that_is_announced_can_be_made(kind: Plugins[Any, Any]) -> None:
+    assert kind.get_all()
+    for name in kind.get_all():
+        kind.named(name)()
+
+
+def install(path: Path, entry_point: str, code: str = "") -> None:
+    """Write what the installation of a package leaves behind."""
+    (path / "other.py").write_text(code)
+    info = path / "other-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[gost.connectors]\n{entry_point}\n")
+
+
+def test_a_plugin_of_another_package_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(
+        tmp_path,
+        "telepathy = other:Telepathy",
+        "from proxy.socks5 import SOCKS5Connector\nclass Telepathy(SOCKS5Connector): pass\n",
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    found = Plugins[object, Connector]("gost.connectors")
+    assert set(found.get_all()) == {*connectors.get_all(), "telepathy"}
+    assert type(found.named("telepathy")()).__name__ == "Telepathy"
+    assert "other" in sys.modules
+
+
+def test_a_plugin_that_cannot_be_loaded_is_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, "broken = module_that_is_missing:Thing")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    broken = Plugins[object, Connector]("gost.connectors").named("broken")
+    with pytest.raises(ValueError, match=r"'broken'.*module_that_is_missing"):
+        broken()
