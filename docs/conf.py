@@ -17,6 +17,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
     "citations",
+    "pictures",
     "reference",
     "translations",
 ]

@@ -11,13 +11,14 @@ from functools import cache
 from importlib import import_module
 from typing import Final
 
-import package
 from docutils import nodes
-from gost_core import testing
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.domains.std import StandardDomain
 from sphinx.util.typing import ExtensionMetadata
+
+import package
+from gost_core import testing
 
 DECISION: Final = re.compile(r"\bD\d+\b")
 CLAUSES_PAGE: Final = "clauses"

@@ -16,7 +16,6 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Final, NewType, TypeAlias, get_type_hints
 
-import package
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
@@ -25,6 +24,8 @@ from sphinx.ext.napoleon import Config, GoogleDocstring
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.typing import ExtensionMetadata, stringify_annotation
 from typing_extensions import get_original_bases, is_protocol
+
+import package
 
 FOLDER: Final = "reference"
 NAMESPACES: Final = (package.NAME, f"{package.NAME}.common")

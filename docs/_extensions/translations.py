@@ -4,16 +4,12 @@ Every Go name becomes an object of a domain of its own, so that the site's searc
 and leads to its row, and so that ``{go:obj}`` links to it, here and from other projects.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-import package
-import surface
-import translation
 from citations import link
 from docutils import nodes
-from go_facts import Function, Symbol, Variable, packages, symbols
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.builders import Builder
@@ -23,6 +19,11 @@ from sphinx.roles import XRefRole
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 from sphinx.util.typing import ExtensionMetadata
+
+import package
+import surface
+import translation
+from go_facts import Function, Symbol, packages, symbols
 
 WITHOUT_COUNTERPART: Final = {
     "Error": "str(error)",
@@ -53,7 +54,8 @@ def entries(symbol: Symbol) -> Iterator[Entry]:
     if member:
         python = f"{owner}.{member_line(lines, member)}"
     elif str(symbol) in translation.CONSTRUCTORS:
-        python = member_line(lines, "__init__").replace("def __init__", owner).removesuffix(" -> None")
+        constructor = member_line(lines, "__init__")
+        python = constructor.replace("def __init__", owner).removesuffix(" -> None")
     else:
         end = next((i for i, line in enumerate(lines) if line.startswith("class ")), 0)
         python = "\n".join(lines[: end + 1])
@@ -102,7 +104,8 @@ def go_declaration(symbol: Symbol) -> str:
         case "type":
             return f"type {symbol.name} {symbol.type}"
         case "const":
-            return " ".join(filter(None, ("const", symbol.name, symbol.type))) + f" = {go_value(symbol)}"
+            declared = f"const {symbol.name} {symbol.type}".strip()
+            return f"{declared} = {go_value(symbol)}"
         case "var":
             return f"var {symbol.name} error"
         case _:
@@ -140,7 +143,7 @@ class Names(SphinxDirective):
 
     def section(self, path: str) -> nodes.section:
         """Make the section of a package."""
-        section = nodes.section("", nodes.title("", path), ids=[f"package-{path.replace('/', '-')}"])
+        section = nodes.section("", nodes.title("", path), ids=[anchor(path)])
         own = [symbol for symbol in symbols().values() if symbol.package == path]
         rows = [
             self.row(entry, is_member=position > 0)
@@ -166,37 +169,40 @@ class Names(SphinxDirective):
 
 
 class Deviations(SphinxDirective):
-    """What the rules do not lead to, from one of the tables of ``translation``."""
+    """A table of ``translation``: what the rules do not lead to, and why."""
 
     required_arguments = 1
 
-    TABLES: ClassVar[Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]]] = {
-        "special": (
-            ("Go", "Python", "Why"),
-            {
-                name: (special.declaration, special.reason)
-                for name, special in translation.SPECIAL.items()
-            },
-        ),
-        "none-results": (("Go", "None means"), {k: (v,) for k, v in translation.NONE_RESULTS.items()}),
-        "none-arguments": (
-            ("Go", "None means"),
-            {k: (v,) for k, v in translation.NONE_ARGUMENTS.items()},
-        ),
-        "bases": (("Go", "Bases in Python"), {k: (v,) for k, v in translation.BASES.items()}),
-    }
-
     def run(self) -> list[nodes.Node]:
         """Make the table."""
-        heads, rows = self.TABLES[self.arguments[0]]
-        written = list[nodes.row]()
-        for name, texts in rows.items():
-            first = link(name, nodes.literal(text=name), self.env.docname, domain="go", role="obj")
-            *code, last = texts
-            rest: list[nodes.Node] = [nodes.literal(text=text) for text in code]
-            is_code = self.arguments[0] == "bases"
-            rest.append(nodes.literal(text=last) if is_code else nodes.Text(last))
-            written.append(nodes.row("", *cells(first, *rest)))
+        match self.arguments[0]:
+            case "special":
+                heads = ("Go", "Python", "Why")
+                rows = [
+                    (name, nodes.literal(text=special.declaration), nodes.Text(special.reason))
+                    for name, special in translation.SPECIAL.items()
+                ]
+            case "bases":
+                heads = ("Go", "Bases in Python")
+                rows = [(name, nodes.literal(text=b)) for name, b in translation.BASES.items()]
+            case "none-results":
+                heads = ("Go", "None in place of a result")
+                rows = [(name, nodes.Text(t)) for name, t in translation.NONE_RESULTS.items()]
+            case "none-arguments":
+                heads = ("Go", "None in place of the argument")
+                rows = [(name, nodes.Text(t)) for name, t in translation.NONE_ARGUMENTS.items()]
+            case unknown:
+                raise self.error(f"there is no table of the name {unknown}")
+        page = self.env.docname
+        written = [
+            nodes.row(
+                "",
+                *cells(
+                    link(name, nodes.literal(text=name), page, domain="go", role="obj"), *others
+                ),
+            )
+            for name, *others in rows
+        ]
         return [table(heads, written, "deviations")]
 
 
