@@ -4,8 +4,8 @@ import base64
 import json
 import os
 import shutil
-import subprocess
-from collections.abc import Iterator
+import signal
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +73,14 @@ class Browser:
         if "exceptionDetails" in answer:
             raise RuntimeError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
+
+    def wait_for(self, condition: str) -> None:
+        """Wait until a JavaScript expression is true."""
+        self.evaluate(
+            "(async () => {"
+            f"while (!({condition})) await new Promise((done) => setTimeout(done, 10));"
+            "})()"
+        )
 
     def resize(self, width: int, height: int) -> None:
         """Be a window, or a telephone, of a size."""
@@ -144,20 +152,22 @@ class Browser:
 
 
 @contextmanager
-def browser() -> Iterator[Browser]:
+def browser() -> Generator[Browser, None, None]:
     """Run a browser with a profile of its own, and end it."""
     assert PROGRAM is not None
     with TemporaryDirectory(prefix="profile-", ignore_cleanup_errors=True) as profile:
-        # It reads commands from descriptor 3 and writes its answers to 4: sh puts them there.
         to_browser, commands = os.pipe()
         answers, from_browser = os.pipe()
-        program = subprocess.Popen(
-            ["sh", "-c", f'exec "$@" 3<&{to_browser} 4>&{from_browser}', "sh"]
-            + [PROGRAM, *ARGUMENTS, f"--user-data-dir={profile}"],
-            pass_fds=(to_browser, from_browser),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+        process = os.posix_spawn(
+            PROGRAM,
+            [PROGRAM, *ARGUMENTS, f"--user-data-dir={profile}"],
+            os.environ,
+            file_actions=[
+                *((os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)),
+                # It reads commands from descriptor 3 and writes its answers to 4.
+                (os.POSIX_SPAWN_DUP2, to_browser, 3),
+                (os.POSIX_SPAWN_DUP2, from_browser, 4),
+            ],
         )
         os.close(to_browser)
         os.close(from_browser)
@@ -165,8 +175,8 @@ def browser() -> Iterator[Browser]:
             with open(commands, "wb") as writer, open(answers, "rb") as reader:
                 yield Browser(writer, reader)
         finally:
-            program.terminate()
-            program.wait(TIME_LIMIT)
+            os.kill(process, signal.SIGTERM)
+            os.waitpid(process, 0)
 
 
 def save_pictures(url: str, pages: list[str], folder: Path) -> None:

@@ -136,8 +136,8 @@ def link_names(document: nodes.document, page: str) -> None:
             continue
         if clause in clauses():
             linked = to_label(clause, literal.deepcopy(), page)
-        elif name in public_objects():
-            target = public_objects()[name]
+        elif (called := name.partition("(")[0]) in public_objects():
+            target = public_objects()[called]
             role = "mod" if target == name and target in package.module_names() else "obj"
             linked = link(target, literal.deepcopy(), page, domain="py", role=role)
         else:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from citations import link
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
@@ -23,6 +22,7 @@ from sphinx.util.typing import ExtensionMetadata
 import package
 import surface
 import translation
+from citations import link
 from go_facts import Function, Symbol, packages, symbols
 
 WITHOUT_COUNTERPART: Final = {
