@@ -153,7 +153,7 @@ def described_interface(node: nodes.Node) -> str:
     for parent in ancestors(node):
         if isinstance(parent, addnodes.desc):
             signature = parent.next_node(addnodes.desc_signature)
-            assert signature is not None
+            assert isinstance(signature, addnodes.desc_signature)
             module = str(signature["module"]).removeprefix(f"{package.NAME}.")
             return f"{module}.{signature['fullname']}"
     return ""

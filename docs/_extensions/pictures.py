@@ -19,12 +19,13 @@ class Picture(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Make the image, once there is a picture of that name."""
-        self.assert_has_content()
+        text = " ".join(self.content)
+        if not text:
+            raise ValueError("a picture needs a text, for those who do not see it")
         file = f"{FOLDER}/{self.arguments[0]}.svg"
         self.env.note_dependency(file)
         if not (Path(self.env.srcdir) / file).exists():
             return []
-        text = " ".join(self.content)
         return [nodes.image(uri=f"/{file}", alt=text, classes=["picture"])]
 
 

@@ -20,7 +20,7 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
-from sphinx.ext.napoleon import Config, GoogleDocstring
+from sphinx.ext.napoleon.docstring import GoogleDocstring
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.typing import ExtensionMetadata, stringify_annotation
 from typing_extensions import get_original_bases, is_protocol
@@ -196,9 +196,10 @@ def write_signature(
     returns: str | None,
 ) -> tuple[str | None, str | None]:
     """Say how an object is called, in the words of its source."""
+    values = list(factory_values(obj))
     if isinstance(obj, type) and (is_protocol(obj) or issubclass(obj, enum.Enum)):
         return "", None
-    for value in factory_values(obj):
+    for value in values:
         signature = signature and signature.replace("<factory>", value, 1)
     for text, alias in (PARAMETERS | aliases()).items():
         signature = signature and signature.replace(text, alias)
@@ -208,7 +209,7 @@ def write_signature(
 
 def factory_values(obj: object) -> Iterator[str]:
     """Return what the factories of a dataclass make, in the order of its fields."""
-    if isinstance(obj, type) and dataclasses.is_dataclass(obj):
+    if dataclasses.is_dataclass(obj):
         for field in dataclasses.fields(obj):
             if field.default_factory is not dataclasses.MISSING:
                 value: object = field.default_factory()
@@ -260,7 +261,7 @@ def read_google_style(
     There napoleon would take whatever stands before a colon for a type.
     """
     if what not in ("attribute", "data"):
-        lines[:] = GoogleDocstring(lines, Config(), app, what, name, obj, options).lines()
+        lines[:] = GoogleDocstring(lines).lines()
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

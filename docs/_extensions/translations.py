@@ -4,7 +4,8 @@ Every Go name becomes an object of a domain of its own, so that the site's searc
 and leads to its row, and so that ``{go:obj}`` links to it, here and from other projects.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -173,36 +174,31 @@ class Deviations(SphinxDirective):
 
     required_arguments = 1
 
+    TABLES: Final[Mapping[str, tuple[Sequence[str], Sequence[Sequence[str]]]]] = {
+        "special": (
+            ("Go", "Python", "Why"),
+            [(name, one.declaration, one.reason) for name, one in translation.SPECIAL.items()],
+        ),
+        "bases": (("Go", "Bases in Python"), [*translation.BASES.items()]),
+        "none-results": (("Go", "None in place of a result"), [*translation.NONE_RESULTS.items()]),
+        "none-arguments": (
+            ("Go", "None in place of the argument"),
+            [*translation.NONE_ARGUMENTS.items()],
+        ),
+    }
+
     def run(self) -> list[nodes.Node]:
         """Make the table."""
-        match self.arguments[0]:
-            case "special":
-                heads = ("Go", "Python", "Why")
-                rows = [
-                    (name, nodes.literal(text=special.declaration), nodes.Text(special.reason))
-                    for name, special in translation.SPECIAL.items()
-                ]
-            case "bases":
-                heads = ("Go", "Bases in Python")
-                rows = [(name, nodes.literal(text=b)) for name, b in translation.BASES.items()]
-            case "none-results":
-                heads = ("Go", "None in place of a result")
-                rows = [(name, nodes.Text(t)) for name, t in translation.NONE_RESULTS.items()]
-            case "none-arguments":
-                heads = ("Go", "None in place of the argument")
-                rows = [(name, nodes.Text(t)) for name, t in translation.NONE_ARGUMENTS.items()]
-            case unknown:
-                raise self.error(f"there is no table of the name {unknown}")
+        heads, rows = self.TABLES[self.arguments[0]]
         page = self.env.docname
-        written = [
-            nodes.row(
-                "",
-                *cells(
-                    link(name, nodes.literal(text=name), page, domain="go", role="obj"), *others
-                ),
-            )
-            for name, *others in rows
-        ]
+        written = list[nodes.row]()
+        for go_name, *texts in rows:
+            named = link(go_name, nodes.literal(text=go_name), page, domain="go", role="obj")
+            others = [
+                nodes.literal(text=text) if "Python" in head else nodes.Text(text)
+                for head, text in zip(heads[1:], texts, strict=True)
+            ]
+            written.append(nodes.row("", *cells(named, *others)))
         return [table(heads, written, "deviations")]
 
 
@@ -246,7 +242,7 @@ class GoDomain(Domain):
         for name in [name for name, (page, _) in self.objects.items() if page == docname]:
             del self.objects[name]
 
-    def merge_domaindata(self, docnames: set[str], otherdata: dict[str, Any]) -> None:
+    def merge_domaindata(self, docnames: AbstractSet[str], otherdata: dict[str, Any]) -> None:
         """Take what another process has read."""
         self.objects.update(otherdata["objects"])
 
