@@ -28,7 +28,6 @@ from typing_extensions import get_original_bases, is_protocol
 import package
 
 FOLDER: Final = "reference"
-NAMESPACES: Final = (package.NAME, f"{package.NAME}.common")
 SECTIONS: Final = ("Interfaces", "Classes", "Options", "Functions", "Errors", "Values")
 
 ELSEWHERE: Final = {
@@ -58,7 +57,7 @@ def write_pages(app: Sphinx) -> None:
 
 def pages() -> dict[str, str]:
     """Return the text of each page of the reference, by the name of its file."""
-    modules = [name for name in package.module_names() if name not in NAMESPACES]
+    modules = [name for name in package.module_names() if name != package.NAME]
     texts = {f"{short(name)}.rst": "\n".join(page(name)) for name in modules}
     return texts | {"index.rst": "\n".join(index(modules))}
 
@@ -66,8 +65,7 @@ def pages() -> dict[str, str]:
 def index(modules: list[str]) -> Iterator[str]:
     """Write the page that lists the modules, each with the first line of its docstring."""
     yield from ("API reference", "=============", "")
-    for name in NAMESPACES:
-        yield from (f".. automodule:: {name}", "")
+    yield from (f".. automodule:: {package.NAME}", "")
     yield from (".. list-table::", "   :widths: 1 3", "")
     for name in modules:
         summary = (getdoc(import_module(name)) or "").partition("\n\n")[0].replace("\n", " ")
