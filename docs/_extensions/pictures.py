@@ -1,4 +1,8 @@
-"""The pictures of the architecture: ``docs/pictures/<name>.svg``, each with a text in its place."""
+"""The pictures of the architecture: ``docs/pictures/<name>.svg``, each with a text in its place.
+
+On a page they stand in its text, not in a frame of their own: so they follow the page's switch
+between light and dark, and their names are links.
+"""
 
 from pathlib import Path
 from typing import Final
@@ -9,6 +13,8 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
 FOLDER: Final = "pictures"
+ROOT: Final = 'href="../'
+"""How a link of a picture begins: it is written as seen from the pictures' folder."""
 
 
 class Picture(SphinxDirective):
@@ -18,15 +24,15 @@ class Picture(SphinxDirective):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """Make the image, once there is a picture of that name."""
-        text = " ".join(self.content)
-        if not text:
-            raise ValueError("a picture needs a text, for those who do not see it")
+        """Put the picture here, its links as seen from this page."""
+        if not self.content:
+            raise self.error("a picture needs a text, for those who do not see it")
         file = f"{FOLDER}/{self.arguments[0]}.svg"
         self.env.note_dependency(file)
-        if not (Path(self.env.srcdir) / file).exists():
-            return []
-        return [nodes.image(uri=f"/{file}", alt=text, classes=["picture"])]
+        svg = (Path(self.env.srcdir) / file).read_text(encoding="utf-8")
+        up = "../" * self.env.docname.count("/")
+        svg = svg.replace(ROOT, f'href="{up}')
+        return [nodes.raw("", f'<figure class="picture">\n{svg}</figure>', format="html")]
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

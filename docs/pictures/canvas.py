@@ -66,6 +66,8 @@ def style() -> str:
         ".gost-picture .maybe { stroke-dasharray: 4 3; }",
         ".gost-picture .line { fill: none; stroke: var(--line); stroke-width: 1.5;"
         " stroke-linejoin: round; }",
+        ".gost-picture .thin { stroke-width: 1; }",
+        ".gost-picture .strong { font-weight: 700; }",
         ".gost-picture .head { fill: var(--line); }",
         ".gost-picture a { text-decoration: none; }",
         ".gost-picture a:is(:hover, :focus) text { text-decoration: underline; }",
@@ -196,6 +198,17 @@ class Canvas:
         """Write a name that leads to the reference."""
         self._add(f'<a href="{find(dotted).link}">', y)
         self.words(x, y, text, "code", *kinds)
+        self._add("</a>", y)
+
+    def dotted(self, x: float, y: float, dotted: str) -> None:
+        """Write a whole name, the class in bold, and lead from it to the reference."""
+        module, qualified = find(dotted)
+        self._add(f'<a href="{find(dotted).link}">', y)
+        if qualified:
+            self.words(x, y, f"{module}.", "code", "muted")
+            self.words(x + code_width(f"{module}."), y, qualified, "code", "strong")
+        else:
+            self.words(x, y, module, "code")
         self._add("</a>", y)
 
     def call(self, x: float, y: float, dotted: str, *kinds: str) -> None:
