@@ -26,7 +26,7 @@ class Picture(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Put the picture here, its links as seen from this page."""
         if not self.content:
-            raise self.error("a picture needs a text, for those who do not see it")
+            raise ValueError("a picture needs a text, for those who do not see it")
         file = f"{FOLDER}/{self.arguments[0]}.svg"
         self.env.note_dependency(file)
         svg = (Path(self.env.srcdir) / file).read_text(encoding="utf-8")

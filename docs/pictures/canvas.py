@@ -299,20 +299,17 @@ class Canvas:
 
     # ---- Lines
 
-    def path(self, points: Sequence[Point], *kinds: str, title: str = "") -> None:
+    def path(self, points: Sequence[Point], *kinds: str) -> None:
         """Draw a line through points, with round corners."""
         data = [f"M{number(points[0].x)} {number(points[0].y)}"]
         for before, here, after in zip(points, points[1:], points[2:], strict=False):
             enter, leave = towards(here, before, 5), towards(here, after, 5)
             data.append(f"L{number(enter.x)} {number(enter.y)}")
-            data.append(
-                f"Q{number(here.x)} {number(here.y)} {number(leave.x)} {number(leave.y)}"
-            )
+            data.append(f"Q{number(here.x)} {number(here.y)} {number(leave.x)} {number(leave.y)}")
         data.append(f"L{number(points[-1].x)} {number(points[-1].y)}")
-        label = f"<title>{escape(title)}</title>" if title else ""
         classes = " ".join(("line", *kinds))
         self._add(
-            f'<path class="{classes}" d="{" ".join(data)}">{label}</path>',
+            f'<path class="{classes}" d="{" ".join(data)}"/>',
             max(point.y for point in points),
         )
 

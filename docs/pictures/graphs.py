@@ -10,18 +10,19 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from types import FunctionType
-from typing import Final, get_args, get_origin, get_type_hints
+from typing import Final, get_origin, get_type_hints
 
 from typing_extensions import is_protocol
 
 import package
-from canvas import SMALL, WIDTH, Canvas, Point, Tone, code_width
+from canvas import WIDTH, Canvas, Point, Tone, code_width
 from gost_core.chain import Node
 from gost_core.context import Context
 
 Graph = Mapping[str, set[str]]
 """What each name uses."""
 
+FIRST: Final = 10.0
 ROW: Final = 21
 MARGIN: Final = 6
 WIRE_GAP: Final = 10
@@ -124,7 +125,8 @@ def classes_in(hint: object) -> Iterator[type[object]]:
     for part in (hint, get_origin(hint)):
         if isinstance(part, type):
             yield part
-    for part in hint if isinstance(hint, list) else get_args(hint):
+    arguments: tuple[object, ...] = getattr(hint, "__args__", ())
+    for part in arguments:
         yield from classes_in(part)
 
 
@@ -159,47 +161,39 @@ def wire(draw: Canvas, graph: Graph, verb: str) -> None:
     used = set[str]().union(*graph.values())
     alone = [name for name in graph if not graph[name] and name not in used]
     joined = {name: targets for name, targets in graph.items() if name not in alone}
-    rows: dict[str, float] = {}
-    y = 10.0
-    for name in order(joined):
-        rows[name] = y
-        y += ROW
-    y += 18
-    draw.words(MARGIN, y, "on their own", "heading")
-    y += ROW
-    for name in alone:
-        rows[name] = y
-        y += ROW
-    labels = {name: MARGIN + code_width(name, SMALL) + 4 for name in graph}
+    rows = {name: FIRST + ROW * place for place, name in enumerate(order(joined))}
+    ends = {name: MARGIN + code_width(name) + 4 for name in graph}
     lanes = assign(joined, rows)
-    left = max(labels.values()) + 6
+    left = max(ends[name] for name in joined) + 6
     gap = min(WIRE_GAP, (WIDTH - MARGIN - left) / max(lanes.values()))
-    at = {name: left + lane * gap for name, lane in lanes.items()}
+    wires = {name: left + lane * gap for name, lane in lanes.items()}
 
-    for target, x in at.items():
-        users = sorted(rows[user] for user in joined if target in joined[user])
-        arrives = rows[target] - 4
-        tone = TONES.get(target.partition(".")[0], "support")
-        title = f"{target}: a wire to it"
-        if users[-1] > rows[target]:
-            draw.path((Point(x, users[-1] + 4), Point(x, arrives)), f"{tone}-line", title=title)
-        draw.arrow(
-            Point(x, min(users[0] + 4, arrives)),
-            Point(x, arrives),
-            Point(labels[target], arrives),
-            tone=tone,
-        )
+    for target, x in wires.items():
+        leaving = [rows[user] + 4 for user in joined if target in joined[user]]
+        arriving = rows[target] - 4
+        end = Point(ends[target], arriving)
+        draw.arrow(Point(x, min(*leaving, arriving)), Point(x, arriving), end, tone=tone_of(target))
+        if max(leaving) > arriving:
+            path = Point(x, max(leaving)), Point(x, arriving)
+            draw.path(path, f"{tone_of(target)}-line")
     for user, targets in joined.items():
+        y = rows[user] + 4
         if targets:
-            leaves = rows[user] + 4
-            farthest = max(at[target] for target in targets)
-            draw.path((Point(labels[user], leaves), Point(farthest, leaves)), "thin")
-    for user, targets in joined.items():
+            farthest = max(wires[target] for target in targets)
+            draw.path((Point(ends[user], y), Point(farthest, y)), "thin")
         for target in sorted(targets):
-            tone = TONES.get(target.partition(".")[0], "support")
-            draw.dot(Point(at[target], rows[user] + 4), tone, f"{user} {verb} {target}")
-    for name, place in rows.items():
-        draw.dotted(MARGIN, place + 4, name)
+            draw.dot(Point(wires[target], y), tone_of(target), f"{user} {verb} {target}")
+
+    y = FIRST + ROW * len(rows) + 18
+    draw.words(MARGIN, y, "on their own", "heading")
+    rows |= {name: y + ROW * place for place, name in enumerate(alone, 1)}
+    for name, y in rows.items():
+        draw.dotted(MARGIN, y + 4, name)
+
+
+def tone_of(name: str) -> Tone:
+    """Return the colour of the wire to a name."""
+    return TONES.get(name.partition(".")[0], "support")
 
 
 def assign(graph: Graph, rows: Mapping[str, float]) -> dict[str, int]:
@@ -212,9 +206,7 @@ def assign(graph: Graph, rows: Mapping[str, float]) -> dict[str, int]:
     for target in sorted(spans, key=lambda one: (spans[one][1] - spans[one][0], one)):
         start, end = spans[target]
         taken = {
-            lanes[other]
-            for other in lanes
-            if spans[other][0] <= end and start <= spans[other][1]
+            lanes[other] for other in lanes if spans[other][0] <= end and start <= spans[other][1]
         }
         lanes[target] = next(lane for lane in range(len(spans)) if lane not in taken)
     return lanes

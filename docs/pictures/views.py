@@ -1,7 +1,8 @@
 """The views of the architecture, drawn by hand: a function for each."""
 
 from collections.abc import Callable
-from typing import Final
+from itertools import pairwise
+from typing import Final, NamedTuple
 
 from canvas import WIDTH, Box, Canvas, Point, Tone
 
@@ -67,7 +68,7 @@ def forward_path(draw: Canvas) -> None:
         way(draw, 888, "connector.Handshaker", "out", "handshake", maybe=True),
         way(draw, 962, "connector.Connector", "out", "connect"),
     ]
-    for one, next_one in zip(steps, steps[1:], strict=False):
+    for one, next_one in pairwise(steps):
         draw.arrow(one.bottom, next_one.top)
     beside = LEFT + WIDE + 14
     draw.lines(beside, 764, "opens the transport:", "TCP, TLS, a stream")
@@ -79,9 +80,7 @@ def forward_path(draw: Canvas) -> None:
     draw.legend(beside, 1070, "a step that", "may be missing")
 
 
-def way(
-    draw: Canvas, y: float, name: str, tone: Tone, *members: str, maybe: bool = False
-) -> Box:
+def way(draw: Canvas, y: float, name: str, tone: Tone, *members: str, maybe: bool = False) -> Box:
     """Draw a station of the way down."""
     return draw.interface(LEFT, y, WIDE, name, tone, members=members, maybe=maybe)
 
@@ -99,7 +98,12 @@ def reverse_path(draw: Canvas) -> None:
     service = way(draw, 34, "service.Service", "service", "serve")
     handler = asked(draw, 34, "handler.Handler", "handle", "service")
     listener = draw.interface(
-        LEFT, 128, WIDTH - 2 * LEFT, "listener.Listener", "service", members=["init", "accept", "close"]
+        LEFT,
+        128,
+        WIDTH - 2 * LEFT,
+        "listener.Listener",
+        "service",
+        members=["init", "accept", "close"],
     )
     draw.arrow(service.bottom, Point(service.bottom.x, listener.y))
     draw.lines(INDENT, 112, "accepts")
@@ -136,25 +140,31 @@ def reverse_path(draw: Canvas) -> None:
     draw.legend(LEFT, 798, "a connector that can", "bind; not all can")
 
 
-Part = tuple[str, str]
+class Given(NamedTuple):
+    """What answers a question, each with a method: for a listener, and for a handler."""
 
-GIVEN: Final[tuple[tuple[str, tuple[Part, ...], tuple[Part, ...]], ...]] = (
-    (
+    question: str
+    to_listener: tuple[tuple[str, str], ...]
+    to_handler: tuple[tuple[str, str], ...]
+
+
+GIVEN: Final = (
+    Given(
         "who may come in",
         (("admission.Admission", "admit"), ("auth.Authenticator", "authenticate")),
         (("auth.Authenticator", "authenticate"),),
     ),
-    (
+    Given(
         "how much",
         (("limiter.conn.ConnLimiter", "limiter"), ("limiter.traffic.TrafficLimiter", "in_")),
         (("limiter.rate.RateLimiter", "limiter"), ("limiter.traffic.TrafficLimiter", "in_")),
     ),
-    (
+    Given(
         "where to",
         (("chain.Router", "bind"),),
         (("chain.Router", "dial"), ("bypass.Bypass", "contains")),
     ),
-    (
+    Given(
         "who looks on",
         (("observer.stats.Stats", "add"), ("logger.Logger", "infof")),
         (
@@ -163,9 +173,9 @@ GIVEN: Final[tuple[tuple[str, tuple[Part, ...], tuple[Part, ...]], ...]] = (
             ("logger.Logger", "infof"),
         ),
     ),
-    ("what is changed", (), (("rewriter.Rewriter", "rewrite"),)),
+    Given("what is changed", (), (("rewriter.Rewriter", "rewrite"),)),
 )
-"""What the options of a listener and those of a handler offer a place to."""
+"""What the options of a listener and of a handler have a place for."""
 
 
 def service(draw: Canvas) -> None:
@@ -186,9 +196,7 @@ def service(draw: Canvas) -> None:
     draw.arrow(forwarder.left, hop.right)
 
     starts = 184.0
-    heights = [
-        max(len(listeners), len(handlers)) * 61 + 30 for _, listeners, handlers in GIVEN
-    ]
+    heights = [max(len(listeners), len(handlers)) * 61 + 30 for _, listeners, handlers in GIVEN]
     end = starts + sum(heights) + 32
     for x, of_whom in ((LEFT, "a listener's options"), (RIGHT, "a handler's options")):
         draw.panel(starts, end, of_whom, x=x - 8, width=HALF + 16)
@@ -208,12 +216,8 @@ def routing(draw: Canvas) -> None:
     """How a target becomes a route."""
     draw.panel(4, 196, "chain.Router")
     draw.words(112, 22, "each attempt, in this order:", "muted")
-    mapper = draw.interface(
-        LEFT, 52, HALF, "hosts.HostMapper", "support", members=["lookup"]
-    )
-    resolver = draw.interface(
-        RIGHT, 52, HALF, "resolver.Resolver", "support", members=["resolve"]
-    )
+    mapper = draw.interface(LEFT, 52, HALF, "hosts.HostMapper", "support", members=["lookup"])
+    resolver = draw.interface(RIGHT, 52, HALF, "resolver.Resolver", "support", members=["resolve"])
     chainer = draw.interface(LEFT, 136, HALF, "chain.Chainer", "route", members=["route"])
     route = draw.interface(RIGHT, 136, HALF, "chain.Route", "route", members=["dial"])
     for box, task in (
@@ -251,7 +255,9 @@ def routing(draw: Canvas) -> None:
     beside = LEFT + HALF + 24
     draw.lines(beside, 288, "all nodes of the hop")
     draw.lines(beside, 354, "leaves out whose", "bypass contains", "the target")
-    draw.lines(beside, 428, "leaves out what does", "not match; then one of", "highest priority wins,")
+    draw.lines(
+        beside, 428, "leaves out what does", "not match; then one of", "highest priority wins,"
+    )
     draw.lines(beside, 470, "or else")
     draw.lines(beside, 546, "takes out what has", "failed, and backups", "while others live")
     draw.lines(beside, 638, "chooses one")
@@ -259,9 +265,7 @@ def routing(draw: Canvas) -> None:
     node = draw.interface(LEFT + 10, 728, HALF, "chain.Node", "route", members=["options", "copy"])
     draw.arrow(strategy.bottom, node.top)
     channel = WIDTH - 22
-    draw.arrow(
-        node.right, Point(channel, node.right.y), Point(channel, route.end), tone="route"
-    )
+    draw.arrow(node.right, Point(channel, node.right.y), Point(channel, route.end), tone="route")
     draw.words(channel - 8, node.right.y - 8, "the nodes make the route", "muted", "end")
 
     draw.panel(806, 930, "a node's health", indent=down + 20)
@@ -290,17 +294,23 @@ def step(
     return draw.interface(LEFT + 10, y, HALF, name, tone, members=[member], maybe=maybe)
 
 
-ASKED: Final[
-    tuple[tuple[str, tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]], ...]
-] = (
+ASKED: Final[tuple[tuple[str, tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]], ...]] = (
     (
         "To say what happens",
         (
             ("logger.Logger", ("infof", "with_fields"), ("every component,", "by its options")),
             ("metrics.Metrics", ("counter", "gauge"), ("whoever counts", "for operators")),
-            ("observer.stats.Stats", ("add", "get"), ("listeners and services", "add; a reporter reads")),
+            (
+                "observer.stats.Stats",
+                ("add", "get"),
+                ("listeners and services", "add; a reporter reads"),
+            ),
             ("observer.Observer", ("observe",), ("services and handlers:", "states and counts")),
-            ("recorder.Recorder", ("record",), ("services, handlers and", "routers, at their points")),
+            (
+                "recorder.Recorder",
+                ("record",),
+                ("services, handlers and", "routers, at their points"),
+            ),
         ),
     ),
     (
