@@ -45,6 +45,7 @@ myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
 html_theme = "furo"
 html_title = "gost_core"
 html_static_path = ["_static"]
+html_favicon = "_static/icon.svg"
 html_css_files = ["contract.css"]
 html_js_files = [("filter.js", {"defer": "defer"})]
 html_copy_source = False

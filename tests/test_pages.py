@@ -26,7 +26,7 @@ PAGES: Final = [
 PRINTED: Final = {
     "README.md": "0 broken",
     "docs/index.md": "0 broken",
-    "docs/tutorial.md": "common.net.Conn.close-wakes-read",
+    "docs/tutorial.md": "common.net.Conn.close-wakes-read - the waiting read() raised nothing",
 }
 """What shows that the code of a page did what the page says."""
 

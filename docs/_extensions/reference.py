@@ -121,7 +121,8 @@ def directive(module: ModuleType, name: str) -> Iterator[str]:
     value: object = getattr(module, name)
     full_name = f"{module.__name__}.{name}"
     if isinstance(value, type):
-        yield from (f".. autoclass:: {full_name}", "   :members:")
+        # A field that the constructor's description describes has no text of its own.
+        yield from (f".. autoclass:: {full_name}", "   :members:", "   :undoc-members:")
         if "__str__" in getattr(value, "__abstractmethods__", ()):
             yield "   :special-members: __str__"
         if not is_protocol(value) and value.__bases__ != (object,):
