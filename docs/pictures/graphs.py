@@ -22,10 +22,10 @@ from gost_core.context import Context
 Graph = Mapping[str, set[str]]
 """What each name uses."""
 
-FIRST: Final = 10.0
+FIRST: Final = 38.0
 ROW: Final = 21
 MARGIN: Final = 6
-WIRE_GAP: Final = 10
+WIRE_GAP: Final = 13
 """From one wire to the next, where there is room."""
 
 TONES: Final[Mapping[str, Tone]] = {
@@ -168,6 +168,7 @@ def wire(draw: Canvas, graph: Graph, verb: str) -> None:
     gap = min(WIRE_GAP, (WIDTH - MARGIN - left) / max(lanes.values()))
     wires = {name: left + lane * gap for name, lane in lanes.items()}
 
+    draw.words(MARGIN, 14, f"A dot: it {verb} what the arrow of this wire points at.", "muted")
     for target, x in wires.items():
         leaving = [rows[user] + 4 for user in joined if target in joined[user]]
         arriving = rows[target] - 4
