@@ -8,10 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import import_module
-from pathlib import Path
 from typing import Final, Literal, NamedTuple
-
-HERE: Final = Path(__file__).parent
 
 WIDTH: Final = 360
 SHOWN_WIDTH: Final = 480
@@ -74,9 +71,9 @@ def style() -> str:
         ".gost-picture a:is(:hover, :focus) .box { stroke-width: 2.25; }",
     ]
     for tone in TONES:
-        rules += [
-            f".gost-picture .{tone} {{ fill: var(--{tone}); stroke: var(--{tone}-edge); }}",
-        ]
+        rules.append(
+            f".gost-picture .{tone} {{ fill: var(--{tone}); stroke: var(--{tone}-edge); }}"
+        )
     for tone in TONES[:4]:
         rules += [
             f".gost-picture .{tone}-line {{ stroke: var(--{tone}-edge); }}",

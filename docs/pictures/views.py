@@ -85,11 +85,9 @@ def way(draw: Canvas, y: float, name: str, tone: Tone, *members: str, maybe: boo
     return draw.interface(LEFT, y, WIDE, name, tone, members=members, maybe=maybe)
 
 
-def asked(
-    draw: Canvas, y: float, name: str, member: str, tone: Tone = "support", *, maybe: bool = False
-) -> Box:
+def asked(draw: Canvas, y: float, name: str, member: str, tone: Tone = "support") -> Box:
     """Draw one who is asked on the way."""
-    return draw.interface(ASIDE, y, NARROW, name, tone, members=[member], maybe=maybe)
+    return draw.interface(ASIDE, y, NARROW, name, tone, members=[member])
 
 
 def reverse_path(draw: Canvas) -> None:
