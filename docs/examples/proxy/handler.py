@@ -20,6 +20,7 @@ from .address import UDPAddr, split_host_port
 from .chain import TRACE, Trace, resolve
 from .component import Component, refuse_options
 from .limited import limit_client, take_request
+from .recorder import TRAFFIC, RecordPoint
 from .relay import CHUNK, ClientGoneError, Traffic, of_client, relay
 
 GREETING_LIMIT = 30.0  # seconds for a client to say what it wants
@@ -72,10 +73,11 @@ class ProxyHandler(Component, handler.Handler):
         self._options = apply(handler.Options(), *opts)
         self._logger = self._options.logger or default()
         self.auther = self._options.auther
+        self._traffic = RecordPoint(TRAFFIC, self._logger)
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
-        refuse_options(self._options, "observer", "recorders", "auth", "tls_config", "netns")
+        refuse_options(self._options, "observer", "auth", "tls_config", "netns")
         if self._options.router is None:
             raise ValueError(f"{type(self).__name__} needs the option 'router'")
         self._router = self._options.router
@@ -117,8 +119,12 @@ class ProxyHandler(Component, handler.Handler):
             ctx = ctx.with_value(CLIENT_ID, request.client_id)
         trace = Trace()
         client, target = await self._open(ctx.with_value(TRACE, trace), request)
+        recorders = self._options.recorders
+        client = self._traffic.watch(ctx, client, recorders)
         traffic = Traffic(sent=len(request.head))
         try:
+            if request.head:  # read while it was not known yet where it goes
+                await self._traffic.record(ctx, recorders, request.head, ">")
             await self.carry(ctx, request, client, target, traffic)
         finally:
             await target.close()
