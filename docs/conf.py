@@ -25,7 +25,7 @@ source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["examples"]
 nitpicky = True
 default_role = "obj"
-smartquotes = False  # "" stands for the empty string here
+smartquotes_action = "D"  # dashes only: "" stands for the empty string here
 
 # The types of the standard library link to Python's documentation, by a copy of its inventory:
 # building needs no network. docs/maintaining.md says where the copy is from.

@@ -1,10 +1,14 @@
-"""A headless Chromium and what it says of a page, by its own protocol over a pair of pipes."""
+"""A headless Chromium and what it says of a page, by its own protocol over a pair of pipes.
+
+``python tests/browser.py SITE FOLDER PAGE...`` saves pictures of pages.
+"""
 
 import base64
 import json
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -179,15 +183,20 @@ def browser() -> Generator[Browser, None, None]:
             os.waitpid(process, 0)
 
 
-def save_pictures(url: str, pages: list[str], folder: Path) -> None:
+def save_pictures(site: Path, folder: Path, pages: list[str]) -> None:
     """Save pictures of pages: on a desktop and on a telephone, light and dark."""
     folder.mkdir(exist_ok=True)
     with browser() as tab:
-        for width, height in ((1280, 900), (390, 844)):
+        for width, height in ((1440, 900), (390, 844)):
             tab.resize(width, height)
             for scheme in ("light", "dark"):
                 tab.prefer(scheme)
                 for page in pages:
-                    tab.open(f"{url}/{page}")
+                    tab.open((site.resolve() / page).as_uri())
                     name = f"{page.replace('/', '-').removesuffix('.html')}-{width}-{scheme}.png"
                     (folder / name).write_bytes(tab.picture())
+
+
+if __name__ == "__main__":
+    site, folder, *pages = sys.argv[1:]
+    save_pictures(Path(site), Path(folder), pages)

@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote, urldefrag, urljoin
 
 import pytest
@@ -120,12 +120,36 @@ def test_no_class_is_shown_with_the_constructor_of_a_protocol(site: Path) -> Non
     assert [head for head in heads if "kwargs" in head] == []
 
 
-def test_each_clause_and_each_decision_is_a_target(pages: dict[str, Page]) -> None:
+@pytest.fixture(scope="session")
+def cited() -> dict[str, set[str]]:
+    """The anchors of what docstrings cite, by page."""
     checks = [getattr(testing, name) for name in testing.__all__ if name.startswith("check_")]
-    clauses = {clause.id for check in checks for clause in testing.clauses_of(check)}
-    expected = {re.sub(r"[^a-z0-9]+", "-", clause.lower()) for clause in clauses}
-    assert expected - pages["clauses.html"].anchors == set()
-    assert {f"d{number}" for number in range(1, 69)} - pages["decisions.html"].anchors == set()
+    clauses = [clause.id for check in checks for clause in testing.clauses_of(check)]
+    return {
+        "clauses.html": {re.sub(r"[^a-z0-9]+", "-", clause.lower()) for clause in clauses},
+        "decisions.html": {f"d{number}" for number in range(1, 69)},
+    }
+
+
+def test_each_clause_and_each_decision_is_a_target(
+    cited: dict[str, set[str]], pages: dict[str, Page]
+) -> None:
+    assert {name: anchors - pages[name].anchors for name, anchors in cited.items()} == {
+        name: set[str]() for name in cited
+    }
+
+
+def test_the_reference_links_to_each_clause_and_each_decision(
+    cited: dict[str, set[str]], pages: dict[str, Page]
+) -> None:
+    links = {
+        link.removeprefix("../")
+        for name, page in pages.items()
+        if name.startswith("reference/")
+        for link in page.links
+    }
+    wanted = {f"{name}#{anchor}" for name, anchors in cited.items() for anchor in anchors}
+    assert wanted - links == set()
 
 
 # ---- The search
@@ -199,18 +223,17 @@ def test_every_page_opens_without_an_error_and_asks_no_other_host(
     assert faults == {}
 
 
-def test_no_page_is_wider_than_a_telephone(
+def test_no_page_is_wider_than_its_window(
     pages: dict[str, Page], address: str, tab: Browser
 ) -> None:
-    tab.resize(390, 844)
-    width = "document.documentElement.scrollWidth"
-    too_wide = dict[str, Any]()
+    too_wide = list[str]()
     for name in pages:
         tab.open(f"{address}/{name}")
-        if tab.evaluate(width) > 390:
-            too_wide[name] = tab.evaluate(width)
-    tab.resize(1280, 900)
-    assert too_wide == {}
+        for width in (390, 820, 1024, 1320, 1440):
+            tab.resize(width, 844)
+            if tab.evaluate("document.documentElement.scrollWidth") > width:
+                too_wide.append(f"{name} at {width}")
+    assert too_wide == []
 
 
 def test_the_search_finds_each_go_name_by_either_name(address: str, tab: Browser) -> None:

@@ -24,6 +24,16 @@ DECISION: Final = re.compile(r"\bD\d+\b")
 CLAUSES_PAGE: Final = "clauses"
 DECISIONS_PAGE: Final = "decisions"
 
+KEPT: Final = (
+    addnodes.desc_signature,
+    addnodes.pending_xref,
+    nodes.literal,
+    nodes.literal_block,
+    nodes.reference,
+    nodes.title,
+)
+"""What nothing is linked in."""
+
 
 @cache
 def clauses() -> frozenset[str]:
@@ -113,15 +123,9 @@ def link_decisions(document: nodes.document, page: str) -> None:
         text.parent.replace(text, [*parts, nodes.Text(text[end:])])
 
 
-def is_linked(text: nodes.Text) -> bool:
-    """Tell whether a text is code, a title, or in a link already."""
-    kept = (nodes.literal, nodes.literal_block, nodes.title, nodes.reference, nodes.raw)
-    parent = text.parent
-    while parent is not None:
-        if isinstance(parent, (*kept, addnodes.pending_xref, addnodes.desc_signature)):
-            return True
-        parent = parent.parent
-    return False
+def is_linked(node: nodes.Node) -> bool:
+    """Tell whether a text or a name stands in code, in a title, or in a link already."""
+    return any(isinstance(parent, KEPT) for parent in ancestors(node))
 
 
 def link_names(document: nodes.document, page: str) -> None:
@@ -130,10 +134,10 @@ def link_names(document: nodes.document, page: str) -> None:
     In the docstring of an interface a clause has its short name.
     """
     for literal in list(document.findall(nodes.literal)):
+        if is_linked(literal):
+            continue
         name = literal.astext()
         clause = name if name in clauses() else f"{described_interface(literal)}.{name}"
-        if isinstance(literal.parent, addnodes.pending_xref | nodes.reference | nodes.title):
-            continue
         if clause in clauses():
             linked = to_label(clause, literal.deepcopy(), page)
         elif (called := name.partition("(")[0]) in public_objects():

@@ -33,7 +33,7 @@ class StreamConn(Conn):
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        # With no buffer above the kernel's, drain() returns when the kernel has everything (D8).
+        # With no buffer but the kernel's, drain() returns when that has everything (D8).
         writer.transport.set_write_buffer_limits(high=0)
         # Kept here, since they stay valid after close (D2).
         self._local_addr = SocketAddr.of(writer.get_extra_info("sockname"))
@@ -43,7 +43,7 @@ class StreamConn(Conn):
     async def read(self, n: int, /) -> bytes:
         if n < 1:
             raise ValueError(f"cannot read {n} bytes; ask for at least 1")
-        # Cancelling this loses nothing (D7): the bytes stay with the reader until it returns them.
+        # Cancelling this loses nothing (D7): the reader keeps what it has not returned.
         data = await self._reader.read(n)
         self._check_open()
         return data
@@ -59,7 +59,7 @@ class StreamConn(Conn):
         await asyncio.sleep(0)  # the turn of the event loop in which it closes the socket
 
     def abort(self) -> None:
-        """Begin to close, without waiting: for whoever has many to close and may be cancelled."""
+        """Begin to close, without waiting, as whoever has many to close wants to."""
         self._closed = True
         self._writer.transport.abort()
 

@@ -46,7 +46,7 @@ class SocketListener(Listener):
         host, colon, port = self._options.addr.rpartition(":")
         if not colon or not port.isdecimal() or int(port) > 65535:
             raise ValueError(f"{self._options.addr!r} is no address; write it as host:port")
-        # Bound when this returns (D25). No host is everywhere (D12), which is here: all of IPv4.
+        # Bound when this returns (D25). No host is everywhere (D12): here, all of IPv4.
         self._server = await asyncio.start_server(
             self._arrive, host or "0.0.0.0", int(port), family=socket.AF_INET
         )
@@ -55,7 +55,7 @@ class SocketListener(Listener):
     async def accept(self) -> Conn:
         if self._server is None and not self._closed:
             raise RuntimeError("accept() before init()")
-        conn = await self._waiting.get()  # cancelling this leaves the next one in the line (D26)
+        conn = await self._waiting.get()  # cancelling this takes nobody from the line (D26)
         if conn is None:
             self._waiting.put_nowait(None)
             raise ClosedError("this listener was closed")
