@@ -43,9 +43,10 @@ from proxy.chain import RetryRouter
 from proxy.handler import ProxyHandler
 from proxy.http import HTTPHandler
 from proxy.logger import StandardLogger
-from proxy.metrics import MeasuredCounts, PrometheusMetrics
+from proxy.metrics import MeasuredCounts
 from proxy.monitor import serve_metrics
 from proxy.observer import Counts, StatsEvent, StatusEvent
+from proxy.prometheus import PrometheusMetrics
 from proxy.recorder import TRAFFIC, FileRecorder, QueueRecorder, RecordPoint
 from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Handler

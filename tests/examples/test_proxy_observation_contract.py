@@ -38,17 +38,10 @@ from gost_core.testing import (
     check_service_service,
     contract_tests,
 )
-from proxy.metrics import (
-    BYTES,
-    CONNECTIONS,
-    DURATION,
-    OPEN,
-    Instrument,
-    MeasuredCounts,
-    PrometheusMetrics,
-)
+from proxy.metrics import BYTES, CONNECTIONS, DURATION, OPEN, Instrument, MeasuredCounts
 from proxy.monitor import MetricsHandler
 from proxy.observer import CountingConn, Counts, RecordingObserver, StatsEvent, StatusEvent
+from proxy.prometheus import PrometheusMetrics
 from proxy.recorder import TRAFFIC, FileRecorder, QueueRecorder, RecordPoint
 from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler

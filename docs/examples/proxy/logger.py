@@ -98,6 +98,11 @@ def _text(value: object) -> str:
         return f"<{type(value).__name__} without text: {type(error).__name__}>"
 
 
+def with_notes(error: Exception) -> str:
+    """Return what an exception says and what was noted on it since, in one line."""
+    return "; ".join([str(error), *getattr(error, "__notes__", ())])
+
+
 class Outage:
     """Logs that something begins to fail and that it works again, not each failure in between."""
 

@@ -12,7 +12,7 @@ from gost_core.context import Context
 from gost_core.listener import addr_option
 
 from .component import Component
-from .metrics import PrometheusMetrics
+from .prometheus import PrometheusMetrics
 from .service import TaskService
 from .stream import read_head
 from .tcp import TCPListener

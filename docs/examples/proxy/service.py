@@ -19,6 +19,7 @@ from gost_core.recorder import RECORDER_SERVICE_CLIENT_ADDRESS, RecorderObject
 from gost_core.service import Service
 
 from .address import host_of
+from .logger import with_notes
 from .metrics import DURATION, Instrument
 from .observer import INTERVAL, Counts, Reporter
 from .recorder import RecordPoint
@@ -125,9 +126,9 @@ class TaskService(Service):
             await self._handler.handle(ctx, conn)
         except Exception as error:  # one client's trouble ends nothing else (D28)
             self._stats.add(Kind.TOTAL_ERRS, 1)
-            session = ctx.value(SESSION_ID)
+            session, what = ctx.value(SESSION_ID), with_notes(error)
             logger = self._logger.with_fields({"session": session})
-            logger.warnf("%s from %s: %s", type(error).__name__, conn.remote_addr(), error)
+            logger.warnf("%s from %s: %s", type(error).__name__, conn.remote_addr(), what)
         finally:
             self._seconds.observe(time.monotonic() - began)
 
