@@ -51,7 +51,8 @@ def entries(symbol: Symbol) -> Iterator[Entry]:
     module_name = f"{package.NAME}.{translation.module_name(symbol.package)}"
     name = translation.python_name(symbol)
     owner, _, member = name.partition(".")
-    lines = [line.strip() for line in surface.declaration(module_name, owner)]
+    declared = surface.declaration(module_name, owner)
+    lines = [line.partition("  #")[0].strip() for line in declared]  # without its notes
     if member:
         python = f"{owner}.{member_line(lines, member)}"
     elif str(symbol) in translation.CONSTRUCTORS:
@@ -91,7 +92,7 @@ def member_line(lines: Sequence[str], name: str) -> str:
     """Return the line of a class that declares a member."""
     for line in lines:
         if line.startswith((f"{name}: ", f"{name} = ")) or f"def {name}(" in line:
-            return line.partition("  #")[0]
+            return line
     raise LookupError(f"{lines[0]} declares no {name}")
 
 
