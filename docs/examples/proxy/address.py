@@ -2,6 +2,9 @@
 
 import re
 from dataclasses import dataclass
+from typing import TypeAlias
+
+SocketName: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +21,9 @@ class TCPAddr:
     port: int
 
     @classmethod
-    def of(cls, name: tuple[str, int] | tuple[str, int, int, int] | None) -> "TCPAddr":
-        """Take the name of a socket; a peer that left before it was asked for has none."""
-        host, port = name[:2] if name else ("0.0.0.0", 0)
+    def of(cls, name: SocketName) -> "TCPAddr":
+        """Take the name of a socket."""
+        host, port = name[:2]
         # An IPv4 client of a socket that serves both families.
         return cls(host.removeprefix("::ffff:") if "." in host else host, port)
 
