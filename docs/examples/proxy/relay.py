@@ -1,7 +1,7 @@
 """Copying between a client and what it wanted to reach."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -41,19 +41,27 @@ async def relay(client: net.Conn, target: net.Conn, traffic: Traffic) -> None:
     behind its request still gets the whole answer. A fault of either side ends both.
     """
 
-    async def send() -> None:
-        while data := await of_client(client.read(CHUNK)):
+    async def send() -> int:
+        data = await of_client(client.read(CHUNK))
+        if data:
             await target.write(data)
             traffic.sent += len(data)
-        await _end(target)
+        return len(data)
 
-    async def receive() -> None:
-        while data := await target.read(CHUNK):
+    async def receive() -> int:
+        data = await target.read(CHUNK)
+        if data:
             await of_client(client.write(data))
             traffic.received += len(data)
-        await _end(client)
+        return len(data)
 
-    directions = [asyncio.create_task(send()), asyncio.create_task(receive())]
+    async def copy(step: Callable[[], Awaitable[int]], destination: net.Conn) -> None:
+        # A step leaves nothing behind: while it waits for more, the last piece is not kept.
+        while await step():
+            pass
+        await _end(destination)
+
+    directions = [asyncio.create_task(copy(send, target)), asyncio.create_task(copy(receive, client))]
     try:
         # ClosedError: _end() has closed a connection that cannot half-close.
         with suppress(net.ClosedError):

@@ -44,10 +44,10 @@ class Readiness:
     No byte passes through here, so a wait that is cancelled loses nothing (D7, D26).
     """
 
-    __slots__ = ("_for_writing", "_socket", "_waiter")
+    __slots__ = ("_descriptor", "_for_writing", "_waiter")
 
     def __init__(self, sock: socket.socket, *, for_writing: bool = False) -> None:
-        self._socket: Final = sock
+        self._descriptor: Final = sock.fileno()
         self._for_writing: Final = for_writing
         self._waiter: asyncio.Future[None] | None = None
 
@@ -55,7 +55,7 @@ class Readiness:
         loop = asyncio.get_running_loop()
         watch = loop.add_writer if self._for_writing else loop.add_reader
         self._waiter = loop.create_future()
-        watch(self._socket, self.wake)
+        watch(self._descriptor, self.wake)
         try:
             await self._waiter
         finally:
@@ -75,7 +75,7 @@ class Readiness:
             self.wake()
             self._waiter = None
             loop = asyncio.get_running_loop()
-            (loop.remove_writer if self._for_writing else loop.remove_reader)(self._socket)
+            (loop.remove_writer if self._for_writing else loop.remove_reader)(self._descriptor)
 
 
 class TCPConn(net.Conn, net.HalfCloser):
