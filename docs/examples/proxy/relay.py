@@ -1,7 +1,7 @@
 """Copying between a client and what it wanted to reach."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -41,35 +41,29 @@ async def relay(client: net.Conn, target: net.Conn, traffic: Traffic) -> None:
     behind its request still gets the whole answer. A fault of either side ends both.
     """
 
-    async def send() -> int:
-        data = await of_client(client.read(CHUNK))
-        if data:
+    async def send() -> None:
+        while data := await of_client(client.read(CHUNK)):
             await target.write(data)
             traffic.sent += len(data)
-        return len(data)
+            del data  # or it is kept until there is more, which may be never
+        await _end(target)
 
-    async def receive() -> int:
-        data = await target.read(CHUNK)
-        if data:
+    async def receive() -> None:
+        while data := await target.read(CHUNK):
             await of_client(client.write(data))
             traffic.received += len(data)
-        return len(data)
+            del data
+        await _end(client)
 
-    async def copy(step: Callable[[], Awaitable[int]], destination: net.Conn) -> None:
-        # A step leaves nothing behind: while it waits for more, the last piece is not kept.
-        while await step():
-            pass
-        await _end(destination)
-
-    directions = [asyncio.create_task(copy(send, target)), asyncio.create_task(copy(receive, client))]
-    try:
-        # ClosedError: _end() has closed a connection that cannot half-close.
-        with suppress(net.ClosedError):
-            await asyncio.gather(*directions)
-    finally:
-        for direction in directions:
-            direction.cancel()
-        await asyncio.gather(*directions, return_exceptions=True)
+    # ClosedError: _end() has closed a connection that cannot half-close.
+    with suppress(net.ClosedError):
+        try:
+            async with asyncio.TaskGroup() as directions:
+                directions.create_task(send())
+                await receive()
+        except BaseExceptionGroup as faults:
+            first = faults.exceptions[0]
+            raise first from first.__cause__
 
 
 async def _end(conn: net.Conn) -> None:

@@ -114,8 +114,7 @@ class TCPConn(net.Conn, net.HalfCloser):
             try:
                 data = self._socket.recv(min(n, MOST_AT_ONCE))
             except BlockingIOError:
-                self._reads_in_a_row = 0
-                await self._readable.wait()
+                pass  # wait below: who waits in here keeps the exception alive
             except OSError as error:
                 self._fault = error
                 raise
@@ -123,6 +122,8 @@ class TCPConn(net.Conn, net.HalfCloser):
                 if not data:
                     self._check_whole()
                 return data
+            self._reads_in_a_row = 0
+            await self._readable.wait()
 
     async def write(self, data: Buffer, /) -> None:
         if self._writable.is_awaited():
