@@ -6,6 +6,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from importing import contract_modules
 from measure import Bound, Figure, Samples, interleaved, ratio, timed
@@ -64,12 +65,14 @@ def optional_interfaces(quick: bool) -> Iterator[Figure]:
     for cls in _optional():
         members = dict.fromkeys(get_protocol_members(cls), len)
         fitting = type("Fitting", (), dict(members))()
-        calls[f"{cls.__name__}, hit"] = lambda cls=cls, fitting=fitting: isinstance(fitting, cls)
-        calls[f"{cls.__name__}, miss"] = lambda cls=cls: isinstance(other, cls)
-    calls["a class"] = lambda: isinstance(other, Node)
+        calls[f"{cls.__name__}, hit"] = partial(isinstance, fitting, cls)
+        calls[f"{cls.__name__}, miss"] = partial(isinstance, other, cls)
+    calls["a class"] = partial(isinstance, other, Node)
     found = timed(calls, quick)
     for kind in ("hit", "miss"):
-        name = max((name for name in found if name.endswith(kind)), key=lambda n: found[n].middle())
+        name = max(
+            (name for name in found if name.endswith(kind)), key=lambda name: found[name].best()
+        )
         bound = Bound("at most", 0.5) if kind == "hit" else None
         number = len(calls) // 2
         subject = f"isinstance, {name}, the slowest of {number}"
@@ -122,12 +125,16 @@ def marker_and_logger(quick: bool) -> Iterator[Figure]:
     yield ratio("a LoggerGroup over its two loggers", together, apart)
 
 
+def borrow(size: int) -> None:
+    bufpool.put(bufpool.get(size))
+
+
 def buffers(quick: bool) -> Iterator[Figure]:
     for size in (128, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 66560):
         found = timed(
             {
-                "bytearray": lambda size=size: bytearray(size),
-                "bufpool": lambda size=size: bufpool.put(bufpool.get(size)),
+                "bytearray": partial(bytearray, size),
+                "bufpool": partial(borrow, size),
             },
             quick,
         )
@@ -150,9 +157,7 @@ def memory(quick: bool) -> Iterator[Figure]:
         tracemalloc.stop()
         return taken / len(kept)
 
-    found = interleaved(
-        {name: lambda make=make: bytes_each(make) for name, make in kinds.items()}, 3
-    )
+    found = interleaved({name: partial(bytes_each, make) for name, make in kinds.items()}, 3)
     for name, samples in found.items():
         yield Figure(f"memory of {name}", samples, "bytes")
 

@@ -87,7 +87,7 @@ def bare_dataclasses(modules: list[str]) -> str:
             if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
                 continue
             if cls.__module__ == name:
-                frozen = cls.__dataclass_params__.frozen
+                frozen = "__setattr__" in vars(cls)
                 lines.append(f"@dataclass(slots=True, kw_only=True, frozen={frozen})")
                 lines.append(f"class C{len(lines)}:\n    'Documented.'")
                 lines += [f"    {field.name}: object = None" for field in dataclasses.fields(cls)]
@@ -95,11 +95,11 @@ def bare_dataclasses(modules: list[str]) -> str:
 
 
 def import_seconds(names: str, directory: str) -> float:
-    """Import modules in an interpreter of their own; return the seconds that the import took."""
-    program = f"import time; began = time.perf_counter(); import {names}; "
+    """Import modules in an interpreter of their own; return the seconds that it took."""
+    program = f"import time; began = time.process_time(); import {names}; "
     search = os.pathsep.join([directory, *filter(None, sys.path)])
     result = subprocess.run(
-        [sys.executable, "-c", program + "print(time.perf_counter() - began)"],
+        [sys.executable, "-c", program + "print(time.process_time() - began)"],
         capture_output=True,
         check=True,
         text=True,

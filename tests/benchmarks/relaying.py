@@ -27,8 +27,7 @@ def figures(quick: bool) -> Iterator[Figure]:
             yield from throughput(protocol, streams, quick)
     for protocol in RIVALS:
         yield from connections(protocol, quick)
-    for protocol in RIVALS:
-        yield from idle(protocol, quick)
+    yield from idle(quick)
 
 
 def throughput(protocol: Protocol, streams: int, quick: bool) -> Iterator[Figure]:
@@ -102,28 +101,28 @@ def _measure(
     return speeds, {name: Samples(found) for name, found in efforts.items()}
 
 
-def idle(protocol: Protocol, quick: bool) -> Iterator[Figure]:
+def idle(quick: bool) -> Iterator[Figure]:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     number = min(200 if quick else 5_000, most // 2 - 100)  # a proxy needs two for each
 
-    def bytes_each(name: str) -> float:
+    def kept_for_each(name: str) -> float:
         with ExitStack() as stack:
             target = stack.enter_context(running("target"))
-            proxy = stack.enter_context(running(name, protocol))
-            connect(proxy, protocol, target).close()  # whatever the first one loads is there now
+            proxy = stack.enter_context(running(name))
+            connect(proxy, "socks5", target).close()  # whatever the first one loads is there now
             before = proxy.memory()
             for _ in range(number):
-                conn = stack.enter_context(connect(proxy, protocol, target))
+                conn = stack.enter_context(connect(proxy, "socks5", target))
                 ask(conn, 0, bytearray())
                 exchange(conn)
             return (proxy.memory() - before) / number
 
-    names = ("example", *RIVALS[protocol])
-    found = interleaved({name: partial(bytes_each, name) for name in names}, 1 if quick else 3)
+    names = ("example", *RIVALS["socks5"])
+    found = interleaved({name: partial(kept_for_each, name) for name in names}, 1 if quick else 3)
     for name, samples in found.items():
-        yield Figure(f"{name}, {number} idle, {protocol}", samples.times(1 / 1024), "KiB each")
-    for rival in RIVALS[protocol]:
+        yield Figure(f"{name}, {number} idle", samples.times(1 / 1024), "KiB each")
+    for rival in RIVALS["socks5"]:
         bound = Bound("at most", 1) if rival == "pproxy" else None
-        subject = f"memory per idle connection over {rival}, {protocol}"
+        subject = f"memory of an idle connection over {rival}"
         yield ratio(subject, found["example"], found[rival], bound)

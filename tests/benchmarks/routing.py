@@ -49,9 +49,9 @@ def route_seconds(chain: HopChain, number: int) -> float:
 
     async def main() -> float:
         ctx = Context()
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(number):
             await chain.route(ctx, "tcp", "example.com:80")
-        return (time.perf_counter() - began) / number
+        return (time.process_time() - began) / number
 
     return asyncio.run(main())

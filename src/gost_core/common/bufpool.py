@@ -78,14 +78,9 @@ def put(view: memoryview, /) -> None:
         if type(block) is not _Block or not block.is_lent:
             return
         block.is_lent = False
-    if _has_no_view(block):
-        _free[len(block)].append(block)
-
-
-def _has_no_view(block: _Block) -> bool:
     try:
-        block.append(0)
+        block.append(0)  # which no bytearray allows while another view of it lives
     except BufferError:
-        return False
+        return
     block.pop()
-    return True
+    _free[len(block)].append(block)
