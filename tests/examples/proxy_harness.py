@@ -163,7 +163,7 @@ class Program:
 
     def address(self, scheme: str) -> str:
         """Return where the program listens; ask in the order of its arguments."""
-        return self.wait_for(rf"listening on {scheme}://(\S+)")[1]
+        return self.wait_for(rf"listening on {re.escape(scheme)}://(\S+)")[1]
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         """End the program by a signal; return its exit code."""

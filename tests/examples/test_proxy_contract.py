@@ -1,6 +1,6 @@
 """The example against the contract: one test for each clause of what its classes implement.
 
-A clause that needs what the example does not offer, such as UDP, is a skipped test.
+A clause that needs what the example does not offer is a skipped test.
 """
 
 import asyncio

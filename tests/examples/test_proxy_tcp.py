@@ -409,7 +409,7 @@ def test_a_dial_says_what_went_wrong() -> None:
         with pytest.raises(socket.gaierror):
             await dial(Context(), "tcp", "name.invalid:80")
         with pytest.raises(UnsupportedError):
-            await dial(Context(), "udp", address)
+            await dial(Context(), "unix", address)
         with pytest.raises(ValueError, match="no host"):
             await dial(Context(), "tcp", ":80")
 

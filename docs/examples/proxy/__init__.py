@@ -4,8 +4,10 @@ From the bottom up:
 
 - ``component``, ``metadata``, ``registry``, ``plugins``, ``logger``: what all the others use
 - ``address``, ``access``, ``limits``, ``limited``: who may connect, how often, how fast
-- ``tcp``, ``wrapper``, ``stream``, ``relay``: connections, and what is done with their bytes
-- ``handler``, ``connector``, ``socks5``, ``http``: what is spoken with clients and with proxies
+- ``tcp``, ``udp``, ``wrapper``, ``stream``, ``relay``: connections, and what is done with them
+- ``upgrade``, ``tls``, ``tls_settings``: TLS over any of them
+- ``handler``, ``connector``, ``socks5``, ``association``, ``http``: what is spoken with clients
+  and with proxies
 - ``transport``, ``strategies``, ``hop``, ``chain``: the way to a target
 - ``names``, ``resolver``, ``rules``, ``probe``: what resolves a name, bypasses a target, finds a
   node alive

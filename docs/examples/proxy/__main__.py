@@ -42,6 +42,9 @@ examples:
   both, through a proxy, and from there through one of two others:
     python -m proxy -L socks5://127.0.0.1:1080 -L http://127.0.0.1:8080 \\
         -F http://first:8080 -F socks5://second:1080,third:1080
+  a SOCKS5 proxy that speaks TLS with its clients, and one that goes through it:
+    python -m proxy -L "socks5+tls://:1080?certFile=cert.pem&keyFile=key.pem"
+    python -m proxy -L socks5://127.0.0.1:1080 -F "socks5+tls://first:1080?caFile=ca.pem"
 
 settings stand behind a "?":
   of -L: admission=NETWORK,… and bypass=NETWORK-OR-NAME,… (a whitelist if it begins with "~");
@@ -49,6 +52,8 @@ settings stand behind a "?":
     for each client's host; backlog=CONNECTIONS
   of -F: strategy=round, weighted, hash or latency; probe=SECONDS; weight, priority, backup=true,
     maxFails, failTimeout=SECONDS; bypass
+  of both with +tls: certFile, keyFile, caFile (whom to trust; of -L: whose certificates clients
+    must have); of -F besides: serverName, secure=false (whoever answers will do)
 """
 
 

@@ -1,14 +1,36 @@
-"""Addresses of TCP sockets, and how they are written (D12)."""
+"""Addresses of sockets, how they are written (D12), and what a name stands for."""
 
+import asyncio
 import re
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeAlias
+from ipaddress import ip_address
+from typing import Self, TypeAlias
 
 SocketName: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class TCPAddr:
+class SocketAddr:
+    """Where a socket of the internet is."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, name: SocketName) -> Self:
+        """Take the name of a socket."""
+        host, port = name[:2]
+        # An IPv4 peer of a socket that serves both families.
+        return cls(host.removeprefix("::ffff:") if "." in host else host, port)
+
+    def __str__(self) -> str:
+        return join_host_port(self.host, self.port) if self.host or self.port else ""
+
+
+@dataclass(frozen=True, slots=True)
+class TCPAddr(SocketAddr):
     """An address of a TCP socket.
 
     It satisfies ``gost_core.common.net.Addr`` without naming it: a protocol asks for the methods
@@ -17,21 +39,16 @@ class TCPAddr:
     the constructor, by Python, and not only where an object is handed over.
     """
 
-    host: str
-    port: int
-
-    @classmethod
-    def of(cls, name: SocketName) -> "TCPAddr":
-        """Take the name of a socket."""
-        host, port = name[:2]
-        # An IPv4 client of a socket that serves both families.
-        return cls(host.removeprefix("::ffff:") if "." in host else host, port)
-
     def network(self) -> str:
         return "tcp"
 
-    def __str__(self) -> str:
-        return join_host_port(self.host, self.port)
+
+@dataclass(frozen=True, slots=True)
+class UDPAddr(SocketAddr):
+    """An address of a UDP socket; without host and port it is nowhere, and prints as "" (D2)."""
+
+    def network(self) -> str:
+        return "udp"
 
 
 def join_host_port(host: str, port: int) -> str:
@@ -68,3 +85,14 @@ def host_of(addr: str) -> str:
     except ValueError:
         host = addr
     return host.rstrip(".").lower()
+
+
+async def addresses_of(host: str, network: str) -> list[str]:
+    """Return the IP addresses of a host, in order of preference; names are the system's affair."""
+    with suppress(ValueError):
+        return [str(ip_address(host))]
+    family = {"4": socket.AF_INET, "6": socket.AF_INET6}.get(network[-1:], socket.AF_UNSPEC)
+    found = await asyncio.get_running_loop().getaddrinfo(
+        host, None, family=family, type=socket.SOCK_STREAM
+    )
+    return [str(name[0]) for _, _, _, _, name in found]

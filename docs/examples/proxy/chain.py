@@ -16,6 +16,7 @@ from .address import join_host_port, split_host_port
 from .component import refuse_options
 from .metadata import MemoryMetadata
 from .tcp import SystemDialer, TCPListener
+from .udp import PeerConn
 
 T = TypeVar("T")
 
@@ -152,8 +153,6 @@ class RetryRouter(chain.Router):
     async def dial(
         self, ctx: Context, network: str, address: str, /, *opts: chain.DialOption
     ) -> net.Conn:
-        if network.startswith("udp"):  # it would have to give a PacketConn (D38)
-            raise net.UnsupportedError(f"network {network!r} is not offered here; tcp is")
         options = self._options
 
         async def attempt() -> net.Conn:
@@ -163,6 +162,8 @@ class RetryRouter(chain.Router):
             trace = ctx.value(TRACE)
             if trace is not None:
                 trace.nodes = route.nodes()
+            if network.startswith("udp") and not isinstance(conn, net.PacketConn):
+                return PeerConn(conn)
             return conn
 
         return await self._try(attempt)

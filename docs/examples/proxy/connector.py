@@ -9,7 +9,10 @@ from .component import Component, refuse_options
 
 
 class ProxyConnector(Component, connector.Connector):
-    """Reaches TCP targets through a proxy; a protocol adds ``connect``."""
+    """Reaches targets through a proxy; a protocol adds ``connect``."""
+
+    networks: tuple[str, ...] = ("tcp",)
+    """What it can reach them by."""
 
     def __init__(self, *opts: connector.Option) -> None:
         super().__init__()
@@ -21,5 +24,6 @@ class ProxyConnector(Component, connector.Connector):
 
     def check_network(self, network: str) -> None:
         self.check_initialized()
-        if not network.startswith("tcp"):
-            raise UnsupportedError(f"network {network!r} is not offered here; tcp is")
+        if not network.startswith(self.networks):
+            offered = " and ".join(self.networks)
+            raise UnsupportedError(f"network {network!r} is not offered here, but {offered}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gost_core import handler
 from gost_core.auth import Authenticator, Option, with_service
-from gost_core.common.net import Conn, HalfCloser
+from gost_core.common.net import Addr, Conn, HalfCloser
 from gost_core.common.url import Userinfo
 from gost_core.context import Context
 from gost_core.keys import CLIENT_ID, SESSION_ID
@@ -16,7 +16,8 @@ from gost_core.logger import default
 from gost_core.metadata import Metadata
 from gost_core.options import apply
 
-from .chain import TRACE, Trace
+from .address import UDPAddr, split_host_port
+from .chain import TRACE, Trace, resolve
 from .component import Component, refuse_options
 from .limited import limit_client, take_request
 from .relay import CHUNK, ClientGoneError, Traffic, of_client, relay
@@ -37,6 +38,8 @@ class Request:
     """What a client wants, and how to go on with it."""
 
     target: str
+    """"" with ``udp``: each datagram has its own."""
+    network: str = "tcp"
     client: Conn
     """The client's connection; it still holds what was read too far."""
     client_id: str = ""
@@ -85,6 +88,14 @@ class ProxyHandler(Component, handler.Handler):
     def refusal(self, error: Exception, /) -> bytes:
         """Return the reply for a target that was not reached."""
 
+    async def carry(
+        self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
+    ) -> None:
+        """Give the client its reply, and copy until both are done; a protocol may add a way."""
+        await target.write(request.head)
+        await of_client(client.write(request.reply))
+        await relay(client, target, traffic)
+
     async def handle(self, ctx: Context, conn: Conn, /, *opts: handler.HandleOption) -> None:
         try:  # the connection is ours from here on, whatever happens (D28)
             self.check_initialized()
@@ -108,36 +119,49 @@ class ProxyHandler(Component, handler.Handler):
         client, target = await self._open(ctx.with_value(TRACE, trace), request)
         traffic = Traffic(sent=len(request.head))
         try:
-            await target.write(request.head)
-            await of_client(client.write(request.reply))
-            await relay(client, target, traffic)
+            await self.carry(ctx, request, client, target, traffic)
         finally:
             await target.close()
             self._logger.infof(
                 "session=%s target=%s route=%s sent=%d received=%d seconds=%.3f",
                 session,
-                request.target,
+                request.target or request.network,
                 trace,
                 traffic.sent,
                 traffic.received,
                 time.monotonic() - began,
             )
 
+    async def limit(self, ctx: Context, conn: Conn, request: Request) -> Conn:
+        """Hold a connection to the limits of the client that it belongs to."""
+        options = self._options
+        return await limit_client(
+            ctx, conn, options.limiter, request.client_id, request.target, options.service
+        )
+
+    async def lookup(self, ctx: Context, addr: Addr) -> Addr:
+        """Tell where a datagram goes: nowhere against the rules, and never by a name known here."""
+        target, options = str(addr), self._router.options()
+        bypass = self._options.bypass
+        if bypass is not None and await bypass.contains(ctx, addr.network(), target):
+            raise PermissionError(f"{target} is refused by rule")
+        found = await resolve(ctx, target, options.host_mapper, options.resolver)
+        return UDPAddr(*split_host_port(found))
+
     async def _open(self, ctx: Context, request: Request) -> tuple[Conn, Conn]:
         """Return the client, held to its limits, and the target; or refuse."""
-        target, limits, service = request.target, self._options.limiter, self._options.service
+        target = request.target
         try:
             take_request(request.client, self._options.rate_limiter)
-            client = await limit_client(
-                ctx, request.client, limits, request.client_id, target, service
-            )
+            client = await self.limit(ctx, request.client, request)
             bypass = self._options.bypass
-            if bypass is not None and await bypass.contains(ctx, "tcp", target):
+            if bypass is not None and await bypass.contains(ctx, request.network, target):
                 raise PermissionError(f"{target} is refused by rule")
-            return client, await self._router.dial(ctx, "tcp", target)
+            return client, await self._router.dial(ctx, request.network, target)
         except Exception as error:
             notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
-            raise RefusedError(f"{target}: {error}{notes}", self.refusal(error)) from error
+            what = target or request.network
+            raise RefusedError(f"{what}: {error}{notes}", self.refusal(error)) from error
 
     async def identify(self, ctx: Context, user: str, password: str) -> str | None:
         """Ask the authenticator, if there is one, for the client's id; None refuses the client."""

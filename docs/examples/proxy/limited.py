@@ -1,8 +1,6 @@
 """Connections that are held to their limits, from the moment that they are accepted."""
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
 
 from typing_extensions import Buffer
 
@@ -14,7 +12,8 @@ from gost_core.logger import default
 
 from .access import is_admitted
 from .address import host_of
-from .wrapper import Wrapper
+from .udp import DatagramConn
+from .wrapper import Wrapper, alone
 
 
 class CountedConn(Wrapper):
@@ -53,7 +52,7 @@ class LimitedConn(Wrapper):
         self._closed = False
 
     async def read(self, n: int, /) -> bytes:
-        with self._alone("reading"):
+        with alone(self._busy, "reading"):
             if n < 1 or not self._held:
                 # Kept here before it is drawn: a cancelled read loses nothing (D7).
                 self._held = await self._inner.read(n)
@@ -62,7 +61,7 @@ class LimitedConn(Wrapper):
             return data
 
     async def write(self, data: Buffer, /) -> None:
-        with self._alone("writing"):
+        with alone(self._busy, "writing"):
             rest = memoryview(data)
             if not rest.nbytes:
                 return await self._inner.write(b"")
@@ -81,7 +80,7 @@ class LimitedConn(Wrapper):
         await super().close()
 
     async def _draw(self, budget: traffic.Limiter | None, n: int) -> int:
-        if budget is None:
+        if budget is None or not n:
             return n
         granted = 0
         try:
@@ -101,15 +100,39 @@ class LimitedConn(Wrapper):
             raise PermissionError("the limit of traffic allows no more bytes")
         return granted
 
-    @contextmanager
-    def _alone(self, doing: str) -> Generator[None, None, None]:
-        if doing in self._busy:
-            raise RuntimeError(f"another task is already {doing} on this connection")
-        self._busy.add(doing)
-        try:
-            yield
-        finally:
-            self._busy.remove(doing)
+
+class LimitedPackets(DatagramConn, LimitedConn):
+    """The same for datagrams: one that is granted less than its size is dropped (D52)."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        inner: net.Conn,
+        in_: traffic.Limiter | None,
+        out: traffic.Limiter | None,
+    ) -> None:
+        super().__init__(ctx, inner, in_, out)
+        assert isinstance(inner, net.PacketConn)
+        self._packets: net.PacketConn = inner
+        self._peer = inner.remote_addr()
+        self._arrived: tuple[bytes, net.Addr] | None = None
+
+    async def read_from(self, n: int, /) -> tuple[bytes, net.Addr]:
+        with alone(self._busy, "reading"):
+            while True:
+                # Kept here before it is drawn, as above.
+                data, addr = self._arrived = self._arrived or await self._packets.read_from(n)
+                granted = await self._draw(self._in, len(data))
+                self._arrived = None
+                if granted == len(data):
+                    return data[:n], addr
+
+    async def send(self, data: Buffer, addr: net.Addr, /) -> None:
+        size = memoryview(data).nbytes
+        with alone(self._busy, "writing"):
+            if await self._draw(self._out, size) < size:
+                raise PermissionError(f"the limit of traffic drops a datagram of {size} bytes")
+            await self._packets.write_to(data, addr)
 
 
 async def accept_within_limits(inner: net.Conn, options: listener.Options) -> net.Conn | None:
@@ -176,7 +199,7 @@ async def limit_client(
         client,
         limiter.scope_option(SCOPE_CLIENT),
         limiter.service_option(service),
-        limiter.network_option("tcp"),
+        limiter.network_option(inner.remote_addr().network()),
         limiter.addr_option(target),
         limiter.client_option(client),
         limiter.src_option(str(inner.remote_addr())),
@@ -194,7 +217,8 @@ async def limit_traffic(
     if limits is None:
         return inner
     in_, out = await limits.in_(ctx, key, *opts), await limits.out(ctx, key, *opts)
-    return inner if in_ is None and out is None else LimitedConn(ctx, inner, in_, out)
+    limited = LimitedPackets if isinstance(inner, net.PacketConn) else LimitedConn
+    return inner if in_ is None and out is None else limited(ctx, inner, in_, out)
 
 
 def take_request(inner: net.Conn, limits: rate.RateLimiter | None) -> None:

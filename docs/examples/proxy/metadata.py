@@ -37,3 +37,20 @@ def number(metadata: Metadata | None, key: str, default: float) -> float:
     except ValueError:
         raise ValueError(f"the setting {key!r} is {value!r}; it must be a number") from None
     return found if found > 0 else default
+
+
+def text(metadata: Metadata | None, key: str) -> str:
+    """Read a setting that is text; none gives "" (D64)."""
+    value = None if metadata is None else metadata.get(key)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"the setting {key!r} is {value!r}; it must be text")
+    return value or ""
+
+
+def flag(metadata: Metadata | None, key: str, default: bool) -> bool:
+    """Read a setting that is yes or no, also as text; none gives the default (D64)."""
+    value = None if metadata is None else metadata.get(key)
+    found = {"true": True, "false": False, "none": default}.get(str(value).lower())
+    if found is None:
+        raise ValueError(f"the setting {key!r} is {value!r}; it must be true or false")
+    return found

@@ -1,22 +1,27 @@
-"""SOCKS5 (RFC 1928), the CONNECT command; with user name and password (RFC 1929)."""
+"""SOCKS5 (RFC 1928): CONNECT and UDP ASSOCIATE, with user name and password (RFC 1929)."""
 
 from enum import IntEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from functools import partial
 
 from gost_core import connector
-from gost_core.common.net import Conn, ProtocolError
+from gost_core.common.net import Conn, PacketConn, ProtocolError
 from gost_core.context import Context
 from gost_core.metadata import Metadata
+from gost_core.options import apply
 
-from .address import join_host_port, split_host_port, split_target
+from .address import host_of, join_host_port, split_host_port
+from .association import Association, FirstClient, pack_address, read_address
 from .connector import ProxyConnector
 from .handler import ProxyHandler, RefusedError, Request
+from .relay import Traffic, of_client
 from .stream import read_exactly
+from .tcp import SystemDialer
+from .udp import open_udp, relay_datagrams
 
 VERSION = 5
 NO_AUTHENTICATION, USER_PASSWORD, NONE_ACCEPTABLE = 0, 2, 0xFF
-CONNECT = 1
-IPV4, NAME, IPV6 = 1, 3, 4
+CONNECT, UDP_ASSOCIATE = 1, 3
+ANYWHERE = "0.0.0.0:0"
 
 
 class Reply(IntEnum):
@@ -38,21 +43,23 @@ class SOCKS5Handler(ProxyHandler):
 
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
         client_id = await self._greet(ctx, conn)
-        version, command, _, kind = await read_exactly(conn, 4)
+        version, command, _ = await read_exactly(conn, 3)
         if version != VERSION:
             raise RefusedError(
                 f"SOCKS version {version} in the request", _reply(Reply.GENERAL_FAILURE)
             )
         try:
-            host = await _read_host(conn, kind)
+            target = await read_address(conn)
         except ValueError as error:
             raise RefusedError(str(error), _reply(Reply.ADDRESS_NOT_SUPPORTED)) from error
-        port = int.from_bytes(await read_exactly(conn, 2), "big")
+        if command == UDP_ASSOCIATE:
+            # The address is what the client believes to send from; a translator may know better.
+            return Request(target="", network="udp", client=conn, client_id=client_id)
         if command != CONNECT:
             raise RefusedError(f"SOCKS command {command}", _reply(Reply.COMMAND_NOT_SUPPORTED))
         # A name goes on as a name: it is resolved where it must be, often by the last proxy (D12).
         return Request(
-            target=join_host_port(host, port),
+            target=target,
             client=conn,
             client_id=client_id,
             reply=_reply(Reply.SUCCEEDED),
@@ -70,6 +77,27 @@ class SOCKS5Handler(ProxyHandler):
                 return _reply(Reply.HOST_UNREACHABLE)
             case _:
                 return _reply(Reply.GENERAL_FAILURE)
+
+    async def carry(
+        self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
+    ) -> None:
+        if request.network == "tcp":
+            return await super().carry(ctx, request, client, target, traffic)
+        try:  # at the address at which the client has found this host
+            socket = open_udp(local=host_of(str(client.local_addr())))
+        except OSError as error:
+            raise RefusedError(f"no socket for datagrams: {error}", self.refusal(error)) from error
+        here = FirstClient(socket, host_of(str(client.remote_addr())))
+        association = Association(client, here)
+        try:
+            packets = await self.limit(ctx, association, request)
+            assert isinstance(packets, PacketConn)  # D10
+            assert isinstance(target, PacketConn)  # D38
+            await of_client(client.write(_reply(Reply.SUCCEEDED, str(socket.local_addr()))))
+            lookup = partial(self.lookup, ctx)
+            await relay_datagrams(packets, target, traffic, lookup, self._logger)
+        finally:
+            await association.close()
 
     async def _greet(self, ctx: Context, conn: Conn) -> str:
         version, count = await read_exactly(conn, 2)
@@ -101,6 +129,8 @@ class SOCKS5Connector(ProxyConnector, connector.Handshaker):
     Handshaker is a capability: a transport finds it by ``isinstance`` and does this step before
     ``connect`` (D31). Inheriting from it is not needed, and says what is meant.
     """
+
+    networks = ("tcp", "udp")
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
@@ -134,54 +164,39 @@ class SOCKS5Connector(ProxyConnector, connector.Handshaker):
         *opts: connector.ConnectOption,
     ) -> Conn:
         self.check_network(network)
-        split_target(address)
-        await conn.write(bytes([VERSION, CONNECT, 0]) + _pack_address(address))
-        version, code, _, kind = await read_exactly(conn, 4)
+        if network.startswith("tcp"):
+            await self._request(conn, CONNECT, address, address)
+            return conn
+        if address:
+            pack_address(address)  # to find out whether it can be: nothing has been sent yet (D15)
+        relay = await self._request(conn, UDP_ASSOCIATE, ANYWHERE, address or network)
+        host, port = split_host_port(relay)
+        if host in ("", "0.0.0.0", "::"):  # a proxy that says: where you have found me
+            relay = join_host_port(host_of(str(conn.remote_addr())), port)
+        dialer = apply(connector.ConnectOptions(), *opts).dialer or SystemDialer()
+        return Association(conn, await dialer.dial(ctx, "udp", relay), address)
+
+    async def _request(self, conn: Conn, command: int, address: str, what: str) -> str:
+        """Ask for something; return the address in the reply."""
+        await conn.write(bytes([VERSION, command, 0]) + pack_address(address))
+        version, code, _ = await read_exactly(conn, 3)
         if version != VERSION:
             raise ProtocolError(f"{conn.remote_addr()} does not answer as SOCKS5 does")
         if code != Reply.SUCCEEDED:
             meaning = {reply.value: reply.name for reply in Reply}.get(code, f"code {code}")
-            reason = f"{address}: {meaning}, says {conn.remote_addr()}"
+            reason = f"{what}: {meaning}, says {conn.remote_addr()}"
             refused_by_rule = code == Reply.NOT_ALLOWED
             raise PermissionError(reason) if refused_by_rule else ConnectionRefusedError(reason)
         try:
-            await _read_host(conn, kind)
+            # Exactly the reply is read: what came behind it waits in the connection (D33).
+            return await read_address(conn)
         except ValueError as error:
             raise ProtocolError(f"{conn.remote_addr()} gives a malformed address") from error
-        # Exactly the reply has been read: what came behind it waits in the connection (D33).
-        await read_exactly(conn, 2)
-        return conn
 
     def _credentials(self) -> list[bytes]:
         auth = self._options.auth
         return [] if auth is None else [auth.username.encode(), (auth.password or "").encode()]
 
 
-def _reply(code: Reply) -> bytes:
-    return bytes([VERSION, code, 0]) + _pack_address("0.0.0.0:0")
-
-
-def _pack_address(address: str) -> bytes:
-    host, port = split_host_port(address)
-    try:
-        ip = ip_address(host)
-        packed = bytes([IPV4 if ip.version == 4 else IPV6]) + ip.packed
-    except ValueError:
-        name = host.encode("ascii")
-        if len(name) > 255:
-            raise ValueError(f"{address!r}: a name in SOCKS5 has 255 bytes at most") from None
-        packed = bytes([NAME, len(name)]) + name
-    return packed + port.to_bytes(2, "big")
-
-
-async def _read_host(conn: Conn, kind: int) -> str:
-    if kind == IPV4:
-        return str(IPv4Address(await read_exactly(conn, 4)))
-    if kind == IPV6:
-        return str(IPv6Address(await read_exactly(conn, 16)))
-    if kind == NAME:
-        (length,) = await read_exactly(conn, 1)
-        host = (await read_exactly(conn, length)).decode("ascii")
-        split_host_port(f"{host}:0")  # a name that is none is refused where it enters
-        return host
-    raise ValueError(f"SOCKS address type {kind}")
+def _reply(code: Reply, bound: str = ANYWHERE) -> bytes:
+    return bytes([VERSION, code, 0]) + pack_address(bound)

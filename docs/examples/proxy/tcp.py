@@ -7,7 +7,6 @@ import asyncio
 import errno
 import socket
 from contextlib import suppress
-from ipaddress import ip_address
 from typing import Final
 
 from typing_extensions import Buffer
@@ -18,10 +17,11 @@ from gost_core.context import Context
 from gost_core.metadata import Metadata
 from gost_core.options import apply
 
-from .address import SocketName, TCPAddr, split_host_port, split_target
+from .address import SocketName, TCPAddr, addresses_of, split_host_port, split_target
 from .component import Component, refuse_options
 from .limited import accept_within_limits
 from .metadata import number
+from .udp import dial_udp
 
 # What says that accept() failed this time, and that the listener is well (D26).
 TEMPORARY: Final = {
@@ -203,7 +203,7 @@ class TCPListener(Component, listener.Listener):
         backlog = int(number(metadata, "backlog", 128))
         # No host is everywhere (D12): one socket for both families, where the system has that.
         both = not host and socket.has_dualstack_ipv6()
-        address = (await _addresses(host, "tcp"))[0] if host else ""
+        address = (await addresses_of(host, "tcp"))[0] if host else ""
         self._socket = socket.create_server(
             (address, port),
             family=socket.AF_INET6 if both or ":" in address else socket.AF_INET,
@@ -264,14 +264,16 @@ class TCPListener(Component, listener.Listener):
 
 
 class SystemDialer(net.Dialer):
-    """Opens TCP connections from this host; names are resolved by the system."""
+    """Opens connections from this host, by TCP and UDP; names are resolved by the system."""
 
     async def dial(self, ctx: Context, network: str, addr: str, /) -> net.Conn:
+        if network.startswith("udp"):
+            return await dial_udp(network, addr)
         if not network.startswith("tcp"):
-            raise net.UnsupportedError(f"network {network!r} is not offered here; tcp is")
+            raise net.UnsupportedError(f"network {network!r} is not offered here; tcp and udp are")
         host, port = split_target(addr)
         fault = OSError(f"{host} has no address")
-        for address in await _addresses(host, network):
+        for address in await addresses_of(host, network):
             try:
                 return await _connect(address, port)
             except OSError as error:
@@ -305,13 +307,3 @@ async def _connect(address: str, port: int) -> TCPConn:
     except BaseException:
         sock.close()
         raise
-
-
-async def _addresses(host: str, network: str) -> list[str]:
-    with suppress(ValueError):
-        return [str(ip_address(host))]
-    family = {"tcp4": socket.AF_INET, "tcp6": socket.AF_INET6}.get(network, socket.AF_UNSPEC)
-    found = await asyncio.get_running_loop().getaddrinfo(
-        host, None, family=family, type=socket.SOCK_STREAM
-    )
-    return [str(name[0]) for _, _, _, _, name in found]

@@ -1,5 +1,8 @@
 """A connection around another one, for whoever adds something to it."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 from typing_extensions import Buffer
 
 from gost_core.common import net
@@ -36,3 +39,15 @@ class Wrapper(net.Conn, net.HalfCloser, net.ConnUnwrapper):
 
     def unwrap_conn(self) -> net.Conn:
         return self._inner
+
+
+@contextmanager
+def alone(busy: set[str], doing: str) -> Generator[None, None, None]:
+    """Note what a task does with a connection; one of two that do the same is refused (D6)."""
+    if doing in busy:
+        raise RuntimeError(f"another task is already {doing} on this connection")
+    busy.add(doing)
+    try:
+        yield
+    finally:
+        busy.remove(doing)

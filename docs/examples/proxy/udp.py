@@ -1,0 +1,237 @@
+"""UDP: connections that carry datagrams, and how datagrams are relayed."""
+
+import asyncio
+import errno
+import socket
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
+from typing import Final, Literal, TypeVar
+
+from typing_extensions import Buffer
+
+from gost_core.common import net
+from gost_core.logger import Logger
+
+from .address import UDPAddr, addresses_of, split_target
+from .relay import Traffic, of_client
+from .wrapper import Wrapper
+
+T = TypeVar("T")
+
+ALL: Final = 65535  # no datagram is longer
+NOWHERE: Final = UDPAddr("", 0)
+
+
+class DatagramConn(net.Conn, net.PacketConn):
+    """What all connections that carry datagrams do alike.
+
+    One that is connected reads from its peer and writes to it; one that is not has to be told an
+    address each time, and tells one (D9).
+    """
+
+    _peer: net.Addr = NOWHERE
+
+    @abstractmethod
+    async def send(self, data: Buffer, addr: net.Addr, /) -> None:
+        """Send one datagram, as ``write_to`` does, to an address that may be sent to."""
+
+    async def read(self, n: int, /) -> bytes:
+        self._check_connected()
+        while not (data := (await self.read_from(n))[0]):
+            pass  # an empty datagram, which would look like the end of a stream (D8)
+        return data
+
+    async def write(self, data: Buffer, /) -> None:
+        self._check_connected()
+        await self.send(data, self._peer)
+
+    async def write_to(self, data: Buffer, addr: net.Addr, /) -> None:
+        if self._is_connected() and str(addr) != str(self._peer):
+            raise ValueError(f"this connection is to {self._peer}, and not to {addr}")
+        await self.send(data, addr)
+
+    def remote_addr(self) -> net.Addr:
+        return self._peer
+
+    def _is_connected(self) -> bool:
+        return bool(str(self._peer))
+
+    def _check_connected(self) -> None:
+        if not self._is_connected():
+            raise net.UnsupportedError("this connection has no peer; use read_from and write_to")
+
+
+class UDPConn(DatagramConn):
+    """A UDP socket.
+
+    What has arrived waits in the kernel until a read takes it, behind which there is no await: so
+    a cancelled read loses nothing (D7).
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._loop: Final = asyncio.get_running_loop()
+        self._socket: Final = sock
+        self._local: Final = UDPAddr.of(sock.getsockname())
+        with suppress(OSError):  # it is not connected
+            self._peer = UDPAddr.of(sock.getpeername())
+        self._waits: Final[dict[str, asyncio.Future[None]]] = {}
+        self._closed = False
+
+    async def read_from(self, n: int, /) -> tuple[bytes, UDPAddr]:
+        if n < 1:
+            raise ValueError(f"cannot read {n} bytes; ask for at least 1")
+        await asyncio.sleep(0)  # in a flood of datagrams, too, others have their turn
+        data, sender = await self._when_ready("read", lambda: self._socket.recvfrom(n))
+        return data, UDPAddr.of(sender)
+
+    async def send(self, data: Buffer, addr: net.Addr, /) -> None:
+        if self._is_connected():
+            await self._when_ready("write", lambda: self._socket.send(data))
+        else:
+            to = await self._resolve(addr)
+            await self._when_ready("write", lambda: self._socket.sendto(data, to))
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            for wait in self._waits.values():
+                _wake(wait)
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+            self._socket.close()
+
+    def local_addr(self) -> UDPAddr:
+        return self._local
+
+    async def _resolve(self, addr: net.Addr) -> tuple[str, int]:
+        """Return what the socket's family calls an address."""
+        if not addr.network().startswith("udp"):
+            raise ValueError(f"{addr.network()} address {addr}: datagrams go by udp")
+        host, port = split_target(str(addr))
+        if self._socket.family == socket.AF_INET:
+            return (await addresses_of(host, "udp4"))[0], port
+        address = (await addresses_of(host, "udp"))[0]
+        return address if ":" in address else f"::ffff:{address}", port
+
+    async def _when_ready(self, to: Literal["read", "write"], call: Callable[[], T]) -> T:
+        """Call as soon as the socket is ready; there is no await behind what succeeds."""
+        if to in self._waits:
+            raise RuntimeError(f"another task already waits to {to} on this connection")
+        loop = self._loop
+        add, remove = {
+            "read": (loop.add_reader, loop.remove_reader),
+            "write": (loop.add_writer, loop.remove_writer),
+        }[to]
+        while not self._closed:
+            try:
+                return call()
+            except ConnectionRefusedError as error:
+                raise ConnectionResetError(
+                    errno.ECONNRESET, f"nobody takes datagrams at {self._peer}"
+                ) from error
+            except BlockingIOError:
+                self._waits[to] = wait = loop.create_future()
+            add(self._socket, _wake, wait)
+            try:
+                await wait
+            finally:
+                del self._waits[to]
+                if not self._closed:
+                    remove(self._socket)
+        raise net.ClosedError("this connection was closed here")
+
+
+class PeerConn(DatagramConn, Wrapper):
+    """Makes a PacketConn of a connection that carries datagrams to its peer alone (D38)."""
+
+    def __init__(self, inner: net.Conn) -> None:
+        super().__init__(inner)
+        self._peer = inner.remote_addr()
+
+    async def read_from(self, n: int, /) -> tuple[bytes, net.Addr]:
+        return await self._inner.read(n), self._peer
+
+    async def send(self, data: Buffer, addr: net.Addr, /) -> None:
+        await self._inner.write(data)
+
+
+def open_udp(
+    network: str = "udp", local: str = "", remote: tuple[str, int] | None = None
+) -> UDPConn:
+    """Open a socket for anybody, at an address of this host, or for one remote IP address."""
+    host = local if remote is None else remote[0]
+    both = network == "udp" and not host and socket.has_dualstack_ipv6()
+    six = both or network == "udp6" or (network == "udp" and ":" in host)
+    sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        if six:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both)
+        sock.bind((local, 0)) if remote is None else sock.connect(remote)
+        return UDPConn(sock)
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def dial_udp(network: str, addr: str) -> UDPConn:
+    """Open a socket for one address, or for anybody if there is none (D9)."""
+    if not addr:
+        return open_udp(network)
+    host, port = split_target(addr)
+    fault = OSError(f"{host} has no address")
+    for address in await addresses_of(host, network):
+        try:
+            return open_udp(network, remote=(address, port))
+        except OSError as error:
+            fault = error
+    raise fault
+
+
+async def relay_datagrams(
+    client: net.PacketConn,
+    target: net.PacketConn,
+    traffic: Traffic,
+    lookup: Callable[[net.Addr], Awaitable[net.Addr]],
+    logger: Logger,
+) -> None:
+    """Copy datagrams both ways, until either side is gone.
+
+    ``lookup`` tells where those of the client go. One that cannot be written is dropped, as any
+    network drops what it cannot carry; that a side is gone shows where it is read.
+    """
+
+    @contextmanager
+    def dropping() -> Generator[None, None, None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            logger.debugf("a datagram was dropped: %s", error)
+
+    async def send() -> None:
+        while True:
+            data, addr = await of_client(client.read_from(ALL))
+            with dropping():
+                await target.write_to(data, await lookup(addr))
+                traffic.sent += len(data)
+
+    async def receive() -> None:
+        while True:
+            data, addr = await target.read_from(ALL)
+            with dropping():
+                await of_client(client.write_to(data, addr))
+                traffic.received += len(data)
+
+    directions = [asyncio.create_task(send()), asyncio.create_task(receive())]
+    try:
+        await asyncio.gather(*directions)
+    finally:
+        for direction in directions:
+            direction.cancel()
+        await asyncio.gather(*directions, return_exceptions=True)
+
+
+def _wake(wait: "asyncio.Future[None]") -> None:
+    if not wait.done():
+        wait.set_result(None)

@@ -1,0 +1,131 @@
+"""A listener that makes something more of what another listener accepts, such as TLS."""
+
+import asyncio
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Coroutine
+from typing import Final
+
+from gost_core import listener
+from gost_core.common import net
+from gost_core.logger import Logger, default
+from gost_core.metadata import Metadata
+
+from .component import Component
+from .metadata import number
+
+LIMIT: Final = 10.0  # seconds for one upgrade
+MOST: Final = 1024  # upgrades at once
+
+
+class ClosedOnce:
+    """Is closed in one task, which runs to its end whoever calls and is cancelled (D1)."""
+
+    _closing: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._end())
+        await asyncio.shield(self._closing)
+
+    def is_closed(self) -> bool:
+        return self._closing is not None
+
+    @abstractmethod
+    async def _end(self) -> None:
+        """Release everything, in bounded time; raise nothing."""
+
+
+class UpgradingListener(ClosedOnce, Component, listener.Listener):
+    """Upgrades each connection in a task of its own, so that no client waits for another (D26)."""
+
+    def __init__(self, inner: listener.Listener, logger: Logger | None = None) -> None:
+        super().__init__()
+        self._inner = inner
+        self._logger = logger
+        self._serving: asyncio.Task[None] | None = None
+        self._upgrades: set[asyncio.Task[None]] = set()
+        self._ready: deque[net.Conn] = deque()
+        self._changed: Final = asyncio.Event()
+        self._is_accepting = False
+
+    def configure(self, metadata: Metadata | None) -> None:
+        """Read the settings of the upgrade, before anything is bound."""
+
+    @abstractmethod
+    async def upgrade(self, conn: net.Conn) -> net.Conn:
+        """Return what ``accept`` gives for a connection; if this raises, that is closed."""
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        self._backlog = number(metadata, "backlog", 128)
+        self.configure(metadata)
+        await self._inner.init(metadata)
+        self._serving = self._start(self._serve())
+
+    async def accept(self) -> net.Conn:
+        self.check_initialized()
+        if self._is_accepting:
+            raise RuntimeError("another task is already accepting from this listener")
+        self._is_accepting = True
+        try:
+            while not self.is_closed():
+                if self._ready:
+                    return self._ready.popleft()
+                assert self._serving is not None
+                if self._serving.done():
+                    failed, self._serving = self._serving, self._start(self._serve())
+                    failed.result()
+                self._changed.clear()
+                await self._changed.wait()
+        except (listener.AcceptError, listener.BindError):
+            raise  # of what is beneath, which goes on (D26)
+        except Exception:
+            await self.close()
+            raise
+        finally:
+            self._is_accepting = False
+        raise listener.ClosedError("this listener was closed")
+
+    def addr(self) -> net.Addr:
+        return self._inner.addr()
+
+    async def _end(self) -> None:
+        self._changed.set()
+        tasks = [*self._upgrades, *([] if self._serving is None else [self._serving])]
+        for task in tasks:
+            task.cancel()
+        await self._inner.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(conn.close() for conn in self._ready))
+
+    async def _serve(self) -> None:
+        while True:
+            upgrade = self._start(self._take(await self._inner.accept()))
+            self._upgrades.add(upgrade)
+            upgrade.add_done_callback(self._upgrades.discard)
+
+    async def _take(self, conn: net.Conn) -> None:
+        upgraded: net.Conn | None = None
+        kept = False
+        try:
+            if len(self._upgrades) > MOST:
+                raise ConnectionRefusedError(f"{MOST} other clients came first")
+            async with asyncio.timeout(LIMIT):
+                upgraded = await self.upgrade(conn)
+            if len(self._ready) >= self._backlog:
+                raise ConnectionRefusedError(f"{len(self._ready)} other clients wait")
+            self._ready.append(upgraded)
+            kept = True
+        except Exception as error:  # this client's trouble, and nobody else's (D26)
+            said = str(error) or f"not ready within {LIMIT:g} s"
+            logger = self._logger or default()
+            logger.warnf("%s from %s: %s", type(error).__name__, conn.remote_addr(), said)
+        finally:
+            if not kept:
+                await (upgraded or conn).close()
+
+    def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(lambda _: self._changed.set())
+        return task

@@ -1,0 +1,129 @@
+"""The example proxy among programs and libraries that nobody here wrote."""
+
+import asyncio
+import hashlib
+import http.server
+import random
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import httpx
+import pytest
+import socks
+from peers import dante, microsocks, openssh, tinyproxy
+from proxy_harness import LIMIT, echo, program, run, server
+from python_socks import ProxyError
+from python_socks.async_.asyncio import Proxy
+
+CONTENT = random.Random(0).randbytes(3_000_000)
+
+
+class Origin(http.server.BaseHTTPRequestHandler):
+    """Serves the content."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[str]:
+    """Run an HTTP server; give its address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Origin) as serving:
+        thread = threading.Thread(target=serving.serve_forever, args=(0.05,))
+        thread.start()
+        yield "{}:{}".format(*serving.server_address[:2])
+        serving.shutdown()
+        thread.join(LIMIT)
+
+
+PEERS = [microsocks, dante, tinyproxy, openssh]
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.__name__)
+@pytest.mark.parametrize("last", ["socks5", "http"])
+def test_a_chain_goes_through_a_middle_hop_of_others(
+    peer: Callable[[Path], AbstractContextManager[str]], last: str, origin: str, tmp_path: Path
+) -> None:
+    with peer(tmp_path) as middle, program("-L", f"{last}://127.0.0.1:0") as exit:
+        hops = "-F", middle, "-F", f"{last}://{exit.address(last)}"
+        with program("-L", "socks5://127.0.0.1:0", *hops) as entry:
+            with httpx.Client(
+                proxy=f"socks5://{entry.address('socks5')}", trust_env=False, timeout=LIMIT
+            ) as client:
+                for _ in range(3):
+                    assert client.get(f"http://{origin}/").content == CONTENT
+            exit.wait_for(rf"target={origin}")
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.__name__)
+def test_a_target_that_a_peer_cannot_reach_is_told_to_the_client(
+    peer: Callable[[Path], AbstractContextManager[str]], tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        target = "{}:{}".format(*closed.getsockname())
+    with peer(tmp_path) as last, program("-L", "http://127.0.0.1:0", "-F", last) as entry:
+        with httpx.Client(
+            proxy=f"http://{entry.address('http')}", trust_env=False, timeout=LIMIT
+        ) as client:
+            answer = client.get(f"http://{target}/")
+        assert answer.status_code in (502, 503)
+        entry.wait_for(target)
+
+
+def test_pysocks_is_served_and_refused_by_password() -> None:
+    async def main() -> None:
+        async with server(echo) as target:
+            with program("-L", "socks5://me:secret@127.0.0.1:0") as entry:
+                host, _, port = entry.address("socks5").rpartition(":")
+
+                def ask(password: str) -> bytes:
+                    target_host, _, target_port = target.rpartition(":")
+                    with socks.create_connection(
+                        (target_host, int(target_port)),
+                        timeout=int(LIMIT),
+                        proxy_type=socks.SOCKS5,
+                        proxy_addr=host,
+                        proxy_port=int(port),
+                        proxy_username="me",
+                        proxy_password=password,
+                    ) as client:
+                        client.sendall(b"question")
+                        client.shutdown(socket.SHUT_WR)
+                        return b"".join(iter(lambda: client.recv(100), b""))
+
+                assert await asyncio.to_thread(ask, "secret") == b"question"
+                with pytest.raises(socks.ProxyError, match="authentication failed"):
+                    await asyncio.to_thread(ask, "guess")
+
+    run(main())
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "http"])
+def test_python_socks_is_served_and_refused_by_password(scheme: str) -> None:
+    async def main() -> None:
+        async with server(echo) as target:
+            with program("-L", f"{scheme}://me:secret@127.0.0.1:0") as entry:
+                address = entry.address(scheme)
+                host, _, port = target.rpartition(":")
+                proxy = Proxy.from_url(f"{scheme}://me:secret@{address}")
+                client = await proxy.connect(dest_host=host, dest_port=int(port), timeout=LIMIT)
+                reader, writer = await asyncio.open_connection(sock=client)
+                writer.write(CONTENT)
+                answer = await reader.readexactly(len(CONTENT))
+                assert hashlib.sha256(answer).digest() == hashlib.sha256(CONTENT).digest()
+                writer.close()
+                await writer.wait_closed()
+                refused = Proxy.from_url(f"{scheme}://me:guess@{address}")
+                with pytest.raises(ProxyError):
+                    await refused.connect(dest_host=host, dest_port=int(port), timeout=LIMIT)
+
+    run(main())
