@@ -86,7 +86,7 @@ def interleaved(subjects: Mapping[str, Callable[[], float]], rounds: int) -> dic
 
 def timed(calls: Mapping[str, Callable[[], object]], quick: bool) -> dict[str, Samples]:
     """Measure the seconds of one call of each; about 50 ns of them are the measuring loop's."""
-    duration, rounds = (0.002, 3) if quick else (0.05, 15)
+    duration, rounds = (0.002, 3) if quick else (0.02, 15)
     return interleaved(
         {name: seconds_per_call(call, duration) for name, call in calls.items()}, rounds
     )

@@ -6,6 +6,7 @@ They need an event loop that can watch sockets (``add_reader``), as all but Wind
 import asyncio
 import errno
 import socket
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Final
 
@@ -39,7 +40,7 @@ DECISION_LIMIT = 5.0  # seconds to decide on a client: the next one waits meanwh
 
 
 class Readiness:
-    """Lets one task at a time wait until a socket can be read, or written.
+    """Lets one task at a time wait until a socket can be read, or written: ``with it as ready``.
 
     No byte passes through here, so a wait that is cancelled loses nothing (D7, D26).
     """
@@ -51,15 +52,15 @@ class Readiness:
         self._for_writing: Final = for_writing
         self._waiter: asyncio.Future[None] | None = None
 
-    async def wait(self) -> None:
+    def __enter__(self) -> Awaitable[None]:
         loop = asyncio.get_running_loop()
-        watch = loop.add_writer if self._for_writing else loop.add_reader
         self._waiter = loop.create_future()
+        watch = loop.add_writer if self._for_writing else loop.add_reader
         watch(self._descriptor, self.wake)
-        try:
-            await self._waiter
-        finally:
-            self.end()
+        return self._waiter
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def is_awaited(self) -> bool:
         return self._waiter is not None
@@ -123,7 +124,8 @@ class TCPConn(net.Conn, net.HalfCloser):
                     self._check_whole()
                 return data
             self._reads_in_a_row = 0
-            await self._readable.wait()
+            with self._readable as ready:
+                await ready
 
     async def write(self, data: Buffer, /) -> None:
         if self._writable.is_awaited():
@@ -143,7 +145,8 @@ class TCPConn(net.Conn, net.HalfCloser):
                 raise
             if not rest:
                 return
-            await self._writable.wait()
+            with self._writable as ready:
+                await ready
 
     async def close_write(self) -> None:
         self._check_open()
@@ -224,7 +227,8 @@ class TCPListener(Component, listener.Listener):
                 # No await between the readiness and the accept: nothing is lost to a cancel (D26).
                 client, name = self._socket.accept()
             except BlockingIOError:
-                await self._arrival.wait()
+                with self._arrival as ready:
+                    await ready
                 continue
             except OSError as error:
                 if error.errno in TEMPORARY:
