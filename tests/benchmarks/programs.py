@@ -28,11 +28,8 @@ class Program:
 
     def cpu_seconds(self) -> float:
         """Return the processor time that it has taken so far, with that of its children."""
-        ticks = 0
-        for process in _tree(self.pid):
-            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
+        tasks = (task for pid in _tree(self.pid) for task in Path(f"/proc/{pid}/task").iterdir())
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
     def memory(self) -> int:
         """Return the bytes of memory that it holds (RSS), with those of its children."""

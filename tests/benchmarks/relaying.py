@@ -48,6 +48,8 @@ def throughput(protocol: Protocol, streams: int, quick: bool) -> Iterator[Figure
         bound = Bound("at least", 0.95 if rival == "bare sockets" else 2)
         subject = f"throughput over {rival}, {kind}"
         yield ratio(subject, speeds["example"], speeds[rival], bound)
+        subject = f"processor time over {rival}, {kind}"
+        yield ratio(subject, efforts["example"], efforts[rival])
 
 
 def connections(protocol: Protocol, quick: bool) -> Iterator[Figure]:
