@@ -1,7 +1,9 @@
 """The public API of the Go module, as recorded in ``data/go-core-api.json``."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -53,10 +55,31 @@ class Symbol:
         return f"{self.package}.{self.name}"
 
 
-@cache
+_others = ContextVar[dict[str, Symbol] | None]("_others", default=None)
+
+
 def symbols() -> dict[str, Symbol]:
     """Return every exported name, by package and name: ``chain.Node``."""
-    packages: dict[str, dict[str, Any]] = json.loads(RECORD.read_text(encoding="utf-8"))["packages"]
+    others = _others.get()
+    return _recorded() if others is None else others
+
+
+@contextmanager
+def using(packages: Mapping[str, Mapping[str, dict[str, Any]]]) -> Generator[None]:
+    """Have :func:`symbols` return other facts than the recorded ones."""
+    token = _others.set(_symbols(packages))
+    try:
+        yield
+    finally:
+        _others.reset(token)
+
+
+@cache
+def _recorded() -> dict[str, Symbol]:
+    return _symbols(json.loads(RECORD.read_text(encoding="utf-8"))["packages"])
+
+
+def _symbols(packages: Mapping[str, Mapping[str, dict[str, Any]]]) -> dict[str, Symbol]:
     found = (
         _symbol(package, name, facts)
         for package, names in packages.items()
@@ -65,7 +88,6 @@ def symbols() -> dict[str, Symbol]:
     return {str(symbol): symbol for symbol in found}
 
 
-@cache
 def packages() -> tuple[str, ...]:
     """Return the paths of the packages within the module: ``common/net``."""
     return tuple(dict.fromkeys(symbol.package for symbol in symbols().values()))

@@ -13,7 +13,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import unified_diff
 from functools import cache
 from importlib import import_module
@@ -129,8 +129,9 @@ def _short(module_name: str) -> str:
 def _head(cls: type[object]) -> Iterator[str]:
     for decorator in package.class_definition(cls).decorator_list:
         yield f"@{ast.unparse(decorator)}"
-    bases = ", ".join(_unnamed(base) for base in _public_bases(cls))
-    yield f"class {cls.__name__}({bases})" if bases else f"class {cls.__name__}"
+    bases = list(_public_bases(cls))
+    listed = ", ".join(map(_unnamed, bases))
+    yield f"class {cls.__name__}{f'({listed})' if listed else ''}{_note(bases)}"
 
 
 def _public_bases(cls: type[object]) -> Iterator[object]:
@@ -225,7 +226,25 @@ def _signature(function: types.FunctionType) -> str:
     abstract = "abstract " if hasattr(function, "__isabstractmethod__") else ""
     asynchronous = "async " if inspect.iscoroutinefunction(function) else ""
     written = signature.replace(parameters=parameters, return_annotation=result)
-    return f"{abstract}{asynchronous}def {function.__name__}{written}"
+    return f"{abstract}{asynchronous}def {function.__name__}{written}{_note(hints.values())}"
+
+
+def _note(hints: Iterable[object]) -> str:
+    """Write what limits the type variables of some types, as a comment."""
+    limits = dict.fromkeys(limit for hint in hints for limit in _limits(hint))
+    return f"  # {', '.join(limits)}" if limits else ""
+
+
+def _limits(hint: object) -> Iterator[str]:
+    if isinstance(hint, typing.TypeVar):
+        if hint.__bound__ is not None:
+            yield f"{hint.__name__} is {annotation(hint.__bound__)}"
+        if hint.__constraints__:
+            yield f"{hint.__name__} is one of {', '.join(map(annotation, hint.__constraints__))}"
+        if hint.__covariant__ or hint.__contravariant__:
+            yield f"{hint.__name__} is {'co' if hint.__covariant__ else 'contra'}variant"
+    for part in getattr(hint, "__args__", ()):
+        yield from _limits(part)
 
 
 def _value(value: object) -> str:
@@ -244,7 +263,12 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="compare with surface.txt, and fail if it differs"
     )
-    if not parser.parse_args().check:
+    parser.add_argument("--print", action="store_true", help="print the surface, write nothing")
+    options = parser.parse_args()
+    if options.print:
+        print(text(), end="")
+        return 0
+    if not options.check:
         RECORD.write_text(text(), encoding="utf-8")
         return 0
     found = difference()

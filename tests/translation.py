@@ -354,6 +354,36 @@ def declaration(symbol: Symbol) -> tuple[str, ...]:
             return (_signature(symbol.function, symbol.package),)
 
 
+def undecided(symbol: Symbol) -> Iterator[str]:
+    """Say what the tables do not settle for a name, which nothing but a decision can."""
+    name = str(symbol)
+    is_enum = symbol.kind == "type" and any(True for _ in _constants(symbol))
+    has_methods = symbol.kind == "struct" and symbol.methods
+    if name not in BASES and (is_enum or has_methods or symbol.kind == "var"):
+        yield f"BASES has no {name}"
+    if symbol.kind == "const" and not (symbol.type or isinstance(symbol.value, str)):
+        yield f"constant_name is for strings, which {name} is not"
+    makes = symbol.kind == "func" and symbol.name.startswith("New")
+    if name not in CONSTRUCTORS and makes:
+        yield f"CONSTRUCTORS has no {name}"
+    functions = (symbol.function, *symbol.methods)
+    for place, function in enumerate(functions):
+        function_name = f"{name}.{function.name}" if place else name
+        results = [result for result in function.results if result != "error"]
+        if len(results) > 1 and function_name not in SPECIAL:
+            yield f"SPECIAL has no {function_name}, which has more than one result"
+    variables = [*symbol.fields, *(inner for field in symbol.fields for inner in field.fields)]
+    variables += [parameter for function in functions for parameter in function.parameters]
+    types = [variable.type for variable in variables if not variable.fields]
+    types += [result for function in functions for result in function.results]
+    for go_type in dict.fromkeys(types):
+        element = re.sub(r"^(\.\.\.|\[\]|map\[string\])+", "", go_type)
+        is_parameter = symbol.is_generic and re.fullmatch("[A-Z]", element)
+        known = go_type in STANDARD_TYPES or element in STANDARD_TYPES or is_parameter
+        if not (known or definition_of(element, symbol.package)):
+            yield f"STANDARD_TYPES has no {element}"
+
+
 def options_struct(option_function: Symbol) -> Symbol:
     """Find the struct that an option function sets a field of."""
     (alias,) = option_function.function.results
@@ -391,11 +421,13 @@ def _field(field: Variable, package: str) -> str:
 
 
 def _enum_members(enum: Symbol) -> Iterable[str]:
-    return sorted(
-        declaration(symbol)[0]
-        for symbol in symbols().values()
-        if symbol.kind == "const" and (symbol.package, symbol.type) == (enum.package, enum.name)
-    )
+    return sorted(declaration(constant)[0] for constant in _constants(enum))
+
+
+def _constants(enum: Symbol) -> Iterator[Symbol]:
+    for symbol in symbols().values():
+        if symbol.kind == "const" and (symbol.package, symbol.type) == (enum.package, enum.name):
+            yield symbol
 
 
 def _option_function(symbol: Symbol) -> str:

@@ -5,6 +5,7 @@ import queue
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -32,11 +33,11 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 LIMIT = 20.0  # seconds for whatever must not hang
 
 
-def run(main: Coroutine[Any, Any, T]) -> T:
+def run(main: Coroutine[Any, Any, T], limit: float = LIMIT) -> T:
     """Run a test's coroutine, for a bounded time, and see that it leaves no task behind."""
 
     async def bounded() -> T:
-        result = await asyncio.wait_for(main, LIMIT)
+        result = await asyncio.wait_for(main, limit)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left, f"tasks left behind: {left}"
         return result
@@ -47,6 +48,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 @asynccontextmanager
 async def server(
     serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncGenerator[str, None]:
     """Run a TCP server on a free port; yield its address. Connections end with it."""
     tasks: set[asyncio.Task[object]] = set()
@@ -62,7 +64,7 @@ async def server(
         finally:
             writer.transport.abort()
 
-    listening = await asyncio.start_server(handle, "127.0.0.1", 0)
+    listening = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
     try:
         yield "{}:{}".format(*listening.sockets[0].getsockname())
     finally:

@@ -13,25 +13,38 @@ from typing import TypeVar
 from gost_core.chain import (
     chain_router_option,
     host_mapper_router_option,
+    recorders_router_option,
     resolver_router_option,
     retries_router_option,
     timeout_router_option,
 )
+from gost_core.common.net import Closer
 from gost_core.hosts import HostMapper
-from gost_core.logger import default, set_default
+from gost_core.logger import LoggerGroup, default, set_default
+from gost_core.recorder import (
+    RECORDER_SERVICE_CLIENT_ADDRESS,
+    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
+    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
+    RecorderObject,
+)
 from gost_core.resolver import Resolver
+from gost_core.sd import SD
 
 from .address import split_host_port, split_target
-from .build import make_hop, make_service
+from .build import Shared, make_hop, make_service
 from .chain import HopChain, RetryRouter
 from .logger import StandardLogger
 from .names import TableHostMapper
-from .plugins import Plugins, connectors, dialers, handlers, listeners, resolvers
+from .observer import RecordingObserver
+from .plugins import Plugins, connectors, dialers, handlers, listeners, resolvers, sds
+from .recorder import FileRecorder, QueueRecorder
 from .service import TaskService
 from .urls import Address, hidden, parse
 
 Option = TypeVar("Option")
 Component = TypeVar("Component")
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 EXAMPLES = """\
 examples:
@@ -49,7 +62,8 @@ examples:
 settings stand behind a "?":
   of -L: admission=NETWORK,… and bypass=NETWORK-OR-NAME,… (a whitelist if it begins with "~");
     limiter=BYTES a second for each connection; climiter=CONNECTIONS and rlimiter=REQUESTS a second
-    for each client's host; backlog=CONNECTIONS
+    for each client's host; backlog=CONNECTIONS; register=SERVICE, to be found in the directory;
+    of gateway://, ingress=HOST=SERVICE,… (.d for d and all below it, . for the rest)
   of -F: strategy=round, weighted, hash or latency; probe=SECONDS; weight, priority, backup=true,
     maxFails, failTimeout=SECONDS; bypass
   of both with +tls: certFile, keyFile, caFile (whom to trust; of -L: whose certificates clients
@@ -109,6 +123,46 @@ def resolver(server: str) -> Resolver:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def directory(url: str) -> SD:
+    """Check an argument of --sd."""
+    kind, mark, _ = url.partition("://")
+    try:
+        return sds.named(kind)(*([url] if mark else []))
+    except (TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{hidden(url)!r}: {error}") from None
+
+
+async def _share(
+    options: argparse.Namespace, stack: AsyncExitStack
+) -> tuple[Shared, list[TaskService]]:
+    """Make what the services share, and the service that shows their metrics."""
+    shared, running = Shared(options.sd), list[TaskService]()
+    if isinstance(shared.sd, Closer):
+        stack.push_async_callback(shared.sd.close)
+    if options.record is not None:
+        recorder = QueueRecorder(FileRecorder(options.record))
+        stack.push_async_callback(recorder.close)
+        shared.observer = RecordingObserver(recorder)
+        shared.recorders = [
+            RecorderObject(recorder=recorder, record=point, metadata={"point": point})
+            for point in (
+                RECORDER_SERVICE_CLIENT_ADDRESS,
+                RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
+                RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
+            )
+        ]
+    if options.metrics:
+        # Only who asks for them needs the library.
+        from .monitor import serve_metrics
+        from .prometheus import PrometheusMetrics
+
+        shared.metrics = measures = PrometheusMetrics()
+        running.append(await serve_metrics(options.metrics, measures))
+        stack.push_async_callback(running[0].close)
+        default().infof("listening on metrics://%s", running[0].addr())
+    return shared, running
+
+
 async def run(options: argparse.Namespace) -> None:
     """Serve until a signal comes."""
     stop = asyncio.Event()
@@ -116,6 +170,7 @@ async def run(options: argparse.Namespace) -> None:
         with suppress(NotImplementedError):  # Windows; there Ctrl-C raises KeyboardInterrupt
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
+        shared, running = await _share(options, stack)
         hops: list[list[Address]] = options.hops
         chain = HopChain(*[await make_hop(hop, stack) for hop in hops])
         # A further attempt for each alternative that a hop has.
@@ -126,10 +181,10 @@ async def run(options: argparse.Namespace) -> None:
             timeout_router_option(options.timeout),
             host_mapper_router_option(options.hosts),
             resolver_router_option(options.resolver),
+            recorders_router_option(*shared.recorders),
         )
-        running: list[TaskService] = []
         for address in options.services:
-            running.append(await make_service(address, router, stack))
+            running.append(await make_service(address, router, shared, stack))
         tasks: list[asyncio.Task[object]] = [asyncio.create_task(stop.wait())]
         tasks += [asyncio.create_task(service.serve()) for service in running]
         try:
@@ -142,6 +197,14 @@ async def run(options: argparse.Namespace) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _file_logger(path: str) -> StandardLogger:
+    # Of a tree of its own: what it is told is not handed on to the console.
+    logger = logging.Logger("proxy", logging.DEBUG)
+    logger.addHandler(logging.FileHandler(path, encoding="utf-8"))
+    logger.handlers[0].setFormatter(logging.Formatter(LOG_FORMAT))
+    return StandardLogger(logger)
 
 
 def main() -> int:
@@ -188,9 +251,35 @@ def main() -> int:
         type=resolver,
         help="resolve names by this DNS server, before a target is dialed",
     )
+    parser.add_argument(
+        "--record",
+        metavar="FILE",
+        type=Path,
+        help="append to this file, as lines of JSON, who connects, what is dialed, and what state "
+        "each service is in",
+    )
+    parser.add_argument(
+        "--metrics", metavar="HOST:PORT", help="show metrics over HTTP, for Prometheus"
+    )
+    parser.add_argument(
+        "--log", metavar="FILE", help="log to this file too, debug messages included"
+    )
+    parser.add_argument(
+        "--sd",
+        metavar="URL",
+        type=directory,
+        default="memory",
+        help="find services, and register them, in this directory: memory, or "
+        "redis://[user:password@]host:port, which several proxies can share",
+    )
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     set_default(StandardLogger(logging.getLogger("proxy")))
+    if options.log:
+        try:
+            set_default(LoggerGroup(default(), _file_logger(options.log)))
+        except OSError as error:
+            parser.error(f"argument --log: {error}")
     try:
         asyncio.run(run(options))
     except ValueError as error:

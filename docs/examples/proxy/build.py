@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from socket import gethostname
 
 from gost_core import connector, handler, listener
 from gost_core.bypass import Bypass
@@ -18,20 +20,40 @@ from gost_core.chain import (
 )
 from gost_core.common.net import Closer
 from gost_core.hop import Hop
+from gost_core.ingress import Rule
 from gost_core.limiter import SCOPE_CONN
 from gost_core.logger import default
+from gost_core.metrics import Metrics
+from gost_core.observer import Observer
+from gost_core.observer.stats import Stats
+from gost_core.recorder import RecorderObject
+from gost_core.sd import SD, Service
 
 from .access import NetworkAdmission
+from .discovery import Registration
 from .handler import SingleUser
 from .hop import NodeHop
+from .ingress import IngressHop, MemoryIngress
 from .limits import HostConnLimiter, HostRateLimiter, ScopedTrafficLimiter
 from .metadata import number
+from .metrics import MeasuredCounts
+from .observer import Counts
 from .plugins import connectors, dialers, handlers, listeners, strategies
 from .probe import Prober
 from .rules import PatternBypass
 from .service import TaskService
 from .transport import NodeTransporter
 from .urls import Address, Settings
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all services have in common, beside the router: a directory, and who watches them."""
+
+    sd: SD
+    recorders: Sequence[RecorderObject] = ()
+    observer: Observer | None = None
+    metrics: Metrics | None = None
 
 
 async def make_node(address: Address, stack: AsyncExitStack) -> Node:
@@ -74,27 +96,45 @@ async def make_hop(addresses: Sequence[Address], stack: AsyncExitStack) -> Hop:
     return NodeHop(*nodes, strategy=strategy)
 
 
-async def make_service(address: Address, router: Router, stack: AsyncExitStack) -> TaskService:
+async def make_service(
+    address: Address, router: Router, shared: Shared, stack: AsyncExitStack
+) -> TaskService:
     """Make the service that a URL of -L stands for, bound to its address."""
-    settings = address.settings
+    settings, name = address.settings, str(address)
+    stats = MeasuredCounts(shared.metrics, name) if shared.metrics else Counts()
     try:
-        handle = _handler(address, router)
-        listen = _listener(address, router)
+        handle = _handler(address, router, shared)
+        listen = _listener(address, router, stats)
         await handle.init(settings)
         if isinstance(handle, Closer):
             stack.push_async_callback(handle.close)
         await listen.init(settings)
         stack.push_async_callback(listen.close)
+        registered = settings.text("register")
         settings.check_read()
     except ValueError as error:
         raise ValueError(f"argument -L: {address}: {error}") from error
     except OSError as error:
         raise OSError(f"cannot listen on {address}: {error}") from error
+    if registered:
+        at = str(listen.addr())
+        service = Service(id=at, name=registered, node=gethostname(), network="tcp", address=at)
+        registration = Registration(shared.sd, service)
+        registration.start()
+        stack.push_async_callback(registration.close)
     default().infof("listening on %s://%s", address.scheme, listen.addr())
-    return TaskService(listen, handle)
+    return TaskService(
+        listen,
+        handle,
+        name=name,
+        recorders=shared.recorders,
+        stats=stats,
+        metrics=shared.metrics,
+        observer=shared.observer,
+    )
 
 
-def _handler(address: Address, router: Router) -> handler.Handler:
+def _handler(address: Address, router: Router, shared: Shared) -> handler.Handler:
     settings = address.settings
     kind = address.protocol if handlers.is_registered(address.protocol) else "forward"
     made = handlers.named(kind)(
@@ -102,16 +142,29 @@ def _handler(address: Address, router: Router) -> handler.Handler:
         handler.auther_option(SingleUser(address.auth) if address.auth else None),
         handler.bypass_option(_bypass(settings)),
         handler.rate_limiter_option(HostRateLimiter({}, others=number(settings, "rlimiter", 0))),
+        handler.recorders_option(*shared.recorders),
         handler.service_option(str(address)),
     )
     if isinstance(made, handler.Forwarder):
-        made.forward(NodeHop(*[Node(target, target) for target in address.target.split(";")]))
+        made.forward(_targets(address, shared.sd))
     elif address.target:
         raise ValueError("it goes where its clients want, so no target stands behind the address")
     return made
 
 
-def _listener(address: Address, router: Router) -> listener.Listener:
+def _targets(address: Address, sd: SD) -> Hop:
+    rules = [rule.partition("=") for rule in address.settings.text("ingress").split(",")]
+    if rules != [("", "", "")]:
+        if not all(host and endpoint for host, _, endpoint in rules):
+            raise ValueError("'ingress' must be HOST=SERVICE, several with commas between them")
+        known = [Rule(hostname=host, endpoint=endpoint) for host, _, endpoint in rules]
+        return IngressHop(MemoryIngress(*known), sd)
+    if not address.target:
+        raise ValueError("where to send clients is missing: write host:port/TARGET, or 'ingress'")
+    return NodeHop(*[Node(target, target) for target in address.target.split(";")])
+
+
+def _listener(address: Address, router: Router, stats: Stats) -> listener.Listener:
     settings = address.settings
     # rtcp://, say, is a listener of that name, and a handler that forwards.
     of_protocol = address.protocol if listeners.is_registered(address.protocol) else "tcp"
@@ -128,6 +181,7 @@ def _listener(address: Address, router: Router) -> listener.Listener:
         listener.traffic_limiter_option(
             ScopedTrafficLimiter({SCOPE_CONN: {"*": limit}}) if limit else None
         ),
+        listener.stats_option(stats),
         listener.router_option(router),
         listener.service_option(str(address)),
     )

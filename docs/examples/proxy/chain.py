@@ -9,12 +9,18 @@ from gost_core import chain, connector, hop, listener
 from gost_core.common import net
 from gost_core.context import Context, Key
 from gost_core.hosts import HostMapper
+from gost_core.logger import default
 from gost_core.options import apply
+from gost_core.recorder import (
+    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
+    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
+)
 from gost_core.resolver import InvalidError, Resolver
 
-from .address import join_host_port, split_host_port
+from .address import host_of, join_host_port, split_host_port
 from .component import refuse_options
 from .metadata import MemoryMetadata
+from .recorder import RecordPoint
 from .tcp import SystemDialer, TCPListener
 from .udp import PeerConn
 
@@ -145,7 +151,10 @@ class RetryRouter(chain.Router):
 
     def __init__(self, *opts: chain.RouterOption) -> None:
         self._options = apply(chain.RouterOptions(), *opts)
-        refuse_options(self._options, "ifce_name", "netns", "sock_opts", "recorders")
+        refuse_options(self._options, "ifce_name", "netns", "sock_opts")
+        logger = self._options.logger or default()
+        self._dials = RecordPoint(RECORDER_SERVICE_ROUTER_DIAL_ADDRESS, logger)
+        self._failures = RecordPoint(RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR, logger)
 
     def options(self) -> chain.RouterOptions:
         return self._options
@@ -166,7 +175,13 @@ class RetryRouter(chain.Router):
                 return PeerConn(conn)
             return conn
 
-        return await self._try(attempt)
+        host, recorders = host_of(address).encode(), options.recorders if address else ()
+        await self._dials.record(ctx, recorders, host)
+        try:
+            return await self._try(attempt)
+        except Exception:
+            await self._failures.record(ctx, recorders, host)
+            raise
 
     async def bind(
         self, ctx: Context, network: str, address: str, /, *opts: chain.BindOption

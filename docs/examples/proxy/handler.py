@@ -20,6 +20,8 @@ from .address import UDPAddr, split_host_port
 from .chain import TRACE, Trace, resolve
 from .component import Component, refuse_options
 from .limited import limit_client, take_request
+from .logger import with_notes
+from .recorder import TRAFFIC, RecordPoint
 from .relay import CHUNK, ClientGoneError, Traffic, of_client, relay
 
 GREETING_LIMIT = 30.0  # seconds for a client to say what it wants
@@ -72,10 +74,11 @@ class ProxyHandler(Component, handler.Handler):
         self._options = apply(handler.Options(), *opts)
         self._logger = self._options.logger or default()
         self.auther = self._options.auther
+        self._traffic = RecordPoint(TRAFFIC, self._logger)
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
-        refuse_options(self._options, "observer", "recorders", "auth", "tls_config", "netns")
+        refuse_options(self._options, "observer", "auth", "tls_config", "netns")
         if self._options.router is None:
             raise ValueError(f"{type(self).__name__} needs the option 'router'")
         self._router = self._options.router
@@ -103,34 +106,42 @@ class ProxyHandler(Component, handler.Handler):
         except ClientGoneError:
             pass
         except RefusedError as error:
-            await _reply_and_linger(conn, error.reply)
+            await reply_and_linger(conn, error.reply)
             raise
         finally:
             await conn.close()
 
     async def _exchange(self, ctx: Context, conn: Conn) -> None:
         began = time.monotonic()
-        session = ctx.value(SESSION_ID)
         async with asyncio.timeout(GREETING_LIMIT):
             request = await of_client(self.negotiate(ctx, conn))
         if self.auther is not None:
             ctx = ctx.with_value(CLIENT_ID, request.client_id)
         trace = Trace()
         client, target = await self._open(ctx.with_value(TRACE, trace), request)
+        recorders = self._options.recorders
+        client = self._traffic.watch(ctx, client, recorders)
         traffic = Traffic(sent=len(request.head))
+
+        def summary() -> str:
+            return (
+                f"target={request.target or request.network} route={trace} sent={traffic.sent} "
+                f"received={traffic.received} seconds={time.monotonic() - began:.3f}"
+            )
+
         try:
+            if request.head:  # read while it was not known yet where it goes
+                await self._traffic.record(ctx, recorders, request.head, ">")
             await self.carry(ctx, request, client, target, traffic)
+        except ClientGoneError:
+            pass
+        except Exception as error:
+            error.add_note(summary())  # for the service, which logs failures (D28)
+            raise
         finally:
             await target.close()
-            self._logger.infof(
-                "session=%s target=%s route=%s sent=%d received=%d seconds=%.3f",
-                session,
-                request.target or request.network,
-                trace,
-                traffic.sent,
-                traffic.received,
-                time.monotonic() - began,
-            )
+        session = ctx.value(SESSION_ID)
+        self._logger.with_fields({"session": session}).info(summary())
 
     async def limit(self, ctx: Context, conn: Conn, request: Request) -> Conn:
         """Hold a connection to the limits of the client that it belongs to."""
@@ -159,16 +170,18 @@ class ProxyHandler(Component, handler.Handler):
                 raise PermissionError(f"{target} is refused by rule")
             return client, await self._router.dial(ctx, request.network, target)
         except Exception as error:
-            notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
-            what = target or request.network
-            raise RefusedError(f"{what}: {error}{notes}", self.refusal(error)) from error
+            what = f"{target or request.network}: {with_notes(error)}"
+            raise RefusedError(what, self.refusal(error)) from error
 
-    async def identify(self, ctx: Context, user: str, password: str) -> str | None:
-        """Ask the authenticator, if there is one, for the client's id; None refuses the client."""
-        if self.auther is None:
+    async def identify(
+        self, ctx: Context, user: str, password: str, by: Authenticator | None = None
+    ) -> str | None:
+        """Ask an authenticator, if there is one, for the client's id; None refuses the client."""
+        auther = by or self.auther
+        if auther is None:
             return ""
         try:
-            return await self.auther.authenticate(
+            return await auther.authenticate(
                 ctx, user, password, with_service(self._options.service)
             )
         except Exception as error:  # whoever cannot decide refuses (D49)
@@ -176,7 +189,7 @@ class ProxyHandler(Component, handler.Handler):
             return None
 
 
-async def _reply_and_linger(conn: Conn, reply: bytes) -> None:
+async def reply_and_linger(conn: Conn, reply: bytes) -> None:
     """Send a last word, and let the client read it.
 
     A socket that is closed while bytes wait in it resets the connection, and the client may never

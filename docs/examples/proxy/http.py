@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64decode, b64encode
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from gost_core import connector
@@ -27,7 +28,9 @@ class HTTPHandler(ProxyHandler):
         try:
             head, client = await read_head(conn)
             method, url, version, header = _parse(head)
-            user, password = _credentials(header)
+            user, password = credentials(
+                value for name, value in header if name.lower() == "proxy-authorization"
+            )
             if method == "CONNECT":
                 target, head = url.rpartition("@")[2], ""
                 reply = "HTTP/1.1 200 Connection established\r\n\r\n"
@@ -36,10 +39,10 @@ class HTTPHandler(ProxyHandler):
                 reply = ""
             split_target(target)
         except (ValueError, ProtocolError) as error:
-            raise RefusedError(f"malformed request: {error}", _answer(400)) from error
+            raise RefusedError(f"malformed request: {error}", answer(400)) from error
         client_id = await self.identify(ctx, user, password)
         if client_id is None:
-            raise RefusedError("wrong user name or password", _answer(407))
+            raise RefusedError("wrong user name or password", answer(407))
         return Request(
             target=target,
             client=client,
@@ -51,13 +54,13 @@ class HTTPHandler(ProxyHandler):
     def refusal(self, error: Exception, /) -> bytes:
         match error:
             case PermissionError():
-                return _answer(403)
+                return answer(403)
             case TimeoutError():
-                return _answer(504)
+                return answer(504)
             case ValueError():
-                return _answer(400)
+                return answer(400)
             case _:
-                return _answer(502)
+                return answer(502)
 
 
 class HTTPConnector(ProxyConnector):
@@ -135,20 +138,29 @@ def _to_origin(method: str, url: str, version: str, header: Header) -> tuple[str
         *(f"{name}: {value}" for name, value in fields),
         "Connection: close",
     ]
-    target = authority if re.search(r":\d+$", authority) else f"{authority}:80"
-    return target, "\r\n".join([*lines, "", ""])
+    return with_port(authority), "\r\n".join([*lines, "", ""])
 
 
-def _credentials(header: Header) -> tuple[str, str]:
-    for name, value in header:
+def with_port(authority: str, port: int = 80) -> str:
+    """Write out the port that an address of HTTP may leave out."""
+    return authority if re.search(r":\d+$", authority) else f"{authority}:{port}"
+
+
+def credentials(fields: Iterable[str]) -> tuple[str, str]:
+    """Return the user and the password in fields of a header, both "" if there are none."""
+    for value in fields:
         scheme, _, token = value.partition(" ")
-        if name.lower() == "proxy-authorization" and scheme.lower() == "basic":
+        if scheme.lower() == "basic":
             user, _, password = b64decode(token, validate=True).decode().partition(":")
             return user, password
     return "", ""
 
 
-def _answer(status: int) -> bytes:
-    challenge = 'Proxy-Authenticate: Basic realm="proxy"\r\n' if status == 407 else ""
+def answer(status: int) -> bytes:
+    """Return a response without a body."""
+    challenge = {
+        401: 'WWW-Authenticate: Basic realm="proxy"\r\n',
+        407: 'Proxy-Authenticate: Basic realm="proxy"\r\n',
+    }.get(status, "")
     line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
     return f"{line}{challenge}Content-Length: 0\r\nConnection: close\r\n\r\n".encode()

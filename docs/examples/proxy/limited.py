@@ -1,7 +1,5 @@
 """Connections that are held to their limits, from the moment that they are accepted."""
 
-import asyncio
-
 from typing_extensions import Buffer
 
 from gost_core import limiter, listener
@@ -12,8 +10,9 @@ from gost_core.logger import default
 
 from .access import is_admitted
 from .address import host_of
+from .observer import CountingConn
 from .udp import DatagramConn
-from .wrapper import Wrapper, alone
+from .wrapper import HoldingWrapper, Wrapper, alone
 
 
 class CountedConn(Wrapper):
@@ -32,7 +31,7 @@ class CountedConn(Wrapper):
                 places.allow(-1)
 
 
-class LimitedConn(Wrapper):
+class LimitedConn(HoldingWrapper):
     """Draws what is read from one budget, and what is written from another; None = unlimited."""
 
     def __init__(
@@ -46,19 +45,9 @@ class LimitedConn(Wrapper):
         self._ctx = ctx
         self._in = in_
         self._out = out
-        self._held = b""  # read, and not granted yet
-        self._busy: set[str] = set()
-        self._waits: set[asyncio.Timeout] = set()
-        self._closed = False
 
-    async def read(self, n: int, /) -> bytes:
-        with alone(self._busy, "reading"):
-            if n < 1 or not self._held:
-                # Kept here before it is drawn: a cancelled read loses nothing (D7).
-                self._held = await self._inner.read(n)
-            granted = await self._draw(self._in, min(n, len(self._held))) if self._held else 0
-            data, self._held = self._held[:granted], self._held[granted:]
-            return data
+    async def pass_on(self, data: bytes, /) -> int:
+        return await self._draw(self._in, len(data))
 
     async def write(self, data: Buffer, /) -> None:
         with alone(self._busy, "writing"):
@@ -71,31 +60,10 @@ class LimitedConn(Wrapper):
                 await self._inner.write(rest[:granted])
                 rest = rest[granted:]
 
-    async def close(self) -> None:
-        self._closed = True
-        self._held = b""
-        waits, self._waits = self._waits, set()
-        for wait in waits:  # what waits for its budget ends here too (D1)
-            wait.reschedule(0)
-        await super().close()
-
     async def _draw(self, budget: traffic.Limiter | None, n: int) -> int:
         if budget is None or not n:
             return n
-        granted = 0
-        try:
-            if not self._closed:
-                async with asyncio.timeout(None) as wait:
-                    self._waits.add(wait)
-                    try:
-                        granted = await budget.wait(self._ctx, n)
-                    finally:
-                        self._waits.discard(wait)
-        except TimeoutError:
-            if not self._closed:
-                raise
-        if self._closed:
-            raise net.ClosedError("this connection was closed here")
+        granted = await self.until_closed(budget.wait(self._ctx, n))
         if granted < 1:  # for good: whoever asks again never ends (D52)
             raise PermissionError("the limit of traffic allows no more bytes")
         return granted
@@ -143,6 +111,8 @@ async def accept_within_limits(inner: net.Conn, options: listener.Options) -> ne
         That is no error of the listener's, which goes on (D26).
     """
     served: net.Conn | None = None
+    if options.stats is not None:
+        inner = CountingConn(inner, options.stats)
     try:
         if await is_admitted(options.admission, inner, options.service):
             inner = take_place(inner, options.conn_limiter)

@@ -96,3 +96,29 @@ def _text(value: object) -> str:
         return str(value)
     except Exception as error:
         return f"<{type(value).__name__} without text: {type(error).__name__}>"
+
+
+def with_notes(error: Exception) -> str:
+    """Return what an exception says and what was noted on it since, in one line."""
+    return "; ".join([str(error), *getattr(error, "__notes__", ())])
+
+
+class Outage:
+    """Logs that something begins to fail and that it works again, not each failure in between."""
+
+    def __init__(self, what: str, logger: Logger) -> None:
+        self._what = what
+        self._logger = logger
+        self.failures = 0
+
+    def failed(self, reason: object) -> None:
+        """Count a failure."""
+        self.failures += 1
+        if self.failures == 1:
+            self._logger.warnf("%s fails: %s", self._what, reason)
+
+    def ended(self) -> None:
+        """Take note of a success."""
+        if self.failures:
+            self._logger.infof("%s works again, after %d failures", self._what, self.failures)
+        self.failures = 0

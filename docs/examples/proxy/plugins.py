@@ -12,6 +12,7 @@ from typing import Final, Generic, TypeVar
 from gost_core import connector, dialer, handler, listener
 from gost_core.chain import Node
 from gost_core.resolver import Resolver
+from gost_core.sd import SD
 from gost_core.selector import Strategy
 
 from .registry import MemoryRegistry
@@ -58,3 +59,4 @@ dialers: Final = Plugins[dialer.Option, dialer.Dialer]("gost.dialers")
 connectors: Final = Plugins[connector.Option, connector.Connector]("gost.connectors")
 strategies: Final = Plugins[object, Strategy[Node]]("gost.strategies")
 resolvers: Final = Plugins[str, Resolver]("gost.resolvers")
+sds: Final = Plugins[str, SD]("gost.sds")

@@ -73,7 +73,7 @@ class RequestMatcher(Matcher):
         self._host = host_of(host)
         self._path = path
         self._method = method.upper()
-        self._header = {name.title(): value for name, value in (header or {}).items()}
+        self._header = {canonical(name): value for name, value in (header or {}).items()}
 
     async def match(self, request: Request, /) -> bool:
         # What is not known of a request is "", which not even "*" matches (D48).
@@ -87,6 +87,11 @@ class RequestMatcher(Matcher):
                 for name, value in self._header.items()
             )
         )
+
+
+def canonical(name: str) -> str:
+    """Write the name of a header as requests have it (D48)."""
+    return "-".join(word.capitalize() for word in name.split("-"))
 
 
 def _is_below(path: str, top: str) -> bool:

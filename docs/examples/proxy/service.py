@@ -2,6 +2,8 @@
 
 import asyncio
 import secrets
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 from gost_core.common import net
@@ -10,20 +12,48 @@ from gost_core.handler import Handler
 from gost_core.keys import DESTINATION_ADDRESS, HASH_SOURCE, SESSION_ID, SOURCE_ADDRESS
 from gost_core.listener import AcceptError, BindError, Listener
 from gost_core.logger import Logger, default
+from gost_core.metrics import Metrics
+from gost_core.observer import Observer
+from gost_core.observer.stats import Kind, Stats
+from gost_core.recorder import RECORDER_SERVICE_CLIENT_ADDRESS, RecorderObject
 from gost_core.service import Service
 
 from .address import host_of
+from .logger import with_notes
+from .metrics import DURATION, Instrument
+from .observer import INTERVAL, Counts, Reporter
+from .recorder import RecordPoint
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0
 
 
 class TaskService(Service):
-    """Handles each connection in a task of its own."""
+    """Handles each connection in a task of its own.
 
-    def __init__(self, listener: Listener, handler: Handler, logger: Logger | None = None) -> None:
+    The statistics are those that the listener counts in, if it does: the service adds the errors.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        handler: Handler,
+        logger: Logger | None = None,
+        *,
+        name: str = "",
+        recorders: Sequence[RecorderObject] = (),
+        stats: Stats | None = None,
+        metrics: Metrics | None = None,
+        observer: Observer | None = None,
+        interval: float = INTERVAL,
+    ) -> None:
         self._listener = listener
         self._handler = handler
         self._logger = logger or default()
+        self._recorders = recorders
+        self._clients = RecordPoint(RECORDER_SERVICE_CLIENT_ADDRESS, self._logger)
+        self._stats = stats or Counts()
+        self._seconds = metrics.observer(DURATION, {"service": name}) if metrics else Instrument()
+        self._reporter = Reporter(observer, name, self._stats, interval, self._logger)
         self._served = False
         self._closing = asyncio.Event()
 
@@ -34,6 +64,21 @@ class TaskService(Service):
         if self._served:
             raise RuntimeError("this service was served before")
         self._served = True
+        self._reporter.start()
+        self._reporter.tell("running")
+        try:
+            await self._serve()
+        finally:
+            await self._reporter.close()  # whose last report is of all connections
+
+    async def close(self) -> None:
+        self._closing.set()
+        self._reporter.tell("closed")
+        await self._listener.close()
+        if isinstance(self._handler, net.Closer):
+            await self._handler.close()
+
+    async def _serve(self) -> None:
         failure: Exception | None = None
         # The group is left after the last handler. Cancelling it cancels the handlers, and each of
         # them closes its connection.
@@ -44,14 +89,9 @@ class TaskService(Service):
                 await self._listener.close()
                 if not self._closing.is_set():
                     failure = error
+                    self._reporter.tell("failed", str(error))
         if failure is not None:
             raise failure
-
-    async def close(self) -> None:
-        self._closing.set()
-        await self._listener.close()
-        if isinstance(self._handler, net.Closer):
-            await self._handler.close()
 
     async def _accept(self, handlers: asyncio.TaskGroup) -> None:
         pause = FIRST_PAUSE
@@ -62,10 +102,12 @@ class TaskService(Service):
                 if isinstance(error, AcceptError):  # it was up, so it may soon be again (D29)
                     pause = FIRST_PAUSE
                 self._logger.warnf("%s; accepting again in %g s", error, pause)
+                self._reporter.tell("failed", str(error))
                 await self._pause(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 pause = FIRST_PAUSE
+                self._reporter.tell("running")
                 handlers.create_task(self._handle(conn))
 
     async def _pause(self, seconds: float) -> None:
@@ -73,13 +115,22 @@ class TaskService(Service):
             await asyncio.wait_for(self._closing.wait(), seconds)
 
     async def _handle(self, conn: net.Conn) -> None:
-        ctx = _context(conn)
+        ctx, began = _context(conn), time.monotonic()
+        client = host_of(str(ctx.value(SOURCE_ADDRESS)))
+        try:
+            await self._clients.record(ctx, self._recorders, client.encode())
+        except asyncio.CancelledError:  # no handler owns the connection yet
+            await conn.close()
+            raise
         try:
             await self._handler.handle(ctx, conn)
         except Exception as error:  # one client's trouble ends nothing else (D28)
-            session = ctx.value(SESSION_ID)
+            self._stats.add(Kind.TOTAL_ERRS, 1)
+            session, what = ctx.value(SESSION_ID), with_notes(error)
             logger = self._logger.with_fields({"session": session})
-            logger.warnf("%s from %s: %s", type(error).__name__, conn.remote_addr(), error)
+            logger.warnf("%s from %s: %s", type(error).__name__, conn.remote_addr(), what)
+        finally:
+            self._seconds.observe(time.monotonic() - began)
 
 
 def _context(conn: net.Conn) -> Context:

@@ -201,7 +201,7 @@ class TCPListener(Component, listener.Listener):
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
         refuse_options(self._options, "auther", "auth", "tls_config", "proxy_protocol")
-        refuse_options(self._options, "stats", "netns")
+        refuse_options(self._options, "netns")
         host, port = split_host_port(self._options.addr)
         backlog = int(number(metadata, "backlog", 128))
         # No host is everywhere (D12): one socket for both families, where the system has that.

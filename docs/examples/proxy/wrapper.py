@@ -1,11 +1,16 @@
 """A connection around another one, for whoever adds something to it."""
 
-from collections.abc import Generator
+import asyncio
+from abc import abstractmethod
+from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from typing_extensions import Buffer
 
 from gost_core.common import net
+
+T = TypeVar("T")
 
 
 class Wrapper(net.Conn, net.HalfCloser, net.ConnUnwrapper):
@@ -51,3 +56,54 @@ def alone(busy: set[str], doing: str) -> Generator[None, None, None]:
         yield
     finally:
         busy.remove(doing)
+
+
+class HoldingWrapper(Wrapper):
+    """Does something that waits with what was read, before whoever reads gets it.
+
+    What was read is held meanwhile, so a cancelled read loses nothing (D7).
+    """
+
+    def __init__(self, inner: net.Conn) -> None:
+        super().__init__(inner)
+        self._held = b""
+        self._busy: set[str] = set()
+        self._waits: set[asyncio.Timeout] = set()
+        self._closed = False
+
+    @abstractmethod
+    async def pass_on(self, data: bytes, /) -> int:
+        """Return how many of these bytes may be handed on, at least 1."""
+
+    async def read(self, n: int, /) -> bytes:
+        with alone(self._busy, "reading"):
+            if n < 1 or not self._held:
+                self._held = await super().read(n)
+            passed = await self.pass_on(self._held[:n]) if self._held else 0
+            data, self._held = self._held[:passed], self._held[passed:]
+            return data
+
+    async def close(self) -> None:
+        self._closed = True
+        self._held = b""
+        waits, self._waits = self._waits, set()
+        for wait in waits:
+            wait.reschedule(0)
+        await super().close()
+
+    async def until_closed(self, call: Awaitable[T]) -> T:
+        """Await something that ends when the connection is closed (D1)."""
+        try:
+            async with asyncio.timeout(0 if self._closed else None) as wait:
+                self._waits.add(wait)
+                try:
+                    result = await call
+                finally:
+                    self._waits.discard(wait)
+        except TimeoutError:
+            if not self._closed:
+                raise
+        else:
+            if not self._closed:
+                return result
+        raise net.ClosedError("this connection was closed here")

@@ -1,0 +1,291 @@
+"""The observing parts of the example against the contract."""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from test_proxy_contract import Whole, accepted, break_off, client, user
+from typing_extensions import Buffer
+
+from gost_core.common.net import Closer, Conn
+from gost_core.context import Context
+from gost_core.handler import Handler, Option, recorders_option
+from gost_core.listener import Listener
+from gost_core.logger import default
+from gost_core.metrics import Labels, MetricName
+from gost_core.observer.stats import Stats
+from gost_core.recorder import (
+    RECORDER_SERVICE_CLIENT_ADDRESS,
+    Recorder,
+    RecorderObject,
+    RecordOption,
+)
+from gost_core.service import Service
+from gost_core.testing import (
+    check_common_net_conn,
+    check_common_net_conn_unwrapper,
+    check_common_net_half_closer,
+    check_handler_handler,
+    check_metrics_counter,
+    check_metrics_gauge,
+    check_metrics_metrics,
+    check_metrics_observer,
+    check_observer_observer,
+    check_observer_stats_stats,
+    check_recorder_recorder,
+    check_service_service,
+    contract_tests,
+)
+from proxy.metrics import BYTES, CONNECTIONS, DURATION, OPEN, Instrument, MeasuredCounts
+from proxy.monitor import MetricsHandler
+from proxy.observer import CountingConn, Counts, RecordingObserver, StatsEvent, StatusEvent
+from proxy.prometheus import PrometheusMetrics
+from proxy.recorder import TRAFFIC, FileRecorder, QueueRecorder, RecordPoint
+from proxy.service import TaskService
+from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
+
+# ---- recorder
+
+
+class TemporaryRecorder(FileRecorder, Closer):
+    """Records into a file that is gone with it."""
+
+    def __init__(self) -> None:
+        self.directory = tempfile.TemporaryDirectory()
+        super().__init__(Path(self.directory.name) / "records")
+
+    async def close(self) -> None:
+        self.directory.cleanup()
+
+    def break_disk(self) -> None:
+        self._usual_path, self._path = self._path, Path("/dev/full")
+
+    def mend_disk(self) -> None:
+        self._path = self._usual_path
+
+    def lines(self) -> list[dict[str, object]]:
+        lines = self._path.read_bytes().splitlines() if self._path.exists() else []
+        return [json.loads(line) for line in lines]
+
+
+class QueuedRecorder(QueueRecorder):
+    """Queues for such a file."""
+
+    def __init__(self) -> None:
+        self.file = TemporaryRecorder()
+        super().__init__(self.file)
+
+    async def written(self) -> None:
+        await self._queue.join()
+
+    async def close(self) -> None:
+        await super().close()
+        await self.file.close()
+
+
+async def records(recorder: TemporaryRecorder) -> Sequence[bytes]:
+    return [str(line["record"]).encode("latin-1") for line in recorder.lines()]
+
+
+async def queued_records(recorder: QueuedRecorder) -> Sequence[bytes]:
+    await recorder.written()
+    return await records(recorder.file)
+
+
+async def break_file(recorder: TemporaryRecorder) -> None:
+    recorder.break_disk()
+
+
+class Discarding(Recorder):
+    """Keeps nothing, in its own time."""
+
+    async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+        await asyncio.sleep(0)
+
+
+def recorded_through(recorder: Recorder, conn: Conn) -> Conn:
+    objects = [RecorderObject(recorder=recorder, record=TRAFFIC)]
+    return RecordPoint(TRAFFIC, default()).watch(Context(), conn, objects)
+
+
+async def recorded() -> tuple[Conn, Conn]:
+    """Return a connection that is recorded, and its peer."""
+    inner, peer = await accepted()
+    return recorded_through(Discarding(), inner), peer
+
+
+async def recorded_unable() -> Conn:
+    inner, peer = await accepted()
+    await peer.close()
+    return recorded_through(Discarding(), Whole(inner))
+
+
+TestFileRecorder = contract_tests(
+    check_recorder_recorder, TemporaryRecorder, records=records, break_backend=break_file
+)
+TestQueueRecorder = contract_tests(check_recorder_recorder, QueuedRecorder, records=queued_records)
+TestRecordedConn = contract_tests(check_common_net_conn, recorded, break_off=break_off)
+TestRecordedConnHalfCloser = contract_tests(
+    check_common_net_half_closer, recorded, make_unable=recorded_unable
+)
+TestRecordedConnUnwrapper = contract_tests(
+    check_common_net_conn_unwrapper, lambda conn: recorded_through(Discarding(), conn)
+)
+
+
+# ---- observer
+
+
+class TemporaryObserver(RecordingObserver, Closer):
+    """Delivers to a file that is gone with it."""
+
+    def __init__(self) -> None:
+        self.file = TemporaryRecorder()
+        super().__init__(self.file)
+
+    async def close(self) -> None:
+        await self.file.close()
+
+
+async def delivered(observer: TemporaryObserver) -> int:
+    return len(observer.file.lines())
+
+
+async def break_delivery(observer: TemporaryObserver) -> None:
+    observer.file.break_disk()
+
+
+async def mend_delivery(observer: TemporaryObserver) -> None:
+    observer.file.mend_disk()
+
+
+async def counting() -> tuple[Conn, Conn]:
+    """Return a connection that is counted, and its peer."""
+    inner, peer = await accepted()
+    return CountingConn(inner, Counts()), peer
+
+
+async def counting_unable() -> Conn:
+    inner, peer = await accepted()
+    await peer.close()
+    return CountingConn(Whole(inner), Counts())
+
+
+TestRecordingObserver = contract_tests(
+    check_observer_observer,
+    TemporaryObserver,
+    lambda: StatusEvent("service", "running", ""),
+    delivered=delivered,
+    break_backend=break_delivery,
+    mend_backend=mend_delivery,
+)
+TestStatsEvents = contract_tests(
+    check_observer_observer,
+    TemporaryObserver,
+    lambda: StatsEvent("service", {"total_conns": 1}),
+    delivered=delivered,
+)
+TestCounts = contract_tests(check_observer_stats_stats, Counts)
+TestCountingConn = contract_tests(check_common_net_conn, counting, break_off=break_off)
+TestCountingConnHalfCloser = contract_tests(
+    check_common_net_half_closer, counting, make_unable=counting_unable
+)
+TestCountingConnUnwrapper = contract_tests(
+    check_common_net_conn_unwrapper, lambda conn: CountingConn(conn, Counts())
+)
+
+
+# ---- metrics
+
+
+OF_SERVICE = {"service": "check"}
+
+
+class Owned:
+    """Makes an instrument of its own metrics for each call, and knows what it shows."""
+
+    def __init__(
+        self, make: Callable[[PrometheusMetrics], Instrument], name: MetricName, suffix: str = ""
+    ) -> None:
+        self._make = make
+        self._sample = name + suffix
+        self._made: list[tuple[Instrument, PrometheusMetrics]] = []
+
+    def __call__(self) -> Instrument:
+        metrics = PrometheusMetrics()
+        made = self._make(metrics)
+        self._made.append((made, metrics))
+        return made
+
+    def value(self, instrument: Instrument) -> float:
+        metrics = next(metrics for made, metrics in self._made if made is instrument)
+        return sample(metrics, self._sample, OF_SERVICE)
+
+
+def sample(metrics: PrometheusMetrics, name: str, labels: Labels) -> float:
+    return metrics.registry.get_sample_value(name, dict(labels)) or 0.0
+
+
+def value(metrics: PrometheusMetrics, name: MetricName, labels: Labels) -> float:
+    return sample(metrics, f"{name}_count" if name == DURATION else name, labels)
+
+
+a_counter = Owned(lambda metrics: metrics.counter(CONNECTIONS, OF_SERVICE), CONNECTIONS)
+a_gauge = Owned(lambda metrics: metrics.gauge(OPEN, OF_SERVICE), OPEN)
+a_histogram = Owned(lambda metrics: metrics.observer(DURATION, OF_SERVICE), DURATION, "_count")
+
+TestPrometheusMetrics = contract_tests(
+    check_metrics_metrics,
+    PrometheusMetrics,
+    counter=(BYTES, {**OF_SERVICE, "direction": "in"}),
+    gauge=(OPEN, OF_SERVICE),
+    observer=(DURATION, OF_SERVICE),
+    value=value,
+)
+TestCounter = contract_tests(check_metrics_counter, a_counter, value=a_counter.value)
+TestGauge = contract_tests(check_metrics_gauge, a_gauge, value=a_gauge.value)
+TestHistogram = contract_tests(
+    check_metrics_observer, a_histogram, count=lambda made: int(a_histogram.value(made))
+)
+TestMeasuredCounts = contract_tests(
+    check_observer_stats_stats, lambda: MeasuredCounts(PrometheusMetrics(), "check")
+)
+
+
+# ---- service, handler
+
+
+def with_stats(listener: Listener, handler: Handler, stats: Stats) -> Service:
+    return TaskService(listener, handler, stats=stats)
+
+
+def observed(listener: Listener, handler: Handler) -> Service:
+    return TaskService(
+        listener,
+        handler,
+        name="check",
+        recorders=[RecorderObject(recorder=Discarding(), record=RECORDER_SERVICE_CLIENT_ADDRESS)],
+        observer=RecordingObserver(Discarding()),
+        metrics=PrometheusMetrics(),
+    )
+
+
+def observed_handler(*opts: Option) -> Handler:
+    return SOCKS5Handler(
+        *opts,
+        recorders_option(RecorderObject(recorder=Discarding(), record=TRAFFIC)),
+    )
+
+
+TestObservedService = contract_tests(check_service_service, observed, with_stats=with_stats)
+TestObservedHandler = contract_tests(
+    check_handler_handler,
+    observed_handler,
+    connect=client(SOCKS5Connector),
+    login=user(SOCKS5Connector),
+)
+TestMetricsHandler = contract_tests(
+    check_handler_handler, lambda *_: MetricsHandler(PrometheusMetrics())
+)
