@@ -6,14 +6,15 @@ from html import escape
 
 from measure import Figure
 
-WIDTH, ROW, MARGIN = 360, 34, 14
+WIDTH, ROW, MARGIN = 360, 32, 14
+FROM, TO = MARGIN, 270  # where the scale is; behind it stand the numbers
 STYLE = """
-text { font: 12px system-ui, sans-serif; fill: #1f2937 }
+text { font: 11.5px system-ui, sans-serif; fill: #1f2937 }
 .part { font-weight: 600; font-size: 14px }
-.axis { stroke: #6b7280; stroke-dasharray: 2 2 }
-.bar { fill: #3b6fb6 }
+.one { stroke: #6b7280 }
+.bar { fill: #6d9bd3 }
 .spread { stroke: #0b2545; stroke-width: 2 }
-.bound { stroke: #b45309; stroke-width: 2 }
+.bound { stroke: #b45309; stroke-width: 3 }
 """
 
 
@@ -27,9 +28,8 @@ def draw(parts: Mapping[str, Sequence[Figure]]) -> str:
         for figure in figures:
             lines += _row(figure, top)
             top += ROW
-    caption = "On a logarithmic scale from 0.01 to 1000; the dashed line is 1."
-    lines.append(f'<text x="{MARGIN}" y="{top + 10}">{caption}</text>')
-    height = top + 10 + MARGIN
+    lines.append(f'<text x="{MARGIN}" y="{top + 12}">from 0.1 to 100, logarithmic</text>')
+    height = top + 12 + MARGIN
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}">',
@@ -43,18 +43,19 @@ def draw(parts: Mapping[str, Sequence[Figure]]) -> str:
 
 def _row(figure: Figure, top: int) -> Iterator[str]:
     middle, (low, high) = figure.samples.middle(), figure.samples.quartiles()
-    y = top + 22
-    label = f"{figure.subject}: {middle:.2f}"
-    bound = "" if figure.bound is None else f" ({figure.bound})"
-    yield f'<text x="{MARGIN}" y="{top + 12}">{escape(label + bound)}</text>'
+    y = top + 21
+    yield f'<text x="{MARGIN}" y="{top + 12}">{escape(figure.subject)}</text>'
     left, right = sorted((_x(1), _x(middle)))
     yield f'<rect class="bar" x="{left:.1f}" y="{y - 4}" width="{right - left:.1f}" height="8"/>'
     yield f'<path class="spread" d="M{_x(low):.1f} {y}H{_x(high):.1f}"/>'
-    yield f'<path class="axis" d="M{_x(1):.1f} {y - 6}v12"/>'
+    yield f'<path class="one" d="M{_x(1):.1f} {y - 6}v12"/>'
+    number = f"{middle:.2f}"
     if figure.bound is not None:
+        number += f" {'≤' if figure.bound.way == 'at most' else '≥'} {figure.bound.value:g}"
+        number += " ✓" if figure.bound.holds(middle) else " ✗"
         yield f'<path class="bound" d="M{_x(figure.bound.value):.1f} {y - 7}v14"/>'
+    yield f'<text x="{TO + 6}" y="{y + 4}">{number}</text>'
 
 
 def _x(value: float) -> float:
-    share = (math.log10(min(max(value, 0.01), 1000)) + 2) / 5
-    return MARGIN + share * (WIDTH - 2 * MARGIN)
+    return FROM + (math.log10(min(max(value, 0.1), 100)) + 1) / 3 * (TO - FROM)

@@ -40,7 +40,6 @@ def figures(quick: bool) -> Iterator[Figure]:
         yield Figure(name, samples.times(1e6), "us")
     smallest, *_, largest = found.values()
     growth = SIZES[-1] // SIZES[0]
-    yield ratio(f"a route, {growth} times the nodes", largest, smallest)
     yield ratio(f"a route, {growth} times the nodes, per node", largest.times(1 / growth), smallest)
 
 
