@@ -16,6 +16,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def interfaces() -> dict[str, type[object]]:
 @functools.cache
 def classes() -> tuple[type[object], ...]:
     """Return the classes of the example, and the concrete ones of the package."""
-    modules = [*OF_THE_PACKAGE]
+    modules: list[ModuleType] = [*OF_THE_PACKAGE]
     for info in pkgutil.iter_modules(proxy.__path__, "proxy."):
         if not info.name.endswith("__main__"):
             modules.append(importlib.import_module(info.name))

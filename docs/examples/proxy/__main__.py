@@ -55,6 +55,11 @@ examples:
   both, through a proxy, and from there through one of two others:
     python -m proxy -L socks5://127.0.0.1:1080 -L http://127.0.0.1:8080 \\
         -F http://first:8080 -F socks5://second:1080,third:1080
+  a proxy whose clients may have it listen, with many connections on one:
+    python -m proxy -L "socks5+h2://user:password@:1080?bind=true"
+  a server of this machine's, published there at port 8080; and one of others', brought here:
+    python -m proxy -L rtcp://:8080/127.0.0.1:80 -F socks5+h2://user:password@far:1080
+    python -m proxy -L "tcp://127.0.0.1:8080/first:80;second:80"
   a SOCKS5 proxy that speaks TLS with its clients, and one that goes through it:
     python -m proxy -L "socks5+tls://:1080?certFile=cert.pem&keyFile=key.pem"
     python -m proxy -L socks5://127.0.0.1:1080 -F "socks5+tls://first:1080?caFile=ca.pem"
@@ -63,7 +68,8 @@ settings stand behind a "?":
   of -L: admission=NETWORK,… and bypass=NETWORK-OR-NAME,… (a whitelist if it begins with "~");
     limiter=BYTES a second for each connection; climiter=CONNECTIONS and rlimiter=REQUESTS a second
     for each client's host; backlog=CONNECTIONS; register=SERVICE, to be found in the directory;
-    of gateway://, ingress=HOST=SERVICE,… (.d for d and all below it, . for the rest)
+    of gateway://, ingress=HOST=SERVICE,… (.d for d and all below it, . for the rest);
+    of socks5://, bind=true lets clients have it listen
   of -F: strategy=round, weighted, hash or latency; probe=SECONDS; weight, priority, backup=true,
     maxFails, failTimeout=SECONDS; bypass
   of both with +tls: certFile, keyFile, caFile (whom to trust; of -L: whose certificates clients

@@ -30,6 +30,7 @@ from gost_core.recorder import RecorderObject
 from gost_core.sd import SD, Service
 
 from .access import NetworkAdmission
+from .chain import RetryRouter
 from .discovery import Registration
 from .handler import SingleUser
 from .hop import NodeHop
@@ -103,7 +104,9 @@ async def make_service(
     settings, name = address.settings, str(address)
     stats = MeasuredCounts(shared.metrics, name) if shared.metrics else Counts()
     try:
-        handle = _handler(address, router, shared)
+        # What is bound through the chain brings its clients here, and their targets are here.
+        here = RetryRouter() if address.protocol == "rtcp" else router
+        handle = _handler(address, here, shared)
         listen = _listener(address, router, stats)
         await handle.init(settings)
         if isinstance(handle, Closer):

@@ -151,20 +151,20 @@ class GatewayHandler(HTTPHandler, handler.Forwarder):
                 early.append(bytes(event.data))
         return early
 
-    async def _open(self, ctx: Context, request: Request) -> tuple[Conn, Conn]:
+    async def reach(self, ctx: Context, request: Request) -> Conn:
         assert isinstance(request, Exchange)
         node = request.node
         try:
-            client, target = await super()._open(ctx, request)
+            target = await super().reach(ctx, request)
             if (settings := node.options().tls) is not None:
                 target = await _secured(target, settings, request.target)
-        except RefusedError as error:
-            fault = error.__cause__
+        except Exception as error:
+            fault = error.__cause__ if isinstance(error, RefusedError) else error
             if isinstance(fault, OSError) and not isinstance(fault, PermissionError):
                 node.marker().mark()
             raise
         node.marker().reset()
-        return client, target
+        return target
 
     async def carry(
         self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic

@@ -3,8 +3,10 @@
 import asyncio
 import time
 from abc import abstractmethod
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from gost_core import handler
 from gost_core.auth import Authenticator, Option, with_service
@@ -23,6 +25,8 @@ from .limited import limit_client, take_request
 from .logger import with_notes
 from .recorder import TRAFFIC, RecordPoint
 from .relay import CHUNK, ClientGoneError, Traffic, of_client, relay
+
+T = TypeVar("T")
 
 GREETING_LIMIT = 30.0  # seconds for a client to say what it wants
 
@@ -112,13 +116,17 @@ class ProxyHandler(Component, handler.Handler):
             await conn.close()
 
     async def _exchange(self, ctx: Context, conn: Conn) -> None:
-        began = time.monotonic()
         async with asyncio.timeout(GREETING_LIMIT):
             request = await of_client(self.negotiate(ctx, conn))
         if self.auther is not None:
             ctx = ctx.with_value(CLIENT_ID, request.client_id)
+        await self.serve(ctx, request)
+
+    async def serve(self, ctx: Context, request: Request) -> None:
+        """Go where the client wants, and copy; a protocol may serve some otherwise."""
+        began = time.monotonic()
         trace = Trace()
-        client, target = await self._open(ctx.with_value(TRACE, trace), request)
+        client, target = await self.open(ctx.with_value(TRACE, trace), request, self.reach)
         recorders = self._options.recorders
         client = self._traffic.watch(ctx, client, recorders)
         traffic = Traffic(sent=len(request.head))
@@ -159,8 +167,14 @@ class ProxyHandler(Component, handler.Handler):
         found = await resolve(ctx, target, options.host_mapper, options.resolver)
         return UDPAddr(*split_host_port(found))
 
-    async def _open(self, ctx: Context, request: Request) -> tuple[Conn, Conn]:
-        """Return the client, held to its limits, and the target; or refuse."""
+    async def reach(self, ctx: Context, request: Request) -> Conn:
+        """Connect to the target."""
+        return await self._router.dial(ctx, request.network, request.target)
+
+    async def open(
+        self, ctx: Context, request: Request, reach: Callable[[Context, Request], Awaitable[T]]
+    ) -> tuple[Conn, T]:
+        """Return the client, held to its limits, and what is reached for it; or refuse."""
         target = request.target
         try:
             take_request(request.client, self._options.rate_limiter)
@@ -168,7 +182,9 @@ class ProxyHandler(Component, handler.Handler):
             bypass = self._options.bypass
             if bypass is not None and await bypass.contains(ctx, request.network, target):
                 raise PermissionError(f"{target} is refused by rule")
-            return client, await self._router.dial(ctx, request.network, target)
+            return client, await reach(ctx, request)
+        except RefusedError:
+            raise
         except Exception as error:
             what = f"{target or request.network}: {with_notes(error)}"
             raise RefusedError(what, self.refusal(error)) from error

@@ -4,8 +4,9 @@ from enum import IntEnum
 from functools import partial
 
 from gost_core import connector
-from gost_core.common.net import Conn, PacketConn, ProtocolError
+from gost_core.common.net import Conn, Listener, PacketConn, ProtocolError, UnsupportedError
 from gost_core.context import Context
+from gost_core.keys import SESSION_ID
 from gost_core.metadata import Metadata
 from gost_core.options import apply
 
@@ -13,7 +14,9 @@ from .address import host_of, join_host_port, split_host_port
 from .association import Association, FirstClient, pack_address, read_address
 from .connector import ProxyConnector
 from .handler import ProxyHandler, RefusedError, Request
+from .metadata import flag
 from .relay import Traffic, of_client
+from .reverse import TunnelListener, serve_visitors
 from .stream import read_exactly
 from .tcp import SystemDialer
 from .udp import open_udp, relay_datagrams
@@ -21,6 +24,7 @@ from .udp import open_udp, relay_datagrams
 VERSION = 5
 NO_AUTHENTICATION, USER_PASSWORD, NONE_ACCEPTABLE = 0, 2, 0xFF
 CONNECT, UDP_ASSOCIATE = 1, 3
+BIND_MANY = 0xB2  # not in the RFC, whose BIND serves one visitor
 ANYWHERE = "0.0.0.0:0"
 
 
@@ -38,8 +42,18 @@ class Reply(IntEnum):
     ADDRESS_NOT_SUPPORTED = 8
 
 
+class BindRequest(Request):
+    """The target is where to listen."""
+
+
 class SOCKS5Handler(ProxyHandler):
-    """Serves SOCKS5 clients."""
+    """Serves SOCKS5 clients; whether they may have it listen, says the setting ``bind``."""
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        self._commands = {CONNECT, UDP_ASSOCIATE}
+        if flag(metadata, "bind", False):
+            self._commands.add(BIND_MANY)
 
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
         client_id = await self._greet(ctx, conn)
@@ -52,11 +66,13 @@ class SOCKS5Handler(ProxyHandler):
             target = await read_address(conn)
         except ValueError as error:
             raise RefusedError(str(error), _reply(Reply.ADDRESS_NOT_SUPPORTED)) from error
+        if command not in self._commands:
+            raise RefusedError(f"SOCKS command {command}", _reply(Reply.COMMAND_NOT_SUPPORTED))
+        if command == BIND_MANY:
+            return BindRequest(target=target, client=conn, client_id=client_id)
         if command == UDP_ASSOCIATE:
             # The address is what the client believes to send from; a translator may know better.
             return Request(target="", network="udp", client=conn, client_id=client_id)
-        if command != CONNECT:
-            raise RefusedError(f"SOCKS command {command}", _reply(Reply.COMMAND_NOT_SUPPORTED))
         # A name goes on as a name: it is resolved where it must be, often by the last proxy (D12).
         return Request(
             target=target,
@@ -99,6 +115,21 @@ class SOCKS5Handler(ProxyHandler):
         finally:
             await association.close()
 
+    async def serve(self, ctx: Context, request: Request) -> None:
+        if not isinstance(request, BindRequest):
+            return await super().serve(ctx, request)
+        client, bound = await self.open(ctx, request, self._bind)
+        try:
+            await of_client(client.write(_reply(Reply.SUCCEEDED, str(bound.addr()))))
+            session = ctx.value(SESSION_ID)
+            self._logger.with_fields({"session": session}).infof("bound=%s", bound.addr())
+            await of_client(serve_visitors(client, bound))
+        finally:
+            await bound.close()
+
+    async def _bind(self, ctx: Context, request: Request) -> Listener:
+        return await self._router.bind(ctx, "tcp", request.target.removeprefix("[::]"))
+
     async def _greet(self, ctx: Context, conn: Conn) -> str:
         version, count = await read_exactly(conn, 2)
         if version != VERSION:
@@ -123,8 +154,8 @@ class SOCKS5Handler(ProxyHandler):
         return client_id
 
 
-class SOCKS5Connector(ProxyConnector, connector.Handshaker):
-    """Reaches targets through a SOCKS5 proxy.
+class SOCKS5Connector(ProxyConnector, connector.Handshaker, connector.Binder):
+    """Reaches targets through a SOCKS5 proxy, or has a proxy of this package listen.
 
     Handshaker is a capability: a transport finds it by ``isinstance`` and does this step before
     ``connect`` (D31). Inheriting from it is not needed, and says what is meant.
@@ -176,6 +207,18 @@ class SOCKS5Connector(ProxyConnector, connector.Handshaker):
         dialer = apply(connector.ConnectOptions(), *opts).dialer or SystemDialer()
         return Association(conn, await dialer.dial(ctx, "udp", relay), address)
 
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
+    ) -> Listener:
+        self.check_initialized()
+        if not network.startswith("tcp"):
+            raise UnsupportedError(f"to bind by {network!r} is not offered here, but tcp")
+        backlog = apply(connector.BindOptions(), *opts).backlog
+        host, port = split_host_port(address or ":0")
+        asked = join_host_port(host or "::", port)
+        bound = await self._request(conn, BIND_MANY, asked, asked)
+        return await TunnelListener.over(conn, bound, backlog)
+
     async def _request(self, conn: Conn, command: int, address: str, what: str) -> str:
         """Ask for something; return the address in the reply."""
         await conn.write(bytes([VERSION, command, 0]) + pack_address(address))
@@ -185,6 +228,8 @@ class SOCKS5Connector(ProxyConnector, connector.Handshaker):
         if code != Reply.SUCCEEDED:
             meaning = {reply.value: reply.name for reply in Reply}.get(code, f"code {code}")
             reason = f"{what}: {meaning}, says {conn.remote_addr()}"
+            if command == BIND_MANY and code == Reply.COMMAND_NOT_SUPPORTED:
+                raise connector.BindUnsupportedError(f"{reason}; does it allow it, by 'bind'?")
             refused_by_rule = code == Reply.NOT_ALLOWED
             raise PermissionError(reason) if refused_by_rule else ConnectionRefusedError(reason)
         try:

@@ -36,25 +36,35 @@ class ClosedOnce:
         """Release everything, in bounded time; raise nothing."""
 
 
-class UpgradingListener(ClosedOnce, Component, listener.Listener):
-    """Upgrades each connection in a task of its own, so that no client waits for another (D26)."""
+class ServingListener(ClosedOnce, Component, listener.Listener):
+    """Serves each connection in a task of its own, so that no client waits for another (D26)."""
 
     def __init__(self, inner: listener.Listener, logger: Logger | None = None) -> None:
         super().__init__()
         self._inner = inner
         self._logger = logger
         self._serving: asyncio.Task[None] | None = None
-        self._upgrades: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._ready: deque[net.Conn] = deque()
         self._changed: Final = asyncio.Event()
         self._is_accepting = False
 
     def configure(self, metadata: Metadata | None) -> None:
-        """Read the settings of the upgrade, before anything is bound."""
+        """Read the settings, before anything is bound."""
 
     @abstractmethod
-    async def upgrade(self, conn: net.Conn) -> net.Conn:
-        """Return what ``accept`` gives for a connection; if this raises, that is closed."""
+    async def take(self, conn: net.Conn) -> None:
+        """Do with a connection what is to be done, and ``offer`` what ``accept`` may give."""
+
+    async def offer(self, conn: net.Conn) -> None:
+        """Hand over to ``accept``; if too many wait for it, the newcomer is closed (D26)."""
+        if len(self._ready) < self._backlog:
+            self._ready.append(conn)
+            self._changed.set()
+        else:
+            logger = self._logger or default()
+            logger.warnf("%s came when %g others waited", conn.remote_addr(), self._backlog)
+            await conn.close()
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
@@ -92,30 +102,45 @@ class UpgradingListener(ClosedOnce, Component, listener.Listener):
 
     async def _end(self) -> None:
         self._changed.set()
-        tasks = [*self._upgrades, *([] if self._serving is None else [self._serving])]
+        if self._serving is not None:
+            # Before the others: each of them has begun then, and closes what it was given.
+            self._serving.cancel()
+            await asyncio.gather(self._serving, return_exceptions=True)
+        await self._inner.close()
+        tasks = [*self._tasks]
         for task in tasks:
             task.cancel()
-        await self._inner.close()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(conn.close() for conn in self._ready))
 
     async def _serve(self) -> None:
         while True:
-            upgrade = self._start(self._take(await self._inner.accept()))
-            self._upgrades.add(upgrade)
-            upgrade.add_done_callback(self._upgrades.discard)
+            task = self._start(self.take(await self._inner.accept()))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    async def _take(self, conn: net.Conn) -> None:
+    def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(lambda _: self._changed.set())
+        return task
+
+
+class UpgradingListener(ServingListener):
+    """Makes one connection of another."""
+
+    @abstractmethod
+    async def upgrade(self, conn: net.Conn) -> net.Conn:
+        """Return what ``accept`` gives for a connection; if this raises, that is closed."""
+
+    async def take(self, conn: net.Conn) -> None:
         upgraded: net.Conn | None = None
         kept = False
         try:
-            if len(self._upgrades) > MOST:
+            if len(self._tasks) > MOST:
                 raise ConnectionRefusedError(f"{MOST} other clients came first")
             async with asyncio.timeout(LIMIT):
                 upgraded = await self.upgrade(conn)
-            if len(self._ready) >= self._backlog:
-                raise ConnectionRefusedError(f"{len(self._ready)} other clients wait")
-            self._ready.append(upgraded)
+            await self.offer(upgraded)
             kept = True
         except Exception as error:  # this client's trouble, and nobody else's (D26)
             said = str(error) or f"not ready within {LIMIT:g} s"
@@ -124,8 +149,3 @@ class UpgradingListener(ClosedOnce, Component, listener.Listener):
         finally:
             if not kept:
                 await (upgraded or conn).close()
-
-    def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        task.add_done_callback(lambda _: self._changed.set())
-        return task
