@@ -447,6 +447,12 @@ class Log(Rewriter):
         ([replaced(b"cat", b"dog", "json:a.b")], "application/json", b"cat", b"cat"),
         ([HTTPBodyRewriteSettings(rewriter=Log())], "a/b", b"a cat", b"A CAT"),
         (
+            [HTTPBodyRewriteSettings(rewriter=PatternRewriter(re.compile(rb"(c)at"), rb"\1ow"))],
+            "a/b",
+            b"a cat",
+            b"a cow",
+        ),
+        (
             [HTTPBodyRewriteSettings(rewriter=Log(), pattern=re.compile(b"dog"))],
             "text/html",
             b"a cat",

@@ -42,11 +42,16 @@ async def relay(client: net.Conn, target: net.Conn, traffic: Traffic) -> None:
     """
 
     async def send() -> None:
-        while data := await of_client(client.read(CHUNK)):
+        while True:
+            try:  # as of_client() does, which would keep a frame while the client is idle
+                data = await client.read(CHUNK)
+            except (ConnectionResetError, BrokenPipeError) as error:
+                raise ClientGoneError from error
+            if not data:
+                return await _end(target)
             await target.write(data)
             traffic.sent += len(data)
             del data  # or it is kept until there is more, which may be never
-        await _end(target)
 
     async def receive() -> None:
         while data := await target.read(CHUNK):

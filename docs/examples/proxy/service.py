@@ -54,6 +54,7 @@ class TaskService(Service):
         self._stats = stats or Counts()
         self._seconds = metrics.observer(DURATION, {"service": name}) if metrics else Instrument()
         self._reporter = Reporter(observer, name, self._stats, interval, self._logger)
+        self._accepted: set[net.Conn] = set()  # and not handled yet: a task may end before it runs
         self._served = False
         self._closing = asyncio.Event()
 
@@ -82,14 +83,18 @@ class TaskService(Service):
         failure: Exception | None = None
         # The group is left after the last handler. Cancelling it cancels the handlers, and each of
         # them closes its connection.
-        async with asyncio.TaskGroup() as handlers:
-            try:
-                await self._accept(handlers)
-            except Exception as error:
-                await self._listener.close()
-                if not self._closing.is_set():
-                    failure = error
-                    self._reporter.tell("failed", str(error))
+        try:
+            async with asyncio.TaskGroup() as handlers:
+                try:
+                    await self._accept(handlers)
+                except Exception as error:
+                    await self._listener.close()
+                    if not self._closing.is_set():
+                        failure = error
+                        self._reporter.tell("failed", str(error))
+        finally:
+            for conn in self._accepted:
+                await conn.close()
         if failure is not None:
             raise failure
 
@@ -108,6 +113,7 @@ class TaskService(Service):
             else:
                 pause = FIRST_PAUSE
                 self._reporter.tell("running")
+                self._accepted.add(conn)
                 handlers.create_task(self._handle(conn))
 
     async def _pause(self, seconds: float) -> None:
@@ -115,6 +121,7 @@ class TaskService(Service):
             await asyncio.wait_for(self._closing.wait(), seconds)
 
     async def _handle(self, conn: net.Conn) -> None:
+        self._accepted.discard(conn)
         ctx, began = _context(conn), time.monotonic()
         client = host_of(str(ctx.value(SOURCE_ADDRESS)))
         try:
