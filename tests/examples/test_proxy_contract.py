@@ -14,7 +14,7 @@ from dns_server import DNSServer
 from typing_extensions import Buffer
 
 from gost_core.auth import Authenticator
-from gost_core.chain import Node, ProbeConfig, ProbeType, Router
+from gost_core.chain import Node, ProbeConfig, ProbeType, Router, metadata_node_option
 from gost_core.common.net import Addr, Closer, Conn
 from gost_core.common.url import Userinfo
 from gost_core.connector import Handshaker, auth_option
@@ -57,10 +57,13 @@ from gost_core.testing import (
     check_listener_listener,
     check_logger_logger,
     check_metadata_metadata,
+    check_metadata_metadatable,
     check_registry_registry,
     check_resolver_resolver,
     check_routing_matcher,
     check_selector_filter,
+    check_selector_markable,
+    check_selector_marker,
     check_selector_selector,
     check_selector_strategy,
     check_service_service,
@@ -492,6 +495,13 @@ class Item(Markable, Metadatable):
         return self._marker
 
 
+def node_with_metadata() -> Node:
+    return Node("node", "192.0.2.1:80", metadata_node_option(MemoryMetadata({"weight": 2})))
+
+
+TestFailMarker = contract_tests(check_selector_marker, FailMarker)
+TestNodeMarkable = contract_tests(check_selector_markable, node_with_metadata)
+TestNodeMetadatable = contract_tests(check_metadata_metadatable, node_with_metadata)
 TestFailFilter = contract_tests(
     check_selector_filter,
     FailFilter[Item],
