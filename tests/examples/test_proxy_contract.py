@@ -101,7 +101,7 @@ from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
 from proxy.strategies import Hash, LowestLatency, RoundRobin, Weighted
 from proxy.stream import PrefixedConn
-from proxy.tcp import SystemDialer, TCPConn, TCPDialer, TCPListener
+from proxy.tcp import Readiness, SystemDialer, TCPConn, TCPDialer, TCPListener
 from proxy.transport import NodeTransporter
 
 # ---- component, metadata, registry, logger
@@ -146,9 +146,7 @@ class Breakable(TCPConn):
 
     async def break_off(self) -> None:
         no_linger = struct.pack("ii", 1, 0)
-        self._transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, no_linger
-        )
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
         await self.close()
 
 
@@ -171,7 +169,7 @@ async def accepted() -> tuple[Conn, Conn]:
     """Return a connection that a listener accepted, and its peer."""
     listener = await bound()
     host, _, port = str(listener.addr()).rpartition(":")
-    _, peer = await asyncio.get_running_loop().create_connection(Breakable, host, int(port))
+    peer = Breakable(socket.create_connection((host, int(port))), (host, int(port)))
     conn = await listener.accept()
     await listener.close()
     return conn, peer
@@ -181,8 +179,7 @@ async def dialed() -> tuple[Conn, Conn]:
     """Return a connection that a dialer opened, and its peer."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         conn = await SystemDialer().dial(Context(), "tcp", "{}:{}".format(*server.getsockname()))
-        client, _ = server.accept()
-    _, peer = await asyncio.get_running_loop().connect_accepted_socket(Breakable, client)
+        peer = Breakable(*server.accept())
     return conn, peer
 
 
@@ -243,11 +240,11 @@ class FailingListener(TCPListener):
         self.socket = FailingSocket(fileno=self._socket.detach())
         self.socket.setblocking(False)
         self._socket = self.socket
+        self._arrival = Readiness(self.socket)
 
     def fail(self, error: OSError) -> None:
-        assert self._waiter is not None
         self.socket.error = error
-        self._waiter.set_result(None)
+        self._arrival.wake()
 
 
 def loopback(option: Option) -> Listener:
