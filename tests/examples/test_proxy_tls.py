@@ -353,6 +353,8 @@ def test_a_wrong_certificate_is_no_permanent_error_so_another_node_is_tried() ->
                     f"{first},socks5://{right.address('socks5')}", retries=1
                 )
                 conn = await router.dial(Context(), "tcp", target)
+                await conn.write(b"hello")
+                assert await conn.read(5) == b"hello"
                 await conn.close()
                 router = await router_through(first)
                 with pytest.raises(ssl.SSLError, match="certificate of") as caught:
