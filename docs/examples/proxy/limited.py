@@ -12,7 +12,7 @@ from .access import is_admitted
 from .address import host_of
 from .observer import CountingConn
 from .udp import DatagramConn
-from .wrapper import HoldingWrapper, Wrapper, alone, octets
+from .wrapper import HoldingWrapper, Wrapper, alone
 
 
 class CountedConn(Wrapper):
@@ -51,8 +51,8 @@ class LimitedConn(HoldingWrapper):
 
     async def write(self, data: Buffer, /) -> None:
         with alone(self._busy, "writing"):
-            rest = octets(data)
-            if not rest:
+            rest = memoryview(data).cast("B")
+            if not rest:  # to hear whether it may be written
                 await self._inner.write(rest)
             while rest:
                 granted = await self._draw(self._out, len(rest))

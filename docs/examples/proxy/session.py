@@ -18,7 +18,6 @@ from typing_extensions import Buffer
 from gost_core.common import net
 
 from .upgrade import ClosedOnce
-from .wrapper import octets
 
 WINDOW: Final = 256 * 1024  # bytes of a stream that may wait here to be read
 FRAME: Final = 64 * 1024  # bytes of a stream that may wait here to be sent
@@ -76,7 +75,7 @@ class Stream(net.Conn, net.HalfCloser):
             raise BrokenPipeError(errno.EPIPE, "the outgoing stream was ended by close_write()")
         if self._is_writing:
             raise RuntimeError("another task is already writing to this connection")
-        rest = octets(data)
+        rest = memoryview(data).cast("B")
         self._is_writing = True
         while rest:
             if frame := rest[: self._session.room(self)]:

@@ -22,7 +22,7 @@ from .relay import CHUNK
 from .tcp import SystemDialer, TCPListener
 from .tls_settings import client_config, server_config
 from .upgrade import ClosedOnce, UpgradingListener
-from .wrapper import alone, octets
+from .wrapper import alone
 
 RECORD: Final = 16384  # bytes at most in one piece of a TLS stream
 FAREWELL: Final = 1.0  # seconds to tell the peer that this is the end
@@ -108,7 +108,7 @@ class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.ContextCarrier):
         with alone(self._busy, "writing"):
             if self._write_ended:
                 raise BrokenPipeError(errno.EPIPE, "the outgoing stream was ended here")
-            rest = octets(data)
+            rest = memoryview(data).cast("B")
             while rest:
                 try:
                     taken = self._tls.write(rest[:CHUNK])

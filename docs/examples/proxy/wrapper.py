@@ -47,12 +47,6 @@ class Wrapper(net.Conn, net.HalfCloser, net.ConnUnwrapper):
         return self._inner
 
 
-def octets(data: Buffer) -> memoryview:
-    """View data of any shape as bytes."""
-    view = memoryview(data)
-    return view.cast("B") if view.nbytes else view[:0]
-
-
 @contextmanager
 def alone(busy: set[str], doing: str) -> Generator[None, None, None]:
     """Note what a task does with a connection; one of two that do the same is refused (D6)."""
@@ -94,7 +88,8 @@ class Waits:
         self.ended = True
         limits, self._limits = self._limits, set()
         for limit in limits:
-            limit.reschedule(0)
+            if not limit.expired():
+                limit.reschedule(0)
 
 
 class HoldingWrapper(Wrapper):
