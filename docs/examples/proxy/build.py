@@ -29,10 +29,9 @@ from gost_core.observer.stats import Stats
 from gost_core.recorder import RecorderObject
 from gost_core.sd import SD, Service
 
-from .access import NetworkAdmission
+from .access import NetworkAdmission, UserTable
 from .chain import RetryRouter
 from .discovery import Registration
-from .handler import SingleUser
 from .hop import NodeHop
 from .ingress import IngressHop, MemoryIngress
 from .limits import HostConnLimiter, HostRateLimiter, ScopedTrafficLimiter
@@ -142,7 +141,7 @@ def _handler(address: Address, router: Router, shared: Shared) -> handler.Handle
     kind = address.protocol if handlers.is_registered(address.protocol) else "forward"
     made = handlers.named(kind)(
         handler.router_option(router),
-        handler.auther_option(SingleUser(address.auth) if address.auth else None),
+        handler.auther_option(UserTable(address.auth) if address.auth else None),
         handler.bypass_option(_bypass(settings)),
         handler.rate_limiter_option(HostRateLimiter({}, others=number(settings, "rlimiter", 0))),
         handler.recorders_option(*shared.recorders),

@@ -70,9 +70,11 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
             user, password = credentials(header, "authorization")
         except (ValueError, ProtocolError) as error:
             raise RefusedError(f"malformed request: {error}", answer(400)) from error
+        if self._hop is None:
+            raise RefusedError("there is no hop to choose a node", answer(404))
         early = await read_exactly(client, min(length, self._matched_size()))
         try:
-            node = self._hop and await self._hop.select(
+            node = await self._hop.select(
                 ctx,
                 hop.network_select_option("tcp"),
                 hop.addr_select_option(with_port(host)),
