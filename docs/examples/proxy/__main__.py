@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from gost_core.chain import (
     chain_router_option,
@@ -26,7 +27,6 @@ from gost_core.recorder import (
     RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
     RecorderObject,
 )
-from gost_core.resolver import Resolver
 from gost_core.sd import SD
 
 from .address import split_host_port, split_target
@@ -38,6 +38,8 @@ from .observer import RecordingObserver
 from .plugins import connectors, handlers, listeners, resolvers, sds
 from .recorder import FileRecorder
 from .urls import Address, hidden, parse
+
+T = TypeVar("T")
 
 EXAMPLES = """\
 examples:
@@ -66,60 +68,53 @@ settings stand behind a "?":
 """
 
 
+def argument(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Have an argument of the command line read, with errors that name it and hide its secrets."""
+
+    def reading(text: str) -> T:
+        try:
+            return read(text)
+        except (OSError, TypeError, ValueError) as error:
+            raise argparse.ArgumentTypeError(f"{hidden(text)!r}: {error}") from None
+
+    return reading
+
+
 def services(text: str) -> list[Address]:
-    """Check an argument of -L."""
-    return _checked(text, [*handlers.get_all(), *listeners.get_all()], split_host_port)
+    """Read an argument of -L."""
+    return _checked(text, {*handlers.get_all(), *listeners.get_all()}, split_host_port)
 
 
 def hop(text: str) -> list[Address]:
-    """Check an argument of -F."""
-    return _checked(text, [*connectors.get_all()], split_target)
+    """Read an argument of -F."""
+    return _checked(text, {*connectors.get_all()}, split_target)
 
 
-def _checked(text: str, protocols: list[str], split: Callable[[str], object]) -> list[Address]:
+def _checked(text: str, protocols: set[str], split: Callable[[str], object]) -> list[Address]:
     found = parse(text)
     for address in found:
         if address.protocol not in protocols:
-            names = ", ".join(f"{name}://" for name in sorted({*protocols}))
-            raise _fault(text, f"it must begin with one of {names}")
+            names = ", ".join(f"{name}://" for name in sorted(protocols))
+            raise ValueError(f"it must begin with one of {names}")
         try:
             split(address.addr)
         except ValueError:
-            reason = (
+            raise ValueError(
                 f"it must have host:port behind {address.scheme}://, with a port up to 65535, "
                 "an IPv6 host in brackets, and , ? @ / in a password percent-encoded"
-            )
-            raise _fault(text, reason) from None
+            ) from None
     return found
 
 
-def _fault(text: str, reason: object) -> argparse.ArgumentTypeError:
-    return argparse.ArgumentTypeError(f"{hidden(text)!r}: {reason}")
-
-
 def hosts(path: str) -> HostMapper:
-    """Check an argument of --hosts."""
-    try:
-        return TableHostMapper.parse(Path(path).read_text(encoding="utf-8").splitlines())
-    except (OSError, ValueError) as error:
-        raise _fault(path, error) from None
-
-
-def resolver(server: str) -> Resolver:
-    """Check an argument of --resolver."""
-    try:
-        return resolvers.named("dns")(server)
-    except ValueError as error:
-        raise _fault(server, error) from None
+    """Read the file of --hosts."""
+    return TableHostMapper.parse(Path(path).read_text(encoding="utf-8").splitlines())
 
 
 def directory(url: str) -> SD:
-    """Check an argument of --sd."""
+    """Read the argument of --sd."""
     kind, mark, _ = url.partition("://")
-    try:
-        return sds.named(kind)(*([url] if mark else []))
-    except (TypeError, ValueError) as error:
-        raise _fault(url, error) from None
+    return sds.named(kind)(*([url] if mark else []))
 
 
 def _share(options: argparse.Namespace, stack: AsyncExitStack) -> Shared:
@@ -198,7 +193,7 @@ def main() -> int:
         "-L",
         dest="services",
         metavar="URL",
-        type=services,
+        type=argument(services),
         action="extend",
         required=True,
         help="serve protocol[+transport]://[user:password@][host]:port[?settings]; port 0 takes a "
@@ -208,20 +203,24 @@ def main() -> int:
         "-F",
         dest="hops",
         metavar="URL",
-        type=hop,
+        type=argument(hop),
         action="append",
         default=[],
         help="go through protocol[+transport]://[user:password@]host:port[?settings]; several in "
         "one argument, separated by commas, take turns; several arguments are passed in order",
     )
     add("--timeout", type=float, default=0, help="seconds for one attempt to reach a target")
-    add("--hosts", type=hosts, help="map names as this hosts file says")
-    add("--resolver", type=resolver, help="resolve names by the DNS server at this host:port")
+    add("--hosts", type=argument(hosts), help="map names as this hosts file says")
+    add(
+        "--resolver",
+        type=argument(resolvers.named("dns")),
+        help="resolve names by the DNS server at this host:port",
+    )
     add("--record", type=Path, help="append to this file who connects, what is dialed, and states")
     add("--metrics", help="show metrics over HTTP, for Prometheus, at this host:port")
     add(
         "--sd",
-        type=directory,
+        type=argument(directory),
         default="memory",
         help="find services, and register them, in this directory: memory, or "
         "redis://[user:password@]host:port, which several proxies can share",

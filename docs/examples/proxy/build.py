@@ -31,7 +31,7 @@ from gost_core.sd import SD, Service
 
 from .access import NetworkAdmission, UserTable
 from .chain import RetryRouter
-from .discovery import Registration
+from .discovery import registered
 from .hop import NodeHop
 from .ingress import IngressHop, MemoryIngress
 from .limits import HostConnLimiter, HostRateLimiter, ScopedTrafficLimiter
@@ -112,18 +112,16 @@ async def make_service(
             stack.push_async_callback(handle.close)
         await listen.init(settings)
         stack.push_async_callback(listen.close)
-        registered = settings.text("register")
+        name_there = settings.text("register")
         settings.check_read()
     except ValueError as error:
         raise ValueError(f"argument -L: {address}: {error}") from error
     except OSError as error:
         raise OSError(f"cannot listen on {address}: {error}") from error
-    if registered:
+    if name_there:
         at = str(listen.addr())
-        service = Service(id=at, name=registered, node=gethostname(), network="tcp", address=at)
-        registration = Registration(shared.sd, service)
-        registration.start()
-        stack.push_async_callback(registration.close)
+        service = Service(id=at, name=name_there, node=gethostname(), network="tcp", address=at)
+        await stack.enter_async_context(registered(shared.sd, service))
     default().infof("listening on %s://%s", address.scheme, listen.addr())
     return TaskService(
         listen,

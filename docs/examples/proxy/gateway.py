@@ -13,24 +13,10 @@ from gost_core.chain import HTTPNodeSettings, HTTPURLRewriteSetting
 from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Context
 
+from . import http
 from .component import refuse_options
 from .forward import ForwardHandler, ForwardRequest
 from .handler import GREETING_LIMIT, RefusedError, Request, reply_and_linger
-from .http import (
-    Header,
-    HTTPHandler,
-    answer,
-    changed,
-    credentials,
-    fields_of,
-    forwarded,
-    length_of,
-    parse_head,
-    parse_request,
-    status_of,
-    with_port,
-    write_head,
-)
 from .relay import CHUNK, ClientGoneError, Traffic, of_client
 from .rewrite import BodyRules
 from .stream import PrefixedConn, read_exactly, read_head
@@ -53,7 +39,7 @@ class Exchange(ForwardRequest):
     """Of the body, which the client sends meanwhile."""
 
 
-class GatewayHandler(HTTPHandler, ForwardHandler):
+class GatewayHandler(http.HTTPHandler, ForwardHandler):
     """Sends each request to the node that a hop chooses for it; one request a connection.
 
     It speaks HTTP/1.0 with targets: no body comes in chunks, so it can be told where one ends, and
@@ -64,46 +50,46 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Exchange:
         try:
             head, client = await read_head(conn)
-            method, url, _, header = parse_request(head)
+            method, url, _, header = http.parse_request(head)
             host, path, query = _parse_url(url, header)
-            length = length_of(header) or 0
-            user, password = credentials(header, "authorization")
+            length = http.length_of(header) or 0
+            user, password = http.credentials(header, "authorization")
         except (ValueError, ProtocolError) as error:
-            raise RefusedError(f"malformed request: {error}", answer(400)) from error
+            raise RefusedError(f"malformed request: {error}", http.answer(400)) from error
         if self._hop is None:
-            raise RefusedError("there is no hop to choose a node", answer(404))
+            raise RefusedError("there is no hop to choose a node", http.answer(404))
         early = await read_exactly(client, min(length, self._matched_size()))
         try:
             node = await self._hop.select(
                 ctx,
                 hop.network_select_option("tcp"),
-                hop.addr_select_option(with_port(host)),
+                hop.addr_select_option(http.with_port(host)),
                 hop.protocol_select_option("http"),
                 hop.host_select_option(host),
                 hop.method_select_option(method.upper()),
                 hop.path_select_option(unquote(path)),
                 hop.query_select_option(parse_qs(query, keep_blank_values=True)),
-                hop.header_select_option(fields_of(header)),
+                hop.header_select_option(http.fields_of(header)),
                 hop.body_select_option(early),
             )
         except Exception as error:  # never turned into another target (D36)
             raise RefusedError(f"{host}: {error}", self.refusal(error)) from error
         if node is None:
-            raise RefusedError(f"no node serves {host!r}", answer(404))
+            raise RefusedError(f"no node serves {host!r}", http.answer(404))
         settings = node.options().http or HTTPNodeSettings()
-        header = changed(forwarded(header), {"Host": settings.host or host, "Expect": ""})
+        header = http.changed(http.forwarded(header), {"Host": settings.host or host, "Expect": ""})
         if settings.auther is not None:
             if await self.identify(ctx, user, password, settings.auther) is None:
-                raise RefusedError(f"{node.name}: wrong user name or password", answer(401))
-            header = changed(header, {"Authorization": ""})  # meant for this gateway
+                raise RefusedError(f"{node.name}: wrong user name or password", http.answer(401))
+            header = http.changed(header, {"Authorization": ""})  # meant for this gateway
         if settings.rewrite_response_body:
-            header = changed(header, {"Accept-Encoding": "", "Range": ""})
-        header = changed(header, settings.request_header)
+            header = http.changed(header, {"Accept-Encoding": "", "Range": ""})
+        header = http.changed(header, settings.request_header)
         path = _rewritten(settings.rewrite_url, path, query)
         return Exchange(
-            target=with_port(node.addr, 80 if node.options().tls is None else 443),
+            target=http.with_port(node.addr, 80 if node.options().tls is None else 443),
             client=PrefixedConn(client, early) if early else client,
-            head=write_head(f"{method} {path} HTTP/1.0", header),
+            head=http.write_head(f"{method} {path} HTTP/1.0", header),
             node=node,
             settings=settings,
             method=method,
@@ -169,7 +155,7 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
         except Exception as error:
             if traffic.received:
                 raise
-            raise RefusedError(f"{request.target}: {error}", answer(502)) from error
+            raise RefusedError(f"{request.target}: {error}", http.answer(502)) from error
         finally:
             sending.cancel()
             receiving.cancel()
@@ -180,13 +166,13 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
 async def _response(ctx: Context, exchange: Exchange, target: Conn) -> AsyncGenerator[bytes, None]:
     """Yield what a target answers, as the node's settings make it."""
     head, target = await read_head(target)
-    status = status_of(head)
+    status = http.status_of(head)
     try:
-        first, header = parse_head(head)
-        left = length_of(header)
+        first, header = http.parse_head(head)
+        left = http.length_of(header)
     except ValueError as error:
         raise ProtocolError(f"malformed response: {error}") from error
-    fields, settings = fields_of(header), exchange.settings
+    fields, settings = http.fields_of(header), exchange.settings
     has_body = exchange.method != "HEAD" and status not in (204, 304)
     media_type, *_ = [*fields.get("Content-Type", ()), ""]
     rules = BodyRules(
@@ -197,7 +183,7 @@ async def _response(ctx: Context, exchange: Exchange, target: Conn) -> AsyncGene
     )
     body, held = _body(target, left if has_body else 0), b""
     if rules and rules.is_stream:
-        header = changed(header, {"Content-Length": ""})
+        header = http.changed(header, {"Content-Length": ""})
         body = rules.rewrite_events(body)
     elif rules:
         async for data in body:
@@ -206,9 +192,9 @@ async def _response(ctx: Context, exchange: Exchange, target: Conn) -> AsyncGene
                 break
         else:
             held = await rules.rewrite(held)
-            header = changed(header, {"Content-Length": str(len(held))})
-    header = changed(forwarded(header), settings.response_header)  # after all else (D67)
-    yield write_head(f"HTTP/1.1 {first.partition(' ')[2]}", header) + held
+            header = http.changed(header, {"Content-Length": str(len(held))})
+    header = http.changed(http.forwarded(header), settings.response_header)  # after all else (D67)
+    yield http.write_head(f"HTTP/1.1 {first.partition(' ')[2]}", header) + held
     async with aclosing(body):
         async for data in body:
             yield data
@@ -226,7 +212,7 @@ async def _body(conn: Conn, length: int | None) -> AsyncGenerator[bytes, None]:
         yield data
 
 
-def _parse_url(url: str, header: Header) -> tuple[str, str, str]:
+def _parse_url(url: str, header: http.Header) -> tuple[str, str, str]:
     """Return the host of a request, its path and its query, as they were written."""
     found = re.fullmatch(r"(?:https?://([^/?#]+))?(/[^?#]*)?(?:\?([^#]*))?", url, re.IGNORECASE)
     if found is None:
@@ -235,7 +221,7 @@ def _parse_url(url: str, header: Header) -> tuple[str, str, str]:
     if {".", ".."} & {*re.split(r"[/\\]", unquote(path))}:
         # Rules on paths would be asked about another one than the target serves.
         raise ValueError("no path goes up here")
-    hosts = fields_of(header).get("Host", [])
+    hosts = http.fields_of(header).get("Host", [])
     if len(hosts) != 1:
         raise ValueError("a request has one host")
     return found[1] or hosts[0], path, found[3] or ""
