@@ -9,7 +9,7 @@ from functools import lru_cache
 from urllib.parse import parse_qs, quote, unquote
 
 from gost_core import hop
-from gost_core.chain import HTTPNodeSettings, HTTPURLRewriteSetting
+from gost_core.chain import HTTPNodeSettings, HTTPURLRewriteSetting, Node
 from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Context
 
@@ -99,7 +99,7 @@ class GatewayHandler(http.HTTPHandler, ForwardHandler):
 
     def _matched_size(self) -> int:
         """Return how much of a body the nodes' matchers want to see (D68)."""
-        nodes = self._hop.nodes() if isinstance(self._hop, hop.NodeList) else ()
+        nodes: Sequence[Node] = self._hop.nodes() if isinstance(self._hop, hop.NodeList) else ()
         wanted = max((node.options().matcher_body_size for node in nodes), default=0)
         return max(0, min(wanted, MOST_TO_MATCH))
 
@@ -174,11 +174,10 @@ async def _response(ctx: Context, exchange: Exchange, target: Conn) -> AsyncGene
         raise ProtocolError(f"malformed response: {error}") from error
     fields, settings = http.fields_of(header), exchange.settings
     has_body = exchange.method != "HEAD" and status not in (204, 304)
-    media_type, *_ = [*fields.get("Content-Type", ()), ""]
     rules = BodyRules(
         ctx,
         settings.rewrite_response_body if has_body and "Content-Encoding" not in fields else (),
-        media_type.partition(";")[0].strip().lower(),
+        fields.get("Content-Type", [""])[0].partition(";")[0].strip().lower(),
         {"direction": "response", "uri": exchange.path},
     )
     body, held = _body(target, left if has_body else 0), b""
