@@ -110,11 +110,11 @@ def traffic() -> dict[str, list[str]]:
         sys.exit("a test failed, so the page was left as it is")
     seen = [test for tests in witness.seen.values() for test in tests if test]
 
-    def breadth(test: str) -> tuple[int, str]:
-        return seen.count(test), test
+    def rank(test: str) -> tuple[bool, int, str]:
+        return test not in witness.seen["service.Service"], seen.count(test), test
 
-    # First the test that exercises little besides.
-    return {name: sorted(filter(None, tests), key=breadth) for name, tests in witness.seen.items()}
+    # First those with a proxy at work, and of them what exercises little besides.
+    return {name: sorted(filter(None, tests), key=rank) for name, tests in witness.seen.items()}
 
 
 def lines(exercised: dict[str, list[str]]) -> Iterator[str]:

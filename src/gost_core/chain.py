@@ -402,7 +402,9 @@ class Node(Markable, Metadatable, ProbeResultReader):
     __slots__ = ("_marker", "_options", "_probe_cancel", "_probe_result", "addr", "name")
 
     name: str
+    """Its label; the same for as long as it lives."""
     addr: str
+    """Where it is; the same for as long as it lives."""
 
     def __init__(self, name: str, addr: str, /, *opts: NodeOption | None) -> None:
         self.name = name
@@ -623,7 +625,7 @@ class Route(Protocol):
             opts: see :class:`DialOptions`.
 
         Returns:
-            A connection that owns all that is below it: closing it closes every layer (D3).
+            A connection that owns all that is below it; closing it closes every layer (D3).
 
         Raises:
             OSError: what the transport, the handshake or the connector raised, as it was raised

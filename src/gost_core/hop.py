@@ -151,7 +151,7 @@ class Hop(Protocol):
             opts: see :class:`SelectOptions`; none at all is legal.
 
         Returns:
-            A node, shared with other requests: mark it, but copy it before changing its options
+            A node, shared with other requests; mark it, but copy it before changing its options
             (D41). It may be a new object each time, so failures are tracked by its marker (D40).
             None = no node here: a chain ends at this point, and a forwarder has no target (D40).
 

@@ -110,7 +110,7 @@ class RecorderObject:
     recorder: Recorder
     """What keeps the records; not closed by the component (D19)."""
     record: str = ""
-    """The record point, one of the RECORDER_ constants or one that the component defines."""
+    """The record point, one of the ``RECORDER_`` constants or one that the component defines."""
     options: Options | None = None
     """How to prepare a record; None = as ``Options()``."""
     metadata: Mapping[str, object] = field(default_factory=dict[str, object], hash=False)

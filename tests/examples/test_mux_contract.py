@@ -22,7 +22,7 @@ from gost_core.testing import (
 from proxy.metadata import MemoryMetadata
 from proxy.mux import MuxDialer, MuxListener
 from proxy.session import Session, Stream
-from proxy.tcp import TCPConn, TCPListener
+from proxy.tcp import Readiness, TCPConn, TCPListener
 
 # ---- streams
 
@@ -32,9 +32,7 @@ class Breakable(TCPConn):
 
     async def break_off(self) -> None:
         no_linger = struct.pack("ii", 1, 0)
-        self._transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, no_linger
-        )
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
         await self.close()
 
 
@@ -46,7 +44,7 @@ async def connected() -> tuple[Conn, Breakable]:
     listener = TCPListener(addr_option("127.0.0.1:0"))
     await listener.init(None)
     host, _, port = str(listener.addr()).rpartition(":")
-    _, peer = await asyncio.get_running_loop().create_connection(Breakable, host, int(port))
+    peer = Breakable(socket.create_connection((host, int(port))), (host, int(port)))
     conn = await listener.accept()
     await listener.close()
     return conn, peer
@@ -163,11 +161,11 @@ class FailingTCPListener(TCPListener):
         self.socket = FailingSocket(fileno=self._socket.detach())
         self.socket.setblocking(False)
         self._socket = self.socket
+        self._arrival = Readiness(self.socket)
 
     def fail(self, error: OSError) -> None:
-        assert self._waiter is not None
         self.socket.error = error
-        self._waiter.set_result(None)
+        self._arrival.wake()
 
 
 class FailingListener(MuxListener):

@@ -14,7 +14,7 @@ from dns_server import DNSServer
 from typing_extensions import Buffer
 
 from gost_core.auth import Authenticator
-from gost_core.chain import Node, ProbeConfig, Router
+from gost_core.chain import Node, ProbeConfig, Router, metadata_node_option
 from gost_core.common.net import Addr, Closer, Conn
 from gost_core.common.url import Userinfo
 from gost_core.connector import Handshaker, auth_option
@@ -57,10 +57,13 @@ from gost_core.testing import (
     check_listener_listener,
     check_logger_logger,
     check_metadata_metadata,
+    check_metadata_metadatable,
     check_registry_registry,
     check_resolver_resolver,
     check_routing_matcher,
     check_selector_filter,
+    check_selector_markable,
+    check_selector_marker,
     check_selector_selector,
     check_selector_strategy,
     check_service_service,
@@ -98,7 +101,7 @@ from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
 from proxy.strategies import Hash, LowestLatency, RoundRobin, Weighted
 from proxy.stream import PrefixedConn
-from proxy.tcp import SystemDialer, TCPConn, TCPDialer, TCPListener
+from proxy.tcp import Readiness, SystemDialer, TCPConn, TCPDialer, TCPListener
 from proxy.transport import NodeTransporter
 
 # ---- component, metadata, registry, logger
@@ -143,9 +146,7 @@ class Breakable(TCPConn):
 
     async def break_off(self) -> None:
         no_linger = struct.pack("ii", 1, 0)
-        self._transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, no_linger
-        )
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
         await self.close()
 
 
@@ -168,7 +169,7 @@ async def accepted() -> tuple[Conn, Conn]:
     """Return a connection that a listener accepted, and its peer."""
     listener = await bound()
     host, _, port = str(listener.addr()).rpartition(":")
-    _, peer = await asyncio.get_running_loop().create_connection(Breakable, host, int(port))
+    peer = Breakable(socket.create_connection((host, int(port))), (host, int(port)))
     conn = await listener.accept()
     await listener.close()
     return conn, peer
@@ -178,8 +179,7 @@ async def dialed() -> tuple[Conn, Conn]:
     """Return a connection that a dialer opened, and its peer."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         conn = await SystemDialer().dial(Context(), "tcp", "{}:{}".format(*server.getsockname()))
-        client, _ = server.accept()
-    _, peer = await asyncio.get_running_loop().connect_accepted_socket(Breakable, client)
+        peer = Breakable(*server.accept())
     return conn, peer
 
 
@@ -240,11 +240,11 @@ class FailingListener(TCPListener):
         self.socket = FailingSocket(fileno=self._socket.detach())
         self.socket.setblocking(False)
         self._socket = self.socket
+        self._arrival = Readiness(self.socket)
 
     def fail(self, error: OSError) -> None:
-        assert self._waiter is not None
         self.socket.error = error
-        self._waiter.set_result(None)
+        self._arrival.wake()
 
 
 def loopback(option: Option) -> Listener:
@@ -488,6 +488,13 @@ class Item(Markable, Metadatable):
         return self._marker
 
 
+def node_with_metadata() -> Node:
+    return Node("node", "192.0.2.1:80", metadata_node_option(MemoryMetadata({"weight": 2})))
+
+
+TestFailMarker = contract_tests(check_selector_marker, FailMarker)
+TestNodeMarkable = contract_tests(check_selector_markable, node_with_metadata)
+TestNodeMetadatable = contract_tests(check_metadata_metadatable, node_with_metadata)
 TestFailFilter = contract_tests(
     check_selector_filter,
     FailFilter[Item],

@@ -29,7 +29,7 @@ from proxy.handler import ProxyHandler, RefusedError
 from proxy.http import HTTPConnector, HTTPHandler
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
 from proxy.stream import PrefixedConn
-from proxy.tcp import SystemDialer, TCPDialer
+from proxy.tcp import SystemDialer, TCPConn, TCPDialer
 from proxy.transport import NodeTransporter
 
 NO_AUTHENTICATION = b"\x05\x01\x00"
@@ -513,7 +513,7 @@ def test_a_wrapper_keeps_what_its_connection_can_do() -> None:
         async with connected() as (conn, peer):
             wrapped = PrefixedConn(conn, b"first")
             assert wrapped.unwrap_conn() is conn
-            assert find_capability(wrapped, asyncio.Protocol) is not None
+            assert find_capability(wrapped, TCPConn) is conn
             assert await wrapped.read(3) == b"fir"
             peer.send(b"second")
             assert await wrapped.read(100) == b"st"

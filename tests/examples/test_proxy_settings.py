@@ -1,5 +1,7 @@
 """The example's program: what the settings in its URLs do, and where its components come from."""
 
+import asyncio
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +12,10 @@ from proxy_harness import echo, program, run, server
 
 from gost_core.connector import Connector
 from gost_core.context import Context
+from gost_core.recorder import (
+    RECORDER_SERVICE_CLIENT_ADDRESS,
+    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
+)
 from proxy.plugins import Plugins, connectors, dialers, handlers, listeners, strategies
 from proxy.socks5 import SOCKS5Connector
 from proxy.tcp import SystemDialer
@@ -98,6 +104,44 @@ def test_names_are_mapped_by_the_hosts_file(tmp_path: Path) -> None:
             (tmp_path / "hosts").write_text("127.0.0.1 mapped.example\n")
             with program("-L", "socks5://127.0.0.1:0", "--hosts", str(tmp_path / "hosts")) as one:
                 assert await is_served(one.address("socks5"), f"mapped.example:{port}")
+
+    run(main())
+
+
+def test_what_happens_is_recorded_measured_and_logged_where_the_arguments_say(
+    tmp_path: Path,
+) -> None:
+    record, log = tmp_path / "record", tmp_path / "log"
+    arguments = ["--record", str(record), "--log", str(log), "--metrics", "127.0.0.1:0"]
+
+    async def main() -> None:
+        async with server(echo) as target:
+            with program("-L", "socks5://127.0.0.1:0", *arguments) as running:
+                metrics, entry = running.address("metrics"), running.address("socks5")
+                assert await is_served(entry, target)
+                reader, writer = await asyncio.open_connection(*metrics.split(":"))
+                writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
+                assert b'proxy_connections_total{service="socks5://127.0.0.1:0"} 1.0' in (
+                    await reader.read()
+                )
+                writer.close()
+                await writer.wait_closed()
+                assert running.stop() == 0
+                # Each line has its own time, which may be another millisecond's.
+                logged = log.read_text().splitlines(keepends=True)
+                assert [line[23:] for line in logged] == [line[23:] for line in running.lines]
+                events = [json.loads(line) for line in record.read_text().splitlines()]
+                points = [event["metadata"]["point"] for event in events if event["metadata"]]
+                assert points == [
+                    RECORDER_SERVICE_CLIENT_ADDRESS,
+                    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
+                ]
+                told = [json.loads(event["record"]) for event in events if not event["metadata"]]
+                assert [event["state"] for event in told if event["type"] == "status"] == [
+                    "running",
+                    "closed",
+                ]
+                assert told[-1]["counts"]["input_bytes"] > len(b"question")
 
     run(main())
 

@@ -65,8 +65,7 @@ async def secured(
     """Yield the client's end and the server's end of a connection."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         conn = await SystemDialer().dial(Context(), "tcp", "{}:{}".format(*listening.getsockname()))
-        sock, _ = listening.accept()
-    _, peer = await asyncio.get_running_loop().connect_accepted_socket(TCPConn, sock)
+        peer = TCPConn(*listening.accept())
     ends = await secure(conn, peer, client, served)
     try:
         yield ends

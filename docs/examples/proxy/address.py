@@ -6,7 +6,9 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Self
+from typing import Self, TypeAlias
+
+SocketName: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +19,9 @@ class SocketAddr:
     port: int
 
     @classmethod
-    def of(cls, name: tuple[str, int] | tuple[str, int, int, int] | None) -> Self:
-        """Take the name of a socket; a peer that left before it was asked for has none."""
-        host, port = name[:2] if name else ("0.0.0.0", 0)
+    def of(cls, name: SocketName) -> Self:
+        """Take the name of a socket."""
+        host, port = name[:2]
         # An IPv4 peer of a socket that serves both families.
         return cls(host.removeprefix("::ffff:") if "." in host else host, port)
 

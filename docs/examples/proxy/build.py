@@ -101,7 +101,11 @@ async def make_service(
 ) -> TaskService:
     """Make the service that a URL of -L stands for, bound to its address."""
     settings, name = address.settings, str(address)
-    stats = MeasuredCounts(shared.metrics, name) if shared.metrics else Counts()
+    stats: Stats | None = None  # counting costs something for each piece that goes through
+    if shared.metrics:
+        stats = MeasuredCounts(shared.metrics, name)
+    elif shared.observer:
+        stats = Counts()
     try:
         # What is bound through the chain brings its clients here, and their targets are here.
         here = RetryRouter() if address.protocol == "rtcp" else router
@@ -164,7 +168,7 @@ def _targets(address: Address, sd: SD) -> Hop:
     return NodeHop(*[Node(target, target) for target in address.target.split(";")])
 
 
-def _listener(address: Address, router: Router, stats: Stats) -> listener.Listener:
+def _listener(address: Address, router: Router, stats: Stats | None) -> listener.Listener:
     settings = address.settings
     # rtcp://, say, is a listener of that name, and a handler that forwards.
     of_protocol = address.protocol if listeners.is_registered(address.protocol) else "tcp"

@@ -82,18 +82,23 @@ class ProxyHandler(Component, handler.Handler):
     def refusal(self, error: Exception, /) -> bytes:
         """Return the reply for a target that was not reached."""
 
-    async def carry(
+    def carry(
         self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
-    ) -> None:
-        """Give the client its reply, and copy until both are done; a protocol may add a way."""
-        await target.write(request.head)
-        await of_client(client.write(request.reply))
-        await relay(client, target, traffic)
+    ) -> Awaitable[None]:
+        """Give the client its reply, and copy until both are done; a protocol may add a way.
+
+        Like ``serve`` no coroutine itself: each would keep a frame as long as the client stays.
+        """
+        return _reply_and_relay(request, client, target, traffic)
 
     async def handle(self, ctx: Context, conn: Conn, /, *opts: handler.HandleOption) -> None:
         try:  # the connection is ours from here on, whatever happens (D28)
             self.check_initialized()
-            await self._exchange(ctx, conn)
+            async with asyncio.timeout(GREETING_LIMIT):
+                request = await of_client(self.negotiate(ctx, conn))
+            if self.auther is not None:
+                ctx = ctx.with_value(CLIENT_ID, request.client_id)
+            await self.serve(ctx, request)
         except ClientGoneError:
             pass
         except RefusedError as error:
@@ -102,15 +107,11 @@ class ProxyHandler(Component, handler.Handler):
         finally:
             await conn.close()
 
-    async def _exchange(self, ctx: Context, conn: Conn) -> None:
-        async with asyncio.timeout(GREETING_LIMIT):
-            request = await of_client(self.negotiate(ctx, conn))
-        if self.auther is not None:
-            ctx = ctx.with_value(CLIENT_ID, request.client_id)
-        await self.serve(ctx, request)
-
-    async def serve(self, ctx: Context, request: Request) -> None:
+    def serve(self, ctx: Context, request: Request) -> Awaitable[None]:
         """Go where the client wants, and copy; a protocol may serve some otherwise."""
+        return self._connect(ctx, request)
+
+    async def _connect(self, ctx: Context, request: Request) -> None:
         began = time.monotonic()
         trace = Trace()
         client, target = await self.open(ctx.with_value(TRACE, trace), request, self.reach)
@@ -190,6 +191,12 @@ class ProxyHandler(Component, handler.Handler):
         except Exception as error:  # whoever cannot decide refuses (D49)
             self._logger.errorf("the authenticator failed: %s", error)
             return None
+
+
+async def _reply_and_relay(request: Request, client: Conn, target: Conn, traffic: Traffic) -> None:
+    await target.write(request.head)
+    await of_client(client.write(request.reply))
+    await relay(client, target, traffic)
 
 
 async def reply_and_linger(conn: Conn, reply: bytes) -> None:

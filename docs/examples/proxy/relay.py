@@ -42,26 +42,33 @@ async def relay(client: net.Conn, target: net.Conn, traffic: Traffic) -> None:
     """
 
     async def send() -> None:
-        while data := await of_client(client.read(CHUNK)):
+        while True:
+            try:  # as of_client() does, which would keep a frame while the client is idle
+                data = await client.read(CHUNK)
+            except (ConnectionResetError, BrokenPipeError) as error:
+                raise ClientGoneError from error
+            if not data:
+                return await _end(target)
             await target.write(data)
             traffic.sent += len(data)
-        await _end(target)
+            del data  # or it is kept until there is more, which may be never
 
     async def receive() -> None:
         while data := await target.read(CHUNK):
             await of_client(client.write(data))
             traffic.received += len(data)
+            del data
         await _end(client)
 
-    directions = [asyncio.create_task(send()), asyncio.create_task(receive())]
-    try:
-        # ClosedError: _end() has closed a connection that cannot half-close.
-        with suppress(net.ClosedError):
-            await asyncio.gather(*directions)
-    finally:
-        for direction in directions:
-            direction.cancel()
-        await asyncio.gather(*directions, return_exceptions=True)
+    # ClosedError: _end() has closed a connection that cannot half-close.
+    with suppress(net.ClosedError):
+        try:
+            async with asyncio.TaskGroup() as directions:
+                directions.create_task(send())
+                await receive()
+        except BaseExceptionGroup as faults:
+            first = faults.exceptions[0]
+            raise first from first.__cause__
 
 
 async def _end(conn: net.Conn) -> None:

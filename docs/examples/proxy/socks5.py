@@ -1,5 +1,6 @@
 """SOCKS5 (RFC 1928): CONNECT and UDP ASSOCIATE, with user name and password (RFC 1929)."""
 
+from collections.abc import Awaitable
 from enum import IntEnum
 from functools import partial
 
@@ -94,11 +95,21 @@ class SOCKS5Handler(ProxyHandler):
             case _:
                 return _reply(Reply.GENERAL_FAILURE)
 
-    async def carry(
+    def carry(
+        self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
+    ) -> Awaitable[None]:
+        if request.network == "tcp":
+            return super().carry(ctx, request, client, target, traffic)
+        return self._associate(ctx, request, client, target, traffic)
+
+    def serve(self, ctx: Context, request: Request) -> Awaitable[None]:
+        if isinstance(request, BindRequest):
+            return self._serve_bound(ctx, request)
+        return super().serve(ctx, request)
+
+    async def _associate(
         self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
     ) -> None:
-        if request.network == "tcp":
-            return await super().carry(ctx, request, client, target, traffic)
         try:  # at the address at which the client has found this host
             socket = open_udp(local=host_of(str(client.local_addr())))
         except OSError as error:
@@ -115,9 +126,7 @@ class SOCKS5Handler(ProxyHandler):
         finally:
             await association.close()
 
-    async def serve(self, ctx: Context, request: Request) -> None:
-        if not isinstance(request, BindRequest):
-            return await super().serve(ctx, request)
+    async def _serve_bound(self, ctx: Context, request: Request) -> None:
         client, bound = await self.open(ctx, request, self._bind)
         try:
             await of_client(client.write(_reply(Reply.SUCCEEDED, str(bound.addr()))))

@@ -1,9 +1,14 @@
-"""TCP: a connection, the listener that accepts such connections, the dialers that open them."""
+"""TCP: a connection, the listener that accepts such connections, the dialers that open them.
+
+They need an event loop that can watch sockets (``add_reader``), as all but Windows' default can.
+"""
 
 import asyncio
 import errno
 import socket
-from typing import Final, cast
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import Final
 
 from typing_extensions import Buffer
 
@@ -13,7 +18,7 @@ from gost_core.context import Context
 from gost_core.metadata import Metadata
 from gost_core.options import apply
 
-from .address import TCPAddr, addresses_of, split_host_port, split_target
+from .address import SocketName, TCPAddr, addresses_of, split_host_port, split_target
 from .component import Component, refuse_options
 from .limited import accept_within_limits
 from .metadata import number
@@ -25,82 +30,142 @@ TEMPORARY: Final = {
     for name in ("ECONNABORTED", "EINTR", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")
 }
 
+# A larger buffer is slower to get than to fill twice.
+MOST_AT_ONCE = 256 * 1024
+
+# A peer that always has more to read would leave no turn to anything else, not even to a timeout.
+MOST_IN_A_ROW = 16
+
 DECISION_LIMIT = 5.0  # seconds to decide on a client: the next one waits meanwhile
 
 
-class TCPConn(asyncio.Protocol, net.Conn, net.HalfCloser):
-    """A connection over one of asyncio's transports.
+class Readiness:
+    """Lets one task at a time wait until a socket can be read, or written: ``with it as ready``.
 
-    The event loop delivers what arrives whether or not somebody waits for it. What nobody waits
-    for is held here, and the transport pauses until it is taken: so a cancelled read loses nothing
-    (D7), and one arrival is all that is ever buffered. In the other direction nothing is buffered
-    at all: ``write`` returns when the kernel has taken everything (D8).
+    No byte passes through here, so a wait that is cancelled loses nothing (D7, D26).
     """
 
-    def __init__(self) -> None:
-        self._loop: Final = asyncio.get_running_loop()
-        self._arrived = b""
-        self._taken = 0  # how much of it has been read
-        self._ended = False  # the peer's stream
-        self._reader: asyncio.Future[None] | None = None
-        self._writer: asyncio.Future[None] | None = None
+    __slots__ = ("_descriptor", "_for_writing", "_waiter")
+
+    def __init__(self, sock: socket.socket, *, for_writing: bool = False) -> None:
+        self._descriptor: Final = sock.fileno()
+        self._for_writing: Final = for_writing
+        self._waiter: asyncio.Future[None] | None = None
+
+    def __enter__(self) -> Awaitable[None]:
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        watch = loop.add_writer if self._for_writing else loop.add_reader
+        watch(self._descriptor, self.wake)
+        return self._waiter
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def is_awaited(self) -> bool:
+        return self._waiter is not None
+
+    def wake(self) -> None:
+        """Let the waiting task look again."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def end(self) -> None:
+        """Watch the socket no more, as must be before it is closed."""
+        if self._waiter is not None:
+            self.wake()
+            self._waiter = None
+            loop = asyncio.get_running_loop()
+            (loop.remove_writer if self._for_writing else loop.remove_reader)(self._descriptor)
+
+
+class TCPConn(net.Conn, net.HalfCloser):
+    """A connection over a socket.
+
+    What has arrived stays in the kernel until somebody reads, and is returned without another
+    await: so a cancelled read loses nothing (D7), and an idle connection has no buffer. ``write``
+    returns when the kernel has taken everything (D8).
+    """
+
+    def __init__(self, connected: socket.socket, remote: SocketName) -> None:
+        connected.setblocking(False)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket: Final = connected
+        self._readable: Final = Readiness(connected)
+        self._writable: Final = Readiness(connected, for_writing=True)
+        # Asked once: the addresses stay valid after close (D2), the socket does not.
+        self._local_addr: Final = TCPAddr.of(connected.getsockname())
+        self._remote_addr: Final = TCPAddr.of(remote)
+        self._reads_in_a_row = 0
         self._write_ended = False
         self._closed = False
-        self._fault: Exception | None = None
-        self._gone: Final = asyncio.Event()
+        self._fault: OSError | None = None
 
     async def read(self, n: int, /) -> bytes:
         if n < 1:
             raise ValueError(f"cannot read {n} bytes; ask for at least 1")
-        if self._reader is not None:
+        if self._readable.is_awaited():
             raise RuntimeError("another task is already reading from this connection")
-        while not self._arrived:
-            if self._ended and not self._closed:
-                return b""
-            self._check_alive()
-            self._reader = self._loop.create_future()
+        self._reads_in_a_row += 1
+        if self._reads_in_a_row > MOST_IN_A_ROW:
+            self._reads_in_a_row = 0
+            await asyncio.sleep(0)
+        while True:
+            self._check_open()
             try:
-                await self._reader
-            finally:
-                self._reader = None
-        data = self._arrived[self._taken : self._taken + n]
-        self._taken += len(data)
-        if self._taken == len(self._arrived):
-            self._arrived = b""
-            self._taken = 0
-            self._transport.resume_reading()
-        return data
+                data = self._socket.recv(min(n, MOST_AT_ONCE))
+            except BlockingIOError:
+                pass  # wait below: who waits in here keeps the exception alive
+            except OSError as error:
+                self._fault = error
+                raise
+            else:
+                if not data:
+                    self._check_whole()
+                return data
+            self._reads_in_a_row = 0
+            with self._readable as ready:
+                await ready
 
     async def write(self, data: Buffer, /) -> None:
-        self._check_alive()
-        if self._write_ended:
-            raise BrokenPipeError(errno.EPIPE, "the outgoing stream was ended by close_write()")
-        if self._writer is not None:
+        if self._writable.is_awaited():
             raise RuntimeError("another task is already writing to this connection")
-        self._transport.write(data if isinstance(data, bytes) else memoryview(data).cast("B"))
-        while self._transport.get_write_buffer_size() or self._transport.is_closing():
-            self._check_alive()
-            self._writer = self._loop.create_future()
+        rest = memoryview(data).cast("B")
+        while True:
+            self._check_open()
+            self._check_whole()
+            if self._write_ended:
+                raise BrokenPipeError(errno.EPIPE, "the outgoing stream was ended by close_write()")
             try:
-                await self._writer
-            finally:
-                self._writer = None
+                rest = rest[self._socket.send(rest) :]
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._fault = error
+                raise
+            if not rest:
+                return
+            with self._writable as ready:
+                await ready
 
     async def close_write(self) -> None:
-        self._check_alive()
+        self._check_open()
         self._write_ended = True
         try:
-            self._transport.write_eof()
+            self._socket.shutdown(socket.SHUT_WR)
         except OSError as error:
             raise BrokenPipeError(errno.EPIPE, "the peer is gone") from error
 
     async def close(self) -> None:
-        self._closed = True
-        self._arrived = b""
-        # Not close(), which would wait for a peer that reads no more: abort() is bounded (D1), and
-        # drops only what a write() that has not returned was about to send.
-        self._transport.abort()
-        await self._gone.wait()
+        self._readable.end()
+        self._writable.end()
+        if not self._closed:
+            self._closed = True
+            # Left unread, it would have the system reset the connection, and the peer might lose
+            # what was written last (D8).
+            with suppress(OSError):
+                self._socket.recv(MOST_AT_ONCE)
+            self._socket.close()
 
     def local_addr(self) -> net.Addr:
         return self._local_addr
@@ -108,50 +173,20 @@ class TCPConn(asyncio.Protocol, net.Conn, net.HalfCloser):
     def remote_addr(self) -> net.Addr:
         return self._remote_addr
 
-    def _check_alive(self) -> None:
+    def _check_open(self) -> None:
         if self._closed:
             raise net.ClosedError("this connection was closed here")
-        if self._gone.is_set():
+
+    def _check_whole(self) -> None:
+        if self._fault is not None:  # the system tells of it only once
             raise ConnectionResetError(
                 errno.ECONNRESET, f"the connection to {self._remote_addr} broke off"
             ) from self._fault
-
-    # From here on: what the event loop calls.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # A cast, since the transports of other event loops need not derive from asyncio's.
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=0)
-        # Asked once: the addresses stay valid after close (D2), the socket does not.
-        self._local_addr = TCPAddr.of(transport.get_extra_info("sockname"))
-        self._remote_addr = TCPAddr.of(transport.get_extra_info("peername"))
-
-    def data_received(self, data: bytes) -> None:
-        self._arrived = self._arrived + data if self._arrived else data
-        if self._reader is None:
-            self._transport.pause_reading()
-        else:
-            _wake(self._reader)
-
-    def eof_received(self) -> bool:
-        self._ended = True
-        _wake(self._reader)
-        return True  # keep the outgoing direction open: that is what HalfCloser is for
-
-    def resume_writing(self) -> None:
-        _wake(self._writer)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._fault = exc
-        self._gone.set()
-        _wake(self._reader)
-        _wake(self._writer)
 
 
 class TCPListener(Component, listener.Listener):
     """Accepts TCP connections at an address of this host.
 
-    It needs an event loop that can watch sockets (``add_reader``), as all but Windows' default can.
     It is a ``gost_core.common.net.Listener`` too, which has the same methods but for ``init``.
     """
 
@@ -160,7 +195,6 @@ class TCPListener(Component, listener.Listener):
         self._options = apply(listener.Options(), *opts)
         self._socket: socket.socket | None = None
         self._addr = TCPAddr("", 0)
-        self._waiter: asyncio.Future[None] | None = None
         self._deciding: asyncio.Timeout | None = None
         self._closed = False
 
@@ -170,7 +204,6 @@ class TCPListener(Component, listener.Listener):
         refuse_options(self._options, "netns")
         host, port = split_host_port(self._options.addr)
         backlog = int(number(metadata, "backlog", 128))
-        self._loop = asyncio.get_running_loop()
         # No host is everywhere (D12): one socket for both families, where the system has that.
         both = not host and socket.has_dualstack_ipv6()
         address = (await addresses_of(host, "tcp"))[0] if host else ""
@@ -181,19 +214,21 @@ class TCPListener(Component, listener.Listener):
             dualstack_ipv6=both,
         )
         self._socket.setblocking(False)
+        self._arrival = Readiness(self._socket)
         self._addr = TCPAddr.of(self._socket.getsockname())
 
     async def accept(self) -> net.Conn:
-        if self._waiter is not None:
-            raise RuntimeError("another task is already accepting from this listener")
         while not self._closed:
             self.check_initialized()
             assert self._socket is not None
+            if self._arrival.is_awaited():
+                raise RuntimeError("another task is already accepting from this listener")
             try:
                 # No await between the readiness and the accept: nothing is lost to a cancel (D26).
-                client, _ = self._socket.accept()
+                client, name = self._socket.accept()
             except BlockingIOError:
-                await self._readable(self._socket)
+                with self._arrival as ready:
+                    await ready
                 continue
             except OSError as error:
                 if error.errno in TEMPORARY:
@@ -201,7 +236,7 @@ class TCPListener(Component, listener.Listener):
                 await self.close()
                 raise
             try:
-                _, conn = await self._loop.connect_accepted_socket(TCPConn, client)
+                conn = TCPConn(client, name)
             except OSError:  # this client's trouble, and nobody else's (D26)
                 client.close()
                 continue
@@ -217,9 +252,7 @@ class TCPListener(Component, listener.Listener):
         closed, self._closed = self._closed, True
         if self._socket is None or closed:
             return
-        if self._waiter is not None:
-            self._loop.remove_reader(self._socket)
-            _wake(self._waiter)
+        self._arrival.end()
         self._socket.close()
         if self._deciding is not None and not self._deciding.expired():
             self._deciding.reschedule(0)
@@ -233,16 +266,6 @@ class TCPListener(Component, listener.Listener):
         finally:
             self._deciding = None
 
-    async def _readable(self, server: socket.socket) -> None:
-        self._waiter = self._loop.create_future()
-        self._loop.add_reader(server, _wake, self._waiter)
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-            if not self._closed:
-                self._loop.remove_reader(server)
-
 
 class SystemDialer(net.Dialer):
     """Opens connections from this host, by TCP and UDP; names are resolved by the system."""
@@ -253,15 +276,12 @@ class SystemDialer(net.Dialer):
         if not network.startswith("tcp"):
             raise net.UnsupportedError(f"network {network!r} is not offered here; tcp and udp are")
         host, port = split_target(addr)
-        loop = asyncio.get_running_loop()
         fault = OSError(f"{host} has no address")
         for address in await addresses_of(host, network):
             try:
-                _, conn = await loop.create_connection(TCPConn, address, port)
+                return await _connect(address, port)
             except OSError as error:
                 fault = error
-            else:
-                return conn
         raise fault
 
 
@@ -282,6 +302,12 @@ class TCPDialer(Component, dialer.Dialer):
         return await beneath.dial(ctx, "tcp", addr)
 
 
-def _wake(waiter: asyncio.Future[None] | None) -> None:
-    if waiter is not None and not waiter.done():
-        waiter.set_result(None)
+async def _connect(address: str, port: int) -> TCPConn:
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, (address, port))
+        return TCPConn(sock, (address, port))
+    except BaseException:
+        sock.close()
+        raise

@@ -15,8 +15,10 @@ __all__ = ("get", "put")
 class _Block(bytearray):
     """A buffer of the pool, told by its type from any other bytearray."""
 
-    __slots__ = ("is_lent",)
+    __slots__ = ("home", "is_lent")
 
+    home: "deque[_Block]"
+    """Where it waits while nobody has it."""
     is_lent: bool
 
 
@@ -42,22 +44,24 @@ def get(size: int, /) -> memoryview:
     Raises:
         ValueError: ``size`` is negative.
     """
-    if size < 0:
-        raise ValueError(f"a buffer cannot have {size} bytes; the size is at least 0")
-    index = bisect_left(_SIZES, size)
-    if index == len(_SIZES):
-        return memoryview(bytearray(size))
-    block_size = _SIZES[index]
+    free = _free.get(size)  # most callers ask for a size of the pool
+    if free is None:
+        if size < 0:
+            raise ValueError(f"a buffer cannot have {size} bytes; the size is at least 0")
+        if size > _SIZES[-1]:
+            return memoryview(bytearray(size))
+        return get(_SIZES[bisect_left(_SIZES, size)])[:size]
     try:
-        block = _free[block_size].pop()
+        block = free.pop()
     except IndexError:
         # One byte more and away again: from then on put can test for other views without moving
         # the bytes.
-        block = _Block(block_size + 1)
+        block = _Block(size + 1)
         block.pop()
+        block.home = free
     view = memoryview(block)
     block.is_lent = True  # after the view, so that a put beside this finds one or the other
-    return view if size == block_size else view[:size]
+    return view
 
 
 def put(view: memoryview, /) -> None:
@@ -78,14 +82,9 @@ def put(view: memoryview, /) -> None:
         if type(block) is not _Block or not block.is_lent:
             return
         block.is_lent = False
-    if _has_no_view(block):
-        _free[len(block)].append(block)
-
-
-def _has_no_view(block: _Block) -> bool:
     try:
-        block.append(0)
+        block.append(0)  # which no bytearray allows while another view of it lives
     except BufferError:
-        return False
+        return
     block.pop()
-    return True
+    block.home.append(block)

@@ -42,7 +42,7 @@ class Options:
     service: str = ""
     """The name of the asking service; "" = not told."""
     scope: str = ""
-    """Whose budget is meant, one of the SCOPE_ constants; "" = SCOPE_CONN."""
+    """Whose budget is meant, one of the ``SCOPE_`` constants; "" = SCOPE_CONN."""
     network: str = ""
     """The network of the traffic (D11); "" = not told."""
     addr: str = ""

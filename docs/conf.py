@@ -1,0 +1,55 @@
+"""How the documentation is built: ``tox -e docs``, or ``python -m sphinx docs build/site``."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+# The extensions stand beside this file; what they show of Go and of the contract, tests/ knows.
+sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent / "tests")]
+
+project = "gost_core"
+author = "The gost-core developers"
+project_copyright = "The gost-core developers, ginuerzh"
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
+    "citations",
+    "pictures",
+    "reference",
+    "translations",
+]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["examples"]
+nitpicky = True
+default_role = "obj"
+smartquotes_action = "D"  # dashes only: "" stands for the empty string here
+
+# The types of the standard library link to Python's documentation, by a copy of its inventory:
+# building needs no network. docs/maintaining.md says where the copy is from.
+intersphinx_mapping = {
+    "python": ("https://docs.python.org/3", str(HERE / "_inventories" / "python.inv")),
+}
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 72
+add_module_names = False
+toc_object_entries_show_parents = "hide"
+
+myst_heading_anchors = 3
+myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
+
+html_theme = "furo"
+html_title = "gost_core"
+html_static_path = ["_static"]
+html_favicon = "_static/icon.svg"
+html_css_files = ["contract.css"]
+html_js_files = [("filter.js", {"defer": "defer"})]
+html_copy_source = False
+html_show_sourcelink = False
+html_show_sphinx = False
+pygments_style = "friendly"
+pygments_dark_style = "github-dark"
