@@ -35,7 +35,7 @@ from .discovery import registered
 from .hop import NodeHop
 from .ingress import IngressHop, MemoryIngress
 from .limits import HostConnLimiter, HostRateLimiter, ScopedTrafficLimiter
-from .metadata import number
+from .metadata import number, text
 from .metrics import MeasuredCounts
 from .observer import Counts
 from .plugins import connectors, dialers, handlers, listeners, strategies
@@ -84,7 +84,7 @@ async def make_hop(addresses: Sequence[Address], stack: AsyncExitStack) -> Hop:
     try:
         nodes = [await make_node(address, stack) for address in addresses]
         interval = number(settings, "probe", 0)
-        strategy = strategies.named(settings.text("strategy") or "round")()
+        strategy = strategies.named(text(settings, "strategy") or "round")()
         settings.check_read()
     except ValueError as error:
         raise ValueError(f"argument -F: {addresses[0]}: {error}") from error
@@ -116,7 +116,7 @@ async def make_service(
             stack.push_async_callback(handle.close)
         await listen.init(settings)
         stack.push_async_callback(listen.close)
-        name_there = settings.text("register")
+        name_there = text(settings, "register")
         settings.check_read()
     except ValueError as error:
         raise ValueError(f"argument -L: {address}: {error}") from error
@@ -157,7 +157,7 @@ def _handler(address: Address, router: Router, shared: Shared) -> handler.Handle
 
 
 def _targets(address: Address, sd: SD) -> Hop:
-    rules = [rule.partition("=") for rule in address.settings.text("ingress").split(",")]
+    rules = [rule.partition("=") for rule in text(address.settings, "ingress").split(",")]
     if rules != [("", "", "")]:
         if not all(host and endpoint for host, _, endpoint in rules):
             raise ValueError("'ingress' must be HOST=SERVICE, several with commas between them")
