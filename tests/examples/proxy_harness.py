@@ -19,9 +19,10 @@ from gost_core.common.net import Conn
 from gost_core.common.url import Userinfo
 from gost_core.handler import auther_option, router_option
 from gost_core.listener import addr_option
+from proxy.access import UserTable
 from proxy.build import make_node
 from proxy.chain import HopChain, RetryRouter
-from proxy.handler import ProxyHandler, SingleUser
+from proxy.handler import ProxyHandler
 from proxy.hop import NodeHop
 from proxy.service import TaskService
 from proxy.tcp import TCPListener
@@ -117,7 +118,7 @@ async def proxy(
 ) -> AsyncGenerator[str, None]:
     """Run a proxy in this event loop; yield its address."""
     handler = protocol(
-        router_option(router or RetryRouter()), auther_option(SingleUser(user) if user else None)
+        router_option(router or RetryRouter()), auther_option(UserTable(user) if user else None)
     )
     await handler.init(None)
     listener = TCPListener(addr_option("127.0.0.1:0"))

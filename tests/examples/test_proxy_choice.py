@@ -1,13 +1,11 @@
 """How the example chooses: strategies, probes, names and rules, with real traffic."""
 
 import asyncio
-import shlex
 import socket
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import ip_address
-from pathlib import Path
 
 import pytest
 from dns_server import DNSServer
@@ -300,46 +298,6 @@ def test_a_probe_that_gets_no_answer_ends_in_time_and_says_so() -> None:
             )
         assert not result.success
         assert "0.05 s" in result.error
-
-    run(main())
-
-
-def test_a_command_that_fails_says_with_which_status_and_not_what_it_is() -> None:
-    config = ProbeConfig(type=ProbeType.CMD, command="exit 3 # open sesame")
-    result = run(probed(Node("node", "192.0.2.1:1"), config))
-    assert "3" in result.error
-    assert "sesame" not in result.error
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the test reads /proc")
-@pytest.mark.parametrize("how", ["node", "prober", "timeout"])
-def test_a_probe_that_is_stopped_ends_its_command_and_what_that_runs(
-    how: str, tmp_path: Path
-) -> None:
-    pid = tmp_path / "pid"
-
-    def is_gone() -> bool:
-        # A process that nobody has waited for yet has ended all the same.
-        status = Path(f"/proc/{pid.read_text().strip()}/stat")
-        return not status.exists() or ") Z " in status.read_text()
-
-    async def main() -> None:
-        node = Node("node", "192.0.2.1:1")
-        command = f"sleep 3600 & echo $! > {shlex.quote(str(pid))}; wait"
-        timeout = 1 if how == "timeout" else 60
-        prober = Prober(ProbeConfig(type=ProbeType.CMD, command=command, timeout=timeout))
-        prober.start(node)
-        await until(lambda: pid.exists() and pid.read_text().endswith("\n"))
-        if how == "node":
-            node.close()
-        elif how == "prober":
-            await prober.close()
-        else:
-            await until(lambda: node.probe_result() is not None)
-        await until(is_gone)
-        await prober.close()
-        assert (node.probe_result() is None) is (how != "timeout")
-        assert node.marker().count() == (1 if how == "timeout" else 0)
 
     run(main())
 

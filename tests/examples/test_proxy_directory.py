@@ -28,7 +28,7 @@ from gost_core.testing import (
 )
 from proxy.build import make_node
 from proxy.chain import TRACE, HopChain, RetryRouter, Trace
-from proxy.discovery import MemorySD, Registration
+from proxy.discovery import MemorySD, registered
 from proxy.hop import NodeHop
 from proxy.ingress import MemoryIngress
 from proxy.redis_directory import RedisSD
@@ -246,7 +246,7 @@ async def closing(sd: SD) -> AsyncGenerator[SD]:
             await sd.close()
 
 
-def test_a_registered_service_outlives_its_lease_and_leaves_when_it_is_closed(
+def test_a_registered_service_outlives_its_lease_and_leaves_when_it_ends(
     joined: Callable[[], SD],
 ) -> None:
     async def main() -> None:
@@ -255,12 +255,10 @@ def test_a_registered_service_outlives_its_lease_and_leaves_when_it_is_closed(
             async def is_listed() -> bool:
                 return SERVICE in await there.get(CTX, "web")
 
-            registration = Registration(here, SERVICE, LEASE / 4)
-            registration.start()
-            await until(is_listed)
-            await asyncio.sleep(1.5 * LEASE)
-            assert await is_listed()
-            await registration.close()
+            async with registered(here, SERVICE, LEASE / 4):
+                await until(is_listed)
+                await asyncio.sleep(1.5 * LEASE)
+                assert await is_listed()
             assert not await is_listed()
 
     run(main())
@@ -275,12 +273,10 @@ def test_a_service_that_the_directory_has_lost_is_registered_again(
             async def is_listed() -> bool:
                 return SERVICE in await there.get(CTX, "web")
 
-            registration = Registration(here, SERVICE, LEASE / 4)
-            registration.start()
-            await until(is_listed)
-            await there.deregister(CTX, SERVICE)
-            await until(is_listed)
-            await registration.close()
+            async with registered(here, SERVICE, LEASE / 4):
+                await until(is_listed)
+                await there.deregister(CTX, SERVICE)
+                await until(is_listed)
 
     run(main())
 
@@ -357,14 +353,12 @@ def test_a_registration_survives_the_absence_of_its_server() -> None:
                     return SERVICE in await sd.get(CTX, "web")
                 return False
 
-            registration = Registration(sd, SERVICE, LEASE / 4)
-            registration.start()
-            await until(is_listed)
-            await SERVERS.kill(sd)
-            assert not await is_listed()
-            await asyncio.to_thread(SERVERS.restart, sd)
-            await until(is_listed)
-            await registration.close()
+            async with registered(sd, SERVICE, LEASE / 4):
+                await until(is_listed)
+                await SERVERS.kill(sd)
+                assert not await is_listed()
+                await asyncio.to_thread(SERVERS.restart, sd)
+                await until(is_listed)
 
     run(main())
 
@@ -382,7 +376,7 @@ def test_a_secret_in_the_address_of_the_server_shows_in_no_error() -> None:
     run(main())
 
 
-def test_a_registration_is_closed_while_its_directory_does_not_answer() -> None:
+def test_a_registration_ends_while_its_directory_does_not_answer() -> None:
     class Hanging(MemorySD):
         async def register(self, ctx: Context, service: Service, /, *opts: SDOption) -> None:
             await asyncio.Event().wait()
@@ -391,10 +385,8 @@ def test_a_registration_is_closed_while_its_directory_does_not_answer() -> None:
             await asyncio.Event().wait()
 
     async def main() -> None:
-        registration = Registration(Hanging(), SERVICE, 0.05)
-        registration.start()
-        await asyncio.sleep(0)
-        await asyncio.gather(registration.close(), registration.close())
+        async with registered(Hanging(), SERVICE, 0.05):
+            await asyncio.sleep(0)
 
     run(main())
 

@@ -33,9 +33,10 @@ from gost_core.chain import (
     priority_node_option,
     tls_node_option,
 )
+from gost_core.common.net import ProtocolError
 from gost_core.common.url import Userinfo
 from gost_core.context import Context
-from gost_core.handler import Option, auther_option, router_option
+from gost_core.handler import router_option
 from gost_core.hop import Hop
 from gost_core.ingress import Rule
 from gost_core.listener import addr_option
@@ -66,9 +67,9 @@ TestGatewayHandler = contract_tests(check_handler_handler, GatewayHandler)
 
 
 @asynccontextmanager
-async def gateway(hop: Hop | None, *opts: Option) -> AsyncGenerator[str]:
+async def gateway(hop: Hop | None) -> AsyncGenerator[str]:
     """Run a gateway in this event loop; yield its address."""
-    handler = GatewayHandler(router_option(RetryRouter()), *opts)
+    handler = GatewayHandler(router_option(RetryRouter()))
     handler.forward(hop)
     await handler.init(None)
     listener = TCPListener(addr_option("127.0.0.1:0"))
@@ -152,7 +153,7 @@ async def ask(
     address: str,
     path: str = "/",
     method: str = "GET",
-    content: bytes | AsyncGenerator[bytes] | None = None,
+    content: bytes | None = None,
     **header: str,
 ) -> httpx.Response:
     async with httpx.AsyncClient(trust_env=False, verify=False) as client:
@@ -290,12 +291,7 @@ class BodyMatcher(Matcher):
         return self._word in request.body
 
 
-@pytest.mark.parametrize("chunked", [False, True])
-def test_a_matcher_sees_the_beginning_of_a_body_and_the_target_all_of_it(chunked: bool) -> None:
-    async def pieces() -> AsyncGenerator[bytes]:
-        for piece in (b"a fish ", b"and a bird", b"!" * 100_000):
-            yield piece
-
+def test_a_matcher_sees_the_beginning_of_a_body_and_the_target_all_of_it() -> None:
     async def main() -> None:
         whole = b"a fish and a bird" + b"!" * 100_000
         async with backend("fish") as fish, backend("bird") as bird:
@@ -311,8 +307,7 @@ def test_a_matcher_sees_the_beginning_of_a_body_and_the_target_all_of_it(chunked
                 )
             )
             async with gateway(hop) as address:
-                content = pieces() if chunked else whole
-                assert (await ask(address, "/", "POST", content)).text == "bird"
+                assert (await ask(address, "/", "POST", whole)).text == "bird"
                 assert bird.body == whole
                 assert (await ask(address, "/", "POST", b"nothing")).status_code == 404
 
@@ -345,7 +340,7 @@ def test_the_url_and_the_headers_are_changed_on_the_way() -> None:
             )
             async with gateway(NodeHop(node)) as address:
                 response = await ask(address, "/o%20ld/%C3%A4%3Cb?q=1", X_Drop="x", X_Keep="k")
-                assert one.head[0] == "GET /new/%C3%A4%3Cb?from=old HTTP/1.1"
+                assert one.head[0] == "GET /new/%C3%A4%3Cb?from=old HTTP/1.0"
                 fields = {line.lower() for line in one.head[1:]}
                 assert {"host: inner.example", "x-set: new", "x-keep: k"} <= fields
                 assert not any(line.startswith("x-drop") for line in fields)
@@ -353,7 +348,7 @@ def test_the_url_and_the_headers_are_changed_on_the_way() -> None:
                 assert response.headers["x-more"] == "2"
                 assert response.headers["x-old"] == "1"
                 await ask(address, "/as%2Fis/%zz?a=%20b&c")
-                assert one.head[0] == "GET /as%2Fis/%zz?a=%20b&c HTTP/1.1"
+                assert one.head[0] == "GET /as%2Fis/%zz?a=%20b&c HTTP/1.0"
 
     run(main())
 
@@ -371,7 +366,7 @@ def test_what_concerns_one_connection_only_is_not_passed_on() -> None:
                 b"Content-Length: 2\r\n\r\nhi"
             )
             answer = await exchange(address, request)
-            assert one.head[0] == "GET /x HTTP/1.1"
+            assert one.head[0] == "GET /x HTTP/1.0"
             assert sorted(one.head[1:]) == [
                 "Connection: close",
                 "Content-Length: 2",
@@ -387,12 +382,12 @@ def test_what_concerns_one_connection_only_is_not_passed_on() -> None:
 
 @asynccontextmanager
 async def to_one_node(
-    response: bytes = b"", settings: HTTPNodeSettings | None = None, *opts: Option
+    response: bytes = b"", settings: HTTPNodeSettings | None = None
 ) -> AsyncGenerator[tuple[Backend, str]]:
     """Run a gateway before a single server; yield the server and the gateway's address."""
     async with backend(response=response) as one:
         node = Node("node", one.address, http_node_option(settings))
-        async with gateway(NodeHop(node), *opts) as address:
+        async with gateway(NodeHop(node)) as address:
             yield one, address
 
 
@@ -438,13 +433,6 @@ class Log(Rewriter):
             b"a cat",
             b"a dog",
         ),
-        (
-            [replaced(b"cat", b"dog", "json:a.b")],
-            "application/json",
-            b'{"a": {"b": "cat"}, "c": "cat"}',
-            b'{"a": {"b": "dog"}, "c": "cat"}',
-        ),
-        ([replaced(b"cat", b"dog", "json:a.b")], "application/json", b"cat", b"cat"),
         ([HTTPBodyRewriteSettings(rewriter=Log())], "a/b", b"a cat", b"A CAT"),
         (
             [HTTPBodyRewriteSettings(rewriter=PatternRewriter(re.compile(rb"(c)at"), rb"\1ow"))],
@@ -460,7 +448,7 @@ class Log(Rewriter):
         ),
     ],
 )
-@pytest.mark.parametrize("framing", ["length", "chunked", "end"])
+@pytest.mark.parametrize("framing", ["length", "end"])
 def test_bodies_are_rewritten_by_all_rules_that_fit_in_order(
     rules: Sequence[HTTPBodyRewriteSettings],
     media_type: str,
@@ -468,24 +456,30 @@ def test_bodies_are_rewritten_by_all_rules_that_fit_in_order(
     expected: bytes,
     framing: str,
 ) -> None:
-    async def chunks() -> AsyncGenerator[bytes]:
-        yield body[:1]
-        yield body[1:]
-
     async def main() -> None:
-        settings = HTTPNodeSettings(rewrite_request_body=rules, rewrite_response_body=rules)
+        settings = HTTPNodeSettings(rewrite_response_body=rules)
         response = html(body, media_type)
-        if framing != "length":
+        if framing == "end":
             response = response.replace(b"Content-Length", b"X")
-        if framing == "chunked":
-            head, _, _ = response.partition(b"\r\n\r\n")
-            pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
-            response = head + b"\r\nTransfer-Encoding: chunked\r\n\r\n" + pieces + b"0\r\n\r\n"
-        async with to_one_node(response, settings) as (one, address):
-            content = chunks() if framing == "chunked" else body
-            answer = await ask(address, "/", "POST", content, content_type=media_type)
+        async with to_one_node(response, settings) as (_, address):
+            answer = await ask(address)
             assert (answer.status_code, answer.content) == (200, expected)
-            assert one.body == expected
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        HTTPNodeSettings(rewrite_request_body=[replaced(b"cat", b"dog")]),
+        HTTPNodeSettings(rewrite_response_body=[replaced(b"cat", b"dog", "json:a.b")]),
+    ],
+)
+def test_rules_that_are_not_served_let_nothing_through(settings: HTTPNodeSettings) -> None:
+    async def main() -> None:
+        async with to_one_node(html(b"a cat"), settings) as (_, address):
+            answer = await ask(address, "/", "POST", b"a cat")
+            assert (answer.status_code >= 400, answer.content) == (True, b"")
 
     run(main())
 
@@ -524,22 +518,14 @@ def test_a_response_without_a_body_gets_none(status: str) -> None:
     run(main())
 
 
-@pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("rules", [(), (replaced(b"x", b"y", "*"),)])
-def test_big_bodies_pass_unchanged(chunked: bool, rules: Sequence[HTTPBodyRewriteSettings]) -> None:
+def test_big_bodies_pass_unchanged(rules: Sequence[HTTPBodyRewriteSettings]) -> None:
     body = bytes(range(256)) * 40_000 + b"x"
 
-    async def pieces() -> AsyncGenerator[bytes]:
-        for start in range(0, len(body), 100_000):
-            yield body[start : start + 100_000]
-
     async def main() -> None:
-        response = html(body)
-        if chunked:
-            response = response.replace(b"Content-Length", b"X")
-        settings = HTTPNodeSettings(rewrite_request_body=rules, rewrite_response_body=rules)
-        async with to_one_node(response, settings) as (one, address):
-            answer = await ask(address, "/", "PUT", pieces() if chunked else body)
+        settings = HTTPNodeSettings(rewrite_response_body=rules)
+        async with to_one_node(html(body), settings) as (one, address):
+            answer = await ask(address, "/", "PUT", body)
             assert answer.content == body
             assert one.body == body
 
@@ -553,10 +539,6 @@ def test_a_rewriter_that_fails_lets_nothing_through() -> None:
         async with to_one_node(html(b"please fail"), settings) as (_, address):
             answer = await ask(address)
             assert (answer.status_code, answer.content) == (502, b"")
-        settings = HTTPNodeSettings(rewrite_request_body=rules)
-        async with to_one_node(b"", settings) as (one, address):
-            assert (await ask(address, "/", "POST", b"please fail")).status_code == 502
-            assert one.requests == []
 
     run(main())
 
@@ -647,11 +629,11 @@ def test_the_end_of_a_stream_is_told_after_a_fault_too_and_once() -> None:
     assert log.given == [b"fail", None]
 
 
-def test_an_event_that_is_too_long_passes_unchanged_and_the_next_one_is_rewritten() -> None:
+def test_an_event_that_is_too_long_ends_the_stream() -> None:
     log = Log()
-    pieces = (b"long", b"er than ", b"ten\n\nshort\n\n")
-    got = b"".join(asyncio.run(events_of(log_rules(log, 10), *pieces)))
-    assert got == b"longer than ten\n\nSHORT\n\ndata: bye\n\n"
+    pieces = (b"short\n\n", b"long", b"er than ", b"ten")
+    with pytest.raises(ProtocolError, match="longer than 10"):
+        asyncio.run(events_of(log_rules(log, 10), *pieces))
     assert log.given == [b"short", None]
 
 
@@ -683,12 +665,9 @@ def test_the_credentials_that_a_node_wants_are_asked_for_and_kept() -> None:
     run(main())
 
 
-@pytest.mark.parametrize("where", ["handler", "node"])
-def test_an_authenticator_that_fails_refuses(where: str) -> None:
+def test_an_authenticator_that_fails_refuses() -> None:
     async def main() -> None:
-        settings = HTTPNodeSettings(auther=Broken() if where == "node" else None)
-        option = auther_option(Broken() if where == "handler" else None)
-        async with to_one_node(b"", settings, option) as (one, address):
+        async with to_one_node(b"", HTTPNodeSettings(auther=Broken())) as (one, address):
             assert (await ask(f"user:pass@{address}")).status_code == 401
             assert one.requests == []
 
@@ -722,7 +701,6 @@ def test_a_node_that_wants_tls_is_not_spoken_to_in_plain_text() -> None:
             node = Node("node", address, tls_node_option(TLSNodeSettings()))
             async with gateway(NodeHop(node)) as near:
                 assert (await ask(near)).status_code == 502
-            assert node.marker().count() == 1
             assert b"GET" not in b"".join(said)
 
     run(main())
@@ -744,7 +722,9 @@ def test_a_node_that_wants_tls_is_not_spoken_to_in_plain_text() -> None:
         b"GET /api/..%5csecret HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic ???\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: gzip\r\n\r\nok",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\nok",
     ],
 )
 def test_a_malformed_request_gets_400(request_: bytes) -> None:
@@ -756,59 +736,13 @@ def test_a_malformed_request_gets_400(request_: bytes) -> None:
     run(main())
 
 
-def test_a_body_framed_in_two_ways_goes_on_framed_in_one() -> None:
+def test_a_second_request_reaches_no_target() -> None:
     async def main() -> None:
         async with to_one_node() as (one, address):
-            await exchange(
-                address,
-                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n"
-                b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-            )
-            assert one.body == b"hello"
-            assert "content-length" not in "".join(one.head).lower()
-
-    run(main())
-
-
-def test_a_client_of_http_1_0_gets_no_chunks() -> None:
-    async def main() -> None:
-        response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
-        async with to_one_node(response) as (_, address):
-            answer = await exchange(address, b"GET / HTTP/1.0\r\n\r\n")
-            assert answer.endswith(b"\r\n\r\nok")
-            assert b"chunked" not in answer
-
-    run(main())
-
-
-@pytest.mark.parametrize("rules", [(), (replaced(b"h", b"H", "*"),)])
-def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(
-    rules: Sequence[HTTPBodyRewriteSettings],
-) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = await reader.readexactly(2)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + body)
-        await reader.read()
-
-    async def main() -> None:
-        settings = HTTPNodeSettings(rewrite_request_body=rules)
-        async with server(serve) as address:
-            node = Node("node", address, http_node_option(settings))
-            async with gateway(NodeHop(node)) as near:
-                host, _, port = near.rpartition(":")
-                reader, writer = await asyncio.open_connection(host, int(port))
-                writer.write(
-                    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"
-                    b"Expect: 100-continue\r\n\r\n"
-                )
-                assert b" 100 " in await reader.readuntil(b"\r\n\r\n")
-                writer.write(b"hi")
-                answer = await reader.read()
-                assert answer.endswith(b"Hi" if rules else b"hi")
-                writer.close()
-                await writer.wait_closed()
+            second = b"GET /secret HTTP/1.1\r\nHost: a\r\n\r\n"
+            first = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok"
+            assert (await exchange(address, first + second)).endswith(b"backend")
+            assert one.body == b"ok"
 
     run(main())
 
@@ -838,6 +772,7 @@ def test_a_response_that_comes_before_the_end_of_the_request_arrives() -> None:
     [
         (b" ", b"HTTP/1.1 502 "),
         (b"SSH-2.0\r\n\r\n", b"HTTP/1.1 502 "),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"HTTP/1.1 502 "),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", b"HTTP/1.1 200 "),
     ],
 )

@@ -7,9 +7,10 @@ import os
 import re
 import resource
 import socket
+import threading
 import urllib.request
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,10 +45,9 @@ from proxy.handler import ProxyHandler
 from proxy.http import HTTPHandler
 from proxy.logger import StandardLogger
 from proxy.metrics import MeasuredCounts
-from proxy.monitor import serve_metrics
 from proxy.observer import Counts, StatsEvent, StatusEvent
 from proxy.prometheus import PrometheusMetrics
-from proxy.recorder import TRAFFIC, FileRecorder, QueueRecorder, RecordPoint
+from proxy.recorder import TRAFFIC, FileRecorder, RecordPoint
 from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Handler
 from proxy.tcp import TCPListener
@@ -196,6 +196,21 @@ class Memory(Recorder):
         self.records.append(bytes(data))
 
 
+class Slow(FileRecorder):
+    """Writes when it may."""
+
+    def __init__(self, path: Path, limit: int = 500_000, logger: Logger | None = None) -> None:
+        super().__init__(path, limit, logger)
+        self.may = threading.Event()
+
+    def _append(self, line: bytes) -> None:
+        self.may.wait(LIMIT)
+        super()._append(line)
+
+    async def written(self) -> None:
+        await self._queue.join()
+
+
 class Told(Observer):
     """Keeps the batches that it is told, and does with each what a test wants."""
 
@@ -243,7 +258,7 @@ def test_the_addresses_of_client_and_target_of_curl_are_recorded(tmp_path: Path)
         await writer.drain()
 
     async def main() -> None:
-        queue = QueueRecorder(FileRecorder(tmp_path / "records"))
+        queue = FileRecorder(tmp_path / "records")
         async with server(answer) as target, serving(await made(recorders=everywhere(queue))) as at:
             port = target.rpartition(":")[2]
             process = await asyncio.create_subprocess_exec(
@@ -355,102 +370,74 @@ def test_a_broken_recorder_costs_no_connection_and_one_line_for_each_point() -> 
     run(main())
 
 
-def test_a_slow_recorder_behind_a_queue_holds_up_nothing_and_costs_one_line() -> None:
+def test_a_slow_recorder_holds_up_nothing_and_costs_one_line(tmp_path: Path) -> None:
     async def main() -> None:
         lines, logger = kept_lines()
-        memory = Memory()
-        memory.may.clear()
-        queue = QueueRecorder(memory, limit=500_000, logger=logger)
+        slow = Slow(tmp_path / "records", logger=logger)
         async with (
             server(echo) as target,
-            serving(await made(recorders=everywhere(queue), logger=logger)) as at,
+            serving(await made(recorders=everywhere(slow), logger=logger)) as at,
         ):
             for _ in range(3):
                 await exchange(at, target, b"x" * 300_000)
-        faults = [line for line in lines if "recording" in line]
-        assert len(faults) == 1
-        assert "no room" in faults[0]
-        memory.may.set()
-        await queue.close()
-        assert sum(map(len, memory.records)) <= 500_000
-        assert memory.records[:2] == [b"127.0.0.1", b"127.0.0.1"]
+        (fault,) = [line for line in lines if "recording" in line]
+        assert "no room" in fault
+        slow.may.set()
+        await slow.written()
+        found = read_records(tmp_path / "records")
+        assert sum(map(len, found[TRAFFIC])) <= 500_000
+        assert found[RECORDER_SERVICE_CLIENT_ADDRESS][0] == b"127.0.0.1"
         assert re.fullmatch(r"recording works again, after \d+ failures", lines[-1])
+        await slow.close()
 
     run(main())
 
 
-def test_a_queue_writes_what_it_holds_before_it_is_closed_and_takes_nothing_afterwards() -> None:
+def test_what_is_queued_is_written_before_the_end_and_nothing_is_taken_afterwards(
+    tmp_path: Path,
+) -> None:
     async def main() -> None:
-        memory = Memory()
-        queue = QueueRecorder(memory)
-        for letter in b"abc":
-            await queue.record(Context(), bytes([letter]))
-        await asyncio.gather(queue.close(), queue.close())
-        assert memory.records == [b"a", b"b", b"c"]
+        one = FileRecorder(tmp_path / "records")
+        for letter in "abc":
+            await one.record(Context(), letter.encode())
+        await asyncio.gather(one.close(), one.close())
+        lines = (tmp_path / "records").read_text().splitlines()
+        assert [json.loads(line)["record"] for line in lines] == ["a", "b", "c"]
         with pytest.raises(ClosedError):
-            await queue.record(Context(), b"d")
+            await one.record(Context(), b"d")
 
     run(main())
 
 
-def test_closing_a_queue_before_a_recorder_that_hangs_is_bounded_and_says_what_is_lost(
-    monkeypatch: pytest.MonkeyPatch,
+def test_closing_a_recorder_that_hangs_is_bounded_and_says_what_is_lost(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(recorder, "LAST_WORDS", 0.01)
 
     async def main() -> None:
         lines, logger = kept_lines()
-        memory = Memory()
-        memory.may.clear()
-        queue = QueueRecorder(memory, logger=logger)
+        slow = Slow(tmp_path / "records", logger=logger)
         for letter in b"abc":
-            await queue.record(Context(), bytes([letter]))
-        await queue.close()
+            await slow.record(Context(), bytes([letter]))
+        await slow.close()
+        slow.may.set()
         (line,) = lines
         assert re.fullmatch(r"recording ends with \d+ bytes that are not written", line)
 
     run(main())
 
 
-def test_empty_records_fill_a_queue_too() -> None:
+def test_empty_records_fill_a_queue_too_and_what_stays_full_says_so_once(tmp_path: Path) -> None:
     async def main() -> None:
         lines, logger = kept_lines()
-        memory = Memory()
-        memory.may.clear()
-        queue = QueueRecorder(memory, limit=10_000, logger=logger)
+        slow = Slow(tmp_path / "records", limit=10_000, logger=logger)
         for _ in range(1000):
-            await queue.record(Context(), b"")
-        memory.may.set()
-        await queue.close()
-        assert 0 < len(memory.records) < 1000
-        assert len([line for line in lines if "fails" in line]) == 1
-
-    run(main())
-
-
-def test_a_queue_that_stays_full_says_so_once() -> None:
-    class Stepping(Recorder):
-        def __init__(self) -> None:
-            self.steps = asyncio.Semaphore(0)
-
-        async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
-            await self.steps.acquire()
-
-    async def main() -> None:
-        lines, logger = kept_lines()
-        stepping = Stepping()
-        queue = QueueRecorder(stepping, limit=1000, logger=logger)
-        for _ in range(20):  # there is room for one, and not for the other
-            await queue.record(Context(), b"one")
-            await queue.record(Context(), b"other")
-            stepping.steps.release()
-            for _ in range(5):  # turns of the event loop, in which one is written
-                await asyncio.sleep(0)
-        assert len([line for line in lines if "fails" in line]) == 1
-        for _ in range(10):
-            stepping.steps.release()
-        await queue.close()
-        assert re.fullmatch(r"recording works again, after \d+ failures", lines[-1])
+            await slow.record(Context(), b"")
+        assert len(lines) == 1
+        slow.may.set()
+        await slow.close()
+        assert 0 < (tmp_path / "records").stat().st_size <= 10_000
+        assert re.fullmatch(r"recording works again, after \d+ failures", lines[1])
 
     run(main())
 
@@ -458,16 +445,22 @@ def test_a_queue_that_stays_full_says_so_once() -> None:
 def test_a_disk_that_takes_half_a_record_is_left_with_none_of_it(tmp_path: Path) -> None:
     async def main() -> None:
         path = tmp_path / "records"
-        await FileRecorder(path).record(Context(), b"first")
+        lines, logger = kept_lines()
+        one = Slow(path, logger=logger)
+        one.may.set()
+        await one.record(Context(), b"first")
+        await one.written()
         before = path.read_bytes()
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
         try:
-            with pytest.raises(OSError, match="no room"):
-                await FileRecorder(path).record(Context(), b"x" * 5000)
+            await one.record(Context(), b"x" * 5000)
+            await one.written()
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert path.read_bytes() == before
+        assert "no room" in lines[0]
+        await one.close()
 
     run(main())
 
@@ -737,10 +730,11 @@ def test_metrics_show_over_http_what_went_through() -> None:
     async def main() -> None:
         metrics = PrometheusMetrics()
         async with (
+            AsyncExitStack() as shown,
             server(echo) as target,
-            serving(await serve_metrics("127.0.0.1:0", metrics)) as monitor,
             serving(await made(metrics=metrics, logger=LoggerGroup())) as at,
         ):
+            monitor = shown.enter_context(metrics.shown("127.0.0.1:0"))
             before = await scrape(monitor)
             assert before["proxy_connections_total", ""] == 0
             _, writer = await asyncio.open_connection(*at.split(":"))

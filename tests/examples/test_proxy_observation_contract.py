@@ -9,7 +9,7 @@ from pathlib import Path
 from test_proxy_contract import Whole, accepted, break_off, client, user
 from typing_extensions import Buffer
 
-from gost_core.common.net import Closer, Conn
+from gost_core.common.net import Conn
 from gost_core.context import Context
 from gost_core.handler import Handler, Option, recorders_option
 from gost_core.listener import Listener
@@ -39,63 +39,34 @@ from gost_core.testing import (
     contract_tests,
 )
 from proxy.metrics import BYTES, CONNECTIONS, DURATION, OPEN, Instrument, MeasuredCounts
-from proxy.monitor import MetricsHandler
 from proxy.observer import CountingConn, Counts, RecordingObserver, StatsEvent, StatusEvent
 from proxy.prometheus import PrometheusMetrics
-from proxy.recorder import TRAFFIC, FileRecorder, QueueRecorder, RecordPoint
+from proxy.recorder import TRAFFIC, FileRecorder, RecordPoint
 from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
 
 # ---- recorder
 
 
-class TemporaryRecorder(FileRecorder, Closer):
+class TemporaryRecorder(FileRecorder):
     """Records into a file that is gone with it."""
 
     def __init__(self) -> None:
-        self.directory = tempfile.TemporaryDirectory()
-        super().__init__(Path(self.directory.name) / "records")
+        self._directory = tempfile.TemporaryDirectory()
+        super().__init__(Path(self._directory.name) / "records")
 
-    async def close(self) -> None:
-        self.directory.cleanup()
-
-    def break_disk(self) -> None:
-        self._usual_path, self._path = self._path, Path("/dev/full")
-
-    def mend_disk(self) -> None:
-        self._path = self._usual_path
-
-    def lines(self) -> list[dict[str, object]]:
-        lines = self._path.read_bytes().splitlines() if self._path.exists() else []
-        return [json.loads(line) for line in lines]
-
-
-class QueuedRecorder(QueueRecorder):
-    """Queues for such a file."""
-
-    def __init__(self) -> None:
-        self.file = TemporaryRecorder()
-        super().__init__(self.file)
-
-    async def written(self) -> None:
+    async def written(self) -> Sequence[bytes]:
         await self._queue.join()
+        lines = self._path.read_text().splitlines() if self._path.exists() else []
+        return [json.loads(line)["record"].encode("latin-1") for line in lines]
 
     async def close(self) -> None:
         await super().close()
-        await self.file.close()
+        self._directory.cleanup()
 
 
 async def records(recorder: TemporaryRecorder) -> Sequence[bytes]:
-    return [str(line["record"]).encode("latin-1") for line in recorder.lines()]
-
-
-async def queued_records(recorder: QueuedRecorder) -> Sequence[bytes]:
-    await recorder.written()
-    return await records(recorder.file)
-
-
-async def break_file(recorder: TemporaryRecorder) -> None:
-    recorder.break_disk()
+    return await recorder.written()
 
 
 class Discarding(Recorder):
@@ -122,10 +93,7 @@ async def recorded_unable() -> Conn:
     return recorded_through(Discarding(), Whole(inner))
 
 
-TestFileRecorder = contract_tests(
-    check_recorder_recorder, TemporaryRecorder, records=records, break_backend=break_file
-)
-TestQueueRecorder = contract_tests(check_recorder_recorder, QueuedRecorder, records=queued_records)
+TestFileRecorder = contract_tests(check_recorder_recorder, TemporaryRecorder, records=records)
 TestRecordedConn = contract_tests(check_common_net_conn, recorded, break_off=break_off)
 TestRecordedConnHalfCloser = contract_tests(
     check_common_net_half_closer, recorded, make_unable=recorded_unable
@@ -138,27 +106,37 @@ TestRecordedConnUnwrapper = contract_tests(
 # ---- observer
 
 
-class TemporaryObserver(RecordingObserver, Closer):
-    """Delivers to a file that is gone with it."""
+class Kept(Recorder):
+    """Keeps records, unless it is broken."""
 
     def __init__(self) -> None:
-        self.file = TemporaryRecorder()
-        super().__init__(self.file)
+        self.records: list[bytes] = []
+        self.is_broken = False
 
-    async def close(self) -> None:
-        await self.file.close()
-
-
-async def delivered(observer: TemporaryObserver) -> int:
-    return len(observer.file.lines())
+    async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+        if self.is_broken:
+            raise OSError("it is broken")
+        self.records.append(bytes(data))
 
 
-async def break_delivery(observer: TemporaryObserver) -> None:
-    observer.file.break_disk()
+class KeptObserver(RecordingObserver):
+    """Delivers to memory."""
+
+    def __init__(self) -> None:
+        self.kept = Kept()
+        super().__init__(self.kept)
 
 
-async def mend_delivery(observer: TemporaryObserver) -> None:
-    observer.file.mend_disk()
+async def delivered(observer: KeptObserver) -> int:
+    return len(observer.kept.records)
+
+
+async def break_delivery(observer: KeptObserver) -> None:
+    observer.kept.is_broken = True
+
+
+async def mend_delivery(observer: KeptObserver) -> None:
+    observer.kept.is_broken = False
 
 
 async def counting() -> tuple[Conn, Conn]:
@@ -175,7 +153,7 @@ async def counting_unable() -> Conn:
 
 TestRecordingObserver = contract_tests(
     check_observer_observer,
-    TemporaryObserver,
+    KeptObserver,
     lambda: StatusEvent("service", "running", ""),
     delivered=delivered,
     break_backend=break_delivery,
@@ -183,7 +161,7 @@ TestRecordingObserver = contract_tests(
 )
 TestStatsEvents = contract_tests(
     check_observer_observer,
-    TemporaryObserver,
+    KeptObserver,
     lambda: StatsEvent("service", {"total_conns": 1}),
     delivered=delivered,
 )
@@ -285,7 +263,4 @@ TestObservedHandler = contract_tests(
     observed_handler,
     connect=client(SOCKS5Connector),
     login=user(SOCKS5Connector),
-)
-TestMetricsHandler = contract_tests(
-    check_handler_handler, lambda *_: MetricsHandler(PrometheusMetrics())
 )

@@ -22,9 +22,10 @@ from gost_core.common.url import Userinfo
 from gost_core.connector import Connector, auth_option
 from gost_core.context import Context
 from gost_core.handler import auther_option, router_option
+from proxy.access import UserTable
 from proxy.chain import RetryRouter
 from proxy.connector import ProxyConnector
-from proxy.handler import ProxyHandler, RefusedError, SingleUser
+from proxy.handler import ProxyHandler, RefusedError
 from proxy.http import HTTPConnector, HTTPHandler
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
 from proxy.stream import PrefixedConn
@@ -278,7 +279,7 @@ def test_http_lets_in_who_knows_the_password(credentials: bytes | None, status: 
 
 
 def test_an_authenticator_that_cannot_decide_refuses() -> None:
-    class Broken(SingleUser):
+    class Broken(UserTable):
         async def authenticate(
             self, ctx: Context, user: str, password: str, /, *opts: Option
         ) -> str | None:
@@ -298,7 +299,7 @@ def test_an_authenticator_that_cannot_decide_refuses() -> None:
 
 
 def test_an_id_that_is_empty_is_no_refusal() -> None:
-    class Nameless(SingleUser):
+    class Nameless(UserTable):
         async def authenticate(
             self, ctx: Context, user: str, password: str, /, *opts: Option
         ) -> str | None:

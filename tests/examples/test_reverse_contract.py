@@ -20,9 +20,9 @@ from gost_core.testing import (
     check_listener_listener,
     contract_tests,
 )
+from proxy.access import UserTable
 from proxy.chain import RetryRouter
 from proxy.forward import ForwardHandler
-from proxy.handler import SingleUser
 from proxy.metadata import MemoryMetadata
 from proxy.reverse import ReverseListener
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
@@ -48,7 +48,7 @@ async def unable(conn: Conn, router: Router) -> None:
 async def refusing(conn: Conn, router: Router) -> None:
     """Play a proxy that wants a password."""
     served = SOCKS5Handler(
-        router_option(router), auther_option(SingleUser(Userinfo("user", "password")))
+        router_option(router), auther_option(UserTable(Userinfo("user", "password")))
     )
     await served.init(MemoryMetadata({"bind": True}))
     await served.handle(Context(), conn)

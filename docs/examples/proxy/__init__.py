@@ -14,8 +14,8 @@ From the bottom up:
   node alive
 - ``ingress``, ``discovery``, ``redis_directory``, ``routes``: which service a host name means, and
   where that is; by which gateway an address is reached
-- ``messages``, ``rewrite``, ``gateway``: HTTP to services, and what is changed on the way
-- ``service``, ``monitor``: the loop that accepts connections; the service that shows metrics
+- ``rewrite``, ``gateway``: HTTP to services, and what is changed on the way
+- ``service``: the loop that accepts connections
 - ``urls``, ``build``, ``__main__``: the program
 
 Comments and docstrings cite the decisions of the contract (D28) that a piece of code keeps.

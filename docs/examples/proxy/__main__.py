@@ -20,14 +20,13 @@ from gost_core.chain import (
 )
 from gost_core.common.net import Closer
 from gost_core.hosts import HostMapper
-from gost_core.logger import LoggerGroup, default, set_default
+from gost_core.logger import default, set_default
 from gost_core.recorder import (
     RECORDER_SERVICE_CLIENT_ADDRESS,
     RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
     RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
     RecorderObject,
 )
-from gost_core.resolver import Resolver
 from gost_core.sd import SD
 
 from .address import split_host_port, split_target
@@ -36,33 +35,25 @@ from .chain import HopChain, RetryRouter
 from .logger import StandardLogger
 from .names import TableHostMapper
 from .observer import RecordingObserver
-from .plugins import Plugins, connectors, dialers, handlers, listeners, resolvers, sds
-from .recorder import FileRecorder, QueueRecorder
-from .service import TaskService
+from .plugins import connectors, handlers, listeners, resolvers, sds
+from .recorder import FileRecorder
 from .urls import Address, hidden, parse
 
-Option = TypeVar("Option")
-Component = TypeVar("Component")
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+T = TypeVar("T")
 
 EXAMPLES = """\
 examples:
   a SOCKS5 proxy for this machine:
     python -m proxy -L socks5://127.0.0.1:1080
-  an HTTP proxy for everybody who knows the password:
-    python -m proxy -L http://user:password@:8080
-  both, through a proxy, and from there through one of two others:
-    python -m proxy -L socks5://127.0.0.1:1080 -L http://127.0.0.1:8080 \\
-        -F http://first:8080 -F socks5://second:1080,third:1080
+  an HTTP proxy with a password, through a proxy, and from there through one of two others:
+    python -m proxy -L http://user:password@:8080 -F http://first:80 -F socks5://one:1080,other:1080
   a proxy whose clients may have it listen, with many connections on one:
     python -m proxy -L "socks5+h2://user:password@:1080?bind=true"
   a server of this machine's, published there at port 8080; and one of others', brought here:
     python -m proxy -L rtcp://:8080/127.0.0.1:80 -F socks5+h2://user:password@far:1080
     python -m proxy -L "tcp://127.0.0.1:8080/first:80;second:80"
-  a SOCKS5 proxy that speaks TLS with its clients, and one that goes through it:
+  a proxy that speaks TLS with its clients:
     python -m proxy -L "socks5+tls://:1080?certFile=cert.pem&keyFile=key.pem"
-    python -m proxy -L socks5://127.0.0.1:1080 -F "socks5+tls://first:1080?caFile=ca.pem"
 
 settings stand behind a "?":
   of -L: admission=NETWORK,… and bypass=NETWORK-OR-NAME,… (a whitelist if it begins with "~");
@@ -77,76 +68,62 @@ settings stand behind a "?":
 """
 
 
+def argument(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Have an argument of the command line read, with errors that name it and hide its secrets."""
+
+    def reading(text: str) -> T:
+        try:
+            return read(text)
+        except (OSError, TypeError, ValueError) as error:
+            raise argparse.ArgumentTypeError(f"{hidden(text)!r}: {error}") from None
+
+    return reading
+
+
 def services(text: str) -> list[Address]:
-    """Check an argument of -L."""
-    return _checked(text, [*handlers.get_all(), *listeners.get_all()], listeners, split_host_port)
+    """Read an argument of -L."""
+    return _checked(text, {*handlers.get_all(), *listeners.get_all()}, split_host_port)
 
 
 def hop(text: str) -> list[Address]:
-    """Check an argument of -F."""
-    return _checked(text, [*connectors.get_all()], dialers, split_target)
+    """Read an argument of -F."""
+    return _checked(text, {*connectors.get_all()}, split_target)
 
 
-def _checked(
-    text: str,
-    protocols: list[str],
-    transports: Plugins[Option, Component],
-    split: Callable[[str], object],
-) -> list[Address]:
+def _checked(text: str, protocols: set[str], split: Callable[[str], object]) -> list[Address]:
     found = parse(text)
-    try:
-        for address in found:
-            if address.protocol not in protocols:
-                names = ", ".join(f"{name}://" for name in sorted({*protocols}))
-                raise ValueError(f"it must begin with one of {names}")
-            if address.transport:
-                transports.named(address.transport)
-            try:
-                split(address.addr)
-            except ValueError:
-                raise ValueError(
-                    f"it must have host:port behind {address.scheme}://, with a port up to 65535, "
-                    "an IPv6 host in brackets, and , ? @ / in a password percent-encoded"
-                ) from None
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{hidden(text)!r}: {error}") from None
+    for address in found:
+        if address.protocol not in protocols:
+            names = ", ".join(f"{name}://" for name in sorted(protocols))
+            raise ValueError(f"it must begin with one of {names}")
+        try:
+            split(address.addr)
+        except ValueError:
+            raise ValueError(
+                f"it must have host:port behind {address.scheme}://, with a port up to 65535, "
+                "an IPv6 host in brackets, and , ? @ / in a password percent-encoded"
+            ) from None
     return found
 
 
 def hosts(path: str) -> HostMapper:
-    """Check an argument of --hosts."""
-    try:
-        return TableHostMapper.parse(Path(path).read_text(encoding="utf-8").splitlines())
-    except (OSError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"{path}: {error}") from None
-
-
-def resolver(server: str) -> Resolver:
-    """Check an argument of --resolver."""
-    try:
-        return resolvers.named("dns")(server)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    """Read the file of --hosts."""
+    return TableHostMapper.parse(Path(path).read_text(encoding="utf-8").splitlines())
 
 
 def directory(url: str) -> SD:
-    """Check an argument of --sd."""
+    """Read the argument of --sd."""
     kind, mark, _ = url.partition("://")
-    try:
-        return sds.named(kind)(*([url] if mark else []))
-    except (TypeError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"{hidden(url)!r}: {error}") from None
+    return sds.named(kind)(*([url] if mark else []))
 
 
-async def _share(
-    options: argparse.Namespace, stack: AsyncExitStack
-) -> tuple[Shared, list[TaskService]]:
-    """Make what the services share, and the service that shows their metrics."""
-    shared, running = Shared(options.sd), list[TaskService]()
+def _share(options: argparse.Namespace, stack: AsyncExitStack) -> Shared:
+    """Make what the services share."""
+    shared = Shared(options.sd)
     if isinstance(shared.sd, Closer):
         stack.push_async_callback(shared.sd.close)
-    if options.record is not None:
-        recorder = QueueRecorder(FileRecorder(options.record))
+    if options.record:
+        recorder = FileRecorder(options.record)
         stack.push_async_callback(recorder.close)
         shared.observer = RecordingObserver(recorder)
         shared.recorders = [
@@ -158,15 +135,12 @@ async def _share(
             )
         ]
     if options.metrics:
-        # Only who asks for them needs the library.
-        from .monitor import serve_metrics
-        from .prometheus import PrometheusMetrics
+        from .prometheus import PrometheusMetrics  # only who asks for it needs the library
 
         shared.metrics = measures = PrometheusMetrics()
-        running.append(await serve_metrics(options.metrics, measures))
-        stack.push_async_callback(running[0].close)
-        default().infof("listening on metrics://%s", running[0].addr())
-    return shared, running
+        address = stack.enter_context(measures.shown(options.metrics))
+        default().infof("listening on metrics://%s", address)
+    return shared
 
 
 async def run(options: argparse.Namespace) -> None:
@@ -176,7 +150,7 @@ async def run(options: argparse.Namespace) -> None:
         with suppress(NotImplementedError):  # Windows; there Ctrl-C raises KeyboardInterrupt
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        shared, running = await _share(options, stack)
+        shared = _share(options, stack)
         hops: list[list[Address]] = options.hops
         chain = HopChain(*[await make_hop(hop, stack) for hop in hops])
         # A further attempt for each alternative that a hop has.
@@ -189,8 +163,9 @@ async def run(options: argparse.Namespace) -> None:
             resolver_router_option(options.resolver),
             recorders_router_option(*shared.recorders),
         )
-        for address in options.services:
-            running.append(await make_service(address, router, shared, stack))
+        running = [
+            await make_service(address, router, shared, stack) for address in options.services
+        ]
         tasks: list[asyncio.Task[object]] = [asyncio.create_task(stop.wait())]
         tasks += [asyncio.create_task(service.serve()) for service in running]
         try:
@@ -205,14 +180,6 @@ async def run(options: argparse.Namespace) -> None:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _file_logger(path: str) -> StandardLogger:
-    # Of a tree of its own: what it is told is not handed on to the console.
-    logger = logging.Logger("proxy", logging.DEBUG)
-    logger.addHandler(logging.FileHandler(path, encoding="utf-8"))
-    logger.handlers[0].setFormatter(logging.Formatter(LOG_FORMAT))
-    return StandardLogger(logger)
-
-
 def main() -> int:
     """Run the program; return its exit code."""
     parser = argparse.ArgumentParser(
@@ -221,71 +188,46 @@ def main() -> int:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "-L",
         dest="services",
         metavar="URL",
-        type=services,
+        type=argument(services),
         action="extend",
         required=True,
         help="serve protocol[+transport]://[user:password@][host]:port[?settings]; port 0 takes a "
         "free one, which the log names; may be given several times",
     )
-    parser.add_argument(
+    add(
         "-F",
         dest="hops",
         metavar="URL",
-        type=hop,
+        type=argument(hop),
         action="append",
         default=[],
         help="go through protocol[+transport]://[user:password@]host:port[?settings]; several in "
         "one argument, separated by commas, take turns; several arguments are passed in order",
     )
-    parser.add_argument(
-        "--timeout",
-        metavar="SECONDS",
-        type=float,
-        default=0,
-        help="the limit of one attempt to reach a target; 15 by default, none if negative",
-    )
-    parser.add_argument(
-        "--hosts", metavar="FILE", type=hosts, help="map names as this hosts file says"
-    )
-    parser.add_argument(
+    add("--timeout", type=float, default=0, help="seconds for one attempt to reach a target")
+    add("--hosts", type=argument(hosts), help="map names as this hosts file says")
+    add(
         "--resolver",
-        metavar="HOST:PORT",
-        type=resolver,
-        help="resolve names by this DNS server, before a target is dialed",
+        type=argument(resolvers.named("dns")),
+        help="resolve names by the DNS server at this host:port",
     )
-    parser.add_argument(
-        "--record",
-        metavar="FILE",
-        type=Path,
-        help="append to this file, as lines of JSON, who connects, what is dialed, and what state "
-        "each service is in",
-    )
-    parser.add_argument(
-        "--metrics", metavar="HOST:PORT", help="show metrics over HTTP, for Prometheus"
-    )
-    parser.add_argument(
-        "--log", metavar="FILE", help="log to this file too, debug messages included"
-    )
-    parser.add_argument(
+    add("--record", type=Path, help="append to this file who connects, what is dialed, and states")
+    add("--metrics", help="show metrics over HTTP, for Prometheus, at this host:port")
+    add(
         "--sd",
-        metavar="URL",
-        type=directory,
+        type=argument(directory),
         default="memory",
         help="find services, and register them, in this directory: memory, or "
         "redis://[user:password@]host:port, which several proxies can share",
     )
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     set_default(StandardLogger(logging.getLogger("proxy")))
-    if options.log:
-        try:
-            set_default(LoggerGroup(default(), _file_logger(options.log)))
-        except OSError as error:
-            parser.error(f"argument --log: {error}")
     try:
         asyncio.run(run(options))
     except ValueError as error:

@@ -29,14 +29,13 @@ from gost_core.observer.stats import Stats
 from gost_core.recorder import RecorderObject
 from gost_core.sd import SD, Service
 
-from .access import NetworkAdmission
+from .access import NetworkAdmission, UserTable
 from .chain import RetryRouter
-from .discovery import Registration
-from .handler import SingleUser
+from .discovery import registered
 from .hop import NodeHop
 from .ingress import IngressHop, MemoryIngress
 from .limits import HostConnLimiter, HostRateLimiter, ScopedTrafficLimiter
-from .metadata import number
+from .metadata import number, text
 from .metrics import MeasuredCounts
 from .observer import Counts
 from .plugins import connectors, dialers, handlers, listeners, strategies
@@ -85,7 +84,7 @@ async def make_hop(addresses: Sequence[Address], stack: AsyncExitStack) -> Hop:
     try:
         nodes = [await make_node(address, stack) for address in addresses]
         interval = number(settings, "probe", 0)
-        strategy = strategies.named(settings.text("strategy") or "round")()
+        strategy = strategies.named(text(settings, "strategy") or "round")()
         settings.check_read()
     except ValueError as error:
         raise ValueError(f"argument -F: {addresses[0]}: {error}") from error
@@ -117,18 +116,16 @@ async def make_service(
             stack.push_async_callback(handle.close)
         await listen.init(settings)
         stack.push_async_callback(listen.close)
-        registered = settings.text("register")
+        name_there = text(settings, "register")
         settings.check_read()
     except ValueError as error:
         raise ValueError(f"argument -L: {address}: {error}") from error
     except OSError as error:
         raise OSError(f"cannot listen on {address}: {error}") from error
-    if registered:
+    if name_there:
         at = str(listen.addr())
-        service = Service(id=at, name=registered, node=gethostname(), network="tcp", address=at)
-        registration = Registration(shared.sd, service)
-        registration.start()
-        stack.push_async_callback(registration.close)
+        service = Service(id=at, name=name_there, node=gethostname(), network="tcp", address=at)
+        await stack.enter_async_context(registered(shared.sd, service))
     default().infof("listening on %s://%s", address.scheme, listen.addr())
     return TaskService(
         listen,
@@ -146,7 +143,7 @@ def _handler(address: Address, router: Router, shared: Shared) -> handler.Handle
     kind = address.protocol if handlers.is_registered(address.protocol) else "forward"
     made = handlers.named(kind)(
         handler.router_option(router),
-        handler.auther_option(SingleUser(address.auth) if address.auth else None),
+        handler.auther_option(UserTable(address.auth) if address.auth else None),
         handler.bypass_option(_bypass(settings)),
         handler.rate_limiter_option(HostRateLimiter({}, others=number(settings, "rlimiter", 0))),
         handler.recorders_option(*shared.recorders),
@@ -160,7 +157,7 @@ def _handler(address: Address, router: Router, shared: Shared) -> handler.Handle
 
 
 def _targets(address: Address, sd: SD) -> Hop:
-    rules = [rule.partition("=") for rule in address.settings.text("ingress").split(",")]
+    rules = [rule.partition("=") for rule in text(address.settings, "ingress").split(",")]
     if rules != [("", "", "")]:
         if not all(host and endpoint for host, _, endpoint in rules):
             raise ValueError("'ingress' must be HOST=SERVICE, several with commas between them")

@@ -3,11 +3,10 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
-from gost_core.common import net
 from gost_core.context import Context
 from gost_core.logger import default
 from gost_core.options import apply
@@ -59,54 +58,37 @@ class MemorySD(SD):
         return self._services
 
 
-class Registration(net.Closer):
-    """Keeps one service registered, from ``start()`` to ``close()``.
+@asynccontextmanager
+async def registered(
+    sd: SD, service: Service, interval: float = LEASE / 3
+) -> AsyncGenerator[None, None]:
+    """Keep one service registered while the block lasts.
 
-    It renews several times a lease, and registers again what the directory has lost. While the
-    directory is out of reach it says so in the log, and asks again at the next time.
+    It is renewed several times a lease, and registered again when the directory has lost it. While
+    the directory is out of reach the log says so, and the next time is another try.
     """
 
-    def __init__(self, sd: SD, service: Service, interval: float = LEASE / 3) -> None:
-        self._sd = sd
-        self._service = service
-        self._interval = interval
-        self._registered = False
-        self._task: asyncio.Task[None] | None = None
-        self._closed = False
-
-    def start(self) -> None:
-        """Register from now on, in a task that lives up to ``close()`` (D20)."""
-        if self._task is not None or self._closed:
-            raise RuntimeError("a registration is started once, before it is closed")
-        self._task = asyncio.create_task(self._keep(), name=f"registration of {self._service}")
-
-    async def close(self) -> None:
-        closed, self._closed = self._closed, True
-        if self._task is not None:
-            if not closed:  # a second time would cut off the farewell
-                self._task.cancel()
-            await asyncio.wait({self._task})
-
-    async def _keep(self) -> None:
+    async def ask(what: str, call: Callable[[Context, Service], Awaitable[None]]) -> bool:
         try:
-            while True:
-                await self._try("kept registered", self._renew)
-                await asyncio.sleep(self._interval)
-        finally:
-            await self._try("deregistered", self._sd.deregister)
-
-    async def _renew(self, ctx: Context, service: Service) -> None:
-        if self._registered:
-            with suppress(LookupError):
-                return await self._sd.renew(ctx, service)
-        # For the first time, or because the directory does not know it any more (D61).
-        await self._sd.register(ctx, service)
-        self._registered = True
-
-    async def _try(self, what: str, call: Callable[[Context, Service], Awaitable[None]]) -> None:
-        try:
-            async with asyncio.timeout(self._interval):
-                await call(Context(), self._service)
+            async with asyncio.timeout(interval):
+                await call(Context(), service)
+        except LookupError:  # the directory does not know it, or not any more (D61)
+            return False
         except Exception as error:
-            reason = str(error) or f"no answer in {self._interval:g} s"
-            default().warnf("%s is not %s: %s", self._service, what, reason)
+            reason = str(error) or f"no answer in {interval:g} s"
+            default().warnf("%s is not %s: %s", service, what, reason)
+        return True
+
+    async def keep() -> None:
+        while True:
+            if not await ask("renewed", sd.renew):
+                await ask("registered", sd.register)
+            await asyncio.sleep(interval)
+
+    keeping = asyncio.create_task(keep(), name=f"registration of {service}")
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
+        await ask("deregistered", sd.deregister)

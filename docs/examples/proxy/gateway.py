@@ -1,223 +1,148 @@
 """An HTTP gateway: which node serves a request, and what is changed on the way there and back."""
 
 import asyncio
-from collections.abc import Sequence
+import re
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, quote, unquote
 
-import h11
-
-from gost_core import handler, hop
-from gost_core.chain import HTTPBodyRewriteSettings, HTTPNodeSettings, Node, TLSNodeSettings
+from gost_core import hop
+from gost_core.chain import HTTPNodeSettings, HTTPURLRewriteSetting, Node
 from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Context
-from gost_core.keys import CLIENT_ID
 
-from .address import host_of
+from . import http
+from .component import refuse_options
+from .forward import ForwardHandler, ForwardRequest
 from .handler import GREETING_LIMIT, RefusedError, Request, reply_and_linger
-from .http import HTTPHandler, answer, credentials, with_port
-from .messages import (
-    Header,
-    changed,
-    fields_of,
-    forwarded,
-    next_event,
-    parse_target,
-    read_body,
-    rewrite_target,
-    rewritten,
-    without,
-    write_message,
-)
 from .relay import CHUNK, ClientGoneError, Traffic, of_client
 from .rewrite import BodyRules
-from .stream import read_head
+from .stream import PrefixedConn, read_exactly, read_head
 from .tls import connect_tls
 from .tls_settings import target_config
 
 _config = lru_cache(target_config)  # it reads the certificates of all authorities
 MOST_TO_MATCH = 10 << 20  # bytes of a body that matchers may see (D68)
+UNQUOTED = "/:@!$&'()*+,;=~"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange(Request):
+class Exchange(ForwardRequest):
     """A request that a node was found for, as the node's settings have made it."""
 
-    node: Node
     settings: HTTPNodeSettings
-    method: bytes
+    method: str
     path: str
-    header: Header
-    near: h11.Connection
-    """What is spoken with the client."""
-    early: Sequence[bytes]
-    """What of the body was read already, for the matchers to see."""
+    length: int
+    """Of the body, which the client sends meanwhile."""
 
 
-class GatewayHandler(HTTPHandler, handler.Forwarder):
+class GatewayHandler(http.HTTPHandler, ForwardHandler):
     """Sends each request to the node that a hop chooses for it; one request a connection.
 
-    A body that rules fit is read whole before it goes on, all others pass as they come. Where
-    there are rules, targets are asked for no content coding and no part of a body; what comes in a
-    coding all the same is not looked into.
+    It speaks HTTP/1.0 with targets: no body comes in chunks, so it can be told where one ends, and
+    a body of unknown length is refused to clients. What comes in a content coding all the same is
+    not rewritten.
     """
 
-    def __init__(self, *opts: handler.Option) -> None:
-        super().__init__(*opts)
-        self._hop: hop.Hop | None = None
-
-    def forward(self, hop: hop.Hop | None, /) -> None:
-        if self._initialized:
-            raise RuntimeError("forward() comes before init()")
-        self._hop = hop
-
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Exchange:
-        near = h11.Connection(h11.SERVER)
         try:
             head, client = await read_head(conn)
-            near.receive_data(f"{head}\r\n\r\n".encode("latin-1"))
-            message = near.next_event()
-            if not isinstance(message, h11.Request):
-                raise ValueError("it has no first line")
-            host, path, query = parse_target(message)
-            fields = fields_of(message)
-            user, password = credentials(fields.get("Authorization", []))
-        except (ValueError, ProtocolError, h11.ProtocolError) as error:
-            raise RefusedError(f"malformed request: {error}", answer(400)) from error
-        client_id = await self.identify(ctx, user, password)
-        if client_id is None:
-            raise RefusedError("wrong user name or password", answer(401))
-        early = await self._peek(near, client)
+            method, url, _, header = http.parse_request(head)
+            host, path, query = _parse_url(url, header)
+            length = http.length_of(header) or 0
+            user, password = http.credentials(header, "authorization")
+        except (ValueError, ProtocolError) as error:
+            raise RefusedError(f"malformed request: {error}", http.answer(400)) from error
+        if self._hop is None:
+            raise RefusedError("there is no hop to choose a node", http.answer(404))
+        early = await read_exactly(client, min(length, self._matched_size()))
         try:
-            node = await self._select(
-                ctx.with_value(CLIENT_ID, client_id),
-                hop.client_ip_select_option(_ip(conn)),
+            node = await self._hop.select(
+                ctx,
                 hop.network_select_option("tcp"),
-                hop.addr_select_option(with_port(host) if host else ""),
+                hop.addr_select_option(http.with_port(host)),
                 hop.protocol_select_option("http"),
                 hop.host_select_option(host),
-                hop.method_select_option(message.method.decode().upper()),
+                hop.method_select_option(method.upper()),
                 hop.path_select_option(unquote(path)),
                 hop.query_select_option(parse_qs(query, keep_blank_values=True)),
-                hop.header_select_option(fields),
-                hop.body_select_option(b"".join(early)),
+                hop.header_select_option(http.fields_of(header)),
+                hop.body_select_option(early),
             )
         except Exception as error:  # never turned into another target (D36)
             raise RefusedError(f"{host}: {error}", self.refusal(error)) from error
         if node is None:
-            raise RefusedError(f"no node serves {host!r}", answer(404))
+            raise RefusedError(f"no node serves {host!r}", http.answer(404))
         settings = node.options().http or HTTPNodeSettings()
-        by = settings.auther
-        if by is not None and await self.identify(ctx, user, password, by) is None:
-            raise RefusedError(f"{node.name}: wrong user name or password", answer(401))
-        header = forwarded(message)
-        if by is not None or self.auther is not None:
-            header = without(header, b"authorization")  # meant for this gateway
+        header = http.changed(http.forwarded(header), {"Host": settings.host or host, "Expect": ""})
+        if settings.auther is not None:
+            if await self.identify(ctx, user, password, settings.auther) is None:
+                raise RefusedError(f"{node.name}: wrong user name or password", http.answer(401))
+            header = http.changed(header, {"Authorization": ""})  # meant for this gateway
         if settings.rewrite_response_body:
-            header = without(header, b"accept-encoding", b"range")
-        header = changed(
-            header, {"Host": settings.host or host or node.addr, "Connection": "close"}
-        )
+            header = http.changed(header, {"Accept-Encoding": "", "Range": ""})
+        header = http.changed(header, settings.request_header)
+        path = _rewritten(settings.rewrite_url, path, query)
         return Exchange(
-            target=with_port(node.addr, 80 if node.options().tls is None else 443),
-            client=client,
-            client_id=client_id,
+            target=http.with_port(node.addr, 80 if node.options().tls is None else 443),
+            client=PrefixedConn(client, early) if early else client,
+            head=http.write_head(f"{method} {path} HTTP/1.0", header),
             node=node,
             settings=settings,
-            near=near,
-            method=message.method,
-            path=rewrite_target(settings.rewrite_url, path, query),
-            header=changed(header, settings.request_header),
-            early=early,
+            method=method,
+            path=path,
+            length=length,
         )
 
-    async def _select(self, ctx: Context, *opts: hop.SelectOption) -> Node | None:
-        return None if self._hop is None else await self._hop.select(ctx, *opts)
-
-    async def _peek(self, near: h11.Connection, client: Conn) -> Sequence[bytes]:
-        """Read as much of the body as the nodes' matchers want to see (D68)."""
+    def _matched_size(self) -> int:
+        """Return how much of a body the nodes' matchers want to see (D68)."""
         nodes: Sequence[Node] = self._hop.nodes() if isinstance(self._hop, hop.NodeList) else ()
         wanted = max((node.options().matcher_body_size for node in nodes), default=0)
-        wanted = min(wanted, MOST_TO_MATCH)
-        early: list[bytes] = []
-        if wanted > 0:
-            await _invite(near, client)
-        while sum(map(len, early)) < wanted and near.their_state is h11.SEND_BODY:
-            event = await next_event(near, client)
-            if isinstance(event, h11.Data):
-                early.append(bytes(event.data))
-        return early
+        return max(0, min(wanted, MOST_TO_MATCH))
 
     async def reach(self, ctx: Context, request: Request) -> Conn:
         assert isinstance(request, Exchange)
-        node = request.node
+        refuse_options(request.settings, "rewrite_request_body")
+        target = await super().reach(ctx, request)
+        tls = request.node.options().tls
+        if tls is None:
+            return target
         try:
-            target = await super().reach(ctx, request)
-            if (settings := node.options().tls) is not None:
-                target = await _secured(target, settings, request.target)
-        except Exception as error:
-            fault = error.__cause__ if isinstance(error, RefusedError) else error
-            if isinstance(fault, OSError) and not isinstance(fault, PermissionError):
-                node.marker().mark()
+            async with asyncio.timeout(GREETING_LIMIT):
+                return await connect_tls(target, _config(tls), request.target)
+        except BaseException:
+            await target.close()
             raise
-        node.marker().reset()
-        return target
 
     async def carry(
         self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
     ) -> None:
         """Carry one request there and one response back, which may come first."""
         assert isinstance(request, Exchange)
-        exchange, near, far = request, request.near, h11.Connection(h11.CLIENT)
-
-        async def to_target(data: bytes) -> None:
-            await target.write(data)
-            traffic.sent += len(data)
-
-        async def to_client(data: bytes) -> None:
-            await of_client(client.write(data))
-            traffic.received += len(data)
 
         async def send() -> None:
-            header = exchange.header
-            has_body = without(header, b"content-length", b"transfer-encoding") != header
-            settings = exchange.settings.rewrite_request_body if has_body else ()
-            rules = _rules(ctx, settings, header, direction="request", uri=exchange.path)
-            if rules:
-                await _invite(near, client)
-            # A target that reads no more may have answered already.
-            with suppress(BrokenPipeError, ConnectionResetError):
-                async with aclosing(read_body(near, client, exchange.early)) as body:
-                    header, body = await rewritten(header, body, rules)
-                    start = h11.Request(
-                        method=exchange.method, target=exchange.path, headers=header
-                    )
-                    await write_message(far, start, body, to_target)
-            while await of_client(client.read(CHUNK)):  # no second request is served
-                pass
+            data, left = request.head, request.length
+            while True:
+                # A target that reads no more may have answered already.
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    await target.write(data)
+                received = await of_client(client.read(CHUNK))
+                if not received:
+                    break
+                data = received[:left]  # no second request is served
+                left -= len(data)
+                traffic.sent += len(data)
+            if left:
+                raise ClientGoneError
 
         async def receive() -> None:
-            while isinstance(start := await next_event(far, target), h11.InformationalResponse):
-                await to_client(near.send(start) or b"")
-            if not isinstance(start, h11.Response):
-                raise ProtocolError(f"{exchange.target} gives no response")
-            header = forwarded(start)
-            has_body = exchange.method != b"HEAD" and start.status_code not in (204, 304)
-            settings = exchange.settings.rewrite_response_body if has_body else ()
-            rules = _rules(ctx, settings, header, direction="response", uri=exchange.path)
-            async with aclosing(read_body(far, target)) as body:
-                header, body = await rewritten(header, body, rules)
-                # After everything else (D67).
-                header = changed(
-                    header, {**exchange.settings.response_header, "Connection": "close"}
-                )
-                start = h11.Response(
-                    status_code=start.status_code, reason=start.reason, headers=header
-                )
-                await write_message(near, start, body, to_client)
+            async with aclosing(_response(ctx, request, target)) as response:
+                async for data in response:
+                    await of_client(client.write(data))
+                    traffic.received += len(data)
 
         sending, receiving = asyncio.create_task(send()), asyncio.create_task(receive())
         try:
@@ -225,51 +150,90 @@ class GatewayHandler(HTTPHandler, handler.Forwarder):
             if sending.done():
                 sending.result()
             await receiving
-        except (ClientGoneError, RefusedError):
+        except ClientGoneError:
             raise
         except Exception as error:
-            if near.our_state is not h11.SEND_RESPONSE:
+            if traffic.received:
                 raise
-            raise RefusedError(f"{exchange.target}: {error}", answer(502)) from error
+            raise RefusedError(f"{request.target}: {error}", http.answer(502)) from error
         finally:
             sending.cancel()
             receiving.cancel()
             await asyncio.gather(sending, receiving, return_exceptions=True)
-        if near.their_state is h11.SEND_BODY:
-            await reply_and_linger(client, b"")
+        await reply_and_linger(client, b"")
 
 
-async def _secured(target: Conn, settings: TLSNodeSettings, addr: str) -> Conn:
-    """Speak TLS to a target, if it does within its time; else it is closed."""
+async def _response(ctx: Context, exchange: Exchange, target: Conn) -> AsyncGenerator[bytes, None]:
+    """Yield what a target answers, as the node's settings make it."""
+    head, target = await read_head(target)
+    status = http.status_of(head)
     try:
-        async with asyncio.timeout(GREETING_LIMIT):
-            return await connect_tls(target, _config(settings), addr)
-    except BaseException as error:
-        await target.close()
-        if not isinstance(error, Exception):
-            raise
-        raise RefusedError(f"{addr}: {str(error) or 'no answer'}", answer(502)) from error
+        first, header = http.parse_head(head)
+        left = http.length_of(header)
+    except ValueError as error:
+        raise ProtocolError(f"malformed response: {error}") from error
+    fields, settings = http.fields_of(header), exchange.settings
+    has_body = exchange.method != "HEAD" and status not in (204, 304)
+    rules = BodyRules(
+        ctx,
+        settings.rewrite_response_body if has_body and "Content-Encoding" not in fields else (),
+        fields.get("Content-Type", [""])[0].partition(";")[0].strip().lower(),
+        {"direction": "response", "uri": exchange.path},
+    )
+    body, held = _body(target, left if has_body else 0), b""
+    if rules and rules.is_stream:
+        header = http.changed(header, {"Content-Length": ""})
+        body = rules.rewrite_events(body)
+    elif rules:
+        async for data in body:
+            held += data
+            if len(held) > rules.limit:  # too long: it passes unchanged (D68)
+                break
+        else:
+            held = await rules.rewrite(held)
+            header = http.changed(header, {"Content-Length": str(len(held))})
+    header = http.changed(http.forwarded(header), settings.response_header)  # after all else (D67)
+    yield http.write_head(f"HTTP/1.1 {first.partition(' ')[2]}", header) + held
+    async with aclosing(body):
+        async for data in body:
+            yield data
 
 
-def _rules(
-    ctx: Context, rules: Sequence[HTTPBodyRewriteSettings], header: Header, **metadata: str
-) -> BodyRules | None:
-    fields = {name.lower(): value.decode("latin-1") for name, value in header}
-    if b"content-encoding" in fields:
-        return None
-    media_type = fields.get(b"content-type", "").partition(";")[0].strip().lower()
-    return BodyRules(ctx, rules, media_type, metadata)
+async def _body(conn: Conn, length: int | None) -> AsyncGenerator[bytes, None]:
+    """Yield a body of a known length, or what comes up to the end."""
+    if length is None:
+        while data := await conn.read(CHUNK):
+            yield data
+        return
+    while length:
+        data = await read_exactly(conn, min(length, CHUNK))
+        length -= len(data)
+        yield data
 
 
-async def _invite(near: h11.Connection, client: Conn) -> None:
-    """Ask for the body, if the client waits to be asked."""
-    if near.they_are_waiting_for_100_continue:
-        data = near.send(h11.InformationalResponse(status_code=100, headers=[]))
-        await of_client(client.write(data or b""))
+def _parse_url(url: str, header: http.Header) -> tuple[str, str, str]:
+    """Return the host of a request, its path and its query, as they were written."""
+    found = re.fullmatch(r"(?:https?://([^/?#]+))?(/[^?#]*)?(?:\?([^#]*))?", url, re.IGNORECASE)
+    if found is None:
+        raise ValueError("the target is neither a path nor an address of HTTP")
+    path = found[2] or "/"
+    if {".", ".."} & {*re.split(r"[/\\]", unquote(path))}:
+        # Rules on paths would be asked about another one than the target serves.
+        raise ValueError("no path goes up here")
+    hosts = http.fields_of(header).get("Host", [])
+    if len(hosts) != 1:
+        raise ValueError("a request has one host")
+    return found[1] or hosts[0], path, found[3] or ""
 
 
-def _ip(conn: Conn) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(host_of(str(conn.remote_addr())))
-    except ValueError:
-        return None
+def _rewritten(rules: Sequence[HTTPURLRewriteSetting], path: str, query: str) -> str:
+    """Apply the first rule that fits, to the decoded path (D67)."""
+    decoded = unquote(path, errors="surrogateescape")
+    for rule in rules:
+        if rule.pattern.search(decoded):
+            found, mark, added = rule.pattern.sub(rule.replacement, decoded).partition("?")
+            if found or added:
+                path = quote(found or "/", safe=UNQUOTED, errors="surrogateescape")
+                query = quote(added, safe=f"{UNQUOTED}?%") if mark else query
+            break
+    return f"{path}?{query}" if query else path

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gost_core import handler
-from gost_core.auth import Authenticator, Option, with_service
+from gost_core.auth import Authenticator, with_service
 from gost_core.common.net import Addr, Conn, HalfCloser
-from gost_core.common.url import Userinfo
 from gost_core.context import Context
 from gost_core.keys import CLIENT_ID, SESSION_ID
 from gost_core.logger import default
@@ -53,18 +52,6 @@ class Request:
     """For the client, once the target is reached."""
     head: bytes = b""
     """For the target, before what the client sends."""
-
-
-class SingleUser(Authenticator):
-    """Knows one user."""
-
-    def __init__(self, user: Userinfo) -> None:
-        self._user = Userinfo(user.username, user.password or "")
-
-    async def authenticate(
-        self, ctx: Context, user: str, password: str, /, *opts: Option
-    ) -> str | None:
-        return user if Userinfo(user, password) == self._user else None
 
 
 class ProxyHandler(Component, handler.Handler):

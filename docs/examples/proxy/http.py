@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from gost_core import connector
@@ -13,12 +13,18 @@ from gost_core.metadata import Metadata
 from .address import split_target
 from .connector import ProxyConnector
 from .handler import ProxyHandler, RefusedError, Request
+from .rules import canonical
 from .stream import read_head
 
 Header = list[tuple[str, str]]
 
 # Meant for this proxy or for one connection only, so not passed on.
-HOP_BY_HOP = {"connection", "host", "keep-alive", "proxy-authorization", "proxy-connection"}
+HOP_BY_HOP = {
+    *("connection", "host", "keep-alive", "proxy-authenticate", "proxy-authorization"),
+    *("proxy-connection", "te", "upgrade"),
+}
+FIELD = r"([!#$%&'*+.^_`|~\w-]+):[ \t]*([^\r\n\0]*?)[ \t]*"
+REQUEST = r"([!#$%&'*+.^_`|~\w-]+) (\S+) (HTTP/1\.[01])"
 
 
 class HTTPHandler(ProxyHandler):
@@ -27,29 +33,21 @@ class HTTPHandler(ProxyHandler):
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
         try:
             head, client = await read_head(conn)
-            method, url, version, header = _parse(head)
-            user, password = credentials(
-                value for name, value in header if name.lower() == "proxy-authorization"
-            )
+            method, url, version, header = parse_request(head)
+            user, password = credentials(header, "proxy-authorization")
             if method == "CONNECT":
-                target, head = url.rpartition("@")[2], ""
-                reply = "HTTP/1.1 200 Connection established\r\n\r\n"
+                target, request = url.rpartition("@")[2], b""
+                reply = b"HTTP/1.1 200 Connection established\r\n\r\n"
             else:
-                target, head = _to_origin(method, url, version, header)
-                reply = ""
+                target, request = _to_origin(method, url, version, header)
+                reply = b""
             split_target(target)
         except (ValueError, ProtocolError) as error:
             raise RefusedError(f"malformed request: {error}", answer(400)) from error
         client_id = await self.identify(ctx, user, password)
         if client_id is None:
             raise RefusedError("wrong user name or password", answer(407))
-        return Request(
-            target=target,
-            client=client,
-            client_id=client_id,
-            reply=reply.encode(),
-            head=head.encode("latin-1"),
-        )
+        return Request(target=target, client=client, client_id=client_id, reply=reply, head=request)
 
     def refusal(self, error: Exception, /) -> bytes:
         match error:
@@ -91,10 +89,7 @@ class HTTPConnector(ProxyConnector):
         await conn.write(request.encode("ascii"))
         # The connection that comes back holds what came behind the reply (D33).
         reply, conn = await read_head(conn)
-        found = re.match(r"HTTP/1\.[01] (\d{3})\b", reply)
-        if found is None:
-            raise ProtocolError(f"{conn.remote_addr()} does not answer as HTTP does")
-        status = int(found[1])
+        status = status_of(reply)
         if not 200 <= status < 300:
             reason = f"{address}: status {status}, says {conn.remote_addr()}"
             raise (
@@ -103,42 +98,79 @@ class HTTPConnector(ProxyConnector):
         return conn
 
 
-def _parse(head: str) -> tuple[str, str, str, Header]:
+def parse_head(head: str) -> tuple[str, Header]:
+    """Take the head of a message apart: its first line, and the fields behind it."""
+    first, *lines = head.split("\r\n")
+    fields = [re.fullmatch(FIELD, line, re.ASCII) for line in lines]
+    header = [(field[1], field[2]) for field in fields if field is not None]
+    if len(header) < len(lines):
+        raise ValueError("a line of the header is no field")
+    return first, header
+
+
+def parse_request(head: str) -> tuple[str, str, str, Header]:
     """Take the head of a request apart: method, URL, version, header fields."""
-    request, *lines = head.split("\r\n")
-    found = re.fullmatch(r"([!#$%&'*+.^_`|~\w-]+) (\S+) (HTTP/1\.[01])", request, re.ASCII)
+    first, header = parse_head(head)
+    found = re.fullmatch(REQUEST, first, re.ASCII)
     if found is None:
         raise ValueError("the first line is no request of HTTP/1")
-    header: Header = []
-    for line in lines:
-        field = re.fullmatch(r"([!#$%&'*+.^_`|~\w-]+):[ \t]*([^\r\n\0]*?)[ \t]*", line, re.ASCII)
-        if field is None:
-            raise ValueError("a line of the header is no field")
-        header.append((field[1], field[2]))
     return found[1], found[2], found[3], header
 
 
-def _to_origin(method: str, url: str, version: str, header: Header) -> tuple[str, str]:
+def status_of(head: str) -> int:
+    """Return the status of a response."""
+    found = re.match(r"HTTP/1\.[01] (\d{3})\b", head, re.ASCII)
+    if found is None:
+        raise ProtocolError("the peer does not answer as HTTP does")
+    return int(found[1])
+
+
+def write_head(first: str, header: Header) -> bytes:
+    """Write the head of a message that is the last one of its connection."""
+    lines = [first, *(f"{name}: {value}" for name, value in header), "Connection: close"]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def fields_of(header: Header) -> dict[str, list[str]]:
+    """Return a header as matchers want it (D48)."""
+    found: dict[str, list[str]] = {}
+    for name, value in header:
+        found.setdefault(canonical(name), []).append(value)
+    return found
+
+
+def length_of(header: Header) -> int | None:
+    """Return the length of a body; one that comes in chunks is not served."""
+    fields = fields_of(header)
+    lengths = {*fields.get("Content-Length", ())}
+    if "Transfer-Encoding" in fields or len(lengths) > 1 or not all(map(str.isdecimal, lengths)):
+        raise ValueError("a body needs one Content-Length, and no Transfer-Encoding")
+    return int(lengths.pop()) if lengths else None
+
+
+def forwarded(header: Header) -> Header:
+    """Return the fields that are not for one connection only."""
+    tokens = ",".join(fields_of(header).get("Connection", ())).lower().split(",")
+    dropped = {token.strip() for token in tokens} - {"content-length", "transfer-encoding"}
+    return [field for field in header if field[0].lower() not in HOP_BY_HOP | dropped]
+
+
+def changed(header: Header, changes: Mapping[str, str]) -> Header:
+    """Set fields of a header; an empty value deletes (D67)."""
+    names = {name.lower() for name in changes}
+    left = [field for field in header if field[0].lower() not in names]
+    return left + [(name, value) for name, value in changes.items() if value]
+
+
+def _to_origin(method: str, url: str, version: str, header: Header) -> tuple[str, bytes]:
     """Rewrite a proxy's request as the target wants it: return the target and the new head."""
     found = re.fullmatch(r"http://([^/?#]+)([^#]*)(?:#.*)?", url, re.IGNORECASE)
     if found is None:
         raise ValueError("only CONNECT and addresses that begin with http:// are served")
     authority = found[1].rpartition("@")[2]
     path = found[2] if found[2].startswith("/") else f"/{found[2]}"
-    named = {
-        token.strip().lower()
-        for name, value in header
-        if name.lower() == "connection"
-        for token in value.split(",")
-    }
-    fields = [field for field in header if field[0].lower() not in HOP_BY_HOP | named]
-    lines = [
-        f"{method} {path} {version}",
-        f"Host: {authority}",
-        *(f"{name}: {value}" for name, value in fields),
-        "Connection: close",
-    ]
-    return with_port(authority), "\r\n".join([*lines, "", ""])
+    fields = [("Host", authority), *forwarded(header)]
+    return with_port(authority), write_head(f"{method} {path} {version}", fields)
 
 
 def with_port(authority: str, port: int = 80) -> str:
@@ -146,9 +178,9 @@ def with_port(authority: str, port: int = 80) -> str:
     return authority if re.search(r":\d+$", authority) else f"{authority}:{port}"
 
 
-def credentials(fields: Iterable[str]) -> tuple[str, str]:
-    """Return the user and the password in fields of a header, both "" if there are none."""
-    for value in fields:
+def credentials(header: Header, name: str) -> tuple[str, str]:
+    """Return the user and the password in a field of a header, both "" if there is none."""
+    for value in fields_of(header).get(canonical(name), ()):
         scheme, _, token = value.partition(" ")
         if scheme.lower() == "basic":
             user, _, password = b64decode(token, validate=True).decode().partition(":")

@@ -1,6 +1,7 @@
 """Metrics over prometheus-client."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 import prometheus_client as prometheus
@@ -8,6 +9,7 @@ import prometheus_client as prometheus
 from gost_core import metrics
 from gost_core.metrics import Labels, MetricName
 
+from .address import join_host_port, split_host_port
 from .metrics import BYTES, CONNECTIONS, DURATION, ERRORS, OPEN, Instrument
 
 Family = prometheus.Counter | prometheus.Gauge | prometheus.Histogram
@@ -46,6 +48,18 @@ class PrometheusMetrics(metrics.Metrics):
     def observer(self, name: MetricName, labels: Labels, /) -> Instrument:
         series = self._find(prometheus.Histogram, name, labels)
         return Instrument() if series is None else Instrument(observes=series.observe)
+
+    @contextmanager
+    def shown(self, addr: str) -> Generator[str, None, None]:
+        """Show the numbers over HTTP while the block lasts, in threads of the library's own."""
+        host, port = split_host_port(addr)
+        server, thread = prometheus.start_http_server(port, host or "0.0.0.0", self.registry)
+        try:
+            yield join_host_port(host, server.server_port)
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
 
     def _find(self, kind: type[FamilyT], name: str, labels: Labels) -> FamilyT | None:
         keys, family = self._families.get(name, (None, None))

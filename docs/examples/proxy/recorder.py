@@ -8,7 +8,6 @@ from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import Final
 
 from typing_extensions import Buffer
@@ -30,64 +29,40 @@ QUEUE_LIMIT: Final = 4 * 1024 * 1024  # bytes
 LAST_WORDS: Final = 2.0  # seconds to write, at the end, what is queued
 
 
-class FileRecorder(recorder.Recorder):
+class FileRecorder(recorder.Recorder, net.Closer):
     """Appends a line of JSON to a file for each record, whose bytes are written as Latin-1 text.
 
-    A thread writes. So a connection waits for the disk, unless a queue stands before this.
+    A task writes, so that no connection waits for a disk. That it fails, or that there is no room
+    for more, is logged when it begins, and when all that was queued is written again.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, limit: int = QUEUE_LIMIT, logger: Logger | None = None) -> None:
         self._path = path
-        self._lock = Lock()
-
-    async def record(self, ctx: Context, data: Buffer, /, *opts: recorder.RecordOption) -> None:
-        line = {
-            "time": time.time(),
-            "session": ctx.value(SESSION_ID),
-            "metadata": apply(recorder.RecordOptions(), *opts).metadata,
-            "record": bytes(data).decode("latin-1"),
-        }
-        # A thread that has begun goes on when it is no longer awaited: all or nothing (D55).
-        await asyncio.to_thread(self._append, json.dumps(line).encode() + b"\n")
-
-    def _append(self, line: bytes) -> None:
-        with self._lock, self._path.open("ab", buffering=0) as file:
-            end = file.tell()
-            if file.write(line) < len(line):
-                file.truncate(end)
-                raise OSError(f"{self._path} has no room for a record")
-
-
-class QueueRecorder(recorder.Recorder, net.Closer):
-    """Lets connections go on while another recorder works on their records, one at a time.
-
-    What finds the queue full is dropped. That, and what the other recorder fails to keep, is
-    logged when it begins and when it ends.
-    """
-
-    def __init__(
-        self, inner: recorder.Recorder, limit: int = QUEUE_LIMIT, logger: Logger | None = None
-    ) -> None:
-        self._inner = inner
         self._limit = limit
         self._logger = logger or default()
-        self._outage = Outage("recording", self._logger)
-        self._queue = asyncio.Queue[tuple[Context, bytes, Sequence[recorder.RecordOption]]]()
+        self._queue = asyncio.Queue[bytes]()
         self._size = 0
+        self._outage = Outage("recording", self._logger)
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
     async def record(self, ctx: Context, data: Buffer, /, *opts: recorder.RecordOption) -> None:
         if self._closed:
             raise net.ClosedError("this recorder was closed")
-        record = bytes(data)
-        if self._size + _cost(record) > self._limit:
-            self._outage.failed(f"{self._size} bytes are queued, and there is no room for more")
+        entry = {
+            "time": time.time(),
+            "session": ctx.value(SESSION_ID),
+            "metadata": apply(recorder.RecordOptions(), *opts).metadata,
+            "record": bytes(data).decode("latin-1"),
+        }
+        line = json.dumps(entry).encode() + b"\n"
+        if self._size + len(line) > self._limit:
+            self._outage.failed(f"{self._size} bytes wait for {self._path}; no room for more")
             return
-        self._size += _cost(record)
-        self._queue.put_nowait((ctx, record, opts))
+        self._size += len(line)
+        self._queue.put_nowait(line)
         if self._task is None:
-            self._task = asyncio.create_task(self._work(), name="queue of a recorder")
+            self._task = asyncio.create_task(self._work(), name=f"records of {self._path}")
 
     async def close(self) -> None:
         self._closed = True
@@ -105,21 +80,23 @@ class QueueRecorder(recorder.Recorder, net.Closer):
 
     async def _work(self) -> None:
         while True:
-            ctx, record, opts = await self._queue.get()
+            line = await self._queue.get()
             try:
-                await self._inner.record(ctx, record, *opts)
-            except Exception as error:
+                await asyncio.to_thread(self._append, line)
+            except OSError as error:
                 self._outage.failed(error)
             else:
                 if self._queue.empty():
                     self._outage.ended()
-            finally:
-                self._size -= _cost(record)
-                self._queue.task_done()
+            self._size -= len(line)
+            self._queue.task_done()
 
-
-def _cost(record: bytes) -> int:
-    return len(record) + 256  # what holds it counts too, so empty ones are limited as well
+    def _append(self, line: bytes) -> None:
+        with self._path.open("ab", buffering=0) as file:
+            end = file.tell()
+            if file.write(line) < len(line):  # all or nothing (D55)
+                file.truncate(end)
+                raise OSError(f"{self._path} has no room for a record")
 
 
 class RecordPoint:

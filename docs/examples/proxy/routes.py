@@ -1,8 +1,8 @@
 """Route tables: by which gateway an address is reached, and the chain that goes by them."""
 
+import itertools
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 
 from gost_core import chain, router
 from gost_core.context import Context
@@ -10,42 +10,26 @@ from gost_core.options import apply
 
 from .address import host_of
 
-Network = IPv4Network | IPv6Network
-
 
 class TableRouter(router.Router):
-    """Looks into tables by their ids; "" is the id of the default one."""
+    """Looks into tables by their ids; "" is the id of the default one.
+
+    The equal destination is found first, else the first network in the table's order (D63).
+    """
 
     def __init__(self, tables: Mapping[str, Sequence[router.Route]]) -> None:
-        self._tables = {id: _Table(routes) for id, routes in tables.items()}
+        self._tables = {
+            id: [(_same(route.dst or str(route.net or "")), route) for route in routes]
+            for id, routes in tables.items()
+        }
 
     async def get_route(
         self, ctx: Context, dst: str, /, *opts: router.Option
     ) -> router.Route | None:
-        table = self._tables.get(apply(router.Options(), *opts).id)
-        return None if table is None or not dst else table.find(dst)
-
-
-class _Table:
-    def __init__(self, routes: Sequence[router.Route]) -> None:
-        self._exact: dict[str, router.Route] = {}
-        self._networks: list[tuple[Network, router.Route]] = []
-        for route in routes:
-            dst = route.dst or str(route.net or "")
-            with suppress(ValueError):  # a name
-                self._networks.append((ip_network(dst, strict=False), route))
-            self._exact.setdefault(_same(dst), route)
-
-    def find(self, dst: str) -> router.Route | None:
-        """Find the equal destination, else the first network in the table's order (D63)."""
-        found = self._exact.get(_same(dst))
-        if found is not None:
-            return found
-        try:
-            ip = ip_address(host_of(dst).strip("[]"))
-        except ValueError:
-            return None
-        return next((route for network, route in self._networks if ip in network), None)
+        name, table = _same(dst), self._tables.get(apply(router.Options(), *opts).id, ())
+        equal = (route for known, route in table if known == name)
+        covering = (route for known, route in table if _covers(known, name))
+        return next(itertools.chain(equal, covering), None) if dst else None
 
 
 def _same(dst: str) -> str:
@@ -55,6 +39,13 @@ def _same(dst: str) -> str:
         return str(ip_address(name))
     except ValueError:
         return name
+
+
+def _covers(network: str, name: str) -> bool:
+    try:
+        return ip_address(name) in ip_network(network, strict=False)
+    except ValueError:  # one of them is a name
+        return False
 
 
 class TableChain(chain.Chainer):

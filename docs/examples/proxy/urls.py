@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, unquote
 
 from gost_core.common.url import Userinfo
 
-from .metadata import MemoryMetadata
+from .metadata import MemoryMetadata, text
 
 
 class Settings(MemoryMetadata):
@@ -23,19 +23,14 @@ class Settings(MemoryMetadata):
         self._unread.pop(key.casefold(), None)
         return super().get(key)
 
-    def text(self, key: str) -> str:
-        """Return a setting as text; "" if it is not there."""
-        value = self.get(key)
-        return "" if value is None else str(value)
-
     def rules(self, key: str) -> tuple[list[str], bool]:
         """Return what stands between the commas of a setting, and whether it begins with "~".
 
         That makes a whitelist of it: all else is refused, or bypassed.
         """
-        text = self.text(key)
-        words = text.removeprefix("~").split(",")
-        return [word.strip() for word in words if word.strip()], text.startswith("~")
+        rules = text(self, key)
+        words = rules.removeprefix("~").split(",")
+        return [word.strip() for word in words if word.strip()], rules.startswith("~")
 
     def check_read(self) -> None:
         """Raise a ValueError that names what nobody has asked for."""
@@ -67,13 +62,13 @@ class Address:
         return f"{self.scheme}://{self.addr}"
 
 
-def parse(text: str) -> list[Address]:
+def parse(urls: str) -> list[Address]:
     """Parse the URLs in one text, which stand between commas.
 
     One without a scheme has the scheme and the credentials of the one before it. All of them share
     the settings.
     """
-    before, _, query = text.partition("?")
+    before, _, query = urls.partition("?")
     settings = Settings({key: _value(value) for key, value in parse_qsl(query)})
     found: list[Address] = []
     scheme, auth = "", None
