@@ -322,7 +322,7 @@ TestPlaces = contract_tests(
     wrap=lambda conn, places: take_place(conn, OneLimiter(places)),
 )
 TestHostConnLimiter = contract_tests(check_limiter_conn_conn_limiter, HostConnLimiter)
-TestRequests = contract_tests(check_limiter_rate_limiter, Requests)
+TestRequests = contract_tests(check_limiter_rate_limiter, lambda limit: Requests(limit, burst=5))
 TestHostRateLimiter = contract_tests(check_limiter_rate_rate_limiter, HostRateLimiter)
 TestBytes = contract_tests(
     check_limiter_traffic_limiter,

@@ -49,7 +49,7 @@ from proxy.resolver import DNSResolver
 from proxy.rules import PatternBypass
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
 from proxy.tcp import SystemDialer, TCPListener
-from proxy.udp import UDPConn, dial_udp, open_udp
+from proxy.udp import PeerConn, UDPConn, dial_udp, open_udp
 from proxy.wrapper import Wrapper
 
 USER = Userinfo("user", "open sesame")
@@ -136,6 +136,10 @@ async def heard(conn: PacketConn) -> bytes:
 # ---- The contract
 
 
+class Plain(Wrapper):
+    """Carries datagrams, and is no PacketConn."""
+
+
 class OnLoopback(Wrapper):
     """Claims the addresses of a connection over the loopback."""
 
@@ -152,6 +156,11 @@ async def sockets() -> tuple[Conn, Conn, Conn]:
 
 async def socket_of_both_families() -> tuple[Conn, Conn, Conn]:
     return open_udp(), open_udp(local="127.0.0.1"), open_udp(local="127.0.0.1")
+
+
+async def adapted() -> tuple[Conn, Conn]:
+    here, there = await connected()
+    return PeerConn(Plain(here)), there
 
 
 async def limited() -> tuple[Conn, Conn]:
@@ -191,6 +200,8 @@ async def node(conn: Conn, router: Router) -> None:
 TestUDPConn = contract_tests(check_common_net_conn, None, make_datagram=connected)
 TestUDPPackets = contract_tests(check_common_net_packet_conn, sockets, make_connected=connected)
 TestUDPPacketsOfBothFamilies = contract_tests(check_common_net_packet_conn, socket_of_both_families)
+TestPeerConn = contract_tests(check_common_net_conn, None, make_datagram=adapted)
+TestPeerConnPackets = contract_tests(check_common_net_packet_conn, sockets, make_connected=adapted)
 TestLimitedPackets = contract_tests(check_common_net_conn, None, make_datagram=limited)
 TestLimitedPacketsPackets = contract_tests(
     check_common_net_packet_conn, limited_sockets, make_connected=limited

@@ -22,6 +22,7 @@ from .component import refuse_options
 from .metadata import MemoryMetadata
 from .recorder import RecordPoint
 from .tcp import SystemDialer, TCPListener
+from .udp import PeerConn
 
 T = TypeVar("T")
 
@@ -171,8 +172,7 @@ class RetryRouter(chain.Router):
             if trace is not None:
                 trace.nodes = route.nodes()
             if network.startswith("udp") and not isinstance(conn, net.PacketConn):
-                await conn.close()
-                raise net.UnsupportedError(f"the route to {address!r} carries no datagrams")
+                return PeerConn(conn)
             return conn
 
         host, recorders = host_of(address).encode(), options.recorders if address else ()

@@ -53,23 +53,24 @@ class HostConnLimiter(conn.ConnLimiter):
 
 
 class Bucket:
-    """A token bucket: it is refilled at a rate, and holds what comes in a second, or 1."""
+    """A token bucket: it holds a burst, and is refilled at a rate."""
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, burst: float) -> None:
         self._rate = rate
-        self._level = max(rate, 1.0)
+        self._burst = burst
+        self._level = burst
         self._filled = time.monotonic()
 
     def level(self) -> float:
         """Return what is there by now."""
         now = time.monotonic()
-        self._level = min(max(self._rate, 1.0), self._level + (now - self._filled) * self._rate)
+        self._level = min(self._burst, self._level + (now - self._filled) * self._rate)
         self._filled = now
         return self._level
 
     def is_full(self) -> bool:
         """Tell whether it is as good as a new one."""
-        return self.level() == max(self._rate, 1.0)
+        return self.level() == self._burst
 
     def take(self, n: int) -> bool:
         """Take ``n`` if they are there, else nothing."""
@@ -78,18 +79,18 @@ class Bucket:
         self._level -= n
         return True
 
-    def change(self, rate: float) -> None:
-        """Change what comes from now on, and how much is held."""
-        self.level()
-        self._rate = rate
+    def change(self, rate: float, burst: float) -> None:
+        """Change what comes from now on; what is there stays, if it fits."""
+        self._level = min(self.level(), burst)
+        self._rate, self._burst = rate, burst
 
 
 class Requests(rate.Limiter):
-    """So many requests a second; a pause saves up those of one second."""
+    """So many requests a second; a pause saves up a burst, by default that of one second."""
 
-    def __init__(self, limit: float) -> None:
+    def __init__(self, limit: float, burst: int = 0) -> None:
         self._limit = limit
-        self._bucket = Bucket(limit)
+        self._bucket = Bucket(limit, burst or int(limit) + 1)
         self._lock = Lock()
 
     def allow(self, n: int, /) -> bool:
@@ -131,7 +132,7 @@ class Bytes(traffic.Limiter):
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._bucket = Bucket(limit)
+        self._bucket = Bucket(limit, limit)
         self._changed = asyncio.Event()
 
     async def wait(self, ctx: Context, n: int, /) -> int:
@@ -154,7 +155,7 @@ class Bytes(traffic.Limiter):
 
     def set(self, n: int, /) -> None:
         self._limit = n
-        self._bucket.change(max(n, 0))
+        self._bucket.change(max(n, 0), max(n, 0))
         # Who waits has reckoned with the old limit (D52).
         self._changed.set()
         self._changed = asyncio.Event()

@@ -14,7 +14,7 @@ from gost_core.common import net
 
 from .address import UDPAddr, addresses_of, split_target
 from .relay import Traffic, of_client
-from .wrapper import Waits, alone
+from .wrapper import Waits, Wrapper, alone
 
 T = TypeVar("T")
 
@@ -133,6 +133,16 @@ class UDPConn(DatagramConn):
         finally:
             if not self._waits.ended:
                 self._loop.remove_reader(self._socket)
+
+
+class PeerConn(DatagramConn, Wrapper):
+    """Makes a PacketConn of a connection that carries datagrams to its peer alone (D38)."""
+
+    async def read_from(self, n: int, /) -> tuple[bytes, net.Addr]:
+        return await self._inner.read(n), self.remote_addr()
+
+    async def send(self, data: Buffer, addr: net.Addr, /) -> None:
+        await self._inner.write(data)
 
 
 def open_udp(

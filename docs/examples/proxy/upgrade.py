@@ -72,11 +72,10 @@ class ServingListener(ClosedOnce, Component, listener.Listener):
         while not self.is_closed():
             if self._ready:
                 return self._ready.popleft()
-            if self._serving is None:
-                self._serving = self._start(self._serve())
-            elif self._serving.done():
-                failed, self._serving = self._serving, None
-                failed.result()
+            assert self._serving is not None
+            if self._serving.done():
+                failed, self._serving = self._serving, self._start(self._serve())
+                failed.result()  # of what is beneath, which may go on (D26)
             self._changed.clear()
             await self._changed.wait()
         raise listener.ClosedError("this listener was closed")
