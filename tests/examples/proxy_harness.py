@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,18 +52,17 @@ async def server(
     tls: ssl.SSLContext | None = None,
 ) -> AsyncGenerator[str, None]:
     """Run a TCP server on a free port; yield its address. Connections end with it."""
-    tasks: set[asyncio.Task[object]] = set()
+    tasks: set[asyncio.Task[None]] = set()
 
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
+    async def handled(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
             await serve(reader, writer)
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.transport.abort()
+
+    def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Known before its first step, so that none is forgotten that has not begun.
+        task = asyncio.create_task(handled(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(lambda _: writer.transport.abort())
 
     listening = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
     try:

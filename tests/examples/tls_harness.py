@@ -78,10 +78,12 @@ async def secure(
 ) -> tuple[OpenConn, OpenConn]:
     """Speak TLS over both ends of a connection."""
     conn = OpenConn(client, config, NAME)
+    serving = asyncio.create_task(serve(server, served))
     try:
-        _, peer = await asyncio.gather(conn.handshake(), serve(server, served))
+        await conn.handshake()
+        return conn, await serving
     except BaseException:
         await client.close()
         await server.close()
+        await asyncio.gather(serving, return_exceptions=True)
         raise
-    return conn, peer
