@@ -43,7 +43,7 @@ async def relay(client: net.Conn, target: net.Conn, traffic: Traffic) -> None:
 
     async def send() -> None:
         while True:
-            try:  # as of_client() does, which would keep a frame while the client is idle
+            try:  # as of_client() does, without its frame for each piece and idle client
                 data = await client.read(CHUNK)
             except (ConnectionResetError, BrokenPipeError) as error:
                 raise ClientGoneError from error
@@ -55,7 +55,10 @@ async def relay(client: net.Conn, target: net.Conn, traffic: Traffic) -> None:
 
     async def receive() -> None:
         while data := await target.read(CHUNK):
-            await of_client(client.write(data))
+            try:
+                await client.write(data)
+            except (ConnectionResetError, BrokenPipeError) as error:
+                raise ClientGoneError from error
             traffic.received += len(data)
             del data
         await _end(client)

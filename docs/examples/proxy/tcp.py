@@ -34,7 +34,7 @@ TEMPORARY: Final = {
 MOST_AT_ONCE = 256 * 1024
 
 # A peer that always has more to read would leave no turn to anything else, not even to a timeout.
-MOST_IN_A_ROW = 16
+MOST_IN_A_ROW = 64
 
 DECISION_LIMIT = 5.0  # seconds to decide on a client: the next one waits meanwhile
 
@@ -132,9 +132,9 @@ class TCPConn(net.Conn, net.HalfCloser):
             raise RuntimeError("another task is already writing to this connection")
         rest = memoryview(data).cast("B")
         while True:
-            self._check_open()
-            self._check_whole()
-            if self._write_ended:
+            if self._closed or self._write_ended or self._fault is not None:
+                self._check_open()
+                self._check_whole()
                 raise BrokenPipeError(errno.EPIPE, "the outgoing stream was ended by close_write()")
             try:
                 rest = rest[self._socket.send(rest) :]
