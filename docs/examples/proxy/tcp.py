@@ -6,7 +6,7 @@ They need an event loop that can watch sockets (``add_reader``), as all but Wind
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
@@ -45,18 +45,25 @@ class Readiness:
     No byte passes through here, so a wait that is cancelled loses nothing (D7, D26).
     """
 
-    __slots__ = ("_descriptor", "_for_writing", "_waiter")
+    __slots__ = ("_descriptor", "_for_writing", "_look", "_waiter")
 
-    def __init__(self, sock: socket.socket, *, for_writing: bool = False) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        for_writing: bool = False,
+        look: Callable[[], None] | None = None,
+    ) -> None:
         self._descriptor: Final = sock.fileno()
         self._for_writing: Final = for_writing
+        self._look: Final = look or self.wake  # called when the time has come
         self._waiter: asyncio.Future[None] | None = None
 
     def __enter__(self) -> Awaitable[None]:
         loop = asyncio.get_running_loop()
         self._waiter = loop.create_future()
         watch = loop.add_writer if self._for_writing else loop.add_reader
-        watch(self._descriptor, self.wake)
+        watch(self._descriptor, self._look)
         return self._waiter
 
     def __exit__(self, *_: object) -> None:
@@ -92,7 +99,8 @@ class TCPConn(net.Conn, net.HalfCloser):
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket: Final = connected
         self._readable: Final = Readiness(connected)
-        self._writable: Final = Readiness(connected, for_writing=True)
+        self._writable: Final = Readiness(connected, for_writing=True, look=self._send_more)
+        self._unsent: memoryview | None = None
         # Asked once: the addresses stay valid after close (D2), the socket does not.
         self._local_addr: Final = TCPAddr.of(connected.getsockname())
         self._remote_addr: Final = TCPAddr.of(remote)
@@ -130,23 +138,38 @@ class TCPConn(net.Conn, net.HalfCloser):
     async def write(self, data: Buffer, /) -> None:
         if self._writable.is_awaited():
             raise RuntimeError("another task is already writing to this connection")
-        rest = memoryview(data).cast("B")
-        while True:
-            if self._closed or self._write_ended or self._fault is not None:
+        self._check_open()
+        self._check_whole()
+        if self._write_ended:
+            raise BrokenPipeError(errno.EPIPE, "the outgoing stream was ended by close_write()")
+        self._unsent = memoryview(data).cast("B")
+        try:
+            self._send()
+            if self._unsent:
+                with self._writable as ready:
+                    await ready
                 self._check_open()
-                self._check_whole()
-                raise BrokenPipeError(errno.EPIPE, "the outgoing stream was ended by close_write()")
-            try:
-                rest = rest[self._socket.send(rest) :]
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                self._fault = error
-                raise
-            if not rest:
-                return
-            with self._writable as ready:
-                await ready
+                if self._fault is not None:
+                    raise self._fault
+        finally:
+            self._unsent = None
+
+    def _send(self) -> None:
+        assert self._unsent is not None
+        try:
+            self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self._fault = error
+            raise
+
+    def _send_more(self) -> None:
+        # Without waking the task for each piece that the kernel has room for.
+        with suppress(OSError):
+            self._send()
+        if not self._unsent or self._fault is not None:
+            self._writable.wake()
 
     async def close_write(self) -> None:
         self._check_open()
