@@ -36,6 +36,13 @@ def test_the_demo_shows_both_ways_and_the_move_after_a_death() -> None:
     assert after.count("north") == 1
 
 
+def test_the_demo_and_a_plain_proxy_need_nothing_that_the_readme_does_not_install() -> None:
+    missing = ("dns", "h2", "prometheus_client", "redis")
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing})); import demo, proxy.__main__"
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("fault", ["answer = content[::-1]", "raise SystemError('origin')"])
 def test_the_demo_fails_with_a_clear_line_when_something_is_wrong(fault: str) -> None:
     source = (EXAMPLES / "demo.py").read_text()

@@ -230,6 +230,8 @@ def main() -> int:
     set_default(StandardLogger(logging.getLogger("proxy")))
     try:
         asyncio.run(run(options))
+    except ImportError as error:
+        parser.error(f"{error}; install it, or do without what needs it")
     except ValueError as error:
         parser.error(str(error))
     except OSError as error:

@@ -17,7 +17,6 @@ from .connector import ProxyConnector
 from .handler import ProxyHandler, RefusedError, Request
 from .metadata import flag
 from .relay import Traffic, of_client
-from .reverse import TunnelListener, serve_visitors
 from .stream import read_exactly
 from .tcp import SystemDialer
 from .udp import open_udp, relay_datagrams
@@ -54,6 +53,9 @@ class SOCKS5Handler(ProxyHandler):
         await super().init(metadata)
         self._commands = {CONNECT, UDP_ASSOCIATE}
         if flag(metadata, "bind", False):
+            from .reverse import serve_visitors  # only who binds needs the library h2
+
+            self._serve_visitors = serve_visitors
             self._commands.add(BIND_MANY)
 
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
@@ -131,7 +133,7 @@ class SOCKS5Handler(ProxyHandler):
             await of_client(client.write(_reply(Reply.SUCCEEDED, str(bound.addr()))))
             session = ctx.value(SESSION_ID)
             self._logger.with_fields({"session": session}).infof("bound=%s", bound.addr())
-            await of_client(serve_visitors(client, bound))
+            await of_client(self._serve_visitors(client, bound))
         finally:
             await bound.close()
 
@@ -218,6 +220,8 @@ class SOCKS5Connector(ProxyConnector, connector.Handshaker, connector.Binder):
     async def bind(
         self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
     ) -> Listener:
+        from .reverse import TunnelListener  # only who binds needs the library h2
+
         self.check_initialized()
         if not network.startswith("tcp"):
             raise UnsupportedError(f"to bind by {network!r} is not offered here, but tcp")
