@@ -69,6 +69,8 @@ async def server(
         yield "{}:{}".format(*listening.sockets[0].getsockname())
     finally:
         listening.close()
+        for _ in range(3):  # what asyncio has accepted by now comes to handle() meanwhile
+            await asyncio.sleep(0)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
