@@ -1,12 +1,13 @@
 """Proxies that nobody here wrote: Debian's packages, each run on a free port of this host."""
 
 import getpass
+import random
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,14 @@ def program(name: str, package: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port for a program that cannot choose one itself."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """Return a port for a program that cannot choose one itself.
+
+    It is below those that the system gives to whoever asks for any, as other tests do meanwhile.
+    """
+    while True:
+        port = random.randrange(10_000, 32_768)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextmanager
