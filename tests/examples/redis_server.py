@@ -2,11 +2,11 @@
 
 import shutil
 import signal
-import socket
 import subprocess
 from typing import Final
 
 import pytest
+from peers import free_port
 
 COMMAND: Final = shutil.which("redis-server")
 
@@ -23,9 +23,7 @@ class RedisServer:
         self._port = 0
         self.url = ""
         while self._process is None:  # somebody else may take the port before the server does
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self._port = free.getsockname()[1]
+            self._port = free_port()
             self.url = f"redis://127.0.0.1:{self._port}"
             self.start()
 
