@@ -5,8 +5,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-# The extensions stand beside this file; what they show of Go and of the contract, tests/ knows.
-sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent / "tests")]
+sys.path.insert(0, str(HERE.parent))
 
 project = "gost_core"
 author = "The gost-core developers"
@@ -16,10 +15,10 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
-    "citations",
-    "pictures",
-    "reference",
-    "translations",
+    "docs._made.citations",
+    "docs._made.pictures",
+    "docs._made.reference",
+    "docs._made.go_names",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["examples"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kit import FAULTS, TRIALS
+from tests.kit import FAULTS, TRIALS
 
 _FAULT_TEST = "test_the_check_names_exactly_the_broken_clause"
 

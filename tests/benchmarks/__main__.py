@@ -1,4 +1,4 @@
-"""The benchmarks: ``python tests/benchmarks``, or ``tox -e bench``, which draws the picture too.
+"""The benchmarks: ``python -m tests.benchmarks``, or ``tox -e bench``, which draws the picture too.
 
 They measure ratios, side by side in one run, and need Linux and the dependency group ``bench``.
 """
@@ -11,12 +11,8 @@ from pathlib import Path
 # Before the package that proxy.py installs, which is called proxy too.
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "examples"))
 
-import calling
-import importing
-import picture
-import relaying
-import routing
-from measure import Figure
+from tests.benchmarks import calling, importing, picture, relaying, routing
+from tests.benchmarks.measure import Figure
 
 PARTS: dict[str, Callable[[bool], Iterator[Figure]]] = {
     "imports": importing.figures,
@@ -35,7 +31,7 @@ The whole takes about ten minutes, on a machine that should do nothing else mean
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python tests/benchmarks",
+        prog="python -m tests.benchmarks",
         description="Measure the contract and the example proxy beside others.",
         epilog=EXPLANATION,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -8,8 +8,6 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from importing import contract_modules
-from measure import Bound, Figure, Samples, interleaved, ratio, timed
 from typing_extensions import get_protocol_members, is_protocol
 
 from gost_core.chain import Node, NodeOptions, priority_node_option
@@ -18,6 +16,8 @@ from gost_core.dialer import DialOptions, host_dial_option
 from gost_core.logger import LoggerGroup
 from gost_core.options import FieldOption, apply
 from gost_core.selector import FailMarker
+from tests.benchmarks.importing import contract_modules
+from tests.benchmarks.measure import Bound, Figure, Samples, interleaved, ratio, timed
 
 
 def figures(quick: bool) -> Iterator[Figure]:

@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from measure import Bound, Figure, interleaved, ratio
-
 import gost_core
+from tests.benchmarks.measure import Bound, Figure, interleaved, ratio
 
 OTHERS = {
     "opentelemetry-api": "opentelemetry.baggage, opentelemetry.metrics, opentelemetry.propagate, "

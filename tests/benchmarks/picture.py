@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
-from measure import Figure
+from tests.benchmarks.measure import Figure
 
 WIDTH, ROW, MARGIN = 360, 32, 14
 FROM, TO = MARGIN, 270  # where the scale is; behind it stand the numbers

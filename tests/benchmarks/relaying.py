@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
-from measure import Bound, Figure, Samples, interleaved, ratio
-from programs import Program, Protocol, ask, connect, exchange, running
+from tests.benchmarks.measure import Bound, Figure, Samples, interleaved, ratio
+from tests.benchmarks.programs import Program, Protocol, ask, connect, exchange, running
 
 # The bare sockets speak SOCKS5 alone, proxy.py speaks HTTP alone.
 RIVALS: dict[Protocol, tuple[str, ...]] = {

@@ -5,8 +5,6 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
-from measure import Figure, interleaved, ratio
-
 from gost_core.chain import Node, transport_node_option
 from gost_core.context import Context
 from proxy.chain import HopChain
@@ -14,6 +12,7 @@ from proxy.hop import NodeHop
 from proxy.socks5 import SOCKS5Connector
 from proxy.tcp import TCPDialer
 from proxy.transport import NodeTransporter
+from tests.benchmarks.measure import Figure, interleaved, ratio
 
 SIZES = (10, 100, 1_000, 10_000)
 

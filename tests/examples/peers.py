@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from proxy_harness import LIMIT
+
+from tests.examples.proxy_harness import LIMIT
 
 
 def program(name: str, package: str) -> str:

@@ -6,7 +6,8 @@ import subprocess
 from typing import Final
 
 import pytest
-from peers import free_port
+
+from tests.examples.peers import free_port
 
 COMMAND: Final = shutil.which("redis-server")
 

@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from proxy_harness import EXAMPLES, LIMIT
+
+from tests.examples.proxy_harness import EXAMPLES, LIMIT
 
 pytest.importorskip("socksio", reason="the demo's client is httpx with its socks extra")
 

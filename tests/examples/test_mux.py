@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from proxy_harness import run
 from typing_extensions import Buffer
 
 from gost_core.common import net
@@ -20,6 +19,7 @@ from proxy.mux import MuxDialer, MuxListener
 from proxy.session import Session, Stream
 from proxy.tcp import SystemDialer, TCPListener
 from proxy.wrapper import Wrapper
+from tests.examples.proxy_harness import run
 
 Serve = Callable[[net.Conn], Coroutine[Any, Any, None]]
 Dial = Callable[[], Coroutine[Any, Any, net.Conn]]

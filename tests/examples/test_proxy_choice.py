@@ -8,8 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import ip_address
 
 import pytest
-from dns_server import DNSServer
-from proxy_harness import echo, proxy, run, server
 
 from gost_core.bypass import with_host_option
 from gost_core.chain import (
@@ -51,6 +49,8 @@ from proxy.socks5 import SOCKS5Handler
 from proxy.strategies import Hash, LowestLatency, Weighted
 from proxy.tcp import TCPListener
 from proxy.urls import parse
+from tests.examples.dns_server import DNSServer
+from tests.examples.proxy_harness import echo, proxy, run, server
 
 
 async def node_at(url: str) -> Node:

@@ -10,7 +10,6 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from dns_server import DNSServer
 from typing_extensions import Buffer
 
 from gost_core.auth import Authenticator
@@ -103,6 +102,7 @@ from proxy.strategies import Hash, LowestLatency, RoundRobin, Weighted
 from proxy.stream import PrefixedConn
 from proxy.tcp import Readiness, SystemDialer, TCPConn, TCPDialer, TCPListener
 from proxy.transport import NodeTransporter
+from tests.examples.dns_server import DNSServer
 
 # ---- component, metadata, registry, logger
 

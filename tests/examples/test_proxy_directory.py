@@ -8,9 +8,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
-from proxy_harness import EXAMPLES, echo, program, proxy, run, server
 from redis.asyncio import Redis
-from redis_server import RedisServer, needs_redis
 
 from gost_core.chain import Chainer, chain_router_option, with_host_route_option
 from gost_core.common.net import Closer
@@ -35,6 +33,8 @@ from proxy.redis_directory import RedisSD
 from proxy.routes import TableChain, TableRouter
 from proxy.socks5 import SOCKS5Handler
 from proxy.urls import parse
+from tests.examples.proxy_harness import EXAMPLES, echo, program, proxy, run, server
+from tests.examples.redis_server import RedisServer, needs_redis
 
 CTX = Context()
 

@@ -12,8 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from proxy_harness import run, server
-from tls_harness import NAME, server_context
 from typing_extensions import Buffer
 
 from gost_core.auth import Authenticator
@@ -55,6 +53,8 @@ from proxy.rewrite import BodyRules, PatternRewriter
 from proxy.rules import RequestMatcher
 from proxy.service import TaskService
 from proxy.tcp import TCPListener
+from tests.examples.proxy_harness import run, server
+from tests.examples.tls_harness import NAME, server_context
 
 CTX = Context()
 

@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from proxy_harness import echo, run, server
 
 from gost_core import handler, limiter, listener
 from gost_core.admission import Admission, Option
@@ -27,6 +26,7 @@ from proxy.limits import Bytes, HostConnLimiter, HostRateLimiter, ScopedTrafficL
 from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
 from proxy.tcp import SystemDialer, TCPListener
+from tests.examples.proxy_harness import echo, run, server
 
 ALICE, BOB = Userinfo("alice", "rabbit"), Userinfo("bob", "builder")
 SERVICE = "socks"

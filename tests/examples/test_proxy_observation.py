@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from peers import program
 from prometheus_client.parser import text_string_to_metric_families
-from proxy_harness import LIMIT, connected, echo, run, server
 from typing_extensions import Buffer
 
 from gost_core import handler
@@ -51,6 +49,8 @@ from proxy.recorder import TRAFFIC, FileRecorder, RecordPoint
 from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Handler
 from proxy.tcp import TCPListener
+from tests.examples.peers import program
+from tests.examples.proxy_harness import LIMIT, connected, echo, run, server
 
 POINTS = (
     RECORDER_SERVICE_CLIENT_ADDRESS,

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from test_proxy_contract import Whole, accepted, break_off, client, user
 from typing_extensions import Buffer
 
 from gost_core.common.net import Conn
@@ -44,6 +43,7 @@ from proxy.prometheus import PrometheusMetrics
 from proxy.recorder import TRAFFIC, FileRecorder, RecordPoint
 from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
+from tests.examples.test_proxy_contract import Whole, accepted, break_off, client, user
 
 # ---- recorder
 

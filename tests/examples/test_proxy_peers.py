@@ -13,10 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 import socks
-from peers import dante, microsocks, openssh, tinyproxy
-from proxy_harness import LIMIT, echo, program, run, server
 from python_socks import ProxyError
 from python_socks.async_.asyncio import Proxy
+
+from tests.examples.peers import dante, microsocks, openssh, tinyproxy
+from tests.examples.proxy_harness import LIMIT, echo, program, run, server
 
 CONTENT = random.Random(0).randbytes(3_000_000)
 

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from proxy_harness import EXAMPLES, LIMIT, echo, program, run, server
+
+from tests.examples.proxy_harness import EXAMPLES, LIMIT, echo, program, run, server
 
 BLOCK = random.Random(0).randbytes(1024 * 1024)
 

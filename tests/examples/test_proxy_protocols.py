@@ -6,7 +6,6 @@ import traceback
 from base64 import b64encode
 
 import pytest
-from proxy_harness import LIMIT, connected, echo, proxy, router_through, run, server
 
 from gost_core.auth import Option
 from gost_core.chain import DialOption
@@ -31,6 +30,7 @@ from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
 from proxy.stream import PrefixedConn
 from proxy.tcp import SystemDialer, TCPConn, TCPDialer
 from proxy.transport import NodeTransporter
+from tests.examples.proxy_harness import LIMIT, connected, echo, proxy, router_through, run, server
 
 NO_AUTHENTICATION = b"\x05\x01\x00"
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
-from proxy_harness import LIMIT, echo, proxy, router_through, run, server
 
 from gost_core import hosts, resolver
 from gost_core.bypass import Bypass
@@ -52,6 +51,7 @@ from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
 from proxy.tcp import SystemDialer, TCPDialer, TCPListener
 from proxy.transport import NodeTransporter
+from tests.examples.proxy_harness import LIMIT, echo, proxy, router_through, run, server
 
 
 async def refused_address() -> str:

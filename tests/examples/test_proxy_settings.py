@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from proxy_harness import echo, program, run, server
 
 from gost_core.connector import Connector
 from gost_core.context import Context
@@ -19,6 +18,7 @@ from gost_core.recorder import (
 from proxy.plugins import Plugins, connectors, dialers, handlers, listeners, strategies
 from proxy.socks5 import SOCKS5Connector
 from proxy.tcp import SystemDialer
+from tests.examples.proxy_harness import echo, program, run, server
 
 
 async def is_served(entry: str, target: str) -> bool:

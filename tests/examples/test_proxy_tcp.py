@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from proxy_harness import connected, echo, run, server
 
 from gost_core.common.net import ClosedError, HalfCloser, UnsupportedError
 from gost_core.context import Context
@@ -18,6 +17,7 @@ from gost_core.listener import ClosedError as ListenerClosedError
 from proxy.address import TCPAddr, split_host_port
 from proxy.metadata import MemoryMetadata
 from proxy.tcp import SystemDialer, TCPDialer, TCPListener
+from tests.examples.proxy_harness import connected, echo, run, server
 
 
 def test_a_cancelled_read_loses_nothing() -> None:

@@ -14,22 +14,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-import test_proxy_program as programs
-from proxy_harness import connected, echo, program, router_through, run, server
-from test_proxy_program import BLOCK, curl, needs_curl
-from tls_harness import (
-    CA_FILE,
-    CERT_FILE,
-    CLIENT,
-    CLIENT_CERTIFICATE,
-    CLIENT_FILE,
-    KEY_FILE,
-    NAME,
-    SERVER,
-    OpenConn,
-    secure,
-    server_context,
-)
 
 from gost_core.chain import TLSNodeSettings, TLSOptions
 from gost_core.common.net import Conn
@@ -43,6 +27,22 @@ from proxy.metadata import MemoryMetadata
 from proxy.tcp import SystemDialer, TCPConn
 from proxy.tls import TLSConn, TLSDialer, TLSListener, connect_tls
 from proxy.tls_settings import CIPHERS, client_config, server_config, target_config
+from tests.examples import test_proxy_program as programs
+from tests.examples.proxy_harness import connected, echo, program, router_through, run, server
+from tests.examples.test_proxy_program import BLOCK, curl, needs_curl
+from tests.examples.tls_harness import (
+    CA_FILE,
+    CERT_FILE,
+    CLIENT,
+    CLIENT_CERTIFICATE,
+    CLIENT_FILE,
+    KEY_FILE,
+    NAME,
+    SERVER,
+    OpenConn,
+    secure,
+    server_context,
+)
 
 SERVED = f"certFile={CERT_FILE}&keyFile={KEY_FILE}"
 

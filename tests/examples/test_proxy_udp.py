@@ -11,11 +11,8 @@ from pathlib import Path
 import dns.message
 import pytest
 import socks
-from dns_server import DNSServer
 from hypothesis import given
 from hypothesis import strategies as st
-from peers import dante, microsocks
-from proxy_harness import LIMIT, proxy, router_through, run
 
 from gost_core import handler
 from gost_core.chain import (
@@ -51,6 +48,9 @@ from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
 from proxy.tcp import SystemDialer, TCPListener
 from proxy.udp import PeerConn, UDPConn, dial_udp, open_udp
 from proxy.wrapper import Wrapper
+from tests.examples.dns_server import DNSServer
+from tests.examples.peers import dante, microsocks
+from tests.examples.proxy_harness import LIMIT, proxy, router_through, run
 
 USER = Userinfo("user", "open sesame")
 PLENTY = 1 << 30

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
-from proxy_harness import echo, program, run, server
 
 from gost_core.chain import Node, chain_router_option
 from gost_core.common.net import Conn
@@ -27,6 +26,7 @@ from proxy.service import TaskService
 from proxy.socks5 import SOCKS5Handler
 from proxy.tcp import SystemDialer, TCPListener
 from proxy.urls import parse
+from tests.examples.proxy_harness import echo, program, run, server
 
 
 async def router_through(stack: AsyncExitStack, *hops: str) -> RetryRouter:

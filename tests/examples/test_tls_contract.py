@@ -2,20 +2,6 @@
 
 import ssl
 
-from test_proxy_contract import Breakable, FailingListener, Whole, accepted, dial, fail
-from tls_harness import (
-    CA_FILE,
-    CLIENT,
-    CLIENT_FILE,
-    NAME,
-    SERVER,
-    OpenConn,
-    client_context,
-    secure,
-    serve,
-    server_context,
-)
-
 from gost_core.common.net import Addr, Conn, ContextCarrier
 from gost_core.common.tls import TLSConfig
 from gost_core.dialer import Dialer, tls_config_option
@@ -34,6 +20,26 @@ from gost_core.testing import (
 from proxy.metadata import MemoryMetadata
 from proxy.tls import TLSDialer, TLSListener, connect_tls
 from proxy.upgrade import UpgradingListener
+from tests.examples.test_proxy_contract import (
+    Breakable,
+    FailingListener,
+    Whole,
+    accepted,
+    dial,
+    fail,
+)
+from tests.examples.tls_harness import (
+    CA_FILE,
+    CLIENT,
+    CLIENT_FILE,
+    NAME,
+    SERVER,
+    OpenConn,
+    client_context,
+    secure,
+    serve,
+    server_context,
+)
 
 
 class Bare(Whole):

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from dns_server import DNSServer
-from proxy_harness import LIMIT, Program, echo, program, run, server
+
+from tests.examples.dns_server import DNSServer
+from tests.examples.proxy_harness import LIMIT, Program, echo, program, run, server
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="what a process has open is counted in Linux's /proc"

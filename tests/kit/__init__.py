@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kit import (
+from tests.kit import (
     access,
     chains,
     connectors,
@@ -21,7 +21,7 @@ from kit import (
     selectors,
     services,
 )
-from kit.trial import Fault, Trial
+from tests.kit.trial import Fault, Trial
 
 TRIALS: tuple[Trial[Any], ...] = (
     *access.trials,

@@ -13,7 +13,7 @@ from gost_core.testing import (
     check_auth_authenticator,
     check_bypass_bypass,
 )
-from kit.trial import Trial
+from tests.kit.trial import Trial
 
 
 def host_of(addr: str) -> str:

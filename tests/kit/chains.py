@@ -50,8 +50,8 @@ from gost_core.testing import (
     check_chain_transporter,
 )
 from gost_core.testing._fakes import Layer
-from kit.net import SocketAddr, SocketConn
-from kit.trial import Trial
+from tests.kit.net import SocketAddr, SocketConn
+from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
 Result = TypeVar("Result")

@@ -39,7 +39,7 @@ from gost_core.testing import (
 from gost_core.testing._doubles import Address
 from gost_core.testing._fakes import FakeMetadata
 from gost_core.testing._peers import silent
-from kit.dialers import (
+from tests.kit.dialers import (
     HANDSHAKE_FAULTS,
     LIFE_FAULTS,
     PASSWORD,
@@ -56,7 +56,7 @@ from kit.dialers import (
     refusing_node,
     watch,
 )
-from kit.trial import Trial
+from tests.kit.trial import Trial
 
 # ---- A protocol: a request and an answer in lines, then bytes, datagrams or streams
 

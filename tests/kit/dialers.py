@@ -27,7 +27,7 @@ from gost_core.options import apply
 from gost_core.testing import Report, check_dialer_dialer, check_dialer_handshaker
 from gost_core.testing._fakes import FakeMetadata
 from gost_core.testing._peers import GREETING, StreamConn, echo, silent
-from kit.trial import Trial
+from tests.kit.trial import Trial
 
 PASSWORD: Final = "correct horse"
 TIME_LIMIT: Final = 1.5

@@ -12,7 +12,7 @@ from gost_core.options import apply
 from gost_core.router import Route
 from gost_core.sd import Service
 from gost_core.testing import Report, check_ingress_ingress, check_router_router, check_sd_sd
-from kit.trial import Trial
+from tests.kit.trial import Trial
 
 # ---- ingress
 

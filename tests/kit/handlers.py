@@ -15,7 +15,7 @@ from gost_core.limiter.traffic import Limiter
 from gost_core.metadata import Metadata
 from gost_core.options import apply
 from gost_core.testing import Report, check_handler_handler
-from kit.trial import Trial
+from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
 

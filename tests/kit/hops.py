@@ -16,7 +16,7 @@ from gost_core.hop import Hop, NodeList, SelectOption, SelectOptions
 from gost_core.options import apply
 from gost_core.routing import Request
 from gost_core.testing import Report, check_hop_hop, check_hop_node_list
-from kit.trial import Trial
+from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
 

@@ -22,7 +22,7 @@ from gost_core.testing import (
     check_limiter_traffic_limiter,
     check_limiter_traffic_traffic_limiter,
 )
-from kit.trial import Trial
+from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
 

@@ -30,8 +30,8 @@ from gost_core.options import apply
 from gost_core.testing import Report, check_listener_listener
 from gost_core.testing._doubles import Address
 from gost_core.testing._fakes import FakeMetadata
-from kit.net import SocketConn
-from kit.trial import Trial
+from tests.kit.net import SocketConn
+from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.0
 BACKLOG = 4

@@ -16,7 +16,7 @@ from gost_core.testing import (
     check_metrics_metrics,
     check_metrics_observer,
 )
-from kit.trial import Trial
+from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine, Mapping
 
 from gost_core.metadata import Metadata, Metadatable
 from gost_core.testing import Report, check_metadata_metadata, check_metadata_metadatable
-from kit.trial import Trial
+from tests.kit.trial import Trial
 
 # ---- Metadata
 

@@ -9,7 +9,7 @@ from gost_core import hosts, resolver
 from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.testing import Report, check_hosts_host_mapper, check_resolver_resolver
-from kit.trial import Trial
+from tests.kit.trial import Trial
 
 IP = IPv4Address | IPv6Address
 

@@ -39,7 +39,7 @@ from gost_core.testing import (
     check_common_net_packet_conn,
 )
 from gost_core.testing._doubles import Address, MemoryListener
-from kit.trial import Trial
+from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.0
 

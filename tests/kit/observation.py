@@ -21,7 +21,7 @@ from gost_core.testing import (
     check_recorder_recorder,
     check_rewriter_rewriter,
 )
-from kit.trial import Trial
+from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
 

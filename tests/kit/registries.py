@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 
 from gost_core.registry import DuplicateError, Registry
 from gost_core.testing import Report, check_registry_registry
-from kit.trial import Trial
+from tests.kit.trial import Trial
 
 
 class Value:

@@ -20,7 +20,7 @@ from gost_core.testing import (
     check_selector_selector,
     check_selector_strategy,
 )
-from kit.trial import Trial
+from tests.kit.trial import Trial
 
 # ---- Marker
 

@@ -20,7 +20,7 @@ from gost_core.listener import AcceptError, BindError, Listener
 from gost_core.observer.stats import Kind, Stats
 from gost_core.service import Service
 from gost_core.testing import Report, check_service_service
-from kit.trial import Trial
+from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
 

@@ -10,7 +10,7 @@ from unittest.mock import AsyncMock, create_autospec
 import pytest
 from typing_extensions import get_protocol_members, is_protocol
 
-from package import contract_names, public_classes
+from docs._made.package import contract_names, public_classes
 
 EXAMPLES: Final[tuple[Path, ...]] = tuple(sorted(Path(__file__).parent.glob("accept/*.py")))
 INTERFACES: Final[tuple[type[object], ...]] = tuple(

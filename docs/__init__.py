@@ -1,0 +1,1 @@
+"""The pages. What makes them is the package ``docs._made``; it imports nothing of tests/."""

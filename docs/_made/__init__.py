@@ -1,0 +1,1 @@
+"""What makes the pages: of the package, of the record of the Go module, and the pictures."""

@@ -1,0 +1,161 @@
+"""Writes docs/clauses.md and docs/historical-faults.md from the checks and their trials.
+
+Run ``python -m tests.kit.clauses`` after a change to a clause or a trial; with ``--check`` it only
+compares.
+"""
+
+import argparse
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gost_core.testing import Clause
+from tests.kit import FAULTS, TRIALS, Trial
+from tests.kit.history import TRAPS, UNSEEN
+
+DOCS = Path(__file__).parents[2] / "docs"
+DECISIONS = DOCS / "decisions.md"
+
+WITHOUT_CLAUSE = {
+    "D13": "Interfaces and network namespaces need root, and a host made for the test.",
+    "D30": "It says what nothing depends on.",
+    "D65": "The pool is no interface but a part of this package, which its own tests try.",
+    "D67": "What is rewritten shows in a program that forwards HTTP, not in one of its parts.",
+    "D68": "The same.",
+}
+"""The decisions that no clause rests on, each with the reason."""
+
+
+def clauses() -> list[Clause]:
+    """Return all clauses, by id."""
+    return [clause for trial in TRIALS for clause in trial.clauses()]
+
+
+def decisions() -> list[str]:
+    """Return the numbers of all decisions, in order."""
+    return re.findall(r"^- \*\*(D\d+)\*\*", DECISIONS.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def tried() -> set[str]:
+    """Return the numbers of the decisions that clauses rest on."""
+    return {number for clause in clauses() for number in re.findall(r"\bD\d+\b", clause.basis)}
+
+
+def clause_lines() -> Iterator[str]:
+    """Write the page of the clauses."""
+    yield "# The contract's clauses"
+    yield ""
+    yield "What `gost_core.testing` can try on an implementation, sentence by sentence. The ids"
+    yield "are stable: they stand in the docstrings of the interfaces, in the reports of the"
+    yield "checks, and here. This page is made from the code by `python -m tests.kit.clauses`."
+    yield ""
+    yield f"{len(clauses())} clauses of {len(TRIALS)} interfaces."
+    for trial in sorted(TRIALS, key=lambda trial: trial.clauses()[0].id):
+        first, *_ = trial.clauses()
+        interface = first.id.rpartition(".")[0]
+        parameters = inspect.signature(trial.check).parameters.values()
+        names = [one.name for one in parameters if one.kind is one.POSITIONAL_ONLY]
+        hooks = [f"`{one.name}`" for one in parameters if one.kind is one.KEYWORD_ONLY]
+        yield ""
+        yield f"## {interface}"
+        yield ""
+        check = f"{name_of(trial)}({', '.join(names)})"
+        yield f"`{interface}` is checked by `{check}`, with {', '.join(hooks)}."
+        yield ""
+        yield "| Clause | Promise | Decision |"
+        yield "| --- | --- | --- |"
+        for clause in trial.clauses():
+            name = clause.id.rpartition(".")[2]
+            yield f"| `{name}` | {cell(clause.sentence)} | {clause.basis or 'the interface'} |"
+    yield ""
+    yield "## Decisions without a clause"
+    yield ""
+    yield "What no black box can see, or what is not the affair of a single implementation."
+    yield ""
+    yield "| Decision | Why |"
+    yield "| --- | --- |"
+    for number in decisions():
+        if number in WITHOUT_CLAUSE:
+            yield f"| {number} | {WITHOUT_CLAUSE[number]} |"
+
+
+def history_lines() -> Iterator[str]:
+    """Write the page of the historical faults."""
+    yield "# Historical faults"
+    yield ""
+    yield "Bugs that the Go implementations of these interfaces have had, and the clause that"
+    yield "catches each. Every row is a faulty implementation in `tests/kit`, and a test holds that"
+    yield "the check names exactly that clause. A hash is a commit of go-gost/x, `core@` one of"
+    yield "go-gost/core, `#N` an issue of go-gost/gost, `x#N` one of go-gost/x; `x` and a name say"
+    yield "what the code of that component does, without a report. This page is made from the code"
+    yield "by `python -m tests.kit.clauses`."
+    yield ""
+    yield "| Where | What went wrong | Clause | Trial |"
+    yield "| --- | --- | --- | --- |"
+    for fault in sorted(FAULTS, key=lambda fault: (fault.clause, fault.name)):
+        if fault.history:
+            where, what = split(fault.history)
+            yield f"| {where} | {cell(what)} | `{fault.clause}` | `{fault.name}` |"
+    yield ""
+    yield "## What no black box can see"
+    yield ""
+    yield "| Where | What went wrong | Why no check sees it |"
+    yield "| --- | --- | --- |"
+    for trap in TRAPS:
+        if trap.name in UNSEEN:
+            yield f"| {trap.name} | {trap.what} | {UNSEEN[trap.name]} |"
+
+
+def name_of(trial: Trial[Any]) -> str:
+    """Return the name of a trial's check."""
+    name: str = getattr(trial.check, "__name__", "?")
+    return name
+
+
+def split(history: str) -> tuple[str, str]:
+    """Take apart where a fault was and what it did."""
+    named = re.fullmatch(r"((?:x|core)(?: [^:]*)?): (.*)", history)
+    reported = re.fullmatch(r"((?:(?:(?:core@)?[0-9a-f]{7}|x?#\d+) )+)(.*)", history)
+    found = named or reported
+    if found is None:
+        raise ValueError(f"{history!r} names no commit, issue or component")
+    return found[1].strip(), found[2]
+
+
+def cell(text: str) -> str:
+    """Write text in a table."""
+    return text.replace("|", "\\|")
+
+
+def pages() -> dict[Path, str]:
+    """Return what stands in each file."""
+    return {
+        DOCS / "clauses.md": "\n".join([*clause_lines(), ""]),
+        DOCS / "historical-faults.md": "\n".join([*history_lines(), ""]),
+    }
+
+
+def main() -> int:
+    """Write the pages, or compare them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if out of date")
+    check = parser.parse_args().check
+    outdated = [
+        path
+        for path, text in pages().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    for path in outdated:
+        if check:
+            print(f"{path.name} is out of date: run python -m tests.kit.clauses")
+        else:
+            path.write_text(pages()[path], encoding="utf-8")
+            print(f"{path.name} written")
+    return int(check and bool(outdated))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

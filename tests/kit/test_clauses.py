@@ -1,0 +1,60 @@
+"""The clauses, the docstrings and the documentation speak of the same things."""
+
+import inspect
+import re
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from tests.kit import FAULTS, TRIALS, Trial, clauses
+from tests.kit.history import TRAPS, UNSEEN, Trap
+
+
+def trap_name(trap: Trap) -> str:
+    return trap.name
+
+
+def ids(trial: Trial[Any]) -> str:
+    return trial.clauses()[0].id.rpartition(".")[0]
+
+
+@pytest.mark.parametrize("trial", TRIALS, ids=ids)
+def test_the_docstring_of_an_interface_lists_its_clauses(trial: Trial[Any]) -> None:
+    module, _, name = ids(trial).rpartition(".")
+    docstring = inspect.getdoc(getattr(import_module(f"gost_core.{module}"), name)) or ""
+    [(check, listed)] = re.findall(
+        r"Checked by :func:`gost_core\.testing\.(\w+)`:\s([^.]*)\.", docstring
+    )
+    assert check == clauses.name_of(trial)
+    assert re.findall(r"``([a-z0-9-]+)``", listed) == [
+        clause.id.rpartition(".")[2] for clause in trial.clauses()
+    ]
+
+
+def test_ids_are_unique() -> None:
+    every = [clause.id for clause in clauses.clauses()]
+    assert len(every) == len(set(every))
+
+
+def test_every_decision_has_a_clause_or_a_reason_why_not() -> None:
+    numbers = set(clauses.decisions())
+    assert len(numbers) == 68
+    assert clauses.tried() <= numbers
+    assert set(clauses.WITHOUT_CLAUSE) == numbers - clauses.tried()
+
+
+@pytest.mark.parametrize("trap", TRAPS, ids=trap_name)
+def test_a_historical_bug_is_caught_or_said_to_be_out_of_sight(trap: Trap) -> None:
+    names = [trap.name] if trap.name.startswith("x ") else trap.name.split()
+    caught = any(name in fault.history for fault in FAULTS for name in names)
+    assert caught is (trap.name not in UNSEEN)
+
+
+def test_the_pages_are_up_to_date() -> None:
+    outdated = [
+        path.name
+        for path, text in clauses.pages().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    assert not outdated, "run python -m tests.kit.clauses"

@@ -1,0 +1,145 @@
+"""The release: what is committed, the same bytes whoever builds it, and nothing else."""
+
+import io
+import shutil
+import tarfile
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.release import release
+from tests.release.release import ReleaseError
+
+ROOT: Final = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("git") is None or not all(map(find_spec, ("build", "hatchling", "twine"))),
+    reason="git or the dependency group 'release' is not installed: run tox -e release",
+)
+
+HOOK: Final = """
+import os
+from pathlib import Path
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+class Hook(BuildHookInterface):
+    def initialize(self, version, build_data):
+        Path(self.root, "src/gost_core/zone.txt").write_text(os.environ["TZ"])
+"""
+
+
+def git(repository: Path, *command: str) -> None:
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.invalid")
+    release.run(["git", *identity, *command], repository)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Return a repository of its own with all that this one has."""
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    for name in ("docs", "src", "tests"):
+        ignored = shutil.ignore_patterns("__pycache__", ".*")
+        shutil.copytree(ROOT / name, repository / name, ignore=ignored)
+    for name in (".gitignore", "LICENSE", "README.md", "pyproject.toml"):
+        shutil.copy(ROOT / name, repository)
+    (repository / "notes.txt").write_text("of the repository alone")
+    git(repository, "init", "-q")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "all")
+    return repository
+
+
+def edit(repository: Path, file: str, old: str, new: str) -> None:
+    path = repository / file
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", f"edit {file}")
+
+
+def test_what_is_committed_is_built_the_same_again_whatever_lies_about(
+    repository: Path, tmp_path: Path
+) -> None:
+    first = release.build(repository, tmp_path / "first")
+    (repository / "docs" / "draft.md").write_text("not committed")
+    (repository / "src" / "gost_core" / "listener.py").write_text("not committed")
+    second = release.build(repository, tmp_path / "second")
+    assert [path.name for path in first] == [path.name for path in second]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+    sdist, wheel = (release.members(path.read_bytes()) for path in first)
+    names = {name.partition("/")[2] for name in sdist}
+    assert {"docs/decisions.md", "src/gost_core/py.typed", "tests/release/test_release.py"} <= names
+    assert "notes.txt" not in names
+    assert "gost_core/py.typed" in wheel
+    (metadata,) = (data.decode() for name, data in wheel.items() if name.endswith("/METADATA"))
+    required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist")]
+    assert required == ["Requires-Dist: typing-extensions>=4.7"]
+
+    committed = [f"src/{name}" for name in wheel if name.startswith("gost_core/")]
+    with pytest.raises(ReleaseError, match=r"stray files \[.*'docs/.*lacks \['tests/new\.py'\]"):
+        release.check_contents(first[0], first[1], [*committed, "tests/new.py"])
+
+    git(repository, "tag", "v9.9.9")
+    release.check_metadata(repository, first)
+    version = first[0].name.removeprefix("gost_core-").removesuffix(".tar.gz")
+    git(repository, "tag", f"v{version}")
+    record = repository / "tests" / "data" / "released-surface.txt"
+    if not record.read_text(encoding="utf-8").startswith(f"# gost_core {version}\n"):
+        with pytest.raises(ReleaseError, match="is not recorded as released"):
+            release.check_metadata(repository, first)
+
+
+def test_a_build_that_tells_where_it_was_made_is_refused(repository: Path, tmp_path: Path) -> None:
+    (repository / "hatch_build.py").write_text(HOOK)
+    include = 'include = ["/docs", "/src", "/tests"'
+    hook = ', "/hatch_build.py"]\n[tool.hatch.build.hooks.custom]\n'
+    edit(repository, "pyproject.toml", f"{include}]\n", f"{include}{hook}")
+    with pytest.raises(ReleaseError, match=r"not the same when it is built again: .*zone\.txt"):
+        release.build(repository, tmp_path / "dist")
+    assert not (tmp_path / "dist").exists()
+
+
+def test_what_pyproject_leaves_out_of_the_sdist_is_named(repository: Path, tmp_path: Path) -> None:
+    edit(repository, "pyproject.toml", '"/docs", "/src"', '"/src"')
+    with pytest.raises(ReleaseError, match=r"lacks .*'docs/decisions\.md'"):
+        release.build(repository, tmp_path / "dist")
+
+
+def test_metadata_that_an_index_would_not_show_is_refused(repository: Path, tmp_path: Path) -> None:
+    as_rst = 'readme = { file = "README.md", content-type = "text/x-rst" }\n'
+    edit(repository, "pyproject.toml", 'readme = "README.md"\n', as_rst)
+    with pytest.raises(ReleaseError, match="twine check --strict"):
+        release.build(repository, tmp_path / "dist")
+
+
+def test_archives_are_compared_to_the_last_byte() -> None:
+    def wheel(text: str, year: int) -> bytes:
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(zipfile.ZipInfo("a.py", (year, 1, 1, 0, 0, 0)), text)
+        return file.getvalue()
+
+    def sdist(text: str) -> bytes:
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode="w:gz") as archive:
+            member = tarfile.TarInfo("a.py")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+        return file.getvalue()
+
+    assert release.differing_members(wheel("1", 2020), wheel("1", 2020)) == ""
+    assert release.differing_members(wheel("1", 2020), wheel("2", 2020)) == "a.py"
+    assert "other times" in release.differing_members(wheel("1", 2020), wheel("1", 2021))
+    assert release.differing_members(sdist("1"), sdist("2")) == "a.py"
+    assert "once only" in release.differing_members(sdist("1"), b"")
+
+
+def test_a_command_that_fails_says_what_it_said(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match="not a git repository"):
+        release.build(tmp_path, tmp_path / "dist")

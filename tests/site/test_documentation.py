@@ -1,0 +1,116 @@
+"""Everything public says what it is, and cites decisions that exist."""
+
+import ast
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import FunctionType
+from typing import Final
+
+import pytest
+
+from docs._made import package
+
+DECISIONS: Final = Path(__file__).parents[2] / "docs" / "decisions.md"
+
+
+def public_definitions(module_name: str) -> Iterator[tuple[str, package.Definition]]:
+    """Return the public classes and functions of a module, with their names."""
+    module = import_module(module_name)
+    for name in package.public_names(module):
+        value: object = getattr(module, name)
+        if isinstance(value, type | FunctionType):
+            yield name, package.definition(value.__module__, name)
+
+
+def is_text(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def undocumented_attributes(node: ast.Module | ast.ClassDef) -> Iterator[str]:
+    """Return the public attributes without a text below them or a line in the docstring."""
+    docstring = ast.get_docstring(node) or ""
+    for statement, below in zip(node.body, [*node.body[1:], ast.Pass()], strict=True):
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                described = re.search(rf"``{name}``|^ *{name}: ", docstring, re.MULTILINE)
+                if not (name.startswith("_") or is_text(below) or described):
+                    yield name
+            case _:
+                pass
+
+
+def docstrings(module_name: str) -> Iterator[str]:
+    """Return every text that stands alone as a statement: docstrings, and those of attributes."""
+    for node in ast.walk(package.syntax_tree(module_name)):
+        if isinstance(node, ast.Expr) and is_text(node):
+            yield ast.unparse(node.value)
+
+
+def cited(module_names: tuple[str, ...]) -> dict[int, str]:
+    """Return the cited decisions, each with a module that cites it."""
+    return {
+        int(number): name
+        for name in module_names
+        for text in docstrings(name)
+        for number in re.findall(r"\bD(\d+)\b", text)
+    }
+
+
+@pytest.fixture(scope="module")
+def decisions() -> set[int]:
+    items = re.findall(r"^[-*] \**D(\d+)\b", DECISIONS.read_text(encoding="utf-8"), re.MULTILINE)
+    return set(map(int, items))
+
+
+@pytest.mark.parametrize("module_name", package.all_module_names())
+def test_every_module_has_a_docstring(module_name: str) -> None:
+    assert ast.get_docstring(package.syntax_tree(module_name))
+
+
+@pytest.mark.parametrize("module_name", package.module_names())
+def test_every_public_class_function_and_method_has_a_docstring(module_name: str) -> None:
+    definitions = dict(public_definitions(module_name))
+    for name, node in list(definitions.items()):
+        if isinstance(node, ast.ClassDef):
+            definitions |= {f"{name}.{method.name}": method for method in package.methods(node)}
+    missed = {name for name, node in definitions.items() if not ast.get_docstring(node)}
+    assert {name for name in missed if "._" not in name} == set()
+
+
+@pytest.mark.parametrize("module_name", package.module_names())
+def test_every_field_and_enum_member_is_described(module_name: str) -> None:
+    missed = [
+        f"{name}.{attribute}"
+        for name, node in public_definitions(module_name)
+        if isinstance(node, ast.ClassDef)
+        for attribute in undocumented_attributes(node)
+    ]
+    assert missed == []
+
+
+@pytest.mark.parametrize("module_name", package.module_names())
+def test_every_constant_is_described(module_name: str) -> None:
+    public = package.public_names(import_module(module_name))
+    missed = set(undocumented_attributes(package.syntax_tree(module_name))).intersection(public)
+    # The alias of an option stands below its class of options, which says it all.
+    assert {name for name in missed if not name.endswith("Option")} == set()
+
+
+def test_the_decisions_are_numbered_without_a_gap(decisions: set[int]) -> None:
+    assert decisions == set(range(1, len(decisions) + 1))
+    assert len(decisions) >= 68
+
+
+def test_every_decision_is_cited_where_it_applies(decisions: set[int]) -> None:
+    assert sorted(decisions - set(cited(package.contract_names()))) == []
+
+
+def test_no_docstring_cites_a_decision_that_does_not_exist(decisions: set[int]) -> None:
+    every = cited(package.all_module_names())
+    assert {f"D{number}": every[number] for number in set(every) - decisions} == {}

@@ -1,0 +1,75 @@
+"""The code in the documentation and in the README runs."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+import pytest
+from sybil import Document
+from sybil.parsers.markdown import PythonCodeBlockParser
+
+from gost_core.listener import addr_option
+from gost_core.testing import check_common_net_conn, check_listener_listener
+from proxy.metadata import MemoryMetadata
+from proxy.registry import MemoryRegistry
+from proxy.tcp import TCPListener
+from tutorial import checks
+
+ROOT: Final = Path(__file__).parents[2]
+PAGES: Final = [
+    path
+    for path in sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+    if "```python\n" in path.read_text(encoding="utf-8")
+]
+
+PRINTED: Final = {
+    "README.md": "0 broken",
+    "docs/index.md": "0 broken",
+    "docs/tutorial.md": "common.net.Conn.close-wakes-read - the waiting read() raised nothing",
+}
+"""What shows that the code of a page did what the page says."""
+
+
+async def nothing(*_: object) -> None: ...
+
+
+def settings(**values: object) -> MemoryMetadata:
+    return MemoryMetadata(values)
+
+
+GIVEN: Final[dict[str, dict[str, object]]] = {
+    "docs/checking.md": {"MyRegistry": MemoryRegistry},
+    "docs/new-user.md": {
+        "Settings": settings,
+        "TcpListener": TCPListener,
+        "addr_option": addr_option,
+        "break_off": nothing,
+        "check_common_net_conn": check_common_net_conn,
+        "check_listener_listener": check_listener_listener,
+        "connect": checks.connect,
+        "fail": nothing,
+        "pair": checks.pair,
+    },
+}
+"""What the code of a page uses and leaves to its reader to write."""
+
+
+def page_name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_the_code_of_a_page_runs(
+    page: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = ModuleType("registry")
+    monkeypatch.setattr(written, "MemoryRegistry", MemoryRegistry, raising=False)
+    monkeypatch.setitem(sys.modules, written.__name__, written)
+    document = Document.parse(str(page), PythonCodeBlockParser())
+    document.namespace.update(GIVEN.get(page_name(page), {}), __name__="page")
+    examples = list(document.examples())
+    for example in examples:
+        example.evaluate()
+    assert examples
+    assert PRINTED.get(page_name(page), "") in capsys.readouterr().out
