@@ -1,0 +1,1 @@
+"""Clauses that several interfaces share; a family names no interface."""

@@ -1,0 +1,1 @@
+"""How a contract is written down, tried, timed and reported."""

@@ -1,0 +1,104 @@
+"""One attempt at one clause: what it has opened, begun, and may say of its surroundings.
+
+A contract holds parameters only. What belongs to an attempt is found through a context variable, so
+that one contract can be run twice, and twice at once, and so that what stands in for the rest of
+the world needs no reference to the contract that uses it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gost_core.testing._run.report import describe
+
+__all__ = ("Attempt", "Broken", "NotTried", "attempt", "current")
+
+
+class Broken(AssertionError):
+    """Raised by a scenario: the object does not keep the clause; says what was observed."""
+
+
+class NotTried(Exception):
+    """Raised by a scenario: the clause could not be tried; says why."""
+
+
+@dataclass(eq=False, slots=True)
+class Attempt:
+    """What belongs to one attempt."""
+
+    time_limit: float
+    """Seconds for each wait for something that the contract says will end."""
+    subject: str = ""
+    """What is on trial, once it is known."""
+    cleanups: list[Callable[[], Awaitable[None]]] = field(
+        default_factory=list[Callable[[], Awaitable[None]]]
+    )
+    """What to call when it is over, the last one first."""
+    started: list[asyncio.Future[Any]] = field(default_factory=list[asyncio.Future[Any]])
+    """What goes on beside it. The event loop itself holds a task only weakly."""
+    remarks: list[Callable[[], str]] = field(default_factory=list[Callable[[], str]])
+    """Asked when the clause is not held: what an observation may follow from, or ""."""
+
+    def with_remarks(self, observed: str) -> str:
+        """Add what an observation may follow from."""
+        return "; ".join([observed, *filter(None, (remark() for remark in self.remarks))])
+
+    async def clean_up(self, tasks_before: set[asyncio.Task[Any]]) -> None:
+        """Close what was kept, and end every task that began meanwhile."""
+        while self.cleanups:
+            cleanup = asyncio.ensure_future(self.cleanups.pop()())
+            await asyncio.wait({cleanup}, timeout=self.time_limit)
+            cleanup.cancel()
+            # What goes wrong here is the affair of other clauses; this one has its outcome.
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                if cleanup.done():
+                    cleanup.result()
+        leftover = asyncio.all_tasks() - tasks_before
+        for task in leftover:
+            task.cancel()
+        if leftover:
+            await asyncio.wait(leftover, timeout=self.time_limit)
+        self.started.clear()
+
+
+_current: Final[ContextVar[Attempt]] = ContextVar("_current")
+
+
+def current() -> Attempt:
+    """Return the attempt that is made.
+
+    Raises:
+        RuntimeError: none is; the caller is used outside of a clause.
+    """
+    try:
+        return _current.get()
+    except LookupError:
+        raise RuntimeError("this belongs into a clause, which a contract runs") from None
+
+
+async def attempt(
+    scenario: Callable[[], Awaitable[None]], made: Attempt, /
+) -> Broken | NotTried | None:
+    """Make an attempt; return why the clause is not held, or None."""
+    tasks_before = asyncio.all_tasks()
+    token = _current.set(made)
+    try:
+        await scenario()
+    except NotTried as reason:
+        return NotTried(made.with_remarks(str(reason)))
+    except Broken as observation:
+        return Broken(made.with_remarks(str(observation)))
+    except (Exception, SystemExit) as error:
+        return Broken(made.with_remarks(f"raised {describe(error)}"))
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return Broken(made.with_remarks("raised CancelledError, cancelled by nobody here"))
+    finally:
+        await made.clean_up(tasks_before)
+        _current.reset(token)
+    return None

@@ -1,0 +1,263 @@
+"""The verbs in which the scenarios of all clauses are written.
+
+None of them waits without a bound: what the contract says will end gets the contract's time limit.
+What a scenario opens it keeps, what it begins it starts, so that nothing outlives it.
+"""
+
+import asyncio
+import contextlib
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Generator
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar
+
+from gost_core.common.net import Closer
+from gost_core.testing._run.attempt import Broken, NotTried, current
+from gost_core.testing._run.report import describe
+
+__all__ = (
+    "by_task_that_ends",
+    "by_task_that_goes_on",
+    "ended",
+    "expect",
+    "expect_cancelled",
+    "expect_raises",
+    "failure_of",
+    "given",
+    "in_threads",
+    "keep",
+    "need",
+    "outcome_of",
+    "owned",
+    "raises",
+    "returned",
+    "settle",
+    "start",
+    "turns",
+    "until",
+    "within",
+)
+
+R = TypeVar("R")
+
+_THREADS: Final[int] = 4
+
+
+# ---- What is there, and what is so
+
+
+def need(hook: R | None, name: str, /) -> R:
+    """Return what the contract was given under ``name``; without it, the clause is not tried."""
+    if hook is None:
+        raise NotTried(f"no `{name}` was given")
+    return hook
+
+
+def expect(condition: bool, observed: str, /) -> None:
+    """Break the clause unless ``condition`` holds; ``observed`` says what was seen instead."""
+    if not condition:
+        raise Broken(observed)
+
+
+def returned(value: R | None, what: str, /) -> R:
+    """Break the clause if a call returned None, whatever its annotation says."""
+    if value is None:
+        raise Broken(f"{what} returned None")
+    return value
+
+
+@contextlib.contextmanager
+def expect_raises(what: str, *expected: type[BaseException]) -> Generator[None]:
+    """Break the clause unless the block raises one of ``expected``; ``what`` names the call."""
+    try:
+        yield
+    except (Broken, NotTried):
+        raise
+    except expected:
+        return
+    except Exception as error:
+        raise Broken(f"{what} raised {describe(error)} instead of {_names(expected)}") from error
+    raise Broken(f"{what} raised nothing instead of {_names(expected)}")
+
+
+def _names(classes: tuple[type[BaseException], ...]) -> str:
+    return " or ".join(cls.__name__ for cls in classes)
+
+
+# ---- What is kept
+
+
+def keep(cleanup: Callable[[], Awaitable[None]], /) -> None:
+    """Have ``cleanup`` called when the scenario is over; the last one kept is the first."""
+    current().cleanups.append(cleanup)
+
+
+def owned(built: R, /) -> R:
+    """Return what a factory built, to be closed when the scenario is over if it is a Closer."""
+    if isinstance(built, Closer):
+        keep(built.close)
+    return built
+
+
+# ---- Calls that must end
+
+
+async def within(awaitable: Awaitable[R], what: str, /) -> R:
+    """Await something that the contract says will end; ``what`` names the call."""
+    limit = current().time_limit
+    task = asyncio.ensure_future(awaitable)
+    try:
+        await asyncio.wait({task}, timeout=limit)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if not task.done():
+        task.cancel()
+        raise Broken(f"{what} did not end within {limit:g} s")
+    if task.cancelled():
+        raise Broken(f"{what} was cancelled, by nobody here")
+    return task.result()
+
+
+async def raises(
+    awaitable: Awaitable[object], what: str, /, *expected: type[BaseException]
+) -> None:
+    """Break the clause unless awaiting raises one of ``expected``."""
+    with expect_raises(what, *expected):
+        await within(awaitable, what)
+
+
+async def given(awaitable: Awaitable[R], what: str, /) -> R:
+    """Await something that the scenario needs; if that fails, the clause is not tried."""
+    try:
+        return await within(awaitable, what)
+    except NotTried:
+        raise
+    except Exception as error:
+        raise NotTried(f"{what} failed: {describe(error)}") from error
+
+
+async def by_task_that_ends(awaitable: Awaitable[R], what: str, /) -> R:
+    """Await in a task of its own, which is over when this returns."""
+
+    async def call() -> R:
+        return await awaitable
+
+    return await within(asyncio.ensure_future(call()), what)
+
+
+async def by_task_that_goes_on(awaitable: Awaitable[R], what: str, /) -> R:
+    """Await in a task that goes on afterwards, to the end of the scenario.
+
+    What may not depend on the end of the task that made it (D4) is on trial in one clause, and must
+    not break all the others.
+    """
+    result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+
+    async def live() -> None:
+        try:
+            value = await awaitable
+        except Exception as error:
+            if not result.done():
+                result.set_exception(error)
+        else:
+            if not result.done():
+                result.set_result(value)
+        await asyncio.Event().wait()
+
+    living = start(live())
+
+    async def end() -> None:
+        living.cancel()
+
+    keep(end)
+    return await within(result, what)
+
+
+async def in_threads(work: Callable[[], R], what: str, /) -> list[R]:
+    """Call ``work`` in several threads at once, which take turns as often as possible."""
+    barrier = threading.Barrier(_THREADS)
+    futures = [Future[R]() for _ in range(_THREADS)]
+
+    def call(future: Future[R]) -> None:
+        barrier.wait()
+        try:
+            future.set_result(work())
+        except Exception as error:
+            future.set_exception(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for future in futures:
+            future.set_running_or_notify_cancel()
+            # A daemon: a deadlock within the object must not keep the process from ending.
+            threading.Thread(target=call, args=(future,), daemon=True).start()
+        return await within(asyncio.gather(*map(asyncio.wrap_future, futures)), what)
+    finally:
+        sys.setswitchinterval(interval)
+
+
+# ---- Calls that go on
+
+
+def start(awaitable: Awaitable[R], /) -> "asyncio.Future[R]":
+    """Begin something that goes on beside the scenario, and is cancelled when that is over."""
+    future = asyncio.ensure_future(awaitable)
+    current().started.append(future)
+    # A failure that no scenario asks about is no news.
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
+
+
+async def turns(count: int, /) -> None:
+    """Let the event loop go round."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def settle() -> None:
+    """Let happen what is ready to happen."""
+    await turns(20)
+    await asyncio.sleep(0.01)
+
+
+async def until(condition: Callable[[], bool], otherwise: str, /) -> None:
+    """Break the clause unless something becomes so; ``otherwise`` says what is wrong if not."""
+    loop = asyncio.get_running_loop()
+    limit = loop.time() + current().time_limit
+    while not condition():
+        # What is on trial announces nothing.
+        expect(loop.time() < limit, otherwise)
+        await asyncio.sleep(0.001)
+
+
+async def ended(*futures: "asyncio.Future[Any]", any_of_them: bool = False) -> None:
+    """Wait until calls have ended, however they did, or the time limit is over."""
+    when = asyncio.FIRST_COMPLETED if any_of_them else asyncio.ALL_COMPLETED
+    await asyncio.wait(futures, timeout=current().time_limit, return_when=when)
+
+
+async def expect_cancelled(future: "asyncio.Future[Any]", what: str, /) -> None:
+    """Cancel a call, and break the clause unless it ends by that."""
+    future.cancel()
+    await ended(future)
+    expect(future.cancelled(), f"a cancelled {what} {outcome_of(future)}")
+    current().remarks.append(lambda: f"a cancelled {what} came before")
+
+
+def failure_of(future: "asyncio.Future[Any]", /) -> BaseException | None:
+    """Return what a call that has ended raised."""
+    return asyncio.CancelledError() if future.cancelled() else future.exception()
+
+
+def outcome_of(future: "asyncio.Future[Any]", /) -> str:
+    """Say how a call ended, for a report."""
+    if not future.done():
+        return "still waited"
+    if future.cancelled():
+        return "was cancelled"
+    if error := future.exception():
+        return f"raised {describe(error)}"
+    return f"returned {future.result()!r:.50}"

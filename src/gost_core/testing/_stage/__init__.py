@@ -1,0 +1,1 @@
+"""Who plays the rest of the world around the object on trial."""

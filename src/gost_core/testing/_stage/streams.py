@@ -1,0 +1,178 @@
+"""Verbs on connections: what scenarios do with a stream and the peer at its other end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+from typing_extensions import Buffer
+
+from gost_core.common.net import Conn
+from gost_core.testing._run.attempt import NotTried, current
+from gost_core.testing._run.waiting import (
+    by_task_that_goes_on,
+    ended,
+    expect,
+    given,
+    keep,
+    outcome_of,
+    settle,
+    start,
+    turns,
+    within,
+)
+
+__all__ = (
+    "ALL",
+    "CHUNK",
+    "FLOOD",
+    "MakePair",
+    "blocked_write",
+    "carry",
+    "connect",
+    "end_of",
+    "flood",
+    "race_with_cancels",
+    "read",
+    "read_exactly",
+    "write",
+)
+
+MakePair: TypeAlias = Callable[[], Awaitable[tuple[Conn, Conn]]]
+
+ALL: Final[int] = 65535
+"""What to ask of read() in order to lose nothing of a datagram."""
+CHUNK: Final[int] = 1 << 20
+FLOOD: Final[int] = 64
+"""How many chunks: more than the buffers of a connection may hold, all of them together."""
+
+# After how many turns of the event loop a call is cancelled: before, while and after it is done.
+_TURNS: Final[int] = 12
+_MANY_TURNS: Final[int] = 10_000
+
+
+async def connect(make: MakePair, /) -> tuple[Conn, Conn]:
+    """Have a factory make a pair, and keep it."""
+    here, there = await given(by_task_that_goes_on(make(), "connecting"), "connecting")
+    keep(there.close)
+    keep(here.close)
+    return here, there
+
+
+async def write(conn: Conn, data: Buffer, /) -> None:
+    """Write, within the time limit."""
+    await within(conn.write(data), f"write() of {memoryview(data).nbytes} bytes")
+
+
+async def read(conn: Conn, n: int = ALL, /) -> bytes:
+    """Read, within the time limit."""
+    return await within(conn.read(n), f"read({n})")
+
+
+async def read_exactly(conn: Conn, count: int, n: int = ALL, /) -> bytes:
+    """Read ``count`` bytes, or up to the end."""
+    data = bytearray()
+    while len(data) < count:
+        if not (piece := await read(conn, n)):
+            break
+        data += piece
+    return bytes(data)
+
+
+async def carry(source: Conn, sink: Conn, data: bytes, /) -> None:
+    """Break the clause unless ``data`` gets from one end to the other."""
+    await write(source, data)
+    received = await read_exactly(sink, len(data))
+    expect(received == data, f"{data!r:.60} was written, {received!r:.60} was read")
+
+
+async def end_of(conn: Conn, /) -> None:
+    """Wait until a connection has ended, by whatever means."""
+    try:
+        while await conn.read(ALL):
+            pass
+    except OSError:
+        return
+
+
+async def flood(conn: Conn, /) -> "asyncio.Future[int]":
+    """Write to a peer that reads nothing until no more is taken.
+
+    Returns:
+        The writes that go on; if everything was taken, how much that was.
+    """
+    taken = 0
+    chunk = bytes(CHUNK)
+
+    async def write_all() -> int:
+        nonlocal taken
+        while taken < FLOOD * CHUNK:
+            await conn.write(chunk)
+            taken += CHUNK
+        return taken
+
+    writing = start(write_all())
+    before = -1
+    while not writing.done() and before < taken:
+        before = taken
+        await settle()
+    return writing
+
+
+async def blocked_write(conn: Conn, /) -> "asyncio.Future[int]":
+    """Begin writes of which one waits."""
+    writing = await flood(conn)
+    if writing.done():
+        raise NotTried(f"no write() waited: it {outcome_of(writing)}")
+    return writing
+
+
+async def race_with_cancels(
+    accept: Callable[[], Awaitable[Conn]], connect: Callable[[], Awaitable[Conn]], /
+) -> None:
+    """Connect clients beside cancelled accepts; break the clause if one is lost."""
+    clients: list[Conn] = []
+
+    async def echo(conn: Conn) -> None:
+        keep(conn.close)
+        while data := await conn.read(1):
+            await conn.write(data)
+
+    async def connect_and_cancel(after: int) -> int:
+        """Cancel after some turns of the event loop; return how many accept() took, if less."""
+        accepting = start(accept())
+        await turns(1)
+        connecting = start(connect())
+        taken = 0
+        while taken < after and not accepting.done():
+            await asyncio.sleep(0)
+            taken += 1
+        accepting.cancel()
+        clients.append(await connecting)
+        await ended(accepting)
+        if not accepting.cancelled():
+            start(echo(await within(accepting, "a cancelled accept()")))
+        return taken
+
+    taken = await connect_and_cancel(_MANY_TURNS)
+    for number in range(2 * _TURNS):
+        await connect_and_cancel(max(0, taken - number % _TURNS + 2))
+
+    async def accept_all() -> None:
+        while True:
+            start(echo(await accept()))
+
+    async def answer(client: Conn) -> None:
+        try:
+            await client.read(1)
+        except OSError:
+            return
+
+    start(accept_all())
+    answers = [start(answer(client)) for client in clients]
+    await asyncio.wait(answers, timeout=current().time_limit)
+    lost = sum(not one.done() for one in answers)
+    expect(
+        not lost,
+        f"of {len(clients)} clients that came beside cancelled accept() calls, {lost} were "
+        "neither accepted later nor closed",
+    )

@@ -1,0 +1,103 @@
+"""The contract of bypasses."""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import field
+from typing import Final
+
+from typing_extensions import TypeVar
+
+from gost_core.bypass import Bypass, Option, Options
+from gost_core.context import Context
+from gost_core.testing._families.lookups import Question, Verdicts, versions
+from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.waiting import expect, need, owned
+
+__all__ = ("BypassContract",)
+
+BypassT = TypeVar("BypassT", bound=Bypass, default=Bypass)
+
+_QUESTIONS: Final[tuple[Question, ...]] = (
+    ("tcp", "example.net:80"),
+    ("tcp", "example.net"),
+    ("udp", "192.0.2.1:53"),
+    ("tcp", "[2001:db8::1]:443"),
+    ("ip", "192.0.2.1"),
+    ("ip", "2001:db8::1"),
+    ("unix", "/run/proxy.sock"),
+    ("unix", "@"),
+    ("", "example.net:80"),
+)
+
+
+class BypassContract(
+    Verdicts[BypassT],
+    interface=Bypass,
+    first=("answer",),
+    said={
+        "backend_broken": (
+            "When the rules are out of reach, contains() raises OSError and makes no answer up.",
+            "D36",
+        )
+    },
+):
+    """What a bypass promises.
+
+    Run it twice, on a blacklist and on a whitelist, if there are both.
+    """
+
+    make: Callable[[], BypassT] = field(kw_only=False)
+    """Makes a bypass with rules."""
+    bypassed: str | None = None
+    """A destination that its rules bypass over tcp, of any version. A host that is a name, not an
+    address, lets more clauses be tried."""
+    passed: str | None = None
+    """One that they do not bypass over tcp."""
+
+    _options = Options
+
+    def _build(self) -> BypassT:
+        return owned(self.make())
+
+    def _ask(self, component: BypassT, question: Question, /, *opts: Option) -> Awaitable[bool]:
+        return component.contains(Context(), *question, *opts)
+
+    def _samples(self) -> Mapping[str, bool]:
+        pairs = ((self.bypassed, True), (self.passed, False))
+        return {addr: verdict for addr, verdict in pairs if addr is not None}
+
+    @clause(
+        "contains() is the final answer, in which a whitelist is inverted already: True for what "
+        "is bypassed, False for what is not.",
+        "D47",
+    )
+    async def answer(self) -> None:
+        if not self._samples():
+            raise NotTried("neither `bypassed` nor `passed` was given")
+        await self._expect_verdicts(self._samples())
+
+    @clause("The empty address is never bypassed.", "D47")
+    async def empty_address(self) -> None:
+        bypass = self._build()
+        for network in ("tcp", "udp", ""):
+            answer = await self._verdict(bypass, (network, ""))
+            expect(not answer, f'contains({network!r}, "") was {answer!r}')
+
+    @clause(
+        "Every kind of address has an answer: a name or an IP, with or without port, a path, "
+        "whatever the network.",
+        "D11, D12",
+    )
+    async def any_address(self) -> None:
+        bypass = self._build()
+        for question in _QUESTIONS:
+            # To refuse by rule is an answer too.
+            with contextlib.suppress(PermissionError):
+                await self._verdict(bypass, question)
+
+    @clause("What is bypassed over tcp is bypassed over tcp4 and tcp6.", "D11", after=("answer",))
+    async def network_versions(self) -> None:
+        bypassed = need(self.bypassed, "bypassed")
+        for network in versions("tcp", bypassed):
+            await self._expect_verdicts({bypassed: True}, network)

@@ -1,0 +1,403 @@
+"""The contracts of hops and of node lists."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import fields
+from ipaddress import ip_address
+from typing import Final, Generic, TypeVar
+
+from gost_core.chain import (
+    Node,
+    NodeFilterSettings,
+    NodeOption,
+    bypass_node_option,
+    matcher_node_option,
+    metadata_node_option,
+    node_filter_option,
+    priority_node_option,
+)
+from gost_core.common.net import Closer
+from gost_core.context import Context
+from gost_core.hop import (
+    Hop,
+    NodeList,
+    SelectOption,
+    addr_select_option,
+    client_ip_select_option,
+    host_select_option,
+    method_select_option,
+    network_select_option,
+    path_select_option,
+    protocol_select_option,
+)
+from gost_core.testing._contract import Contract, NotTried, checks, clause, expect, run
+from gost_core.testing._fakes import FakeBypass, FakeMatcher, FakeMetadata
+from gost_core.testing._report import Report
+
+__all__ = ("check_hop_hop", "check_hop_node_list")
+
+ListT = TypeVar("ListT", bound=NodeList)
+
+# A selector may choose in turn, at random, by hash: what must not be chosen is looked for often.
+_TIMES: Final[int] = 30
+
+
+class HopContract(Contract, interface=Hop):
+    """Check a hop that chooses among given nodes."""
+
+    make: Callable[[Sequence[Node]], Hop] = field(kw_only=False)
+    """Makes a hop with the nodes, in order, and any selector that goes by D45."""
+
+    async def _specimen(self) -> Hop:
+        return self._hop()
+
+    @clause("Of nodes that all fit, one is chosen.", "D40")
+    async def chosen(self) -> None:
+        for count in (1, 3):
+            nodes = [_node(f"node {number}") for number in range(count)]
+            name = await self._select(self._hop(*nodes))
+            names = [node.name for node in nodes]
+            expect(name in names, f"of {names} the hop chose {name!r}")
+
+    @clause("Without nodes, and if none fits, the choice is None.", "D40")
+    async def none_fits(self) -> None:
+        name = await self._select(self._hop())
+        expect(name is None, f"there is no node, and the hop chose {name!r}")
+        bypassed = _node("bypassed", bypass_node_option(FakeBypass("192.0.2.")))
+        addr = addr_select_option("192.0.2.80:80")
+        name = await self._select(self._hop(bypassed), addr)
+        expect(name is None, f"the one node is bypassed, and the hop chose {name!r}")
+
+    @clause("What is chosen has the marker of the node, so that failures count.", "D40")
+    async def marker_kept(self) -> None:
+        node = _node("one")
+        chosen = await within(self._hop(node).select(Context()), "select()")
+        if chosen is None:
+            raise NotTried("no node was chosen")
+        expect(chosen.marker() is node.marker(), "what was chosen has a marker of its own")
+
+    @clause("A node that has failed is not chosen while another lives.", "D45", after=("chosen",))
+    async def failed_skipped(self) -> None:
+        failed = _node("failed")
+        failed.marker().mark()
+        await self._expect_only("live", failed, _node("live"))
+
+    @clause("A node has failed only after `maxFails` failures.", "D45", after=("failed_skipped",))
+    async def failures_counted(self) -> None:
+        one = _node("one", metadata_node_option(FakeMetadata(maxFails=2)))
+        other = _node("other")
+        one.marker().mark()
+        other.marker().mark()
+        await self._expect_only("one", other, one)
+
+    @clause(
+        "A node that failed may be chosen again after `failTimeout` seconds.",
+        "D45",
+        after=("failed_skipped",),
+    )
+    async def failures_expire(self) -> None:
+        one = _node("one", metadata_node_option(FakeMetadata(failTimeout=0.02)))
+        other = _node("other")
+        one.marker().mark()
+        other.marker().mark()
+        await asyncio.sleep(0.04)
+        await self._expect_only("one", other, one)
+
+    @clause("A node whose marker was reset lives.", "D43, D45", after=("failed_skipped",))
+    async def reset_lives(self) -> None:
+        one, other = _node("one"), _node("other")
+        one.marker().mark()
+        one.marker().reset()
+        other.marker().mark()
+        await self._expect_only("one", other, one)
+
+    @clause(
+        "If all have failed, the first that fits is chosen all the same.",
+        "D45",
+        after=("chosen",),
+    )
+    async def last_resort(self) -> None:
+        misfit = _node("misfit", matcher_node_option(FakeMatcher(False)))
+        nodes = misfit, _node("first"), _node("second")
+        for node in nodes:
+            node.marker().mark()
+        await self._expect_only("first", *nodes)
+        alone = _node("alone")
+        alone.marker().mark()
+        await self._expect_only("alone", alone)
+
+    @clause("A backup is not chosen while another node lives.", "D45", after=("chosen",))
+    async def backup_waits(self) -> None:
+        await self._expect_only("main", _node("backup", _backup()), _node("main"))
+
+    @clause("A backup is chosen when the others have failed.", "D45", after=("failed_skipped",))
+    async def backup_steps_in(self) -> None:
+        main = _node("main")
+        main.marker().mark()
+        await self._expect_only("backup", main, _node("backup", _backup()))
+
+    @clause("The one highest priority above 0 wins.", "D45", after=("chosen",))
+    async def priority_wins(self) -> None:
+        nodes = [_node(str(number), priority_node_option(number)) for number in (0, 1, 7, 3)]
+        await self._expect_only("7", *nodes)
+
+    @clause("A priority wins nothing for a node that has failed.", "D45", after=("failed_skipped",))
+    async def priority_failed(self) -> None:
+        high = _node("high", priority_node_option(7))
+        high.marker().mark()
+        await self._expect_only("low", high, _node("low"))
+
+    @clause("A priority wins nothing for a backup.", "D45", after=("backup_waits",))
+    async def priority_backup(self) -> None:
+        backup = _node("backup", priority_node_option(7), _backup())
+        await self._expect_only("main", backup, _node("main"))
+
+    @clause(
+        "A node whose bypass contains the destination is left out.",
+        "D47",
+        after=("chosen",),
+    )
+    async def bypass_skips(self) -> None:
+        bypassed = _node("bypassed", bypass_node_option(FakeBypass("192.0.2.")))
+        other = _node("other", bypass_node_option(FakeBypass("198.51.100.")))
+        await self._expect_only("other", bypassed, other, opts=[addr_select_option("192.0.2.9:80")])
+
+    @clause("The bypass is asked by network and address, and told the host.", "D37, D47")
+    async def bypass_question(self) -> None:
+        rules = FakeBypass()
+        hop = self._hop(_node("one", bypass_node_option(rules)))
+        await self._select(
+            hop,
+            network_select_option("udp"),
+            addr_select_option("192.0.2.9:80"),
+            host_select_option("target.example:80"),
+        )
+        right = ("udp", "192.0.2.9:80", "target.example:80")
+        expect(set(rules.asked) == {right}, f"the bypass was asked {rules.asked}")
+
+    @clause("What a bypass or a matcher raises comes through.", "D36")
+    async def errors_pass(self) -> None:
+        for error in (PermissionError("refused by rule"), OSError("out of reach")):
+            rules, matcher = FakeBypass(), FakeMatcher(True)
+            rules.deciding.fail_always(error)
+            matcher.matching.fail_always(error)
+            for option in (bypass_node_option(rules), matcher_node_option(matcher)):
+                hop = self._hop(_node("one", option))
+                call = hop.select(Context(), addr_select_option("192.0.2.9:80"))
+                await raises(call, f"select() where a rule raises {error!r}", type(error))
+
+    @clause("A node whose matcher says no is left out.", "D48", after=("chosen",))
+    async def matcher_decides(self) -> None:
+        no = _node("no", matcher_node_option(FakeMatcher(False)))
+        yes = _node("yes", matcher_node_option(FakeMatcher(True)))
+        await self._expect_only("yes", no, yes)
+
+    @clause("If there is a matcher, the filter is not asked.", "D48", after=("matcher_decides",))
+    async def matcher_before_filter(self) -> None:
+        misfit = node_filter_option(NodeFilterSettings(protocol="ssh"))
+        one = _node("one", matcher_node_option(FakeMatcher(True)), misfit)
+        other = _node("other", matcher_node_option(FakeMatcher(False)))
+        await self._expect_only("one", one, other, opts=[protocol_select_option("http")])
+
+    @clause("The matcher is shown what is known of the request.", "D48")
+    async def matcher_request(self) -> None:
+        matcher = FakeMatcher(True)
+        hop = self._hop(_node("one", matcher_node_option(matcher)))
+        client = ip_address("192.0.2.1")
+        await self._select(
+            hop,
+            client_ip_select_option(client),
+            network_select_option("tcp"),
+            protocol_select_option("http"),
+            host_select_option("target.example:80"),
+            method_select_option("GET"),
+            path_select_option("/path"),
+        )
+        if not matcher.requests:
+            raise NotTried("the matcher was not asked")
+        seen = matcher.requests[0]
+        for name, expected in {
+            "client_ip": client,
+            "network": "tcp",
+            "protocol": "http",
+            "host": "target.example:80",
+            "method": "GET",
+            "path": "/path",
+        }.items():
+            value = getattr(seen, name)
+            expect(value == expected, f"the request's {name} is {value!r} instead of {expected!r}")
+
+    @clause("A filter's protocol is the request's.", "D48", after=("chosen",))
+    async def filter_protocol(self) -> None:
+        settings = NodeFilterSettings(protocol="http")
+        await self._expect_fits(settings, True, protocol_select_option("http"))
+        await self._expect_fits(settings, False, protocol_select_option("tls"))
+        await self._expect_fits(settings, False)
+
+    @clause(
+        "A filter's host is the request's, without port and case; a request without one misfits.",
+        "D12, D37",
+        after=("chosen",),
+    )
+    async def filter_host(self) -> None:
+        settings = NodeFilterSettings(host="example.com")
+        for host in ("example.com", "example.com:443", "EXAMPLE.com"):
+            await self._expect_fits(settings, True, host_select_option(host))
+        for host in ("www.example.com", "example.org", ""):
+            await self._expect_fits(settings, False, host_select_option(host))
+
+    @clause("A filter's host `.d` is everything below d.", "D12", after=("filter_host",))
+    async def filter_host_below(self) -> None:
+        settings = NodeFilterSettings(host=".example.com")
+        for host in ("www.example.com", "a.b.example.com:443"):
+            await self._expect_fits(settings, True, host_select_option(host))
+        for host in ("badexample.com", "www.example.com.org"):
+            await self._expect_fits(settings, False, host_select_option(host))
+
+    @clause("A filter's path is what the request's begins with.", "D48", after=("chosen",))
+    async def filter_path(self) -> None:
+        settings = NodeFilterSettings(path="/api")
+        await self._expect_fits(settings, True, path_select_option("/api/one"))
+        await self._expect_fits(settings, False, path_select_option("/other/api"))
+
+    @clause(
+        "Of a filter, everything that is set must fit.",
+        "D48",
+        after=("filter_protocol", "filter_host"),
+    )
+    async def filter_all(self) -> None:
+        settings = NodeFilterSettings(protocol="http", host="example.com")
+        http = protocol_select_option("http")
+        host = host_select_option("example.com")
+        await self._expect_fits(settings, True, http, host)
+        await self._expect_fits(settings, False, http, host_select_option("example.org"))
+        await self._expect_fits(settings, False, protocol_select_option("tls"), host)
+
+    @clause("The published nodes stay as they are.", "D23, D41", after=("chosen",))
+    async def nodes_unchanged(self) -> None:
+        nodes = [
+            _node("one", bypass_node_option(FakeBypass()), priority_node_option(1)),
+            _node("two", node_filter_option(NodeFilterSettings(protocol="http"))),
+        ]
+        before = [_state(node) for node in nodes]
+        hop = self._hop(*nodes)
+        for _ in range(3):
+            await self._select(hop, protocol_select_option("http"))
+        for node, state in zip(nodes, before, strict=True):
+            expect(_state(node) == state, f"the options of the node {node.name!r} were changed")
+            count = node.marker().count()
+            expect(count == 0, f"nobody failed, and {node.name!r} was marked {count} times")
+
+    @clause("One request does not wait for another's rule.", "D22", after=("chosen",))
+    async def concurrent(self) -> None:
+        matcher = FakeMatcher(True)
+        matcher.matching.hang(1)
+        hop = self._hop(_node("one", matcher_node_option(matcher)))
+        start(hop.select(Context()))
+        await given(matcher.matching.hanging.wait(), "reaching the matcher")
+        await within(hop.select(Context()), "select() beside one that waits")
+
+    @clause("Closing it ends its tasks; a hop that is no Closer has none.", "D19, D20")
+    async def close_ends_tasks(self) -> None:
+        before = asyncio.all_tasks()
+        hop = self.make([_node("one"), _node("two")])
+        await self._select(hop)
+        if isinstance(hop, Closer):
+            await within(hop.close(), "close()")
+        left = asyncio.all_tasks() - before
+        names = ", ".join(sorted(task.get_name() for task in left))
+        expect(not left, f"{len(left)} tasks are left: {names}")
+
+    async def _expect_only(
+        self, name: str, *nodes: Node, opts: Sequence[SelectOption] = ()
+    ) -> None:
+        """Break the clause unless the hop chooses the node ``name`` whenever it is asked."""
+        hop = self._hop(*nodes)
+        for _ in range(_TIMES):
+            chosen = await self._select(hop, *opts)
+            names = [node.name for node in nodes]
+            expect(chosen == name, f"of {names} the hop chose {chosen!r} instead of {name!r}")
+
+    async def _expect_fits(
+        self, settings: NodeFilterSettings, fits: bool, *opts: SelectOption
+    ) -> None:
+        chosen = await self._select(self._hop(_node("one", node_filter_option(settings))), *opts)
+        request = ", ".join(map(repr, opts)) or "a request of which nothing is known"
+        expected = "one" if fits else None
+        expect(
+            chosen == expected, f"{settings} chose {chosen!r} instead of {expected!r}: {request}"
+        )
+
+    async def _select(self, hop: Hop, *opts: SelectOption) -> str | None:
+        chosen = await within(hop.select(Context(), *opts), "select()")
+        return None if chosen is None else chosen.name
+
+    def _hop(self, *nodes: Node) -> Hop:
+        return owned(self.make(nodes))
+
+
+def _node(name: str, *opts: NodeOption) -> Node:
+    return Node(name, "192.0.2.1:1080", *opts)
+
+
+def _backup() -> NodeOption:
+    return metadata_node_option(FakeMetadata(backup=True))
+
+
+def _state(node: Node) -> list[object]:
+    options = node.options()
+    return [node.name, node.addr, *(getattr(options, one.name) for one in fields(options))]
+
+
+class NodeListContract(Contract, Generic[ListT], interface=NodeList):
+    """Check a node list."""
+
+    make: Callable[[Sequence[Node]], ListT] = field(kw_only=False)
+    """Makes one of the nodes, in order."""
+    reload: Callable[[ListT, Sequence[Node]], Awaitable[object]] | None = None
+    """Has it show other nodes from now on, as a reload does."""
+
+    async def _specimen(self) -> ListT:
+        return self._list(())
+
+    @clause("nodes() returns all nodes in order, from construction on.", "D40")
+    async def complete(self) -> None:
+        nodes = [_node("one"), _node("two")]
+        found = [node for node in self._list(nodes).nodes() if _is_node(node)]
+        names = [node.name for node in found]
+        expect(names == ["one", "two"], f"right after construction nodes() has {names}")
+
+    @clause("Without nodes it is empty, and not None.", "D40")
+    async def empty(self) -> None:
+        found = self._list(()).nodes()
+        # The type rules None out; an object on trial need not keep to its types.
+        is_none = found is None  # pyright: ignore[reportUnnecessaryComparison]
+        expect(not is_none, "nodes() returned None")
+        expect(not [node for node in found if _is_node(node)], f"there are no nodes but {found!r}")
+
+    @clause("There is no None inside.", "D40", after=("empty",))
+    async def no_none(self) -> None:
+        for nodes in ((), (_node("one"),)):
+            found = self._list(nodes).nodes()
+            expect(all(_is_node(node) for node in found), f"nodes() returned {list(found)}")
+
+    @clause(
+        "What nodes() returned is a snapshot: later changes do not show in it.",
+        "D40",
+        after=("complete", "no_none"),
+    )
+    async def snapshot(self) -> None:
+        need(self.reload, 'reload')  # NEED
+        node_list = self._list([_node("one")])
+        before = node_list.nodes()
+        call = self.reload(node_list, [_node("one"), _node("two")])
+        await given(call, "the reload")
+        names = [node.name for node in before]
+        expect(names == ["one"], f"what nodes() had returned became {names}")
+
+    def _list(self, nodes: Sequence[Node]) -> ListT:
+        return owned(self.make(nodes))
+
+
+def _is_node(value: object) -> bool:
+    return isinstance(value, Node)

@@ -1,0 +1,115 @@
+"""The contracts of metadata, and of what has metadata."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from gost_core.metadata import Metadata, Metadatable
+from gost_core.testing._contract import Contract, checks, clause, expect, run
+from gost_core.testing._report import Report
+from gost_core.testing._verify import examine
+
+__all__ = ("check_metadata_metadata", "check_metadata_metadatable")
+
+_VALUES: Final[Mapping[str, object]] = {
+    "maxFails": 3,
+    "failTimeout": 0.5,
+    "name": "A Name",
+    "off": False,
+    "zero": 0,
+    "empty": "",
+    "none": None,
+    "list": ["one", "two"],
+    "mapping": {"Nested-Key": 1},
+    "object": object(),
+}
+
+
+class MetadataContract(Contract, interface=Metadata):
+    """Check metadata."""
+
+    make: Callable[[Mapping[str, object]], Metadata] = field(kw_only=False)
+    """Makes metadata of a mapping, as of a configuration file."""
+
+    async def _specimen(self) -> Metadata:
+        return self.make({})
+
+    @clause(
+        "What the metadata were made with is there, each value the same object, whatever its type.",
+        "D64",
+    )
+    async def found(self) -> None:
+        metadata = self.make(_VALUES)
+        for key, value in _VALUES.items():
+            found = metadata.get(key)
+            expect(found is value, f"get({key!r}) returned {found!r} instead of {value!r}")
+
+    @clause("A key that is not there gives None, and does not exist.", "D64")
+    async def missing_none(self) -> None:
+        for metadata in (self.make({}), self.make(_VALUES)):
+            found = metadata.get("missing")
+            expect(found is None, f"get() of a missing key returned {found!r}")
+            expect(not metadata.is_exists("missing"), "is_exists() of a missing key was True")
+
+    @clause(
+        "is_exists() is True for what is stored, be it None, False or empty.",
+        "D64",
+        after=("found",),
+    )
+    async def stored_none(self) -> None:
+        metadata = self.make(_VALUES)
+        for key, value in _VALUES.items():
+            expect(metadata.is_exists(key), f"is_exists({key!r}) was False; {value!r} is stored")
+
+    @clause("Keys are found in any case.", "D64", after=("found", "stored_none"))
+    async def key_case(self) -> None:
+        metadata = self.make(_VALUES)
+        for key in ("maxFails", "maxfails", "MAXFAILS"):
+            expect(metadata.is_exists(key), f"is_exists({key!r}) was False; maxFails is stored")
+            found = metadata.get(key)
+            expect(found == 3, f"get({key!r}) returned {found!r}; maxFails is 3")
+
+    @clause("set() stores a value under its key, also None.", "D64")
+    async def set_stores(self) -> None:
+        metadata = self.make({})
+        value = object()
+        metadata.set("key", value)
+        metadata.set("none", None)
+        expect(metadata.get("key") is value, "get() did not return what set() had stored")
+        expect(metadata.is_exists("none"), "is_exists() was False after set(key, None)")
+
+    @clause(
+        "set() replaces what is stored under the key in another case.",
+        "D64",
+        after=("key_case", "set_stores"),
+    )
+    async def set_replaces(self) -> None:
+        metadata = self.make({"failTimeout": 1})
+        metadata.set("FAILTIMEOUT", 2)
+        for key in ("failTimeout", "failtimeout", "FAILTIMEOUT"):
+            found = metadata.get(key)
+            expect(found == 2, f"after set('FAILTIMEOUT', 2), get({key!r}) returned {found!r}")
+
+
+class MetadatableContract(Contract, interface=Metadatable):
+    """Check something that has metadata."""
+
+    make: Callable[[], Metadatable] = field(kw_only=False)
+    """Makes one, with metadata."""
+
+    async def _specimen(self) -> Metadatable:
+        return self._build()
+
+    def _build(self) -> Metadatable:
+        return owned(self.make())
+
+    @clause("metadata() returns a Metadata, or None.", "D43")
+    async def metadata(self) -> None:
+        metadata = self._build().metadata()
+        if metadata is not None:
+            findings = examine(metadata, Metadata)
+            expect(not findings.problems, "of what it returned: " + "; ".join(findings.problems))
+
+    @clause("metadata() returns the same object each time.", "D43")
+    async def same_each_time(self) -> None:
+        built = self._build()
+        expect(built.metadata() is built.metadata(), "two calls returned two objects")

@@ -1,0 +1,191 @@
+"""The contract of observers of events."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar, final
+
+from gost_core.context import Context
+from gost_core.observer import Event, EventType, Observer
+from gost_core.testing._contract import Contract, NotTried, checks, clause, expect, run
+from gost_core.testing._report import Report
+
+__all__ = ("check_observer_observer",)
+
+ObserverT = TypeVar("ObserverT", bound=Observer)
+
+
+class ObserverContract(Contract, Generic[ObserverT], interface=Observer):
+    """Check an observer of events."""
+
+    make: Callable[[], ObserverT] = field(kw_only=False)
+    """Makes an observer that has delivered nothing. It is closed at the end, if it is a Closer."""
+    event: Callable[[], Event] = field(kw_only=False)
+    """Makes an event that the observer understands, a new one each time."""
+    delivered_events: Callable[[ObserverT], Awaitable[int]] | None = None
+    """Tells how many events have arrived where an observer delivers."""
+    break_backend: Callable[[ObserverT], Awaitable[object]] | None = None
+    """Makes whatever it delivers to fail."""
+    mend_backend: Callable[[ObserverT], Awaitable[object]] | None = None
+    """Undoes that."""
+
+    async def _specimen(self) -> ObserverT:
+        return self._build()
+
+    def _build(self) -> ObserverT:
+        return owned(self.make())
+
+    async def _observe(self, observer: ObserverT, events: Sequence[Event], what: str) -> None:
+        await within(observer.observe(Context(), events), what)
+
+    async def _count(self, observer: ObserverT) -> int:
+        if self.delivered_events is None:
+            raise NotTried("no `delivered` was given")
+        return await given(self.delivered_events(observer), "delivered()")
+
+    async def _broken(self) -> ObserverT:
+        need(self.break_backend, 'break_backend')  # NEED
+        observer = self._build()
+        await given(self.break_backend(observer), "break_backend()")
+        return observer
+
+    @clause("When observe() returns, all events of the batch were delivered.", "D56")
+    async def delivered(self) -> None:
+        observer = self._build()
+        for size in (1, 3):
+            await self._observe(observer, [self.event() for _ in range(size)], "observe()")
+        count = await self._count(observer)
+        expect(count == 4, f"{count} of 4 events were delivered when observe() had returned")
+
+    @clause("An empty batch returns at once, whatever the state of the backend.", "D56")
+    async def empty_returns(self) -> None:
+        await self._observe(self._build(), [], "observe([])")
+        if self.break_backend is not None:
+            await self._observe(await self._broken(), [], "observe([]) with its backend broken")
+
+    @clause("An event of an unknown class does not fail the batch.", "D56")
+    async def unknown_harmless(self) -> None:
+        observer = self._build()
+        for kind in (EventType.STATUS, EventType.STATS, "gost-core-testing"):
+            await self._observe(observer, [_Foreign(kind)], f"observe() of an unknown {kind} event")
+
+    @clause(
+        "Beside an event of an unknown class, the others of the batch are delivered.",
+        "D56",
+        after=("delivered", "unknown_harmless"),
+    )
+    async def unknown_skipped(self) -> None:
+        observer = self._build()
+        batch = [
+            self.event(),
+            _Foreign(EventType.STATUS),
+            self.event(),
+            _Foreign("gost-core-testing"),
+            self.event(),
+        ]
+        await self._observe(observer, batch, "observe()")
+        count = await self._count(observer)
+        expect(count == 3, f"{count} events were delivered of 3, which came with 2 unknown ones")
+
+    @clause("The same batch may come again.", "D56")
+    async def again_legal(self) -> None:
+        observer = self._build()
+        batch = [self.event(), self.event()]
+        await self._observe(observer, batch, "observe()")
+        await self._observe(observer, batch, "observe() of the same batch again")
+
+    @clause("A batch that cannot be delivered raises OSError.", "D56")
+    async def failure_raises(self) -> None:
+        observer = await self._broken()
+        observing = observer.observe(Context(), [self.event()])
+        await raises(observing, "observe() with its backend broken", OSError)
+
+    @clause(
+        "A batch that comes again after a failure is delivered.",
+        "D56",
+        after=("delivered", "failure_raises"),
+    )
+    async def retry_delivers(self) -> None:
+        need(self.mend_backend, 'mend_backend')  # NEED
+        observer = await self._broken()
+        batch = [self.event(), self.event()]
+        failing = observer.observe(Context(), batch)
+        await raises(failing, "observe() with its backend broken", OSError)
+        await given(self.mend_backend(observer), "mend_backend()")
+        await self._observe(observer, batch, "observe() of the same batch again")
+        count = await self._count(observer)
+        expect(count >= 2, f"{count} of 2 events were delivered when their batch came again")
+
+    @clause("The batch is not changed.", "D56")
+    async def batch_unchanged(self) -> None:
+        events: list[Event] = [self.event(), _Foreign("gost-core-testing"), self.event()]
+        batch = events.copy()
+        await self._observe(self._build(), batch, "observe()")
+        same = len(batch) == 3 and all(map(lambda a, b: a is b, batch, events))
+        expect(same, f"observe() left {len(batch)} events in a batch of 3, or others")
+
+    @clause(
+        "The batch is not kept: what the caller does with its list later has no effect.",
+        "D56",
+        after=("delivered",),
+    )
+    async def batch_not_kept(self) -> None:
+        observer = self._build()
+        batch = [self.event()]
+        await self._observe(observer, batch, "observe()")
+        batch.append(self.event())
+        await settle()
+        count = await self._count(observer)
+        expect(count == 1, f"{count} events were delivered after the list of 1 had grown to 2")
+
+    @clause("Batches observed at once are all delivered.", "D56", after=("delivered",))
+    async def concurrent(self) -> None:
+        observer = self._build()
+        observing = asyncio.gather(
+            *(observer.observe(Context(), [self.event(), self.event()]) for _ in range(20))
+        )
+        await within(observing, "observe(), 20 at once,")
+        count = await self._count(observer)
+        expect(count == 40, f"{count} of 40 events were delivered, from 20 batches at once")
+
+
+@final
+class _Foreign(Event):
+    """An event of a class that no observer knows."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def type(self) -> str:
+        return self._kind
+
+
+# MANUAL @checks(ObserverContract)
+# MANUAL async def check_observer_observer(
+# MANUAL     make: Callable[[], ObserverT],
+# MANUAL     event: Callable[[], Event],
+# MANUAL     /,
+# MANUAL     *,
+# MANUAL     delivered: Callable[[ObserverT], Awaitable[int]] | None = None,
+# MANUAL     break_backend: Callable[[ObserverT], Awaitable[object]] | None = None,
+# MANUAL     mend_backend: Callable[[ObserverT], Awaitable[object]] | None = None,
+# MANUAL     time_limit: float = 5.0,
+# MANUAL ) -> Report:
+# MANUAL     """Check an observer of events.
+# MANUAL 
+# MANUAL     Args:
+# MANUAL         make: makes an observer that has delivered nothing. It is closed at the end, if it is a
+# MANUAL             Closer.
+# MANUAL         event: makes an event that the observer understands, a new one each time.
+# MANUAL         delivered: tells how many events have arrived where an observer delivers.
+# MANUAL         break_backend: makes whatever it delivers to fail.
+# MANUAL         mend_backend: undoes that.
+# MANUAL         time_limit: seconds for each wait.
+# MANUAL 
+# MANUAL     Returns:
+# MANUAL         The report, if no clause is broken.
+# MANUAL 
+# MANUAL     Raises:
+# MANUAL         ContractError: some are; it lists them all.
+# MANUAL     """
+# MANUAL     contract = ObserverContract(make, event, delivered, break_backend, mend_backend)
+# MANUAL     return await run(contract, time_limit)

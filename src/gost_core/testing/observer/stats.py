@@ -1,0 +1,126 @@
+"""The contract of counters of services and clients."""
+
+from collections.abc import Callable
+from typing import Final, cast
+
+from gost_core.observer.stats import Kind, Stats
+from gost_core.testing._contract import Contract, checks, clause, expect, run
+from gost_core.testing._report import Report
+
+__all__ = ("check_observer_stats_stats",)
+
+_ROUNDS: Final[int] = 200
+# No Kind, and yet what a later version of the contract, or a program that is not type-checked,
+# may pass.
+_UNKNOWN: Final[tuple[Kind, ...]] = (cast("Kind", 0), cast("Kind", 99))
+
+
+class StatsContract(Contract, interface=Stats):
+    """Check counters."""
+
+    make: Callable[[], Stats] = field(kw_only=False)
+    """Makes counters that have counted nothing."""
+
+    async def _specimen(self) -> Stats:
+        return self.make()
+
+    @clause("At first every count is 0, and nothing was added.", "D54")
+    async def starts_at_zero(self) -> None:
+        stats = self.make()
+        for kind in Kind:
+            expect(stats.get(kind) == 0, f"get({kind.name}) was {stats.get(kind)} at first")
+        expect(not stats.is_updated(), "is_updated() was True at first")
+
+    @clause("Each kind is counted for itself.", "D54")
+    async def counts(self) -> None:
+        stats = self.make()
+        for kind in Kind:
+            stats.add(kind, kind)
+            stats.add(kind, 10 * kind)
+        for kind in Kind:
+            count = stats.get(kind)
+            expect(count == 11 * kind, f"get({kind.name}) was {count} after adding {11 * kind}")
+
+    @clause("Reading a count never changes it.", "D54", after=("counts",))
+    async def get_keeps(self) -> None:
+        stats = self.make()
+        for kind in Kind:
+            stats.add(kind, 7)
+            first, second = stats.get(kind), stats.get(kind)
+            expect(
+                first == second == 7, f"get({kind.name}) was {first}, and {second} when repeated"
+            )
+
+    @clause("CURRENT_CONNS falls when a negative number is added.", "D54", after=("counts",))
+    async def current_falls(self) -> None:
+        stats = self.make()
+        stats.add(Kind.CURRENT_CONNS, 3)
+        stats.add(Kind.CURRENT_CONNS, -2)
+        count = stats.get(Kind.CURRENT_CONNS)
+        expect(count == 1, f"get(CURRENT_CONNS) was {count} after adding 3 and -2")
+
+    @clause("An unknown kind is ignored, and reads 0.", "D54", after=("counts",))
+    async def unknown_ignored(self) -> None:
+        stats = self.make()
+        for unknown in _UNKNOWN:
+            stats.add(unknown, 5)
+            count = stats.get(unknown)
+            expect(count == 0, f"get({int(unknown)}), an unknown kind, was {count}")
+        for kind in Kind:
+            count = stats.get(kind)
+            expect(count == 0, f"adding to an unknown kind made get({kind.name}) {count}")
+
+    @clause("is_updated() tells that something was added, of whatever kind.", "D54")
+    async def updated(self) -> None:
+        for kind in Kind:
+            stats = self.make()
+            stats.add(kind, 1)
+            expect(stats.is_updated(), f"is_updated() was False after add({kind.name}, 1)")
+
+    @clause("Asking is_updated() clears the mark.", "D54", after=("updated",))
+    async def asking_clears(self) -> None:
+        stats = self.make()
+        for _ in range(2):
+            stats.add(Kind.INPUT_BYTES, 1)
+            expect(stats.is_updated(), "is_updated() was False after add()")
+            expect(not stats.is_updated(), "is_updated() was still True when asked again")
+
+    @clause("Reading a count leaves the mark of is_updated().", "D54", after=("updated",))
+    async def get_leaves_mark(self) -> None:
+        stats = self.make()
+        stats.add(Kind.INPUT_BYTES, 1)
+        stats.get(Kind.INPUT_BYTES)
+        expect(stats.is_updated(), "is_updated() was False after get()")
+
+    @clause("reset() sets every count to 0.", "D54", after=("counts",))
+    async def reset_zeroes(self) -> None:
+        stats = self.make()
+        for kind in Kind:
+            stats.add(kind, 5)
+        stats.reset()
+        for kind in Kind:
+            count = stats.get(kind)
+            expect(count == 0, f"get({kind.name}) was {count} after reset()")
+
+    @clause("reset() clears the mark of is_updated().", "D54", after=("updated",))
+    async def reset_clears(self) -> None:
+        stats = self.make()
+        stats.add(Kind.INPUT_BYTES, 1)
+        stats.reset()
+        expect(not stats.is_updated(), "is_updated() was True after reset()")
+
+    @clause("Nothing that threads add at once is lost.", "D21", after=("current_falls",))
+    async def threads(self) -> None:
+        stats = self.make()
+
+        def add() -> None:
+            for _ in range(_ROUNDS):
+                stats.add(Kind.INPUT_BYTES, 3)
+                stats.add(Kind.CURRENT_CONNS, 1)
+                stats.add(Kind.CURRENT_CONNS, -1)
+
+        threads = len(await in_threads(add, "add() from threads"))
+        total, current = stats.get(Kind.INPUT_BYTES), stats.get(Kind.CURRENT_CONNS)
+        added = 3 * threads * _ROUNDS
+        expect(total == added, f"get(INPUT_BYTES) was {total} after threads had added {added}")
+        expect(current == 0, f"get(CURRENT_CONNS) was {current} after as many ends as beginnings")

@@ -1,0 +1,142 @@
+"""The contract of recorders."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, Generic, TypeVar
+
+from gost_core.common.net import Closer
+from gost_core.context import Context
+from gost_core.recorder import Recorder, metadata_record_option
+from gost_core.testing._contract import Contract, NotTried, checks, clause, expect, run
+from gost_core.testing._report import Report
+
+__all__ = ("check_recorder_recorder",)
+
+RecorderT = TypeVar("RecorderT", bound=Recorder)
+
+# One letter for each record, so that a mixture shows; long enough for a write to come in parts.
+_LONG: Final[int] = 100_000
+_RECORDS: Final[tuple[bytes, ...]] = tuple(bytes([letter]) * 10_000 for letter in b"ABCDEFGHIJKL")
+
+
+class RecorderContract(Contract, Generic[RecorderT], interface=Recorder):
+    """Check a recorder."""
+
+    make: Callable[[], RecorderT] = field(kw_only=False)
+    """Makes a recorder that has kept nothing. It is closed at the end, if it is a Closer."""
+    records: Callable[[RecorderT], Awaitable[Sequence[bytes]]] | None = None
+    """Reads back all that a recorder has kept, in any order. What is recorded are printable ASCII
+    characters, so a separator such as a newline cuts none in two."""
+    break_backend: Callable[[RecorderT], Awaitable[object]] | None = None
+    """Makes whatever keeps the records fail. Not for a recorder that queues."""
+
+    async def _specimen(self) -> RecorderT:
+        return self._build()
+
+    def _build(self) -> RecorderT:
+        return owned(self.make())
+
+    async def _record(self, recorder: RecorderT, data: bytes) -> None:
+        await within(recorder.record(Context(), data), f"record() of {len(data)} bytes")
+
+    async def _kept(self, recorder: RecorderT) -> list[bytes]:
+        need(self.records, 'records')  # NEED
+        return [bytes(one) for one in await given(self.records(recorder), "records()")]
+
+    async def _expect_kept(self, recorder: RecorderT, *wanted: bytes) -> None:
+        kept = await self._kept(recorder)
+        expect(
+            Counter(kept) == Counter(wanted),
+            f"{_summary(kept)} were kept where {_summary(wanted)} had been recorded",
+        )
+
+    @clause("One record() is one record, kept whole.", "D55")
+    async def kept_whole(self) -> None:
+        recorder = self._build()
+        records = (b"one", b"two", b"one", b"x" * _LONG)
+        for data in records:
+            await self._record(recorder, data)
+        await self._expect_kept(recorder, *records)
+
+    @clause('b"" is a record too.', "D55", after=("kept_whole",))
+    async def empty_kept(self) -> None:
+        recorder = self._build()
+        await self._record(recorder, b"")
+        await self._record(recorder, b"one")
+        await self._expect_kept(recorder, b"", b"one")
+
+    @clause(
+        "Records made at once are kept each for itself, never mixed.", "D55", after=("kept_whole",)
+    )
+    async def concurrent_whole(self) -> None:
+        recorder = self._build()
+        recording = asyncio.gather(*(recorder.record(Context(), data) for data in _RECORDS))
+        await within(recording, f"record(), {len(_RECORDS)} at once,")
+        await self._expect_kept(recorder, *_RECORDS)
+
+    @clause(
+        "Any buffer is taken, and is the caller's again when record() has returned.",
+        "D55",
+        after=("kept_whole",),
+    )
+    async def buffer_returned(self) -> None:
+        recorder = self._build()
+        buffer = bytearray(b"first and second")
+        await within(recorder.record(Context(), memoryview(buffer)[:5]), "record()")
+        await within(recorder.record(Context(), buffer), "record()")
+        buffer[:] = b"-" * len(buffer)
+        await self._expect_kept(recorder, b"first", b"first and second")
+
+    @clause(
+        "After a cancelled record(), the record is there whole or not at all.",
+        "D55",
+        after=("kept_whole",),
+    )
+    async def cancelled_whole(self) -> None:
+        recorder = self._build()
+        for turns, data in enumerate(_RECORDS):
+            recording = start(recorder.record(Context(), data))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            recording.cancel()
+            await ended(recording)
+            expect(recording.done(), "a cancelled record() did not end")
+        await self._record(recorder, b"last")
+        kept = Counter(await self._kept(recorder))
+        expect(
+            kept <= Counter((*_RECORDS, b"last")),
+            f"{_summary(kept.elements())} were kept of cancelled records of 10000 bytes",
+        )
+        expect(kept[b"last"] == 1, "a record that was made after cancelled ones was not kept")
+
+    @clause("Metadata of any kind that JSON can hold is taken, None included.", "D23, D55")
+    async def metadata_taken(self) -> None:
+        recorder = self._build()
+        for metadata in (None, True, 1, "text", [1, "two"], {"key": {"inner": None}}):
+            recording = recorder.record(Context(), b"one", metadata_record_option(metadata))
+            await within(recording, f"record() with the metadata {metadata!r}")
+
+    @clause("A record that cannot be kept raises OSError.", "D55")
+    async def broken_backend_raises(self) -> None:
+        need(self.break_backend, 'break_backend')  # NEED
+        recorder = self._build()
+        await given(self.break_backend(recorder), "break_backend()")
+        await raises(
+            recorder.record(Context(), b"one"), "record() with its backend broken", OSError
+        )
+
+    @clause("A recorder that can be closed can be closed twice, also at once.", "D1, D19")
+    async def close_twice(self) -> None:
+        recorder = self.make()
+        if not isinstance(recorder, Closer):
+            raise NotTried("the recorder has no close()")
+        await self._record(recorder, b"one")
+        closing = asyncio.gather(recorder.close(), recorder.close())
+        await within(closing, "close(), twice at once")
+        await within(recorder.close(), "close() once more")
+
+
+def _summary(records: Iterable[bytes]) -> str:
+    """Name records by what they begin with and their length."""
+    return ", ".join(f"{bytes(one[:8])!r}[{len(one)}]" for one in records) or "none"

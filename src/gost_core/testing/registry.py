@@ -1,0 +1,187 @@
+"""The contract of registries."""
+
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Generic, TypeVar, cast
+
+from gost_core.registry import DuplicateError, Registry
+from gost_core.testing._contract import (
+    Contract,
+    NotTried,
+    checks,
+    clause,
+    expect,
+    expect_raises,
+    run,
+)
+from gost_core.testing._report import Report
+
+__all__ = ("check_registry_registry",)
+
+T = TypeVar("T")
+
+_THREADS: Final[int] = 4
+_NAMES: Final[int] = 200
+
+
+class RegistryContract(Contract, Generic[T], interface=Registry):
+    """Check a registry."""
+
+    make: Callable[[], Registry[T]] = field(kw_only=False)
+    """Makes an empty registry."""
+    value: Callable[[], T] = field(kw_only=False)
+    """Makes a value to register, a new one each time."""
+    follow: Callable[[T], Awaitable[T | None]] | None = None
+    """For a registry whose ``get()`` returns live references: uses such a reference, and returns
+    the value that served it, or None if it refused."""
+
+    async def _specimen(self) -> Registry[T]:
+        return self.make()
+
+    @clause("What is registered under a name is there.", "D60")
+    async def found(self) -> None:
+        registry = self.make()
+        registry.register("one", self.value())
+        expect(registry.is_registered("one"), "is_registered() was False after register()")
+        expect(registry.get("one") is not None, "get() returned None after register()")
+
+    @clause("get() of a name that is not registered returns None.", "D60")
+    async def missing_none(self) -> None:
+        registry = self.make()
+        expect(not registry.is_registered("one"), "is_registered() was True in an empty registry")
+        value = registry.get("one")
+        expect(value is None, f"get() of a missing name returned {value!r}")
+
+    @clause(
+        "A second value under a name raises DuplicateError, and the first stays.",
+        "D60",
+        after=("found",),
+    )
+    async def duplicate_refused(self) -> None:
+        registry, first = self.make(), self.value()
+        registry.register("one", first)
+        with expect_raises("register() of a name that is taken", DuplicateError):
+            registry.register("one", self.value())
+        expect(registry.get_all()["one"] is first, "the second value replaced the first")
+
+    @clause('Registering under "" raises ValueError.', "D60")
+    async def empty_name_refused(self) -> None:
+        registry = self.make()
+        with expect_raises('register("", value)', ValueError):
+            registry.register("", self.value())
+
+    @clause("Registering None raises ValueError.", "D60")
+    async def none_refused(self) -> None:
+        registry = self.make()
+        # None is no T; a program that is not type-checked passes it all the same.
+        nothing = cast("T", None)
+        with expect_raises("register(name, None)", ValueError):
+            registry.register("one", nothing)
+
+    @clause("Names are exact: case and spaces count.", "D60", after=("found",))
+    async def names_exact(self) -> None:
+        registry = self.make()
+        registry.register("one", self.value())
+        for other in ("One", " one", "one "):
+            expect(not registry.is_registered(other), f"{other!r} was found where only 'one' is")
+
+    @clause(
+        "Unregistering removes, and is a no-op for a missing name.",
+        "D60",
+        after=("found", "missing_none"),
+    )
+    async def unregister_removes(self) -> None:
+        registry = self.make()
+        registry.unregister("one")
+        registry.register("one", self.value())
+        registry.unregister("one")
+        expect(not registry.is_registered("one"), "is_registered() was True after unregister()")
+        expect(registry.get("one") is None, "get() returned something after unregister()")
+        registry.register("one", self.value())
+
+    @clause("Unregistering never closes the value.", "D19, D60", after=("unregister_removes",))
+    async def unregister_leaves_open(self) -> None:
+        registry = self.make()
+        value = self.value()
+        closed: list[str] = []
+        try:
+            setattr(value, "close", lambda: closed.append("close"))  # noqa: B010 T may have none
+        except AttributeError:
+            reason = f"a value of class {type(value).__qualname__} takes no attributes to watch"
+            raise NotTried(f"{reason}; give values of a class of your own") from None
+        registry.register("one", value)
+        registry.unregister("one")
+        await settle()
+        expect(not closed, "unregister() called close() of the value")
+
+    @clause("get_all() returns a snapshot: later changes do not show in it.", "D60")
+    async def get_all_snapshot(self) -> None:
+        registry = self.make()
+        registry.register("one", self.value())
+        before = registry.get_all()
+        registry.register("two", self.value())
+        registry.unregister("one")
+        expect(set(before) == {"one"}, f"what get_all() had returned became {sorted(before)}")
+
+    @clause(
+        "A live reference leads to whatever is registered under its name at the time.",
+        "D60",
+        after=("found", "unregister_removes"),
+    )
+    async def reference_follows(self) -> None:
+        registry, first, second = self.make(), self.value(), self.value()
+        registry.register("one", first)
+        reference = registry.get("one")
+        expect(await self._led_to(reference) is first, "the reference did not lead to the value")
+        registry.unregister("one")
+        registry.register("one", second)
+        expect(
+            await self._led_to(reference) is second,
+            "the reference did not lead to the value that had replaced the first",
+        )
+
+    @clause(
+        "A live reference fails closed while nothing is registered under its name.",
+        "D49, D60",
+        after=("reference_follows",),
+    )
+    async def reference_fails_closed(self) -> None:
+        registry = self.make()
+        registry.register("one", self.value())
+        reference = registry.get("one")
+        registry.unregister("one")
+        expect(await self._led_to(reference) is None, "after unregister() something still answered")
+
+    async def _led_to(self, reference: T | None) -> T | None:
+        need(self.follow, 'follow')  # NEED
+        if reference is None:
+            raise NotTried("get() returned None")
+        return await within(self.follow(reference), "follow()")
+
+    @clause(
+        "Of threads that register one name at once, exactly one succeeds.",
+        "D21, D60",
+        after=("duplicate_refused",),
+    )
+    async def threads(self) -> None:
+        registry = self.make()
+        barrier = threading.Barrier(_THREADS)
+
+        def register() -> int:
+            value = self.value()
+            barrier.wait(self.time_limit)
+            done = 0
+            for number in range(_NAMES):
+                try:
+                    registry.register(f"name {number}", value)
+                except DuplicateError:
+                    continue
+                done += 1
+            return done
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            done = sum(
+                future.result() for future in [pool.submit(register) for _ in range(_THREADS)]
+            )
+        expect(done == _NAMES, f"{_NAMES} names were registered {done} times")

@@ -1,0 +1,111 @@
+"""The contract of rewriters."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from typing_extensions import Buffer
+
+from gost_core.context import Context
+from gost_core.rewriter import RewriteOption, Rewriter, metadata_rewrite_option
+from gost_core.testing._contract import Broken, Contract, NotTried, checks, clause, expect, run
+from gost_core.testing._report import Report
+
+__all__ = ("check_rewriter_rewriter",)
+
+
+class RewriterContract(Contract, interface=Rewriter):
+    """Check a rewriter."""
+
+    make: Callable[[], Rewriter] = field(kw_only=False)
+    """Makes a rewriter. It is closed at the end, if it is a Closer."""
+    samples: Mapping[bytes, bytes] | None = None
+    """Bodies, with what it makes of each; at least two, so that mixing them shows."""
+
+    async def _specimen(self) -> Rewriter:
+        return self._build()
+
+    def _build(self) -> Rewriter:
+        return owned(self.make())
+
+    def _samples(self) -> Mapping[bytes, bytes]:
+        if not self.samples:
+            raise NotTried("no `samples` were given")
+        return self.samples
+
+    async def _rewrite(
+        self, rewriter: Rewriter, data: Buffer | None, what: str, *opts: RewriteOption
+    ) -> bytes:
+        return _bytes(await within(rewriter.rewrite(Context(), data, *opts), what), what)
+
+    async def _expect_rewritten(self, rewriter: Rewriter, when: str, *opts: RewriteOption) -> None:
+        for data, wanted in self._samples().items():
+            result = await self._rewrite(rewriter, data, f"rewrite({data!r})", *opts)
+            expect(result == wanted, f"rewrite({data!r}) returned {result!r}{when}, not {wanted!r}")
+
+    @clause("rewrite() returns, as bytes, what stands in place of what it was given.", "D57")
+    async def rewritten(self) -> None:
+        await self._expect_rewritten(self._build(), "")
+
+    @clause('b"", an empty body, is legal.', "D57")
+    async def empty_legal(self) -> None:
+        await self._rewrite(self._build(), b"", 'rewrite(b"")')
+
+    @clause("None, the end of a stream, is legal and gets bytes.", "D57")
+    async def end_legal(self) -> None:
+        await self._rewrite(self._build(), None, "rewrite(None)")
+
+    @clause(
+        "The end of one stream leaves the rewriter fit for the next.",
+        "D57",
+        after=("end_legal", "rewritten"),
+    )
+    async def next_stream(self) -> None:
+        rewriter = self._build()
+        for _ in range(2):
+            await self._expect_rewritten(rewriter, " after the end of a stream")
+            await self._rewrite(rewriter, None, "rewrite(None)")
+
+    @clause("Any buffer is taken, and is not changed.", "D57", after=("rewritten",))
+    async def input_unchanged(self) -> None:
+        rewriter = self._build()
+        for data, wanted in self._samples().items():
+            buffer = bytearray(data)
+            for given in (buffer, memoryview(buffer)):
+                what = f"rewrite() of a {type(given).__name__}"
+                result = await self._rewrite(rewriter, given, what)
+                expect(
+                    bytes(buffer) == data, f"{what} changed it from {data!r} to {bytes(buffer)!r}"
+                )
+                expect(result == wanted, f"{what} returned {result!r} instead of {wanted!r}")
+
+    @clause("Calls for different streams overlap without mixing.", "D57", after=("rewritten",))
+    async def streams_apart(self) -> None:
+        rewriter = self._build()
+        streams = asyncio.gather(*(self._stream(rewriter, data) for data in self._samples()))
+        await within(streams, "rewrite(), several at once,")
+
+    async def _stream(self, rewriter: Rewriter, data: bytes) -> None:
+        for _ in range(5):
+            result = await rewriter.rewrite(Context(), data)
+            wanted = self._samples()[data]
+            expect(
+                result == wanted,
+                f"rewrite({data!r}) returned {result!r} instead of {wanted!r} beside other calls",
+            )
+
+    @clause(
+        "Metadata that it does not know, of any kind that JSON can hold, changes nothing.",
+        "D23, D57",
+        after=("rewritten",),
+    )
+    async def unknown_metadata_ignored(self) -> None:
+        rewriter = self._build()
+        for metadata in (None, True, 1, "text", [1, "two"], {"gost-core-testing": {"a": None}}):
+            option = metadata_rewrite_option(metadata)
+            await self._expect_rewritten(rewriter, f" with the metadata {metadata!r}", option)
+
+
+def _bytes(result: object, what: str) -> bytes:
+    if not isinstance(result, bytes):
+        raise Broken(f"{what} returned {type(result).__qualname__} instead of bytes")
+    return result

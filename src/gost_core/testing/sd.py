@@ -1,0 +1,264 @@
+"""The contract of service directories."""
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final, Generic, TypeVar
+
+from gost_core.context import Context
+from gost_core.sd import SD, Options, Service
+from gost_core.testing._contract import (
+    Broken,
+    Contract,
+    NotTried,
+    checks,
+    clause,
+    describe,
+    expect,
+    run,
+)
+from gost_core.testing._lookups import OptionWatch, answers_when_cancelled, is_empty, out_of_reach
+from gost_core.testing._report import Report
+
+__all__ = ("check_sd_sd",)
+
+SDT = TypeVar("SDT", bound=SD)
+
+_CALLS: Final[int] = 20
+_SERVICE: Final[Service] = Service(
+    id="1", name="web", node="here", network="tcp", address="192.0.2.1:80"
+)
+_KEY: Final[Service] = Service(id="1", name="web", node="here")
+
+
+class SDContract(Contract, Generic[SDT], interface=SD):
+    """Check a service directory."""
+
+    make: Callable[[], SDT] = field(kw_only=False)
+    """Makes an SD of an empty directory."""
+    join: Callable[[SDT], SD] | None = None
+    """Makes another SD of the same directory, as another proxy has it."""
+    lease: float | None = None
+    """The length of its leases, in seconds; the clauses about leases take four to five of them. By
+    a clock that cannot be moved, make it half a second or more: the other clauses count on a
+    service that has just been registered."""
+    elapse: Callable[[float], Awaitable[object]] = asyncio.sleep
+    """Lets so many seconds pass by the directory's clock, at once if that can be moved."""
+    break_backend: Callable[[SDT], Awaitable[object]] | None = None
+    """Puts the directory out of an SD's reach."""
+
+    async def _specimen(self) -> SD:
+        return self._build()
+
+    def _build(self) -> SDT:
+        return owned(self.make())
+
+    async def _register(self, sd: SD, *services: Service) -> None:
+        for service in services:
+            await within(sd.register(Context(), service), "register()")
+
+    async def _get(self, sd: SD, name: str = "web") -> Sequence[Service]:
+        return await within(sd.get(Context(), name), f"get({name!r})")
+
+    async def _expect_services(self, sd: SD, *expected: Service, when: str) -> None:
+        # None, and None inside, are the affair of clauses of their own.
+        found = _without_none(await self._get(sd))
+        expect(
+            sorted(map(repr, found)) == sorted(map(repr, expected)),
+            f"{when}, get('web') returned {found!r}",
+        )
+
+    def _lease_length(self) -> float:
+        need(self.lease, 'lease')  # NEED
+        return self.lease
+
+    @clause("What is registered is listed under its name, whole.", "D61")
+    async def registered(self) -> None:
+        sd = self._build()
+        other = dataclasses.replace(_SERVICE, name="mail")
+        await self._register(sd, _SERVICE, other)
+        await self._expect_services(sd, _SERVICE, when="after register() of web and of mail")
+
+    @clause("A name without services gives an empty sequence.", "D61")
+    async def missing_empty(self) -> None:
+        found = await self._get(self._build())
+        expect(is_empty(found), f"get('web') of an empty directory returned {found!r}")
+
+    @clause(
+        "id, name and node together are the key: services that differ in one of them are all "
+        "listed.",
+        "D61",
+        after=("registered",),
+    )
+    async def key(self) -> None:
+        sd = self._build()
+        services = (
+            _SERVICE,
+            dataclasses.replace(_SERVICE, id="2"),
+            dataclasses.replace(_SERVICE, node="there"),
+        )
+        await self._register(sd, *services)
+        await self._expect_services(sd, *services, when="after register() of three keys")
+
+    @clause("Registering a key again replaces what was there.", "D61", after=("registered",))
+    async def register_replaces(self) -> None:
+        sd = self._build()
+        moved = dataclasses.replace(_SERVICE, network="udp", address="192.0.2.2:53")
+        await self._register(sd, _SERVICE, moved)
+        await self._expect_services(sd, moved, when="after register() with another address")
+
+    @clause(
+        "Renewing needs the key only, and leaves network and address as they are.",
+        "D61",
+        after=("registered",),
+    )
+    async def renew_by_key(self) -> None:
+        sd = self._build()
+        await self._register(sd, _SERVICE)
+        await within(sd.renew(Context(), _KEY), "renew() by the key")
+        await self._expect_services(sd, _SERVICE, when="after renew() by the key")
+
+    @clause("Renewing a key that is not there raises LookupError and registers nothing.", "D61")
+    async def renew_unknown(self) -> None:
+        sd = self._build()
+        await raises(sd.renew(Context(), _SERVICE), "renew() of an unknown key", LookupError)
+        await self._expect_services(sd, when="after renew() of an unknown key")
+
+    @clause("Deregistering needs the key only, and removes the service.", "D61", after=("key",))
+    async def deregister_removes(self) -> None:
+        sd = self._build()
+        other = dataclasses.replace(_SERVICE, id="2")
+        await self._register(sd, _SERVICE, other)
+        await within(sd.deregister(Context(), _KEY), "deregister() by the key")
+        await self._expect_services(sd, other, when="after deregister() of one of two")
+
+    @clause("Deregistering a key that is not there does nothing.", "D61", after=("key",))
+    async def deregister_unknown(self) -> None:
+        sd = self._build()
+        await self._register(sd, _SERVICE)
+        unknown = dataclasses.replace(_KEY, id="2")
+        await within(sd.deregister(Context(), unknown), "deregister() of an unknown key")
+        await self._expect_services(sd, _SERVICE, when="after deregister() of another key")
+
+    @clause("A result never has None inside.", "D61", after=("key",))
+    async def no_none(self) -> None:
+        sd = self._build()
+        await self._register(sd, _SERVICE, dataclasses.replace(_SERVICE, id="2"))
+        await within(sd.deregister(Context(), _KEY), "deregister()")
+        found: Sequence[object] = await self._get(sd)
+        expect(None not in found, f"get('web') returned {found!r}")
+
+    @clause(
+        "A service that is not renewed in time is not listed any more.",
+        "D61",
+        after=("registered",),
+    )
+    async def expires(self) -> None:
+        lease, sd = self._lease_length(), self._build()
+        await self._register(sd, _SERVICE)
+        await self._pass_time(1.5 * lease)
+        await self._expect_services(sd, when=f"{1.5 * lease:g} s after register()")
+
+    @clause("Renewing begins the lease anew.", "D61", after=("registered", "renew_by_key"))
+    async def renew_extends(self) -> None:
+        lease, sd = self._lease_length(), self._build()
+        loop = asyncio.get_running_loop()
+        await self._register(sd, _SERVICE)
+        registered = loop.time()
+        await self._pass_time(0.6 * lease)
+        in_time = loop.time() - registered < lease
+        renewed = loop.time()
+        try:
+            await within(sd.renew(Context(), _KEY), "renew()")
+            await self._pass_time(0.6 * lease)
+            await self._expect_services(
+                sd, _SERVICE, when=f"{0.6 * lease:g} s after renew(), of a lease of {lease:g} s"
+            )
+        except (Broken, LookupError) as error:
+            # On a clock that cannot be moved, a busy machine may let a lease run out.
+            if not in_time or loop.time() - renewed >= lease:
+                raise NotTried(f"the machine was too slow for a lease of {lease:g} s") from None
+            observed = f"renew() in time raised {describe(error)}"
+            raise Broken(str(error) if isinstance(error, Broken) else observed) from error
+
+    @clause(
+        "Renewing after the lease has run out raises LookupError, so that the owner registers "
+        "again.",
+        "D61",
+        after=("expires", "renew_by_key", "renew_unknown"),
+    )
+    async def renew_expired(self) -> None:
+        lease, sd = self._lease_length(), self._build()
+        await self._register(sd, _SERVICE)
+        await self._pass_time(1.5 * lease)
+        await raises(sd.renew(Context(), _KEY), "renew() after the lease", LookupError)
+
+    async def _pass_time(self, seconds: float) -> None:
+        # Not bounded by the time limit, which the lease may well exceed.
+        await self.elapse(seconds)
+
+    @clause(
+        "The directory is shared: what one proxy registers another finds, and removes.",
+        "D61",
+        after=("deregister_removes",),
+    )
+    async def shared(self) -> None:
+        need(self.join, 'join')  # NEED
+        here = self._build()
+        there = owned(self.join(here))
+        await self._register(here, _SERVICE)
+        await self._expect_services(there, _SERVICE, when="after register() at another proxy")
+        await within(there.deregister(Context(), _KEY), "deregister()")
+        await self._expect_services(here, when="after deregister() at another proxy")
+
+    @clause("Any callable may be an option, and options are applied once each, in order.", "D23")
+    async def options(self) -> None:
+        watch = OptionWatch(Options)
+        answer = self._build().register(Context(), _SERVICE, *watch.opts())
+        await within(answer, "register()")
+        watch.judge()
+
+    @clause("Calls of several tasks at once lose nothing.", "Go's implementations", after=("key",))
+    async def concurrent(self) -> None:
+        sd = self._build()
+        services = [dataclasses.replace(_SERVICE, id=str(number)) for number in range(_CALLS)]
+        await within(
+            asyncio.gather(*(sd.register(Context(), service) for service in services)),
+            f"{len(services)} calls of register() at once",
+        )
+        await self._expect_services(
+            sd, *services, when=f"after register() of {len(services)} services at once"
+        )
+
+    @clause(
+        "A call that is cancelled passes the cancellation on, and does not make an answer of it.",
+        "D4, D14",
+        after=("registered",),
+    )
+    async def cancelled(self) -> None:
+        sd = self._build()
+        await self._register(sd, _SERVICE)
+        for found in await answers_when_cancelled(partial(sd.get, Context(), "web")):
+            expect(_SERVICE in found, f"a cancelled call returned {found!r}")
+
+    @clause(
+        "When the directory is out of reach, get() raises OSError; it does not say that there "
+        "is no service.",
+        "D14",
+        after=("registered",),
+    )
+    async def backend_broken(self) -> None:
+        sd = self._build()
+        await self._register(sd, _SERVICE)
+        await out_of_reach(sd, self.break_backend)
+        try:
+            found = await self._get(sd)
+        except OSError:
+            return
+        # It may remember what was there.
+        expect(_SERVICE in found, f"get('web') then returned {found!r}")
+
+
+def _without_none(found: Sequence[object] | None) -> list[object]:
+    return [one for one in found or () if one is not None]
