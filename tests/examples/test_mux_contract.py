@@ -11,14 +11,9 @@ from gost_core.dialer import host_dial_option
 from gost_core.listener import Listener, Option, Options, addr_option, admission_option
 from gost_core.metadata import Metadata
 from gost_core.options import apply
-from gost_core.testing import (
-    check_common_net_closer,
-    check_common_net_conn,
-    check_common_net_half_closer,
-    check_dialer_dialer,
-    check_listener_listener,
-    contract_tests,
-)
+from gost_core.testing.common.net import CloserContract, ConnContract, HalfCloserContract
+from gost_core.testing.dialer import DialerContract
+from gost_core.testing.listener import ListenerContract
 from proxy.metadata import MemoryMetadata
 from proxy.mux import MuxDialer, MuxListener
 from proxy.session import Session, Stream
@@ -80,9 +75,9 @@ async def break_off(conn: Conn) -> None:
     await beneath[conn].break_off()
 
 
-TestOpenedStream = contract_tests(check_common_net_conn, opened, break_off=break_off)
-TestAcceptedStream = contract_tests(check_common_net_conn, accepted, break_off=break_off)
-TestStreamHalfCloser = contract_tests(check_common_net_half_closer, opened)
+TestOpenedStream = ConnContract(opened, break_off=break_off).as_tests()
+TestAcceptedStream = ConnContract(accepted, break_off=break_off).as_tests()
+TestStreamHalfCloser = HalfCloserContract(opened).as_tests()
 
 
 # ---- the dialer
@@ -112,7 +107,7 @@ async def garbage(conn: Conn) -> None:
         pass
 
 
-TestMuxDialer = contract_tests(check_dialer_dialer, MuxDialer, node, malformed=garbage)
+TestMuxDialer = DialerContract(MuxDialer, node, malformed=garbage).as_tests()
 
 
 async def at_work() -> MuxDialer:
@@ -134,7 +129,7 @@ async def dial_in_vain(dialer: MuxDialer) -> None:
         await dialer.dial(Context(), "{}:{}".format(*silent.getsockname()))
 
 
-TestMuxDialerCloser = contract_tests(check_common_net_closer, at_work, wait=dial_in_vain)
+TestMuxDialerCloser = CloserContract(at_work, wait=dial_in_vain).as_tests()
 
 
 # ---- the listener
@@ -193,11 +188,10 @@ async def dial(addr: Addr) -> Conn:
     return await dialer.dial(Context(), str(addr), host_dial_option("proxy.example:1"))
 
 
-TestMuxListener = contract_tests(
-    check_listener_listener,
+TestMuxListener = ListenerContract(
     loopback,
     dial,
     backlog=128,
     bad_metadata=MemoryMetadata({"backlog": "many"}),
     fail=fail,
-)
+).as_tests()

@@ -10,6 +10,12 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from gost_core.testing.limiter.conn import ConnLimiterContract
+from gost_core.testing.limiter.conn import LimiterContract as ConnLimiterContract
+from gost_core.testing.limiter.rate import LimiterContract as RateLimiterContract
+from gost_core.testing.limiter.rate import RateLimiterContract
+from gost_core.testing.limiter.traffic import LimiterContract as TrafficLimiterContract
+from gost_core.testing.limiter.traffic import TrafficLimiterContract
 from typing_extensions import Buffer
 
 from gost_core.auth import Authenticator
@@ -26,48 +32,38 @@ from gost_core.logger import LogLevel
 from gost_core.metadata import Metadata, Metadatable
 from gost_core.routing import Request
 from gost_core.selector import FailMarker, Markable, Marker
-from gost_core.testing import (
-    check_admission_admission,
-    check_auth_authenticator,
-    check_bypass_bypass,
-    check_chain_chainer,
-    check_chain_probe_result_reader,
-    check_chain_route,
-    check_chain_router,
-    check_chain_transporter,
-    check_common_net_conn,
-    check_common_net_conn_unwrapper,
-    check_common_net_dialer,
-    check_common_net_half_closer,
-    check_common_net_listener,
-    check_connector_connector,
-    check_connector_handshaker,
-    check_dialer_dialer,
-    check_handler_handler,
-    check_hop_hop,
-    check_hop_node_list,
-    check_hosts_host_mapper,
-    check_limiter_conn_conn_limiter,
-    check_limiter_conn_limiter,
-    check_limiter_rate_limiter,
-    check_limiter_rate_rate_limiter,
-    check_limiter_traffic_limiter,
-    check_limiter_traffic_traffic_limiter,
-    check_listener_listener,
-    check_logger_logger,
-    check_metadata_metadata,
-    check_metadata_metadatable,
-    check_registry_registry,
-    check_resolver_resolver,
-    check_routing_matcher,
-    check_selector_filter,
-    check_selector_markable,
-    check_selector_marker,
-    check_selector_selector,
-    check_selector_strategy,
-    check_service_service,
-    contract_tests,
+from gost_core.testing.admission import AdmissionContract
+from gost_core.testing.auth import AuthenticatorContract
+from gost_core.testing.bypass import BypassContract
+from gost_core.testing.chain import (
+    ChainerContract,
+    ProbeResultReaderContract,
+    RouteContract,
+    RouterContract,
+    TransporterContract,
 )
+from gost_core.testing.common.net import ConnContract, ConnUnwrapperContract, HalfCloserContract
+from gost_core.testing.common.net import DialerContract as NetDialerContract
+from gost_core.testing.common.net import ListenerContract as NetListenerContract
+from gost_core.testing.connector import ConnectorContract, HandshakerContract
+from gost_core.testing.dialer import DialerContract as DialerDialerContract
+from gost_core.testing.handler import HandlerContract
+from gost_core.testing.hop import HopContract, NodeListContract
+from gost_core.testing.hosts import HostMapperContract
+from gost_core.testing.listener import ListenerContract as ListenerListenerContract
+from gost_core.testing.logger import LoggerContract
+from gost_core.testing.metadata import MetadatableContract, MetadataContract
+from gost_core.testing.registry import RegistryContract
+from gost_core.testing.resolver import ResolverContract
+from gost_core.testing.routing import MatcherContract
+from gost_core.testing.selector import (
+    FilterContract,
+    MarkableContract,
+    MarkerContract,
+    SelectorContract,
+    StrategyContract,
+)
+from gost_core.testing.service import ServiceContract
 from proxy.access import NetworkAdmission, UserTable
 from proxy.chain import HopChain, NodeRoute, RetryRouter
 from proxy.connector import ProxyConnector
@@ -129,13 +125,9 @@ async def set_level(logger: TextLogger, level: LogLevel) -> None:
     logger.set_level(level)
 
 
-TestMemoryMetadata = contract_tests(check_metadata_metadata, MemoryMetadata)
-TestMemoryRegistry = contract_tests(
-    check_registry_registry, MemoryRegistry[MemoryMetadata], MemoryMetadata
-)
-TestStandardLogger = contract_tests(
-    check_logger_logger, TextLogger, lines=lines, set_level=set_level
-)
+TestMemoryMetadata = MetadataContract(MemoryMetadata).as_tests()
+TestMemoryRegistry = RegistryContract(MemoryRegistry[MemoryMetadata], MemoryMetadata).as_tests()
+TestStandardLogger = LoggerContract(TextLogger, lines=lines, set_level=set_level).as_tests()
 
 
 # ---- tcp, stream
@@ -256,28 +248,21 @@ async def fail(listener: Listener, error: OSError) -> None:
     listener.fail(error)
 
 
-TestAcceptedConn = contract_tests(check_common_net_conn, accepted, break_off=break_off)
-TestDialedConn = contract_tests(check_common_net_conn, dialed, break_off=break_off)
-TestPrefixedConn = contract_tests(check_common_net_conn, wrapped, break_off=break_off)
-TestTCPConnHalfCloser = contract_tests(check_common_net_half_closer, accepted)
-TestPrefixedConnHalfCloser = contract_tests(
-    check_common_net_half_closer, wrapped, make_unable=unable
-)
-TestPrefixedConnUnwrapper = contract_tests(
-    check_common_net_conn_unwrapper, lambda conn: PrefixedConn(conn, b"")
-)
-TestTCPListener = contract_tests(
-    check_listener_listener,
+TestAcceptedConn = ConnContract(accepted, break_off=break_off).as_tests()
+TestDialedConn = ConnContract(dialed, break_off=break_off).as_tests()
+TestPrefixedConn = ConnContract(wrapped, break_off=break_off).as_tests()
+TestTCPConnHalfCloser = HalfCloserContract(accepted).as_tests()
+TestPrefixedConnHalfCloser = HalfCloserContract(wrapped, make_unable=unable).as_tests()
+TestPrefixedConnUnwrapper = ConnUnwrapperContract(lambda conn: PrefixedConn(conn, b"")).as_tests()
+TestTCPListener = ListenerListenerContract(
     loopback,
     dial,
     bad_metadata=MemoryMetadata({"backlog": "many"}),
     fail=fail,
-)
-TestBoundListener = contract_tests(check_common_net_listener, bound, dial, make_at=bound)
-TestSystemDialer = contract_tests(
-    check_common_net_dialer, SystemDialer, unresolvable="host.invalid:80"
-)
-TestTCPDialer = contract_tests(check_dialer_dialer, TCPDialer)
+).as_tests()
+TestBoundListener = NetListenerContract(bound, dial, make_at=bound).as_tests()
+TestSystemDialer = NetDialerContract(SystemDialer, unresolvable="host.invalid:80").as_tests()
+TestTCPDialer = DialerDialerContract(TCPDialer).as_tests()
 
 
 # ---- limits, access
@@ -316,61 +301,52 @@ def per_scope(scope: str) -> Callable[[Mapping[str, int]], ScopedTrafficLimiter]
     return lambda limits: ScopedTrafficLimiter({scope: limits})
 
 
-TestPlaces = contract_tests(
-    check_limiter_conn_limiter,
+TestPlaces = ConnLimiterContract(
     Places,
     wrap=lambda conn, places: take_place(conn, OneLimiter(places)),
-)
-TestHostConnLimiter = contract_tests(check_limiter_conn_conn_limiter, HostConnLimiter)
-TestRequests = contract_tests(check_limiter_rate_limiter, lambda limit: Requests(limit, burst=5))
-TestHostRateLimiter = contract_tests(check_limiter_rate_rate_limiter, HostRateLimiter)
-TestBytes = contract_tests(
-    check_limiter_traffic_limiter,
+).as_tests()
+TestHostConnLimiter = ConnLimiterContract(HostConnLimiter).as_tests()
+TestRequests = RateLimiterContract(lambda limit: Requests(limit, burst=5)).as_tests()
+TestHostRateLimiter = RateLimiterContract(HostRateLimiter).as_tests()
+TestBytes = TrafficLimiterContract(
     Bytes,
     wrap=lambda conn, budget: LimitedConn(Context(), conn, None, budget),
-)
-TestTrafficOfConn = contract_tests(
-    check_limiter_traffic_traffic_limiter, per_scope(SCOPE_CONN), unserved_scope=SCOPE_CLIENT
-)
-TestTrafficOfClient = contract_tests(
-    check_limiter_traffic_traffic_limiter,
+).as_tests()
+TestTrafficOfConn = TrafficLimiterContract(
+    per_scope(SCOPE_CONN), unserved_scope=SCOPE_CLIENT
+).as_tests()
+TestTrafficOfClient = TrafficLimiterContract(
     per_scope(SCOPE_CLIENT),
     scope=SCOPE_CLIENT,
     unserved_scope=SCOPE_SERVICE,
-)
-TestTrafficOfService = contract_tests(
-    check_limiter_traffic_traffic_limiter,
+).as_tests()
+TestTrafficOfService = TrafficLimiterContract(
     per_scope(SCOPE_SERVICE),
     scope=SCOPE_SERVICE,
     unserved_scope=SCOPE_CONN,
-)
-TestCountedConn = contract_tests(check_common_net_conn, counted, break_off=break_off)
-TestCountedConnHalfCloser = contract_tests(check_common_net_half_closer, counted)
-TestCountedConnUnwrapper = contract_tests(
-    check_common_net_conn_unwrapper, lambda conn: CountedConn(conn, Places(1))
-)
-TestLimitedConn = contract_tests(check_common_net_conn, limited, break_off=break_off)
-TestLimitedConnHalfCloser = contract_tests(
-    check_common_net_half_closer, limited, make_unable=limited_unable
-)
-TestLimitedConnUnwrapper = contract_tests(
-    check_common_net_conn_unwrapper,
+).as_tests()
+TestCountedConn = ConnContract(counted, break_off=break_off).as_tests()
+TestCountedConnHalfCloser = HalfCloserContract(counted).as_tests()
+TestCountedConnUnwrapper = ConnUnwrapperContract(
+    lambda conn: CountedConn(conn, Places(1))
+).as_tests()
+TestLimitedConn = ConnContract(limited, break_off=break_off).as_tests()
+TestLimitedConnHalfCloser = HalfCloserContract(limited, make_unable=limited_unable).as_tests()
+TestLimitedConnUnwrapper = ConnUnwrapperContract(
     lambda conn: LimitedConn(Context(), conn, Bytes(1 << 30), Bytes(1 << 30)),
-)
-TestNetworkBlacklist = contract_tests(
-    check_admission_admission,
+).as_tests()
+TestNetworkBlacklist = AdmissionContract(
     lambda: NetworkAdmission("192.0.2.0/24", "2001:db8::/32"),
     admitted="198.51.100.7:1024",
     refused="[2001:db8::a]:1024",
     unmatched=True,
-)
-TestNetworkWhitelist = contract_tests(
-    check_admission_admission,
+).as_tests()
+TestNetworkWhitelist = AdmissionContract(
     lambda: NetworkAdmission("192.0.2.0/24", "2001:db8::/32", whitelist=True),
     admitted="[2001:db8::a]:1024",
     refused="198.51.100.7:1024",
     unmatched=False,
-)
+).as_tests()
 
 
 # ---- handler, connector, socks5, http
@@ -420,55 +396,48 @@ async def talk_nonsense(conn: Conn, router: Router) -> None:
         pass
 
 
-TestSOCKS5Handler = contract_tests(
-    check_handler_handler,
+TestSOCKS5Handler = HandlerContract(
     SOCKS5Handler,
     connect=client(SOCKS5Connector),
     login=user(SOCKS5Connector),
-)
-TestHTTPHandler = contract_tests(
-    check_handler_handler,
+).as_tests()
+TestHTTPHandler = HandlerContract(
     HTTPHandler,
     connect=client(HTTPConnector),
     login=user(HTTPConnector),
-)
-TestSOCKS5Connector = contract_tests(
-    check_connector_connector,
+).as_tests()
+TestSOCKS5Connector = ConnectorContract(
     lambda: SOCKS5Connector(auth_option(USER)),
     node(SOCKS5Handler, UserTable(USER)),
     refusing=node(SOCKS5Handler, UserTable(Userinfo("user", "other"))),
     malformed=talk_nonsense,
     secret=USER.password,
-)
-TestSOCKS5Handshaker = contract_tests(
-    check_connector_handshaker,
+).as_tests()
+TestSOCKS5Handshaker = HandshakerContract(
     lambda: SOCKS5Connector(auth_option(USER)),
     node(SOCKS5Handler, UserTable(USER)),
     refusing=node(SOCKS5Handler, UserTable(Userinfo("user", "other"))),
     malformed=talk_nonsense,
     secret=USER.password,
-)
-TestHTTPConnector = contract_tests(
-    check_connector_connector,
+).as_tests()
+TestHTTPConnector = ConnectorContract(
     lambda: HTTPConnector(auth_option(USER)),
     node(HTTPHandler, UserTable(USER)),
     refusing=node(HTTPHandler, UserTable(Userinfo("user", "other"))),
     malformed=talk_nonsense,
     secret=USER.password,
-)
-TestUserTable = contract_tests(
-    check_auth_authenticator,
+).as_tests()
+TestUserTable = AuthenticatorContract(
     lambda: UserTable(USER, Userinfo("other", "password")),
     accepted=("user", "open sesame"),
     client_id="user",
     refused=("other", "open sesame"),
-)
-TestNamelessUser = contract_tests(
-    check_auth_authenticator,
+).as_tests()
+TestNamelessUser = AuthenticatorContract(
     lambda: UserTable(Userinfo("", "open sesame")),
     nameless=("", "open sesame"),
     refused=("", "other"),
-)
+).as_tests()
 
 
 # ---- transport, hop, chain
@@ -492,43 +461,39 @@ def node_with_metadata() -> Node:
     return Node("node", "192.0.2.1:80", metadata_node_option(MemoryMetadata({"weight": 2})))
 
 
-TestFailMarker = contract_tests(check_selector_marker, FailMarker)
-TestNodeMarkable = contract_tests(check_selector_markable, node_with_metadata)
-TestNodeMetadatable = contract_tests(check_metadata_metadatable, node_with_metadata)
-TestFailFilter = contract_tests(
-    check_selector_filter,
+TestFailMarker = MarkerContract(FailMarker).as_tests()
+TestNodeMarkable = MarkableContract(node_with_metadata).as_tests()
+TestNodeMetadatable = MetadatableContract(node_with_metadata).as_tests()
+TestFailFilter = FilterContract(
     FailFilter[Item],
     Item,
     item_with=Item,
     honours=("maxFails", "failTimeout"),
-)
-TestBackupFilter = contract_tests(
-    check_selector_filter, BackupFilter[Item], Item, item_with=Item, honours=("backup",)
-)
-TestPriorityFilter = contract_tests(
-    check_selector_filter, PriorityFilter, lambda: Node("node", "192.0.2.1:80")
-)
-TestRoundRobin = contract_tests(check_selector_strategy, RoundRobin[Item], Item, item_with=Item)
-TestWeighted = contract_tests(
-    check_selector_strategy, Weighted[Item], Item, item_with=Item, honours=("weight",)
-)
-TestHash = contract_tests(check_selector_strategy, Hash, lambda: Node("node", "192.0.2.1:80"))
-TestLowestLatency = contract_tests(
-    check_selector_strategy, LowestLatency[Item], Item, item_with=Item, honours=("weight",)
-)
-TestFilteringSelector = contract_tests(
-    check_selector_selector,
+).as_tests()
+TestBackupFilter = FilterContract(
+    BackupFilter[Item], Item, item_with=Item, honours=("backup",)
+).as_tests()
+TestPriorityFilter = FilterContract(PriorityFilter, lambda: Node("node", "192.0.2.1:80")).as_tests()
+TestRoundRobin = StrategyContract(RoundRobin[Item], Item, item_with=Item).as_tests()
+TestWeighted = StrategyContract(
+    Weighted[Item], Item, item_with=Item, honours=("weight",)
+).as_tests()
+TestHash = StrategyContract(Hash, lambda: Node("node", "192.0.2.1:80")).as_tests()
+TestLowestLatency = StrategyContract(
+    LowestLatency[Item], Item, item_with=Item, honours=("weight",)
+).as_tests()
+TestFilteringSelector = SelectorContract(
     lambda: FilteringSelector(RoundRobin[Item](), FailFilter[Item](), BackupFilter[Item]()),
     Item,
     item_with=Item,
     honours=("backup", "maxFails", "failTimeout"),
-)
-TestNodeHop = contract_tests(check_hop_hop, lambda nodes: NodeHop(*nodes))
-TestNodeList = contract_tests(check_hop_node_list, lambda nodes: NodeHop(*nodes))
-TestHopChain = contract_tests(check_chain_chainer, lambda hops: HopChain(*hops))
-TestNodeRoute = contract_tests(check_chain_route, lambda nodes: NodeRoute(*nodes))
-TestRetryRouter = contract_tests(check_chain_router, RetryRouter)
-TestNodeTransporter = contract_tests(check_chain_transporter, NodeTransporter)
+).as_tests()
+TestNodeHop = HopContract(lambda nodes: NodeHop(*nodes)).as_tests()
+TestNodeList = NodeListContract(lambda nodes: NodeHop(*nodes)).as_tests()
+TestHopChain = ChainerContract(lambda hops: HopChain(*hops)).as_tests()
+TestNodeRoute = RouteContract(lambda nodes: NodeRoute(*nodes)).as_tests()
+TestRetryRouter = RouterContract(RetryRouter).as_tests()
+TestNodeTransporter = TransporterContract(NodeTransporter).as_tests()
 
 
 # ---- probe, names, rules
@@ -565,31 +530,25 @@ async def break_server(resolver: ServedResolver) -> None:
     resolver.server.broken = True
 
 
-TestProber = contract_tests(
-    check_chain_probe_result_reader, lambda: Node("node", "192.0.2.1:80"), probe=probe
-)
-TestTableHostMapper = contract_tests(check_hosts_host_mapper, TableHostMapper)
-TestDNSResolver = contract_tests(
-    check_resolver_resolver,
+TestProber = ProbeResultReaderContract(lambda: Node("node", "192.0.2.1:80"), probe=probe).as_tests()
+TestTableHostMapper = HostMapperContract(TableHostMapper).as_tests()
+TestDNSResolver = ResolverContract(
     ServedResolver,
     known="known.example",
     unknown="unknown.example",
     break_backend=break_server,
-)
-TestPatternBlacklist = contract_tests(
-    check_bypass_bypass,
+).as_tests()
+TestPatternBlacklist = BypassContract(
     lambda: PatternBypass("*.Example.com.", "192.0.2.0/24"),
     bypassed="www.example.com:80",
     passed="example.net:80",
-)
-TestPatternWhitelist = contract_tests(
-    check_bypass_bypass,
+).as_tests()
+TestPatternWhitelist = BypassContract(
     lambda: PatternBypass("*.example.com", whitelist=True),
     bypassed="example.net:80",
     passed="www.example.com:80",
-)
-TestRequestMatcher = contract_tests(
-    check_routing_matcher,
+).as_tests()
+TestRequestMatcher = MatcherContract(
     lambda: RequestMatcher(
         host="*.example.com", path="/api", method="get", header={"accept": "text/*"}
     ),
@@ -608,7 +567,7 @@ TestRequestMatcher = contract_tests(
         header={"Accept": ["text/html"]},
     ),
     positive=True,
-)
+).as_tests()
 
 
 # ---- service
@@ -637,4 +596,4 @@ def with_sleep(
     return service
 
 
-TestTaskService = contract_tests(check_service_service, TaskService, with_sleep=with_sleep)
+TestTaskService = ServiceContract(TaskService, with_sleep=with_sleep).as_tests()

@@ -16,14 +16,11 @@ from gost_core.context import Context
 from gost_core.router import Option, Route, Router
 from gost_core.sd import SD, Service
 from gost_core.sd import Option as SDOption
-from gost_core.testing import (
-    check_chain_chainer,
-    check_common_net_closer,
-    check_ingress_ingress,
-    check_router_router,
-    check_sd_sd,
-    contract_tests,
-)
+from gost_core.testing.chain import ChainerContract
+from gost_core.testing.common.net import CloserContract
+from gost_core.testing.ingress import IngressContract
+from gost_core.testing.router import RouterContract
+from gost_core.testing.sd import SDContract
 from proxy.build import make_node
 from proxy.chain import TRACE, HopChain, RetryRouter, Trace
 from proxy.discovery import MemorySD, registered
@@ -40,10 +37,10 @@ CTX = Context()
 
 # ---- ingress, routes
 
-TestMemoryIngress = contract_tests(check_ingress_ingress, lambda rules: MemoryIngress(*rules))
-TestTableRouter = contract_tests(
-    check_router_router, lambda routes: TableRouter({"": routes}), make_tables=TableRouter
-)
+TestMemoryIngress = IngressContract(lambda rules: MemoryIngress(*rules)).as_tests()
+TestTableRouter = RouterContract(
+    lambda routes: TableRouter({"": routes}), make_tables=TableRouter
+).as_tests()
 
 
 class Everywhere(Router):
@@ -53,9 +50,9 @@ class Everywhere(Router):
         return Route(dst=dst, gateway="gate")
 
 
-TestTableChain = contract_tests(
-    check_chain_chainer, lambda hops: TableChain(Everywhere(), {"gate": HopChain(*hops)})
-)
+TestTableChain = ChainerContract(
+    lambda hops: TableChain(Everywhere(), {"gate": HopChain(*hops)})
+).as_tests()
 
 
 async def gate_of(table: Mapping[str, Sequence[Route]], address: str, host: str = "") -> str:
@@ -200,20 +197,17 @@ async def wait_for_nothing(sd: RedisSD) -> None:
     await sd.get(CTX, "web")
 
 
-TestMemorySD = contract_tests(
-    check_sd_sd,
+TestMemorySD = SDContract(
     lambda: MemorySD(lease=LEASE, clock=CLOCK),
     join=lambda sd: sd,
     lease=LEASE,
     elapse=CLOCK.elapse,
-)
+).as_tests()
 TestRedisSD = needs_redis(
-    contract_tests(
-        check_sd_sd, SERVERS.make, join=SERVERS.join, lease=LEASE, break_backend=SERVERS.kill
-    )
+    SDContract(SERVERS.make, join=SERVERS.join, lease=LEASE, break_backend=SERVERS.kill).as_tests()
 )
 TestRedisSDCloser = needs_redis(
-    contract_tests(check_common_net_closer, SERVERS.make_async, wait=wait_for_nothing)
+    CloserContract(SERVERS.make_async, wait=wait_for_nothing).as_tests()
 )
 
 

@@ -42,7 +42,8 @@ from gost_core.options import apply
 from gost_core.rewriter import RewriteOption, RewriteOptions, Rewriter
 from gost_core.routing import Matcher, Request
 from gost_core.sd import Service
-from gost_core.testing import check_handler_handler, check_rewriter_rewriter, contract_tests
+from gost_core.testing.handler import HandlerContract
+from gost_core.testing.rewriter import RewriterContract
 from proxy.access import UserTable
 from proxy.chain import RetryRouter
 from proxy.discovery import MemorySD
@@ -58,12 +59,11 @@ from tests.examples.tls_harness import NAME, server_context
 
 CTX = Context()
 
-TestPatternRewriter = contract_tests(
-    check_rewriter_rewriter,
+TestPatternRewriter = RewriterContract(
     lambda: PatternRewriter(re.compile(rb"(w)orld"), rb"\1ide"),
     samples={b"hello world": b"hello wide", b"": b"", b"other": b"other"},
-)
-TestGatewayHandler = contract_tests(check_handler_handler, GatewayHandler)
+).as_tests()
+TestGatewayHandler = HandlerContract(GatewayHandler).as_tests()
 
 
 @asynccontextmanager

@@ -22,21 +22,14 @@ from gost_core.recorder import (
     RecordOption,
 )
 from gost_core.service import Service
-from gost_core.testing import (
-    check_common_net_conn,
-    check_common_net_conn_unwrapper,
-    check_common_net_half_closer,
-    check_handler_handler,
-    check_metrics_counter,
-    check_metrics_gauge,
-    check_metrics_metrics,
-    check_metrics_observer,
-    check_observer_observer,
-    check_observer_stats_stats,
-    check_recorder_recorder,
-    check_service_service,
-    contract_tests,
-)
+from gost_core.testing.common.net import ConnContract, ConnUnwrapperContract, HalfCloserContract
+from gost_core.testing.handler import HandlerContract
+from gost_core.testing.metrics import CounterContract, GaugeContract, MetricsContract
+from gost_core.testing.metrics import ObserverContract as MetricsObserverContract
+from gost_core.testing.observer import ObserverContract as ObserverObserverContract
+from gost_core.testing.observer.stats import StatsContract
+from gost_core.testing.recorder import RecorderContract
+from gost_core.testing.service import ServiceContract
 from proxy.metrics import BYTES, CONNECTIONS, DURATION, OPEN, Instrument, MeasuredCounts
 from proxy.observer import CountingConn, Counts, RecordingObserver, StatsEvent, StatusEvent
 from proxy.prometheus import PrometheusMetrics
@@ -93,14 +86,12 @@ async def recorded_unable() -> Conn:
     return recorded_through(Discarding(), Whole(inner))
 
 
-TestFileRecorder = contract_tests(check_recorder_recorder, TemporaryRecorder, records=records)
-TestRecordedConn = contract_tests(check_common_net_conn, recorded, break_off=break_off)
-TestRecordedConnHalfCloser = contract_tests(
-    check_common_net_half_closer, recorded, make_unable=recorded_unable
-)
-TestRecordedConnUnwrapper = contract_tests(
-    check_common_net_conn_unwrapper, lambda conn: recorded_through(Discarding(), conn)
-)
+TestFileRecorder = RecorderContract(TemporaryRecorder, records=records).as_tests()
+TestRecordedConn = ConnContract(recorded, break_off=break_off).as_tests()
+TestRecordedConnHalfCloser = HalfCloserContract(recorded, make_unable=recorded_unable).as_tests()
+TestRecordedConnUnwrapper = ConnUnwrapperContract(
+    lambda conn: recorded_through(Discarding(), conn)
+).as_tests()
 
 
 # ---- observer
@@ -151,28 +142,24 @@ async def counting_unable() -> Conn:
     return CountingConn(Whole(inner), Counts())
 
 
-TestRecordingObserver = contract_tests(
-    check_observer_observer,
+TestRecordingObserver = ObserverObserverContract(
     KeptObserver,
     lambda: StatusEvent("service", "running", ""),
     delivered=delivered,
     break_backend=break_delivery,
     mend_backend=mend_delivery,
-)
-TestStatsEvents = contract_tests(
-    check_observer_observer,
+).as_tests()
+TestStatsEvents = ObserverObserverContract(
     KeptObserver,
     lambda: StatsEvent("service", {"total_conns": 1}),
     delivered=delivered,
-)
-TestCounts = contract_tests(check_observer_stats_stats, Counts)
-TestCountingConn = contract_tests(check_common_net_conn, counting, break_off=break_off)
-TestCountingConnHalfCloser = contract_tests(
-    check_common_net_half_closer, counting, make_unable=counting_unable
-)
-TestCountingConnUnwrapper = contract_tests(
-    check_common_net_conn_unwrapper, lambda conn: CountingConn(conn, Counts())
-)
+).as_tests()
+TestCounts = StatsContract(Counts).as_tests()
+TestCountingConn = ConnContract(counting, break_off=break_off).as_tests()
+TestCountingConnHalfCloser = HalfCloserContract(counting, make_unable=counting_unable).as_tests()
+TestCountingConnUnwrapper = ConnUnwrapperContract(
+    lambda conn: CountingConn(conn, Counts())
+).as_tests()
 
 
 # ---- metrics
@@ -214,22 +201,19 @@ a_counter = Owned(lambda metrics: metrics.counter(CONNECTIONS, OF_SERVICE), CONN
 a_gauge = Owned(lambda metrics: metrics.gauge(OPEN, OF_SERVICE), OPEN)
 a_histogram = Owned(lambda metrics: metrics.observer(DURATION, OF_SERVICE), DURATION, "_count")
 
-TestPrometheusMetrics = contract_tests(
-    check_metrics_metrics,
+TestPrometheusMetrics = MetricsContract(
     PrometheusMetrics,
     counter=(BYTES, {**OF_SERVICE, "direction": "in"}),
     gauge=(OPEN, OF_SERVICE),
     observer=(DURATION, OF_SERVICE),
     value=value,
-)
-TestCounter = contract_tests(check_metrics_counter, a_counter, value=a_counter.value)
-TestGauge = contract_tests(check_metrics_gauge, a_gauge, value=a_gauge.value)
-TestHistogram = contract_tests(
-    check_metrics_observer, a_histogram, count=lambda made: int(a_histogram.value(made))
-)
-TestMeasuredCounts = contract_tests(
-    check_observer_stats_stats, lambda: MeasuredCounts(PrometheusMetrics(), "check")
-)
+).as_tests()
+TestCounter = CounterContract(a_counter, value=a_counter.value).as_tests()
+TestGauge = GaugeContract(a_gauge, value=a_gauge.value).as_tests()
+TestHistogram = MetricsObserverContract(
+    a_histogram, count=lambda made: int(a_histogram.value(made))
+).as_tests()
+TestMeasuredCounts = StatsContract(lambda: MeasuredCounts(PrometheusMetrics(), "check")).as_tests()
 
 
 # ---- service, handler
@@ -257,10 +241,9 @@ def observed_handler(*opts: Option) -> Handler:
     )
 
 
-TestObservedService = contract_tests(check_service_service, observed, with_stats=with_stats)
-TestObservedHandler = contract_tests(
-    check_handler_handler,
+TestObservedService = ServiceContract(observed, with_stats=with_stats).as_tests()
+TestObservedHandler = HandlerContract(
     observed_handler,
     connect=client(SOCKS5Connector),
     login=user(SOCKS5Connector),
-)
+).as_tests()

@@ -11,6 +11,7 @@ from pathlib import Path
 import dns.message
 import pytest
 import socks
+from gost_core.testing.limiter.traffic import LimiterContract
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,14 +27,8 @@ from gost_core.connector import auth_option, dialer_connect_option
 from gost_core.context import Context
 from gost_core.limiter import SCOPE_CLIENT
 from gost_core.listener import addr_option
-from gost_core.testing import (
-    check_common_net_conn,
-    check_common_net_conn_unwrapper,
-    check_common_net_packet_conn,
-    check_connector_connector,
-    check_limiter_traffic_limiter,
-    contract_tests,
-)
+from gost_core.testing.common.net import ConnContract, ConnUnwrapperContract, PacketConnContract
+from gost_core.testing.connector import ConnectorContract
 from proxy.access import UserTable
 from proxy.address import TCPAddr, UDPAddr, split_host_port
 from proxy.association import Association, pack_address, unpack_address
@@ -197,36 +192,29 @@ async def node(conn: Conn, router: Router) -> None:
     await serving.handle(Context(), OnLoopback(conn))
 
 
-TestUDPConn = contract_tests(check_common_net_conn, None, make_datagram=connected)
-TestUDPPackets = contract_tests(check_common_net_packet_conn, sockets, make_connected=connected)
-TestUDPPacketsOfBothFamilies = contract_tests(check_common_net_packet_conn, socket_of_both_families)
-TestPeerConn = contract_tests(check_common_net_conn, None, make_datagram=adapted)
-TestPeerConnPackets = contract_tests(check_common_net_packet_conn, sockets, make_connected=adapted)
-TestLimitedPackets = contract_tests(check_common_net_conn, None, make_datagram=limited)
-TestLimitedPacketsPackets = contract_tests(
-    check_common_net_packet_conn, limited_sockets, make_connected=limited
-)
-TestLimitedPacketsUnwrapper = contract_tests(
-    check_common_net_conn_unwrapper,
+TestUDPConn = ConnContract(None, make_datagram=connected).as_tests()
+TestUDPPackets = PacketConnContract(sockets, make_connected=connected).as_tests()
+TestUDPPacketsOfBothFamilies = PacketConnContract(socket_of_both_families).as_tests()
+TestPeerConn = ConnContract(None, make_datagram=adapted).as_tests()
+TestPeerConnPackets = PacketConnContract(sockets, make_connected=adapted).as_tests()
+TestLimitedPackets = ConnContract(None, make_datagram=limited).as_tests()
+TestLimitedPacketsPackets = PacketConnContract(limited_sockets, make_connected=limited).as_tests()
+TestLimitedPacketsUnwrapper = ConnUnwrapperContract(
     lambda conn: LimitedConn(Context(), conn, None, None),
     wrap_datagrams=lambda conn: LimitedPackets(Context(), conn, None, None),
-)
-TestLimitedPacketsLimiter = contract_tests(
-    check_limiter_traffic_limiter,
+).as_tests()
+TestLimitedPacketsLimiter = LimiterContract(
     Bytes,
     wrap=lambda conn, budget: LimitedPackets(Context(), conn, None, budget),
-)
-TestAssociation = contract_tests(check_common_net_conn, None, make_datagram=both_ends)
-TestAssociationPackets = contract_tests(
-    check_common_net_packet_conn, through_proxy, make_connected=both_ends
-)
-TestConnector = contract_tests(
-    check_connector_connector,
+).as_tests()
+TestAssociation = ConnContract(None, make_datagram=both_ends).as_tests()
+TestAssociationPackets = PacketConnContract(through_proxy, make_connected=both_ends).as_tests()
+TestConnector = ConnectorContract(
     SOCKS5Connector,
     node,
     networks=("tcp", "udp"),
     association=True,
-)
+).as_tests()
 
 
 # ---- UDP

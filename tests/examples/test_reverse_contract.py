@@ -12,14 +12,11 @@ from gost_core.handler import auther_option, router_option
 from gost_core.hop import Hop
 from gost_core.listener import Listener as ServiceListener
 from gost_core.listener import Option, addr_option
-from gost_core.testing import (
-    check_common_net_conn,
-    check_common_net_listener,
-    check_connector_binder,
-    check_handler_handler,
-    check_listener_listener,
-    contract_tests,
-)
+from gost_core.testing.common.net import ConnContract
+from gost_core.testing.common.net import ListenerContract as NetListenerContract
+from gost_core.testing.connector import BinderContract
+from gost_core.testing.handler import HandlerContract
+from gost_core.testing.listener import ListenerContract as ListenerListenerContract
 from proxy.access import UserTable
 from proxy.chain import RetryRouter
 from proxy.forward import ForwardHandler
@@ -62,14 +59,13 @@ async def malformed(conn: Conn, router: Router) -> None:
         pass
 
 
-TestSOCKS5Binder = contract_tests(
-    check_connector_binder,
+TestSOCKS5Binder = BinderContract(
     SOCKS5Connector,
     bind,
     unable=unable,
     refusing=refusing,
     malformed=malformed,
-)
+).as_tests()
 
 
 async def dial(addr: Addr) -> Conn:
@@ -104,8 +100,8 @@ async def visit() -> tuple[Conn, Conn]:
     return conn, visitor
 
 
-TestTunnelListener = contract_tests(check_common_net_listener, tunnel, dial, make_at=tunnel)
-TestVisitor = contract_tests(check_common_net_conn, visit)
+TestTunnelListener = NetListenerContract(tunnel, dial, make_at=tunnel).as_tests()
+TestVisitor = ConnContract(visit).as_tests()
 
 
 # ---- the reverse listener
@@ -115,13 +111,12 @@ def reverse(option: Option) -> ServiceListener:
     return ReverseListener(option)
 
 
-TestReverseListener = contract_tests(
-    check_listener_listener,
+TestReverseListener = ListenerListenerContract(
     None,
     None,
     make_reverse=reverse,
     bad_metadata=MemoryMetadata({"backlog": "many"}),
-)
+).as_tests()
 
 
 # ---- the forward
@@ -146,4 +141,4 @@ async def connect(conn: Conn, target: str) -> Conn:
     return conn
 
 
-TestForwardHandler = contract_tests(check_handler_handler, OneTarget, connect=connect)
+TestForwardHandler = HandlerContract(OneTarget, connect=connect).as_tests()

@@ -7,16 +7,10 @@ from gost_core.common.tls import TLSConfig
 from gost_core.dialer import Dialer, tls_config_option
 from gost_core.listener import Listener, Option, addr_option
 from gost_core.listener import tls_config_option as served_config_option
-from gost_core.testing import (
-    check_common_net_conn,
-    check_common_net_context_carrier,
-    check_common_net_half_closer,
-    check_common_net_listener,
-    check_dialer_dialer,
-    check_dialer_handshaker,
-    check_listener_listener,
-    contract_tests,
-)
+from gost_core.testing.common.net import ConnContract, ContextCarrierContract, HalfCloserContract
+from gost_core.testing.common.net import ListenerContract as NetListenerContract
+from gost_core.testing.dialer import DialerContract, HandshakerContract
+from gost_core.testing.listener import ListenerContract as ListenerListenerContract
 from proxy.metadata import MemoryMetadata
 from proxy.tls import TLSDialer, TLSListener, connect_tls
 from proxy.upgrade import UpgradingListener
@@ -98,16 +92,14 @@ async def with_certificate() -> ContextCarrier:
     return conn
 
 
-TestServerConn = contract_tests(check_common_net_conn, server_first, break_off=break_off)
-TestClientConn = contract_tests(check_common_net_conn, client_first, break_off=break_off)
-TestOldFashionedConn = contract_tests(check_common_net_conn, old_fashioned, break_off=break_off)
-TestNestedConn = contract_tests(check_common_net_conn, nested, break_off=break_off)
-TestServerHalfCloser = contract_tests(
-    check_common_net_half_closer, server_first, make_unable=unable
-)
-TestClientHalfCloser = contract_tests(check_common_net_half_closer, client_first)
-TestNestedHalfCloser = contract_tests(check_common_net_half_closer, nested)
-TestContextOfConn = contract_tests(check_common_net_context_carrier, with_certificate)
+TestServerConn = ConnContract(server_first, break_off=break_off).as_tests()
+TestClientConn = ConnContract(client_first, break_off=break_off).as_tests()
+TestOldFashionedConn = ConnContract(old_fashioned, break_off=break_off).as_tests()
+TestNestedConn = ConnContract(nested, break_off=break_off).as_tests()
+TestServerHalfCloser = HalfCloserContract(server_first, make_unable=unable).as_tests()
+TestClientHalfCloser = HalfCloserContract(client_first).as_tests()
+TestNestedHalfCloser = HalfCloserContract(nested).as_tests()
+TestContextOfConn = ContextCarrierContract(with_certificate).as_tests()
 
 
 # ---- the dialer: each of these plays the node
@@ -158,32 +150,29 @@ def exact() -> Dialer:
     return TLSDialer(tls_config_option(TLSConfig(context)))
 
 
-TestTLSDialer = contract_tests(
-    check_dialer_dialer,
+TestTLSDialer = DialerContract(
     trusting,
     node,
     host=f"{NAME}:443",
     malformed=nonsense_node,
-)
-TestTLSSettings = contract_tests(
-    check_dialer_dialer,
+).as_tests()
+TestTLSSettings = DialerContract(
     TLSDialer,
     node,
     metadata=MemoryMetadata({"caFile": CA_FILE}),
     bad_setting=("caFile", 7),
     host=f"{NAME}:443",
-)
-TestTLSHandshaker = contract_tests(
-    check_dialer_handshaker,
+).as_tests()
+TestTLSHandshaker = HandshakerContract(
     trusting,
     node,
     host=f"{NAME}:443",
     malformed=nonsense_node,
     greeting=greeting_node,
-)
-TestExactHandshaker = contract_tests(
-    check_dialer_handshaker, exact, node, host=f"{NAME}:443", exact=exact_node
-)
+).as_tests()
+TestExactHandshaker = HandshakerContract(
+    exact, node, host=f"{NAME}:443", exact=exact_node
+).as_tests()
 
 
 # ---- the listener
@@ -229,15 +218,12 @@ async def bound_tls(addr: Addr | str = "127.0.0.1:0") -> TLSListener:
     return listener
 
 
-TestTLSListener = contract_tests(
-    check_listener_listener,
+TestTLSListener = ListenerListenerContract(
     loopback,
     connect,
     bad_metadata=MemoryMetadata({"backlog": "many"}),
     backlog=128,
     fail=fail_beneath,
     wrap=Unchanging,
-)
-TestBoundTLSListener = contract_tests(
-    check_common_net_listener, bound_tls, connect, make_at=bound_tls
-)
+).as_tests()
+TestBoundTLSListener = NetListenerContract(bound_tls, connect, make_at=bound_tls).as_tests()

@@ -1,47 +1,22 @@
-"""Every trial of the checks, one module a topic."""
+"""Every trial of the contracts of gost_core.testing, each at the path of its contract."""
 
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import walk_packages
 from typing import Any
 
-from tests.kit import (
-    access,
-    chains,
-    connectors,
-    dialers,
-    directory,
-    handlers,
-    hops,
-    limiters,
-    listeners,
-    logging_and_metrics,
-    metadata,
-    names,
-    net,
-    observation,
-    registries,
-    selectors,
-    services,
-)
+from gost_core import testing
 from tests.kit.trial import Fault, Trial
 
-TRIALS: tuple[Trial[Any], ...] = (
-    *access.trials,
-    *chains.trials,
-    *connectors.trials,
-    *dialers.trials,
-    *directory.trials,
-    *handlers.trials,
-    *hops.trials,
-    *limiters.trials,
-    *listeners.trials,
-    *logging_and_metrics.trials,
-    *metadata.trials,
-    *names.trials,
-    *net.trials,
-    *observation.trials,
-    *registries.trials,
-    *selectors.trials,
-    *services.trials,
-)
+
+def _trials() -> Iterator[Trial[Any]]:
+    for info in walk_packages(testing.__path__, f"{testing.__name__}."):
+        path = info.name.removeprefix(f"{testing.__name__}.")
+        if "_" != path[0] and "._" not in path and import_module(info.name).__all__:
+            yield from import_module(f"{__name__}.{path}").trials
+
+
+TRIALS: tuple[Trial[Any], ...] = tuple(_trials())
 
 FAULTS: tuple[Fault, ...] = tuple(fault for trial in TRIALS for fault in trial.faults)
 

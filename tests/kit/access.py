@@ -7,12 +7,10 @@ from typing import Final
 from gost_core import admission, auth, bypass
 from gost_core.context import Context
 from gost_core.options import apply
-from gost_core.testing import (
-    Report,
-    check_admission_admission,
-    check_auth_authenticator,
-    check_bypass_bypass,
-)
+from gost_core.testing import Report
+from gost_core.testing.admission import AdmissionContract
+from gost_core.testing.auth import AuthenticatorContract
+from gost_core.testing.bypass import BypassContract
 from tests.kit.trial import Trial
 
 
@@ -56,16 +54,16 @@ async def break_bypass(broken: RightBypass) -> None:
 
 
 def run_bypass(make: Callable[[], RightBypass]) -> Coroutine[object, object, Report]:
-    return check_bypass_bypass(
+    return BypassContract(
         make,
         bypassed="ads.example:80",
         passed="www.example:443",
         break_backend=break_bypass,
         time_limit=2.0,
-    )
+    ).run()
 
 
-bypass_trial = Trial[Callable[[], RightBypass]](check_bypass_bypass, run_bypass, RightBypass)
+bypass_trial = Trial[Callable[[], RightBypass]](BypassContract, run_bypass, RightBypass)
 
 
 @bypass_trial.breaks("shape")
@@ -212,18 +210,18 @@ async def break_admission(broken: RightAdmission) -> None:
 
 
 def run_admission(make: Callable[[], RightAdmission]) -> Coroutine[object, object, Report]:
-    return check_admission_admission(
+    return AdmissionContract(
         make,
         admitted="192.0.2.1:1024",
         refused="bad.example:1024",
         unmatched=True,
         break_backend=break_admission,
         time_limit=2.0,
-    )
+    ).run()
 
 
 admission_trial = Trial[Callable[[], RightAdmission]](
-    check_admission_admission, run_admission, RightAdmission
+    AdmissionContract, run_admission, RightAdmission
 )
 
 
@@ -349,7 +347,7 @@ async def break_authenticator(broken: RightAuthenticator) -> None:
 
 
 def run_authenticator(make: Callable[[], RightAuthenticator]) -> Coroutine[object, object, Report]:
-    return check_auth_authenticator(
+    return AuthenticatorContract(
         make,
         accepted=("alice", PASSWORD),
         client_id="client 1",
@@ -357,11 +355,11 @@ def run_authenticator(make: Callable[[], RightAuthenticator]) -> Coroutine[objec
         nameless=("guest", "any word"),
         break_backend=break_authenticator,
         time_limit=2.0,
-    )
+    ).run()
 
 
 auth_trial = Trial[Callable[[], RightAuthenticator]](
-    check_auth_authenticator, run_authenticator, RightAuthenticator
+    AuthenticatorContract, run_authenticator, RightAuthenticator
 )
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeVar
 
+from gost_core.testing._fakes import Layer
 from typing_extensions import Buffer
 
 from gost_core import chain, connector, dialer
@@ -41,15 +42,14 @@ from gost_core.recorder import (
     RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
 )
 from gost_core.resolver import InvalidError, Resolver
-from gost_core.testing import (
-    Report,
-    check_chain_chainer,
-    check_chain_probe_result_reader,
-    check_chain_route,
-    check_chain_router,
-    check_chain_transporter,
+from gost_core.testing import Report
+from gost_core.testing.chain import (
+    ChainerContract,
+    ProbeResultReaderContract,
+    RouteContract,
+    RouterContract,
+    TransporterContract,
 )
-from gost_core.testing._fakes import Layer
 from tests.kit.net import SocketAddr, SocketConn
 from tests.kit.trial import Trial
 
@@ -119,10 +119,10 @@ class RightTransporter(Transporter):
 
 
 def run_transporter(make: MakeTransporter) -> Coroutine[object, object, Report]:
-    return check_chain_transporter(make, time_limit=TIME_LIMIT)
+    return TransporterContract(make, time_limit=TIME_LIMIT).run()
 
 
-transporters = Trial[MakeTransporter](check_chain_transporter, run_transporter, RightTransporter)
+transporters = Trial[MakeTransporter](TransporterContract, run_transporter, RightTransporter)
 
 
 @transporters.breaks("shape")
@@ -576,10 +576,10 @@ MakeRoute = Callable[[Sequence[Node]], Route]
 
 
 def run_route(make: MakeRoute) -> Coroutine[object, object, Report]:
-    return check_chain_route(make, time_limit=TIME_LIMIT)
+    return RouteContract(make, time_limit=TIME_LIMIT).run()
 
 
-routes = Trial[MakeRoute](check_chain_route, run_route, RightRoute)
+routes = Trial[MakeRoute](RouteContract, run_route, RightRoute)
 
 
 @routes.breaks("shape")
@@ -854,10 +854,10 @@ MakeChainer = Callable[[Sequence[Hop]], Chainer]
 
 
 def run_chainer(make: MakeChainer) -> Coroutine[object, object, Report]:
-    return check_chain_chainer(make, time_limit=TIME_LIMIT)
+    return ChainerContract(make, time_limit=TIME_LIMIT).run()
 
 
-chainers = Trial[MakeChainer](check_chain_chainer, run_chainer, RightChainer)
+chainers = Trial[MakeChainer](ChainerContract, run_chainer, RightChainer)
 
 
 @chainers.breaks("shape")
@@ -1139,10 +1139,10 @@ MakeRouter = Callable[[*tuple[RouterOption, ...]], chain.Router]
 
 
 def run_router(make: MakeRouter) -> Coroutine[object, object, Report]:
-    return check_chain_router(make, time_limit=TIME_LIMIT)
+    return RouterContract(make, time_limit=TIME_LIMIT).run()
 
 
-routers = Trial[MakeRouter](check_chain_router, run_router, RightRouter)
+routers = Trial[MakeRouter](RouterContract, run_router, RightRouter)
 
 
 @routers.breaks("shape")
@@ -1574,10 +1574,10 @@ class Probed:
 
 def run_reader(make: Callable[[], Probed]) -> Coroutine[object, object, Report]:
     probed = make()
-    return check_chain_probe_result_reader(probed.make, probe=probed.probe, time_limit=TIME_LIMIT)
+    return ProbeResultReaderContract(probed.make, probe=probed.probe, time_limit=TIME_LIMIT).run()
 
 
-readers = Trial[Callable[[], Probed]](check_chain_probe_result_reader, run_reader, Probed)
+readers = Trial[Callable[[], Probed]](ProbeResultReaderContract, run_reader, Probed)
 
 
 @readers.breaks("shape")

@@ -6,6 +6,9 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Final
 
+from gost_core.testing._doubles import Address
+from gost_core.testing._fakes import FakeMetadata
+from gost_core.testing._peers import silent
 from typing_extensions import Buffer
 
 from gost_core.chain import Router
@@ -30,15 +33,8 @@ from gost_core.connector import (
 )
 from gost_core.context import Context
 from gost_core.options import apply
-from gost_core.testing import (
-    Report,
-    check_connector_binder,
-    check_connector_connector,
-    check_connector_handshaker,
-)
-from gost_core.testing._doubles import Address
-from gost_core.testing._fakes import FakeMetadata
-from gost_core.testing._peers import silent
+from gost_core.testing import Report
+from gost_core.testing.connector import BinderContract, ConnectorContract, HandshakerContract
 from tests.kit.dialers import (
     HANDSHAKE_FAULTS,
     LIFE_FAULTS,
@@ -284,7 +280,7 @@ class RightConnector(Settings, Connector):
 
 
 def run_connector(make: Callable[[], Connector]) -> Coroutine[object, object, Report]:
-    return check_connector_connector(
+    return ConnectorContract(
         make,
         proxy,
         networks=("tcp", "udp"),
@@ -295,12 +291,10 @@ def run_connector(make: Callable[[], Connector]) -> Coroutine[object, object, Re
         malformed=malformed_proxy,
         secret=PASSWORD,
         time_limit=TIME_LIMIT,
-    )
+    ).run()
 
 
-connectors = Trial[Callable[[], Connector]](
-    check_connector_connector, run_connector, RightConnector
-)
+connectors = Trial[Callable[[], Connector]](ConnectorContract, run_connector, RightConnector)
 
 for clause, life, history in LIFE_FAULTS:
     connectors.breaks(clause, history=history)(mixed(life, RightConnector))
@@ -649,7 +643,7 @@ async def malformed_login(conn: Conn, router: Router) -> None:
 
 
 def run_login(make: Callable[[], Connector]) -> Coroutine[object, object, Report]:
-    return check_connector_handshaker(
+    return HandshakerContract(
         make,
         login_proxy,
         refusing=refusing_login,
@@ -657,10 +651,10 @@ def run_login(make: Callable[[], Connector]) -> Coroutine[object, object, Report
         pass_limit=Limit.run_out,
         secret=PASSWORD,
         time_limit=TIME_LIMIT,
-    )
+    ).run()
 
 
-logins = Trial[Callable[[], Connector]](check_connector_handshaker, run_login, RightLogin)
+logins = Trial[Callable[[], Connector]](HandshakerContract, run_login, RightLogin)
 
 for clause, shaking, history in HANDSHAKE_FAULTS:
     logins.breaks(clause, history=history)(mixed(shaking, RightLogin))
@@ -765,7 +759,7 @@ class RightBinder(RightConnector, Binder):
 
 
 def run_binder(make: Callable[[], Connector]) -> Coroutine[object, object, Report]:
-    return check_connector_binder(
+    return BinderContract(
         make,
         proxy,
         networks=("tcp", "udp"),
@@ -773,10 +767,10 @@ def run_binder(make: Callable[[], Connector]) -> Coroutine[object, object, Repor
         malformed=malformed_proxy,
         unable=unable_proxy,
         time_limit=TIME_LIMIT,
-    )
+    ).run()
 
 
-binders = Trial[Callable[[], Connector]](check_connector_binder, run_binder, RightBinder)
+binders = Trial[Callable[[], Connector]](BinderContract, run_binder, RightBinder)
 
 ASKING_FAULTS: Final[tuple[tuple[str, type[RightConnector]], ...]] = (
     ("node-dies", ExpectingAWord),

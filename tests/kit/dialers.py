@@ -7,6 +7,8 @@ from itertools import count
 from types import new_class
 from typing import ClassVar, Final, TypeVar, cast
 
+from gost_core.testing._fakes import FakeMetadata
+from gost_core.testing._peers import GREETING, StreamConn, echo, silent
 from typing_extensions import Buffer
 
 from gost_core.common.net import Addr, ClosedError, Closer, Conn, ProtocolError
@@ -24,9 +26,8 @@ from gost_core.dialer import (
 )
 from gost_core.metadata import Metadata
 from gost_core.options import apply
-from gost_core.testing import Report, check_dialer_dialer, check_dialer_handshaker
-from gost_core.testing._fakes import FakeMetadata
-from gost_core.testing._peers import GREETING, StreamConn, echo, silent
+from gost_core.testing import Report
+from gost_core.testing.dialer import DialerContract, HandshakerContract
 from tests.kit.trial import Trial
 
 PASSWORD: Final = "correct horse"
@@ -363,7 +364,7 @@ class RightDialer(Settings, Dialer, Multiplexer, Closer):
 
 
 def run_dialer(make: Callable[[], Dialer]) -> Coroutine[object, object, Report]:
-    return check_dialer_dialer(
+    return DialerContract(
         make,
         node,
         metadata=FakeMetadata(timeout=10.0),
@@ -372,10 +373,10 @@ def run_dialer(make: Callable[[], Dialer]) -> Coroutine[object, object, Report]:
         malformed=malformed_node,
         secret=PASSWORD,
         time_limit=TIME_LIMIT,
-    )
+    ).run()
 
 
-dialers = Trial[Callable[[], Dialer]](check_dialer_dialer, run_dialer, RightDialer)
+dialers = Trial[Callable[[], Dialer]](DialerContract, run_dialer, RightDialer)
 
 
 @dialers.breaks("shape")
@@ -893,7 +894,7 @@ class RightHandshaker(LoggingIn, Dialer, Handshaker):
 
 
 def run_handshaker(make: Callable[[], Dialer]) -> Coroutine[object, object, Report]:
-    return check_dialer_handshaker(
+    return HandshakerContract(
         make,
         node,
         refusing=refusing_node,
@@ -903,10 +904,10 @@ def run_handshaker(make: Callable[[], Dialer]) -> Coroutine[object, object, Repo
         pass_limit=Limit.run_out,
         secret=PASSWORD,
         time_limit=TIME_LIMIT,
-    )
+    ).run()
 
 
-handshakers = Trial[Callable[[], Dialer]](check_dialer_handshaker, run_handshaker, RightHandshaker)
+handshakers = Trial[Callable[[], Dialer]](HandshakerContract, run_handshaker, RightHandshaker)
 
 
 for clause, shaking, history in HANDSHAKE_FAULTS:

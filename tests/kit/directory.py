@@ -11,7 +11,10 @@ from gost_core.ingress import Rule
 from gost_core.options import apply
 from gost_core.router import Route
 from gost_core.sd import Service
-from gost_core.testing import Report, check_ingress_ingress, check_router_router, check_sd_sd
+from gost_core.testing import Report
+from gost_core.testing.ingress import IngressContract
+from gost_core.testing.router import RouterContract
+from gost_core.testing.sd import SDContract
 from tests.kit.trial import Trial
 
 # ---- ingress
@@ -75,10 +78,10 @@ MakeIngress = Callable[[Sequence[Rule]], RightIngress]
 
 
 def run_ingress(make: MakeIngress) -> Coroutine[object, object, Report]:
-    return check_ingress_ingress(make, break_backend=break_ingress, time_limit=2.0)
+    return IngressContract(make, break_backend=break_ingress, time_limit=2.0).run()
 
 
-ingress_trial = Trial[MakeIngress](check_ingress_ingress, run_ingress, RightIngress)
+ingress_trial = Trial[MakeIngress](IngressContract, run_ingress, RightIngress)
 
 
 @ingress_trial.breaks("shape")
@@ -299,12 +302,12 @@ async def break_sd(broken: RightSD) -> None:
 
 
 def run_sd(make: Callable[[], RightSD]) -> Coroutine[object, object, Report]:
-    return check_sd_sd(
+    return SDContract(
         make, join=join, lease=LEASE, elapse=elapse, break_backend=break_sd, time_limit=2.0
-    )
+    ).run()
 
 
-sd_trial = Trial[Callable[[], RightSD]](check_sd_sd, run_sd, RightSD)
+sd_trial = Trial[Callable[[], RightSD]](SDContract, run_sd, RightSD)
 
 
 @sd_trial.breaks("shape")
@@ -525,12 +528,12 @@ def run_router(make: MakeRouter) -> Coroutine[object, object, Report]:
         made.tables |= {name: tuple(table) for name, table in tables.items()}
         return made
 
-    return check_router_router(
+    return RouterContract(
         make, make_tables=make_tables, break_backend=break_router, time_limit=2.0
-    )
+    ).run()
 
 
-router_trial = Trial[MakeRouter](check_router_router, run_router, RightRouter)
+router_trial = Trial[MakeRouter](RouterContract, run_router, RightRouter)
 
 
 @router_trial.breaks("shape")

@@ -14,7 +14,8 @@ from gost_core.keys import CLIENT_ID
 from gost_core.limiter.traffic import Limiter
 from gost_core.metadata import Metadata
 from gost_core.options import apply
-from gost_core.testing import Report, check_handler_handler
+from gost_core.testing import Report
+from gost_core.testing.handler import HandlerContract
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -231,12 +232,12 @@ MakeHandler = Callable[[*tuple[Option, ...]], Handler]
 
 
 def run(make: MakeHandler) -> Coroutine[object, object, Report]:
-    return check_handler_handler(
+    return HandlerContract(
         make, connect=connect, login=login, elapse=CLOCK.elapse, time_limit=TIME_LIMIT
-    )
+    ).run()
 
 
-trial = Trial[MakeHandler](check_handler_handler, run, RightHandler)
+trial = Trial[MakeHandler](HandlerContract, run, RightHandler)
 
 
 @trial.breaks("shape")

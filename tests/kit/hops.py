@@ -15,7 +15,8 @@ from gost_core.context import Context
 from gost_core.hop import Hop, NodeList, SelectOption, SelectOptions
 from gost_core.options import apply
 from gost_core.routing import Request
-from gost_core.testing import Report, check_hop_hop, check_hop_node_list
+from gost_core.testing import Report
+from gost_core.testing.hop import HopContract, NodeListContract
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -106,10 +107,10 @@ MakeHop = Callable[[Sequence[Node]], Hop]
 
 
 def run_hop(make: MakeHop) -> Coroutine[object, object, Report]:
-    return check_hop_hop(make, time_limit=TIME_LIMIT)
+    return HopContract(make, time_limit=TIME_LIMIT).run()
 
 
-hops = Trial[MakeHop](check_hop_hop, run_hop, RightHop)
+hops = Trial[MakeHop](HopContract, run_hop, RightHop)
 
 
 @hops.breaks("shape")
@@ -346,12 +347,12 @@ MakeList = Callable[[Sequence[Node]], RightList]
 
 
 def run_list(make: MakeList) -> Coroutine[object, object, Report]:
-    return check_hop_node_list(
+    return NodeListContract(
         make, reload=lambda hop, nodes: hop.reload(nodes), time_limit=TIME_LIMIT
-    )
+    ).run()
 
 
-lists = Trial[MakeList](check_hop_node_list, run_list, RightList)
+lists = Trial[MakeList](NodeListContract, run_list, RightList)
 
 
 @lists.breaks("shape")

@@ -7,21 +7,19 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import ClassVar
 
+from gost_core.testing.limiter.conn import ConnLimiterContract
+from gost_core.testing.limiter.conn import LimiterContract as ConnLimiterContract
+from gost_core.testing.limiter.rate import LimiterContract as RateLimiterContract
+from gost_core.testing.limiter.rate import RateLimiterContract
+from gost_core.testing.limiter.traffic import LimiterContract as TrafficLimiterContract
+from gost_core.testing.limiter.traffic import TrafficLimiterContract
 from typing_extensions import Buffer
 
 from gost_core.common.net import Addr, Conn, PacketConn
 from gost_core.context import Context
 from gost_core.limiter import SCOPE_CLIENT, SCOPE_CONN, Option, Options, conn, rate, traffic
 from gost_core.options import apply
-from gost_core.testing import (
-    Report,
-    check_limiter_conn_conn_limiter,
-    check_limiter_conn_limiter,
-    check_limiter_rate_limiter,
-    check_limiter_rate_rate_limiter,
-    check_limiter_traffic_limiter,
-    check_limiter_traffic_traffic_limiter,
-)
+from gost_core.testing import Report
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -105,10 +103,10 @@ class RightPlacesGroup:
 
 
 def run_places(cls: type[RightPlaces]) -> Coroutine[object, object, Report]:
-    return check_limiter_conn_limiter(cls, group=cls.group, wrap=cls.wrapper, time_limit=TIME_LIMIT)
+    return ConnLimiterContract(cls, group=cls.group, wrap=cls.wrapper, time_limit=TIME_LIMIT).run()
 
 
-places = Trial[type[RightPlaces]](check_limiter_conn_limiter, run_places, RightPlaces)
+places = Trial[type[RightPlaces]](ConnLimiterContract, run_places, RightPlaces)
 
 
 @places.breaks("shape")
@@ -265,10 +263,10 @@ class RightBucketGroup:
 
 
 def run_buckets(cls: type[RightBucket]) -> Coroutine[object, object, Report]:
-    return check_limiter_rate_limiter(cls, group=cls.group, time_limit=TIME_LIMIT)
+    return RateLimiterContract(cls, group=cls.group, time_limit=TIME_LIMIT).run()
 
 
-buckets = Trial[type[RightBucket]](check_limiter_rate_limiter, run_buckets, RightBucket)
+buckets = Trial[type[RightBucket]](RateLimiterContract, run_buckets, RightBucket)
 
 
 @buckets.breaks("shape")
@@ -384,13 +382,11 @@ async def break_conn_limiter(lookup: RightConnLimiter) -> None:
 def run_conn_limiters(
     make: Callable[[Mapping[str, int]], RightConnLimiter],
 ) -> Coroutine[object, object, Report]:
-    return check_limiter_conn_conn_limiter(
-        make, break_backend=break_conn_limiter, time_limit=TIME_LIMIT
-    )
+    return ConnLimiterContract(make, break_backend=break_conn_limiter, time_limit=TIME_LIMIT).run()
 
 
 conn_limiters = Trial[Callable[[Mapping[str, int]], RightConnLimiter]](
-    check_limiter_conn_conn_limiter, run_conn_limiters, RightConnLimiter
+    ConnLimiterContract, run_conn_limiters, RightConnLimiter
 )
 
 
@@ -460,13 +456,11 @@ async def break_rate_limiter(lookup: RightRateLimiter) -> None:
 def run_rate_limiters(
     make: Callable[[Mapping[str, float]], RightRateLimiter],
 ) -> Coroutine[object, object, Report]:
-    return check_limiter_rate_rate_limiter(
-        make, break_backend=break_rate_limiter, time_limit=TIME_LIMIT
-    )
+    return RateLimiterContract(make, break_backend=break_rate_limiter, time_limit=TIME_LIMIT).run()
 
 
 rate_limiters = Trial[Callable[[Mapping[str, float]], RightRateLimiter]](
-    check_limiter_rate_rate_limiter, run_rate_limiters, RightRateLimiter
+    RateLimiterContract, run_rate_limiters, RightRateLimiter
 )
 
 
@@ -596,12 +590,12 @@ class RightTraffic:
 
 
 def run_traffic(cls: type[RightTraffic]) -> Coroutine[object, object, Report]:
-    return check_limiter_traffic_limiter(
+    return TrafficLimiterContract(
         cls, refusing=cls.refusing, wrap=cls.wrapper, time_limit=TIME_LIMIT
-    )
+    ).run()
 
 
-traffics = Trial[type[RightTraffic]](check_limiter_traffic_limiter, run_traffic, RightTraffic)
+traffics = Trial[type[RightTraffic]](TrafficLimiterContract, run_traffic, RightTraffic)
 
 
 @traffics.breaks("shape")
@@ -765,16 +759,16 @@ async def break_traffic_limiter(lookup: RightTrafficLimiter) -> None:
 def run_traffic_limiters(
     make: Callable[[Mapping[str, int]], RightTrafficLimiter],
 ) -> Coroutine[object, object, Report]:
-    return check_limiter_traffic_traffic_limiter(
+    return TrafficLimiterContract(
         make,
         unserved_scope=SCOPE_CLIENT,
         break_backend=break_traffic_limiter,
         time_limit=TIME_LIMIT,
-    )
+    ).run()
 
 
 traffic_limiters = Trial[Callable[[Mapping[str, int]], RightTrafficLimiter]](
-    check_limiter_traffic_traffic_limiter, run_traffic_limiters, RightTrafficLimiter
+    TrafficLimiterContract, run_traffic_limiters, RightTrafficLimiter
 )
 
 

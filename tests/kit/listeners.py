@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Coroutine
 from contextlib import suppress
 
+from gost_core.testing._doubles import Address
+from gost_core.testing._fakes import FakeMetadata
 from typing_extensions import Buffer
 
 from gost_core.common import net
@@ -27,9 +29,8 @@ from gost_core.listener import (
 from gost_core.metadata import Metadata
 from gost_core.observer.stats import Kind
 from gost_core.options import apply
-from gost_core.testing import Report, check_listener_listener
-from gost_core.testing._doubles import Address
-from gost_core.testing._fakes import FakeMetadata
+from gost_core.testing import Report
+from gost_core.testing.listener import ListenerContract
 from tests.kit.net import SocketConn
 from tests.kit.trial import Trial
 
@@ -362,7 +363,7 @@ AnyListener = type[RightListener] | type[RightReverse] | type[RightWrapper]
 def run(kind: AnyListener) -> Coroutine[object, object, Report]:
     make = kind if issubclass(kind, RightListener) else RightListener
     make_reverse = kind if issubclass(kind, RightReverse) else RightReverse
-    return check_listener_listener(
+    return ListenerContract(
         lambda option: make(addr_option("127.0.0.1:0"), option),
         connect,
         make_reverse=make_reverse,
@@ -371,10 +372,10 @@ def run(kind: AnyListener) -> Coroutine[object, object, Report]:
         fail=fail,
         wrap=kind if issubclass(kind, RightWrapper) else RightWrapper,
         time_limit=TIME_LIMIT,
-    )
+    ).run()
 
 
-trial = Trial[AnyListener](check_listener_listener, run, RightListener)
+trial = Trial[AnyListener](ListenerContract, run, RightListener)
 
 
 @trial.breaks("shape")

@@ -8,13 +8,13 @@ from typing import NoReturn
 
 from gost_core.logger import Logger, LogLevel
 from gost_core.metrics import Counter, Gauge, Labels, MetricName, Observer
-from gost_core.testing import (
-    Report,
-    check_logger_logger,
-    check_metrics_counter,
-    check_metrics_gauge,
-    check_metrics_metrics,
-    check_metrics_observer,
+from gost_core.testing import Report
+from gost_core.testing.logger import LoggerContract
+from gost_core.testing.metrics import (
+    CounterContract,
+    GaugeContract,
+    MetricsContract,
+    ObserverContract,
 )
 from tests.kit.trial import Trial
 
@@ -134,10 +134,10 @@ async def set_level(logger: RightLogger, level: LogLevel) -> None:
 
 
 def run_loggers(make: Callable[[LogLevel], RightLogger]) -> Coroutine[object, object, Report]:
-    return check_logger_logger(make, lines=lines, set_level=set_level, time_limit=TIME_LIMIT)
+    return LoggerContract(make, lines=lines, set_level=set_level, time_limit=TIME_LIMIT).run()
 
 
-loggers = Trial[Callable[[LogLevel], RightLogger]](check_logger_logger, run_loggers, RightLogger)
+loggers = Trial[Callable[[LogLevel], RightLogger]](LoggerContract, run_loggers, RightLogger)
 
 
 @loggers.breaks("shape")
@@ -325,10 +325,10 @@ def gauge_value(gauge: RightGauge) -> float:
 
 
 def run_gauges(make: Callable[[], RightGauge]) -> Coroutine[object, object, Report]:
-    return check_metrics_gauge(make, value=gauge_value, time_limit=TIME_LIMIT)
+    return GaugeContract(make, value=gauge_value, time_limit=TIME_LIMIT).run()
 
 
-gauges = Trial[Callable[[], RightGauge]](check_metrics_gauge, run_gauges, RightGauge)
+gauges = Trial[Callable[[], RightGauge]](GaugeContract, run_gauges, RightGauge)
 gauges.breaks("threads")(UnlockedGauge)
 
 
@@ -381,10 +381,10 @@ def counter_value(counter: RightCounter) -> float:
 
 
 def run_counters(make: Callable[[], RightCounter]) -> Coroutine[object, object, Report]:
-    return check_metrics_counter(make, value=counter_value, time_limit=TIME_LIMIT)
+    return CounterContract(make, value=counter_value, time_limit=TIME_LIMIT).run()
 
 
-counters = Trial[Callable[[], RightCounter]](check_metrics_counter, run_counters, RightCounter)
+counters = Trial[Callable[[], RightCounter]](CounterContract, run_counters, RightCounter)
 
 
 @counters.breaks("shape")
@@ -439,10 +439,10 @@ def observed(observer: RightObserver) -> int:
 
 
 def run_observers(make: Callable[[], RightObserver]) -> Coroutine[object, object, Report]:
-    return check_metrics_observer(make, count=observed, time_limit=TIME_LIMIT)
+    return ObserverContract(make, count=observed, time_limit=TIME_LIMIT).run()
 
 
-observers = Trial[Callable[[], RightObserver]](check_metrics_observer, run_observers, RightObserver)
+observers = Trial[Callable[[], RightObserver]](ObserverContract, run_observers, RightObserver)
 
 
 @observers.breaks("shape")
@@ -529,10 +529,10 @@ def series_value(metrics: RightMetrics, name: MetricName, labels: Labels) -> flo
 
 
 def run_metrics(make: Callable[[], RightMetrics]) -> Coroutine[object, object, Report]:
-    return check_metrics_metrics(make, value=series_value, time_limit=TIME_LIMIT)
+    return MetricsContract(make, value=series_value, time_limit=TIME_LIMIT).run()
 
 
-metrics = Trial[Callable[[], RightMetrics]](check_metrics_metrics, run_metrics, RightMetrics)
+metrics = Trial[Callable[[], RightMetrics]](MetricsContract, run_metrics, RightMetrics)
 
 
 @metrics.breaks("shape")

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Coroutine, Mapping
 
 from gost_core.metadata import Metadata, Metadatable
-from gost_core.testing import Report, check_metadata_metadata, check_metadata_metadatable
+from gost_core.testing import Report
+from gost_core.testing.metadata import MetadatableContract, MetadataContract
 from tests.kit.trial import Trial
 
 # ---- Metadata
@@ -30,10 +31,10 @@ MakeMetadata = Callable[[Mapping[str, object]], Metadata]
 
 
 def run_metadata(make: MakeMetadata) -> Coroutine[object, object, Report]:
-    return check_metadata_metadata(make, time_limit=2.0)
+    return MetadataContract(make, time_limit=2.0).run()
 
 
-metadata_trial = Trial[MakeMetadata](check_metadata_metadata, run_metadata, RightMetadata)
+metadata_trial = Trial[MakeMetadata](MetadataContract, run_metadata, RightMetadata)
 
 
 @metadata_trial.breaks("shape")
@@ -102,11 +103,11 @@ class RightMetadatable:
 
 
 def run_metadatable(make: Callable[[], Metadatable]) -> Coroutine[object, object, Report]:
-    return check_metadata_metadatable(make, time_limit=2.0)
+    return MetadatableContract(make, time_limit=2.0).run()
 
 
 metadatable_trial = Trial[Callable[[], Metadatable]](
-    check_metadata_metadatable, run_metadatable, RightMetadatable
+    MetadatableContract, run_metadatable, RightMetadatable
 )
 
 

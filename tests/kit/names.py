@@ -8,7 +8,9 @@ from typing import Final
 from gost_core import hosts, resolver
 from gost_core.context import Context
 from gost_core.options import apply
-from gost_core.testing import Report, check_hosts_host_mapper, check_resolver_resolver
+from gost_core.testing import Report
+from gost_core.testing.hosts import HostMapperContract
+from gost_core.testing.resolver import ResolverContract
 from tests.kit.trial import Trial
 
 IP = IPv4Address | IPv6Address
@@ -60,19 +62,17 @@ async def break_resolver(broken: RightResolver) -> None:
 
 
 def run_resolver(make: Callable[[], RightResolver]) -> Coroutine[object, object, Report]:
-    return check_resolver_resolver(
+    return ResolverContract(
         make,
         known="known.example",
         unknown="unknown.example",
         make_missing=getattr(make, "missing", MissingResolver),
         break_backend=break_resolver,
         time_limit=2.0,
-    )
+    ).run()
 
 
-resolver_trial = Trial[Callable[[], RightResolver]](
-    check_resolver_resolver, run_resolver, RightResolver
-)
+resolver_trial = Trial[Callable[[], RightResolver]](ResolverContract, run_resolver, RightResolver)
 
 
 @resolver_trial.breaks("shape")
@@ -272,10 +272,10 @@ MakeHostMapper = Callable[[Mapping[str, Sequence[IP]]], RightHostMapper]
 
 
 def run_hosts(make: MakeHostMapper) -> Coroutine[object, object, Report]:
-    return check_hosts_host_mapper(make, break_backend=break_mapper, time_limit=2.0)
+    return HostMapperContract(make, break_backend=break_mapper, time_limit=2.0).run()
 
 
-hosts_trial = Trial[MakeHostMapper](check_hosts_host_mapper, run_hosts, RightHostMapper)
+hosts_trial = Trial[MakeHostMapper](HostMapperContract, run_hosts, RightHostMapper)
 
 
 @hosts_trial.breaks("shape")

@@ -10,6 +10,7 @@ from itertools import count
 from typing import ClassVar
 from weakref import WeakValueDictionary
 
+from gost_core.testing._doubles import Address, MemoryListener
 from typing_extensions import Buffer
 
 from gost_core.common.net import (
@@ -27,18 +28,17 @@ from gost_core.common.net import (
 )
 from gost_core.context import Context
 from gost_core.keys import CLIENT_ID
-from gost_core.testing import (
-    Report,
-    check_common_net_closer,
-    check_common_net_conn,
-    check_common_net_conn_unwrapper,
-    check_common_net_context_carrier,
-    check_common_net_dialer,
-    check_common_net_half_closer,
-    check_common_net_listener,
-    check_common_net_packet_conn,
+from gost_core.testing import Report
+from gost_core.testing.common.net import (
+    CloserContract,
+    ConnContract,
+    ConnUnwrapperContract,
+    ContextCarrierContract,
+    DialerContract,
+    HalfCloserContract,
+    ListenerContract,
+    PacketConnContract,
 )
-from gost_core.testing._doubles import Address, MemoryListener
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.0
@@ -184,15 +184,15 @@ def run_conn(make: MakeConn) -> Coroutine[object, object, Report]:
         here, there = sockets(kind)
         return make(here), SocketConn(there)
 
-    return check_common_net_conn(
+    return ConnContract(
         lambda: pair(socket.SOCK_STREAM),
         make_datagram=lambda: pair(socket.SOCK_DGRAM),
         break_off=reset,
         time_limit=TIME_LIMIT,
-    )
+    ).run()
 
 
-conn = Trial[MakeConn](check_common_net_conn, run_conn, SocketConn)
+conn = Trial[MakeConn](ConnContract, run_conn, SocketConn)
 
 
 @conn.breaks("shape")
@@ -689,10 +689,10 @@ def run_packets(make: MakePackets) -> Coroutine[object, object, Report]:
         here, there = sockets(socket.SOCK_DGRAM)
         return make(here), DatagramConn(there)
 
-    return check_common_net_packet_conn(trio, make_connected=connected, time_limit=TIME_LIMIT)
+    return PacketConnContract(trio, make_connected=connected, time_limit=TIME_LIMIT).run()
 
 
-packet_conn = Trial[MakePackets](check_common_net_packet_conn, run_packets, DatagramConn)
+packet_conn = Trial[MakePackets](PacketConnContract, run_packets, DatagramConn)
 
 
 @packet_conn.breaks("shape")
@@ -871,12 +871,10 @@ def run_half_closer(make: type[RightHalfCloser]) -> Coroutine[object, object, Re
         conn.peer = there
         return conn
 
-    return check_common_net_half_closer(pair, make_unable=unable, time_limit=TIME_LIMIT)
+    return HalfCloserContract(pair, make_unable=unable, time_limit=TIME_LIMIT).run()
 
 
-half_closer = Trial[type[RightHalfCloser]](
-    check_common_net_half_closer, run_half_closer, RightHalfCloser
-)
+half_closer = Trial[type[RightHalfCloser]](HalfCloserContract, run_half_closer, RightHalfCloser)
 
 
 @half_closer.breaks("shape")
@@ -1009,10 +1007,10 @@ Wrap = Callable[[Conn], Conn]
 
 
 def run_wrapper(wrap: Wrap) -> Coroutine[object, object, Report]:
-    return check_common_net_conn_unwrapper(wrap, wrap_datagrams=wrap, time_limit=TIME_LIMIT)
+    return ConnUnwrapperContract(wrap, wrap_datagrams=wrap, time_limit=TIME_LIMIT).run()
 
 
-wrapper = Trial[Wrap](check_common_net_conn_unwrapper, run_wrapper, right_wrap)
+wrapper = Trial[Wrap](ConnUnwrapperContract, run_wrapper, right_wrap)
 
 
 class PropertyOf(RightWrapper):
@@ -1127,12 +1125,10 @@ def run_carrier(make: Callable[[], ContextCarrier]) -> Coroutine[object, object,
     async def made() -> ContextCarrier:
         return make()
 
-    return check_common_net_context_carrier(made, time_limit=TIME_LIMIT)
+    return ContextCarrierContract(made, time_limit=TIME_LIMIT).run()
 
 
-carrier = Trial[Callable[[], ContextCarrier]](
-    check_common_net_context_carrier, run_carrier, RightCarrier
-)
+carrier = Trial[Callable[[], ContextCarrier]](ContextCarrierContract, run_carrier, RightCarrier)
 
 
 @carrier.breaks("shape")
@@ -1198,16 +1194,16 @@ def run_closer(make: type[RightComponent]) -> Coroutine[object, object, Report]:
     async def made() -> RightComponent:
         return make()
 
-    return check_common_net_closer(
+    return CloserContract(
         made,
         wait=lambda component: component.wait(),
         call_back=lambda component, back: component.call(back),
         is_free=lambda component: not component.held,
         time_limit=TIME_LIMIT,
-    )
+    ).run()
 
 
-closer = Trial[type[RightComponent]](check_common_net_closer, run_closer, RightComponent)
+closer = Trial[type[RightComponent]](CloserContract, run_closer, RightComponent)
 
 
 @closer.breaks("shape", history="x chain.Node: close is not awaited, and looks like a Closer's")
@@ -1324,10 +1320,10 @@ def run_listener(make: type[RightListener]) -> Coroutine[object, object, Report]
     async def connect(addr: Addr) -> Conn:
         return LISTENERS[str(addr)].connect()
 
-    return check_common_net_listener(made, connect, make_at=made_at, time_limit=TIME_LIMIT)
+    return ListenerContract(made, connect, make_at=made_at, time_limit=TIME_LIMIT).run()
 
 
-listener = Trial[type[RightListener]](check_common_net_listener, run_listener, RightListener)
+listener = Trial[type[RightListener]](ListenerContract, run_listener, RightListener)
 
 
 @listener.breaks("shape")
@@ -1496,10 +1492,10 @@ class RightDialer(Dialer):
 def run_dialer(make: Callable[[], Dialer]) -> Coroutine[object, object, Report]:
     # Too long for a query, so the resolver knows without asking the network.
     unresolvable = "a." * 130 + "invalid:80"
-    return check_common_net_dialer(make, unresolvable=unresolvable, time_limit=TIME_LIMIT)
+    return DialerContract(make, unresolvable=unresolvable, time_limit=TIME_LIMIT).run()
 
 
-dialer = Trial[Callable[[], Dialer]](check_common_net_dialer, run_dialer, RightDialer)
+dialer = Trial[Callable[[], Dialer]](DialerContract, run_dialer, RightDialer)
 
 
 @dialer.breaks("shape")

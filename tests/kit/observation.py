@@ -14,13 +14,11 @@ from gost_core.observer.stats import Kind, Stats
 from gost_core.options import apply
 from gost_core.recorder import RecordOption, RecordOptions
 from gost_core.rewriter import RewriteOption, RewriteOptions, Rewriter
-from gost_core.testing import (
-    Report,
-    check_observer_observer,
-    check_observer_stats_stats,
-    check_recorder_recorder,
-    check_rewriter_rewriter,
-)
+from gost_core.testing import Report
+from gost_core.testing.observer import ObserverContract
+from gost_core.testing.observer.stats import StatsContract
+from gost_core.testing.recorder import RecorderContract
+from gost_core.testing.rewriter import RewriterContract
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -56,10 +54,10 @@ class RightStats:
 
 
 def run_stats(make: Callable[[], Stats]) -> Coroutine[object, object, Report]:
-    return check_observer_stats_stats(make, time_limit=TIME_LIMIT)
+    return StatsContract(make, time_limit=TIME_LIMIT).run()
 
 
-stats = Trial[Callable[[], Stats]](check_observer_stats_stats, run_stats, RightStats)
+stats = Trial[Callable[[], Stats]](StatsContract, run_stats, RightStats)
 
 
 @stats.breaks("shape")
@@ -190,14 +188,12 @@ async def fill_disk(recorder: RightRecorder) -> None:
 
 
 def run_recorders(make: Callable[[], RightRecorder]) -> Coroutine[object, object, Report]:
-    return check_recorder_recorder(
+    return RecorderContract(
         make, records=kept, break_backend=fill_disk, time_limit=TIME_LIMIT
-    )
+    ).run()
 
 
-recorders = Trial[Callable[[], RightRecorder]](
-    check_recorder_recorder, run_recorders, RightRecorder
-)
+recorders = Trial[Callable[[], RightRecorder]](RecorderContract, run_recorders, RightRecorder)
 
 
 @recorders.breaks("shape")
@@ -294,10 +290,10 @@ class RightRewriter:
 
 
 def run_rewriters(make: Callable[[], Rewriter]) -> Coroutine[object, object, Report]:
-    return check_rewriter_rewriter(make, samples=SAMPLES, time_limit=TIME_LIMIT)
+    return RewriterContract(make, samples=SAMPLES, time_limit=TIME_LIMIT).run()
 
 
-rewriters = Trial[Callable[[], Rewriter]](check_rewriter_rewriter, run_rewriters, RightRewriter)
+rewriters = Trial[Callable[[], Rewriter]](RewriterContract, run_rewriters, RightRewriter)
 
 
 @rewriters.breaks("shape")
@@ -408,19 +404,17 @@ async def mend_observer(observer: RightObserver) -> None:
 
 
 def run_observers(make: Callable[[], RightObserver]) -> Coroutine[object, object, Report]:
-    return check_observer_observer(
+    return ObserverContract(
         make,
         ServiceEvent,
         delivered=delivered,
         break_backend=break_observer,
         mend_backend=mend_observer,
         time_limit=TIME_LIMIT,
-    )
+    ).run()
 
 
-observers = Trial[Callable[[], RightObserver]](
-    check_observer_observer, run_observers, RightObserver
-)
+observers = Trial[Callable[[], RightObserver]](ObserverContract, run_observers, RightObserver)
 
 
 @observers.breaks("shape")

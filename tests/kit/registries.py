@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Coroutine
 
 from gost_core.registry import DuplicateError, Registry
-from gost_core.testing import Report, check_registry_registry
+from gost_core.testing import Report
+from gost_core.testing.registry import RegistryContract
 from tests.kit.trial import Trial
 
 
@@ -59,10 +60,10 @@ async def follow(reference: Value) -> Value | None:
 
 
 def run(make: Callable[[], Registry[Value]]) -> Coroutine[object, object, Report]:
-    return check_registry_registry(make, Value, follow=follow, time_limit=2.0)
+    return RegistryContract(make, Value, follow=follow, time_limit=2.0).run()
 
 
-trial = Trial[Callable[[], Registry[Value]]](check_registry_registry, run, RightRegistry)
+trial = Trial[Callable[[], Registry[Value]]](RegistryContract, run, RightRegistry)
 
 
 @trial.breaks("duplicate-refused")

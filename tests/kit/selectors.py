@@ -11,14 +11,14 @@ from gost_core.keys import HASH_SOURCE
 from gost_core.metadata import Metadata
 from gost_core.routing import Request
 from gost_core.selector import FailMarker, Filter, Markable, Marker, Selector, Strategy
-from gost_core.testing import (
-    Report,
-    check_routing_matcher,
-    check_selector_filter,
-    check_selector_markable,
-    check_selector_marker,
-    check_selector_selector,
-    check_selector_strategy,
+from gost_core.testing import Report
+from gost_core.testing.routing import MatcherContract
+from gost_core.testing.selector import (
+    FilterContract,
+    MarkableContract,
+    MarkerContract,
+    SelectorContract,
+    StrategyContract,
 )
 from tests.kit.trial import Trial
 
@@ -48,10 +48,10 @@ class RightMarker:
 
 
 def run_marker(make: Callable[[], Marker]) -> Coroutine[object, object, Report]:
-    return check_selector_marker(make, time_limit=2.0)
+    return MarkerContract(make, time_limit=2.0).run()
 
 
-marker_trial = Trial[Callable[[], Marker]](check_selector_marker, run_marker, RightMarker)
+marker_trial = Trial[Callable[[], Marker]](MarkerContract, run_marker, RightMarker)
 
 
 @marker_trial.breaks("shape")
@@ -129,10 +129,10 @@ class RightMarkable:
 
 
 def run_markable(make: Callable[[], Markable]) -> Coroutine[object, object, Report]:
-    return check_selector_markable(make, time_limit=2.0)
+    return MarkableContract(make, time_limit=2.0).run()
 
 
-markable_trial = Trial[Callable[[], Markable]](check_selector_markable, run_markable, RightMarkable)
+markable_trial = Trial[Callable[[], Markable]](MarkableContract, run_markable, RightMarkable)
 
 
 @markable_trial.breaks("shape", history="ce60160 a wrapper lost the marker of its chain")
@@ -213,26 +213,22 @@ class RightSelector(RightFilter, RightStrategy):
 
 
 def run_selector(make: Callable[[], Selector[Item]]) -> Coroutine[object, object, Report]:
-    return check_selector_selector(make, Item, item_with=Item, time_limit=2.0)
+    return SelectorContract(make, Item, item_with=Item, time_limit=2.0).run()
 
 
 def run_strategy(make: Callable[[], Strategy[Item]]) -> Coroutine[object, object, Report]:
-    return check_selector_strategy(make, Item, item_with=Item, honours=("weight",), time_limit=2.0)
+    return StrategyContract(make, Item, item_with=Item, honours=("weight",), time_limit=2.0).run()
 
 
 def run_filter(make: Callable[[], Filter[Item]]) -> Coroutine[object, object, Report]:
-    return check_selector_filter(
+    return FilterContract(
         make, Item, item_with=Item, honours=("backup", "maxFails", "failTimeout"), time_limit=2.0
-    )
+    ).run()
 
 
-selector_trial = Trial[Callable[[], Selector[Item]]](
-    check_selector_selector, run_selector, RightSelector
-)
-strategy_trial = Trial[Callable[[], Strategy[Item]]](
-    check_selector_strategy, run_strategy, RightStrategy
-)
-filter_trial = Trial[Callable[[], Filter[Item]]](check_selector_filter, run_filter, RightFilter)
+selector_trial = Trial[Callable[[], Selector[Item]]](SelectorContract, run_selector, RightSelector)
+strategy_trial = Trial[Callable[[], Strategy[Item]]](StrategyContract, run_strategy, RightStrategy)
+filter_trial = Trial[Callable[[], Filter[Item]]](FilterContract, run_filter, RightFilter)
 
 
 @selector_trial.breaks("shape")
@@ -564,17 +560,17 @@ async def break_matcher(broken: RightMatcher) -> None:
 
 def run_matcher(make: Callable[[], RightMatcher]) -> Coroutine[object, object, Report]:
     header = {"Accept": ["*/*"]}
-    return check_routing_matcher(
+    return MatcherContract(
         make,
         matching=Request(host="www.example", network="tcp", header=header),
         other=Request(host="ftp.example", network="tcp", header=header),
         positive=True,
         break_backend=break_matcher,
         time_limit=2.0,
-    )
+    ).run()
 
 
-matcher_trial = Trial[Callable[[], RightMatcher]](check_routing_matcher, run_matcher, RightMatcher)
+matcher_trial = Trial[Callable[[], RightMatcher]](MatcherContract, run_matcher, RightMatcher)
 
 
 @matcher_trial.breaks("shape")

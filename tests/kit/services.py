@@ -19,7 +19,8 @@ from gost_core.keys import DESTINATION_ADDRESS, HASH_SOURCE, SESSION_ID, SOURCE_
 from gost_core.listener import AcceptError, BindError, Listener
 from gost_core.observer.stats import Kind, Stats
 from gost_core.service import Service
-from gost_core.testing import Report, check_service_service
+from gost_core.testing import Report
+from gost_core.testing.service import ServiceContract
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -159,15 +160,15 @@ class MakeService(Protocol):
 
 
 def run(make: MakeService) -> Coroutine[object, object, Report]:
-    return check_service_service(
+    return ServiceContract(
         make,
         with_sleep=lambda listener, handler, sleep: make(listener, handler, sleep=sleep),
         with_stats=lambda listener, handler, stats: make(listener, handler, stats=stats),
         time_limit=TIME_LIMIT,
-    )
+    ).run()
 
 
-trial = Trial[MakeService](check_service_service, run, RightService)
+trial = Trial[MakeService](ServiceContract, run, RightService)
 
 
 @trial.breaks("shape")

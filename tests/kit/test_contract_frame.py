@@ -12,15 +12,6 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 
 import pytest
-from typing_extensions import Protocol
-
-from gost_core.testing import (
-    ContractError,
-    Report,
-    check_registry_registry,
-    clauses_of,
-    contract_tests,
-)
 from gost_core.testing._contract import (
     Broken,
     Contract,
@@ -30,6 +21,15 @@ from gost_core.testing._contract import (
     expect,
     expect_raises,
     run,
+)
+from typing_extensions import Protocol
+
+from gost_core.testing import (
+    ContractError,
+    Report,
+    check_registry_registry,
+    clauses_of,
+    contract_tests,
 )
 from tests.kit.registries import Forgetful, RightRegistry, Value
 

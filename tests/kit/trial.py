@@ -1,14 +1,13 @@
-"""Trials: a check with everything it can be given, a right implementation, and faulty ones."""
+"""Trials: a contract with all that it can be given, a right implementation, and faulty ones."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar, cast
 
-from gost_core.testing import Clause, Report, clauses_of
+from gost_core.testing import Contract, Report
 
 F = TypeVar("F")
 G = TypeVar("G", bound=Callable[..., object])
-Check = Callable[..., Coroutine[object, object, Report]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,31 +19,27 @@ class Fault:
     name: str
     """What the faulty implementation is called."""
     run: Callable[[], Coroutine[object, object, Report]]
-    """Runs the check on it."""
+    """Runs the contract on it."""
     history: str
     """The commit or issue of the Go implementations that had this fault; "" = none."""
 
 
 @dataclass
 class Trial(Generic[F]):
-    """A check, how to run it on an implementation, and the implementations to run it on.
+    """A contract, how to run it on an implementation, and the implementations to run it on.
 
-    ``run`` gives the check every factory and hook that it knows, so that on ``right`` each clause
-    is tried and held. Faulty implementations are added by the decorator :meth:`breaks`.
+    ``run`` gives the contract every factory and hook that it knows, so that on ``right`` each
+    clause is tried and held. Faulty implementations are added by the decorator :meth:`breaks`.
     """
 
-    check: Check
+    contract: type[Contract]
     run: Callable[[F], Coroutine[object, object, Report]]
     right: F
     faults: list[Fault] = field(default_factory=list[Fault])
 
-    def clauses(self) -> tuple[Clause, ...]:
-        """Return the clauses that the check tries."""
-        return clauses_of(self.check)
-
     def breaks(self, clause: str, *, history: str = "") -> Callable[[G], G]:
         """Add an implementation that breaks ``clause``, named without module and interface."""
-        prefix = self.clauses()[0].id.removesuffix("shape")
+        prefix = self.contract.clauses[0].id.removesuffix("shape")
 
         def add(faulty: G) -> G:
             # A fault may be one that type checkers see too, so it need not fit.
