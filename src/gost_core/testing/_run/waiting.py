@@ -175,28 +175,67 @@ async def by_task_that_goes_on(awaitable: Awaitable[R], what: str, /) -> R:
     return await within(result, what)
 
 
-async def in_threads(work: Callable[[], R], what: str, /) -> list[R]:
-    """Call ``work`` in several threads at once, which take turns as often as possible."""
-    barrier = threading.Barrier(_THREADS)
-    futures = [Future[R]() for _ in range(_THREADS)]
+async def in_threads(work: Callable[[int], R], times: int, what: str, /) -> list[list[R]]:
+    """Call ``work`` in several threads at once, which take turns as often as possible.
 
-    def call(future: Future[R]) -> None:
-        barrier.wait()
-        try:
-            future.set_result(work())
-        except Exception as error:
-            future.set_exception(error)
-
+    Each thread calls it so many times, with 0, 1, 2 and so on. Returns, for each of them, what its
+    calls have returned. The clause is broken if they are not done within the time limit, and then
+    none of them ends while a lock that counts does the same work beside them: under load, threads
+    wait for their turns.
+    """
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        for future in futures:
-            future.set_running_or_notify_cancel()
-            # A daemon: a deadlock within the object must not keep the process from ending.
-            threading.Thread(target=call, args=(future,), daemon=True).start()
-        return await within(asyncio.gather(*map(asyncio.wrap_future, futures)), what)
+        results, calls = _threads(work, times)
+        await ended(calls)
+        while not calls.done():
+            done = sum(map(len, results))
+            await _threads(_LockedCount().add, times)[1]
+            expect(
+                calls.done() or sum(map(len, results)) > done,
+                f"{what} did not end within {current().time_limit:g} s",
+            )
+        calls.result()
+        return results
     finally:
         sys.setswitchinterval(interval)
+
+
+def _threads(
+    work: Callable[[int], R], times: int
+) -> tuple[list[list[R]], "asyncio.Future[list[None]]"]:
+    """Begin the calls; return where their results come to stand, and what ends with them."""
+    barrier = threading.Barrier(_THREADS)
+    futures = [Future[None]() for _ in range(_THREADS)]
+    results = [list[R]() for _ in futures]
+
+    def call(results: list[R], future: Future[None]) -> None:
+        barrier.wait()
+        try:
+            for number in range(times):
+                results.append(work(number))
+        except Exception as error:
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+
+    for mine, future in zip(results, futures, strict=True):
+        future.set_running_or_notify_cancel()
+        # A daemon: a deadlock within the object must not keep the process from ending.
+        threading.Thread(target=call, args=(mine, future), daemon=True).start()
+    return results, start(asyncio.gather(*map(asyncio.wrap_future, futures)))
+
+
+class _LockedCount:
+    """What threads that count cannot do in less time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def add(self, _number: int) -> None:
+        with self._lock:
+            self._count += 1
 
 
 # ---- Calls that go on
