@@ -1,0 +1,65 @@
+"""Limiters that allow and grant everything, or nothing."""
+
+import asyncio
+
+from gost_core import limiter
+from gost_core.context import Context
+from gost_core.limiter import rate, traffic
+
+__all__ = ("FakeRateLimiter", "FakeTrafficLimiter")
+
+
+class _Budget(traffic.Limiter):
+    def __init__(self, limiter: "FakeTrafficLimiter") -> None:
+        self._limiter = limiter
+
+    async def wait(self, ctx: Context, n: int, /) -> int:
+        await asyncio.sleep(0)
+        if self._limiter.refuses:
+            return 0
+        self._limiter.granted += n
+        return n
+
+    def limit(self) -> int:
+        return 1_000_000_000
+
+    def set(self, n: int, /) -> None:
+        raise AssertionError("only the owner of a limiter sets it")
+
+
+class FakeTrafficLimiter(traffic.TrafficLimiter):
+    """A limiter that grants everything and counts it, or grants nothing."""
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.refuses = refuses
+        self.granted = 0
+        self._budget = _Budget(self)
+
+    async def in_(self, ctx: Context, key: str, /, *opts: limiter.Option) -> traffic.Limiter:
+        """Return the budget of every key."""
+        return self._budget
+
+    async def out(self, ctx: Context, key: str, /, *opts: limiter.Option) -> traffic.Limiter:
+        """Return the budget of every key."""
+        return self._budget
+
+
+class _NoRequests(rate.Limiter):
+    def allow(self, n: int, /) -> bool:
+        return False
+
+    def limit(self) -> float:
+        return 1.0
+
+
+class FakeRateLimiter(rate.RateLimiter):
+    """A limiter that lets no request through, or fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+
+    def limiter(self, key: str, /) -> rate.Limiter:
+        """Return the limiter of every key."""
+        if self._error is not None:
+            raise self._error
+        return _NoRequests()

@@ -1,0 +1,63 @@
+"""What a fake keeps of the calls of one method, and how they end."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from gost_core.common.net import Conn
+from gost_core.context import Context
+
+__all__ = ("Call", "Recorded")
+
+CallT = TypeVar("CallT")
+OptionsT = TypeVar("OptionsT")
+
+
+@dataclass(frozen=True)
+class Call(Generic[OptionsT]):
+    """A call, with what it was given; what the method does not take is empty."""
+
+    ctx: Context
+    options: OptionsT
+    network: str = ""
+    address: str = ""
+    conn: Conn | None = None
+
+
+class Recorded(list[CallT]):
+    """The calls of one method, which end well unless a scenario tells otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hanging = asyncio.Event()
+        self._failures: deque[Exception] = deque()
+        self._always: Exception | None = None
+        self._hangs = 0
+
+    def fail(self, *errors: Exception) -> None:
+        """Have the next calls fail, each with one of ``errors``."""
+        self._failures.extend(errors)
+
+    def fail_always(self, error: Exception) -> None:
+        """Have every call fail."""
+        self._always = error
+
+    def hang(self, times: int = 1_000_000) -> None:
+        """Have the next calls wait until they are cancelled."""
+        self._hangs = times
+
+    async def record(self, call: CallT) -> None:
+        """Keep a call, and end it as it was told."""
+        self.append(call)
+        if self._hangs:
+            self._hangs -= 1
+            self.hanging.set()
+            await asyncio.Event().wait()
+        # A real one waits for the network.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        if self._failures:
+            raise self._failures.popleft()
+        if self._always is not None:
+            raise self._always

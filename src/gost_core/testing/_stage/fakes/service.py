@@ -1,0 +1,137 @@
+"""What a service is made of: a listener and handlers that do as a scenario tells, and counts."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from gost_core import handler, listener
+from gost_core.common.net import Closer, Conn
+from gost_core.context import Context
+from gost_core.metadata import Metadata
+from gost_core.observer.stats import Kind, Stats
+from gost_core.testing._stage.memory import Address
+
+__all__ = ("ClosableHandler", "FakeHandler", "FakeListener", "FakeStats")
+
+
+class FakeListener(listener.Listener):
+    """A listener whose connections and errors come from the scenario."""
+
+    def __init__(self, events: list[str] | None = None) -> None:
+        self.events: Final = [] if events is None else events
+        self.accepts = 0
+        self.closed = False
+        self.taken: list[Conn] = []
+        self.most_at_once = 0
+        self._at_once = 0
+        self._queue: deque[Conn | Exception] = deque()
+        self._changed = asyncio.Event()
+
+    def push(self, *items: Conn | Exception) -> None:
+        """Let connections come, and errors."""
+        self._queue.extend(items)
+        self._changed.set()
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        """Do nothing."""
+
+    async def accept(self) -> Conn:
+        """Return the next connection, or raise the next error."""
+        self.accepts += 1
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            # Two accepts at once would be seen even if there were something to accept.
+            await asyncio.sleep(0)
+            while not self._queue and not self.closed:
+                self._changed.clear()
+                await self._changed.wait()
+        finally:
+            self._at_once -= 1
+        if self.closed:
+            raise listener.ClosedError("the listener was closed")
+        item = self._queue.popleft()
+        if isinstance(item, Exception):
+            raise item
+        self.taken.append(item)
+        return item
+
+    def addr(self) -> Address:
+        """Return the address."""
+        return Address("tcp", "192.0.2.2:80")
+
+    async def close(self) -> None:
+        """Close."""
+        if not self.closed:
+            self.events.append("listener.close")
+        self.closed = True
+        self._changed.set()
+
+
+class FakeHandler(handler.Handler):
+    """A handler that does what the scenario says, and closes the connection at the end."""
+
+    def __init__(self, serve: Callable[[Context, Conn], Awaitable[None]] | None = None) -> None:
+        self.serve = serve
+        self.contexts: list[Context] = []
+        self.conns: list[Conn] = []
+        self.running = 0
+        self.cancelled = 0
+        self.closes_connections = True
+        self.came = asyncio.Event()
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        """Do nothing."""
+
+    async def handle(self, ctx: Context, conn: Conn, /, *opts: handler.HandleOption) -> None:
+        """Serve."""
+        self.contexts.append(ctx)
+        self.conns.append(conn)
+        self.came.set()
+        self.running += 1
+        try:
+            if self.serve is not None:
+                await self.serve(ctx, conn)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            if self.closes_connections:
+                await conn.close()
+            self.running -= 1
+
+
+class ClosableHandler(FakeHandler, Closer):
+    """A handler that must be closed."""
+
+    def __init__(self, events: list[str]) -> None:
+        super().__init__()
+        self._events = events
+
+    async def close(self) -> None:
+        """Remember it."""
+        self._events.append("handler.close")
+
+
+class FakeStats(Stats):
+    """Counts."""
+
+    def __init__(self) -> None:
+        self.counts: dict[Kind, int] = {}
+
+    def add(self, kind: Kind, n: int, /) -> None:
+        """Add."""
+        self.counts[kind] = self.get(kind) + n
+
+    def get(self, kind: Kind, /) -> int:
+        """Return a count."""
+        return self.counts.get(kind, 0)
+
+    def is_updated(self) -> bool:
+        """Say no."""
+        return False
+
+    def reset(self) -> None:
+        """Forget the counts."""
+        self.counts.clear()
