@@ -49,19 +49,21 @@ class Attempt:
     async def clean_up(self, tasks_before: set[asyncio.Task[Any]]) -> None:
         """Close what was kept, and end every task that began meanwhile."""
         while self.cleanups:
-            cleanup = asyncio.ensure_future(self.cleanups.pop()())
-            await asyncio.wait({cleanup}, timeout=self.time_limit)
-            cleanup.cancel()
-            # What goes wrong here is the affair of other clauses; this one has its outcome.
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                if cleanup.done():
-                    cleanup.result()
+            cleaning = asyncio.ensure_future(_quietly(self.cleanups.pop()))
+            await asyncio.wait({cleaning}, timeout=self.time_limit)
+            cleaning.cancel()
         leftover = asyncio.all_tasks() - tasks_before
         for task in leftover:
             task.cancel()
         if leftover:
             await asyncio.wait(leftover, timeout=self.time_limit)
         self.started.clear()
+
+
+async def _quietly(cleanup: Callable[[], Awaitable[None]]) -> None:
+    # What goes wrong here is the affair of other clauses; this one has its outcome.
+    with contextlib.suppress(Exception):
+        await cleanup()
 
 
 _current: Final[ContextVar[Attempt]] = ContextVar("_current")
