@@ -421,7 +421,7 @@ def place_of(name: str, text: str) -> str:
 
 def test_an_observation_names_the_line_where_the_object_raised() -> None:
     detail = tried(CallingContract(LookingUp))["rings"][1]
-    place = place_of("deep", "return {")
+    place = place_of("deep", 'return {"known"')
     assert detail == f"raised KeyError: 'example.net:80', at {place}"
 
 
@@ -588,7 +588,7 @@ class ThreadContract(BellContract, interface=Bell):
 def test_threads_run_at_once_and_give_their_results() -> None:
     barrier = threading.Barrier(4)
     interval = sys.getswitchinterval()
-    contract = ThreadContract(work=lambda number: barrier.wait(10) and number, time_limit=10.0)
+    contract = ThreadContract(work=lambda number: 0 * barrier.wait(10) + number, time_limit=10.0)
     assert tried(contract)["threads"] == ("held", "")
     assert contract.results == [[0, 1]] * 4
     assert sys.getswitchinterval() == interval
