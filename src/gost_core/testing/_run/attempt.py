@@ -7,7 +7,7 @@ the world needs no reference to the contract that uses it.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -42,9 +42,22 @@ class Attempt:
     remarks: list[Callable[[], str]] = field(default_factory=list[Callable[[], str]])
     """Asked when the clause is not held: what an observation may follow from, or ""."""
 
+    longest_wait: float = 0.0
+    """Seconds that the longest wait has taken, of those that ``time_limit`` bounds."""
+
     def with_remarks(self, observed: str) -> str:
         """Add what an observation may follow from."""
         return "; ".join([observed, *filter(None, (remark() for remark in self.remarks))])
+
+    @contextlib.contextmanager
+    def waiting(self) -> Generator[None]:
+        """Take the time of a wait."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            yield
+        finally:
+            self.longest_wait = max(self.longest_wait, loop.time() - began)
 
     async def clean_up(self, tasks_before: set[asyncio.Task[Any]]) -> None:
         """Close what was kept, and end every task that began meanwhile."""

@@ -108,7 +108,8 @@ async def within(awaitable: Awaitable[R], what: str, /) -> R:
     limit = current().time_limit
     task = asyncio.ensure_future(awaitable)
     try:
-        await asyncio.wait({task}, timeout=limit)
+        with current().waiting():
+            await asyncio.wait({task}, timeout=limit)
     except asyncio.CancelledError:
         task.cancel()
         raise
@@ -266,16 +267,18 @@ async def until(condition: Callable[[], bool], otherwise: str, /) -> None:
     """Break the clause unless something becomes so; ``otherwise`` says what is wrong if not."""
     loop = asyncio.get_running_loop()
     limit = loop.time() + current().time_limit
-    while not condition():
-        # What is on trial announces nothing.
-        expect(loop.time() < limit, otherwise)
-        await asyncio.sleep(0.001)
+    with current().waiting():
+        while not condition():
+            # What is on trial announces nothing.
+            expect(loop.time() < limit, otherwise)
+            await asyncio.sleep(0.001)
 
 
 async def ended(*futures: "asyncio.Future[Any]", any_of_them: bool = False) -> None:
     """Wait until calls have ended, however they did, or the time limit is over."""
     when = asyncio.FIRST_COMPLETED if any_of_them else asyncio.ALL_COMPLETED
-    await asyncio.wait(futures, timeout=current().time_limit, return_when=when)
+    with current().waiting():
+        await asyncio.wait(futures, timeout=current().time_limit, return_when=when)
 
 
 async def expect_cancelled(future: "asyncio.Future[Any]", what: str, /) -> None:
