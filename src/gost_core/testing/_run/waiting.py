@@ -114,6 +114,7 @@ async def within(awaitable: Awaitable[R], what: str, /) -> R:
         task.cancel()
         raise
     if not task.done():
+        task.add_done_callback(_no_news)
         task.cancel()
         raise Broken(f"{what} did not end within {limit:g} s")
     if task.cancelled():
@@ -246,9 +247,14 @@ def start(awaitable: Awaitable[R], /) -> "asyncio.Future[R]":
     """Begin something that goes on beside the scenario, and is cancelled when that is over."""
     future = asyncio.ensure_future(awaitable)
     current().started.append(future)
-    # A failure that no scenario asks about is no news.
-    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    future.add_done_callback(_no_news)
     return future
+
+
+def _no_news(done: "asyncio.Future[Any]") -> None:
+    """Have asyncio not report a failure that no scenario asks about."""
+    if not done.cancelled():
+        done.exception()
 
 
 async def turns(count: int, /) -> None:
