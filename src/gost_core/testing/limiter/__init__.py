@@ -1,0 +1,3 @@
+"""The contracts of limiters."""
+
+__all__: tuple[str, ...] = ()

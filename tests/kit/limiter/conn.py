@@ -1,0 +1,264 @@
+"""Trials of the contracts of limiters of connections, and of what finds them."""
+
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import ClassVar
+
+from gost_core.common.net import Conn
+from gost_core.limiter.conn import Limiter
+from gost_core.testing import Report
+from gost_core.testing.limiter.conn import ConnLimiterContract, LimiterContract
+from tests.kit.limiter._wrapper import Wrapper
+from tests.kit.trial import Trial
+
+TIME_LIMIT = 1.5
+
+
+# ---- Limiter
+
+
+class RightCounted(Wrapper):
+    def __init__(self, inner: Conn, limiter: Limiter) -> None:
+        super().__init__(inner)
+        self.limiter = limiter
+        self.counted = limiter.allow(1)
+
+    async def close(self) -> None:
+        counted, self.counted = self.counted, False
+        await self.inner.close()
+        if counted:
+            self.limiter.allow(-1)
+
+
+class RightPlaces:
+    wrapper: ClassVar[type[RightCounted]] = RightCounted
+
+    def __init__(self, places: int) -> None:
+        self.places = places
+        self.taken = 0
+        self.lock = threading.Lock()
+
+    def allow(self, n: int, /) -> bool:
+        with self.lock:
+            if n > 0 and 0 < self.places < self.taken + n:
+                return False
+            self.taken = max(0, self.taken + n)
+            return True
+
+    def limit(self) -> int:
+        return self.places
+
+    @classmethod
+    def group(cls, members: Sequence[Limiter]) -> Limiter:
+        return RightPlacesGroup(members)
+
+
+class RightPlacesGroup:
+    def __init__(self, members: Sequence[Limiter]) -> None:
+        self.members = members
+
+    def allow(self, n: int, /) -> bool:
+        for position, member in enumerate(self.members):
+            if not member.allow(n):
+                for earlier in self.members[:position]:
+                    earlier.allow(-n)
+                return False
+        return True
+
+    def limit(self) -> int:
+        return min(member.limit() for member in self.members)
+
+
+def run_places(cls: type[RightPlaces]) -> Coroutine[object, object, Report]:
+    return LimiterContract(cls, group=cls.group, wrap=cls.wrapper, time_limit=TIME_LIMIT).run()
+
+
+places = Trial[type[RightPlaces]](LimiterContract, run_places, RightPlaces)
+
+
+@places.breaks("shape")
+class PlacesAsProperty(RightPlaces):
+    @property
+    def limit(self) -> int:  # type: ignore  # the fault
+        return self.places
+
+
+@places.breaks("limit-told")
+class TellingFreePlaces(RightPlaces):
+    def limit(self) -> int:
+        return self.places - 1 if self.places else 0
+
+
+@places.breaks("grants-to-limit")
+class OneTooMany(RightPlaces):
+    def allow(self, n: int, /) -> bool:
+        with self.lock:
+            if n > 0 and 0 < self.places < self.taken:
+                return False
+            self.taken = max(0, self.taken + n)
+            return True
+
+
+@places.breaks("all-or-nothing")
+class TakingWhatIsThere(RightPlaces):
+    def allow(self, n: int, /) -> bool:
+        granted = super().allow(n)
+        if not granted:
+            self.taken = self.places
+        return granted
+
+
+@places.breaks("release-returns")
+class RefusingRelease(RightPlaces):
+    def allow(self, n: int, /) -> bool:
+        return super().allow(n) and (n >= 0 or self.places <= 0)
+
+
+@places.breaks("release-floored", history="x conn limiter: the count has no floor")
+class NegativeCount(RightPlaces):
+    def allow(self, n: int, /) -> bool:
+        with self.lock:
+            if n > 0 and 0 < self.places < self.taken + n:
+                return False
+            self.taken += n
+            return True
+
+
+@places.breaks("zero-changes-nothing")
+class RefusingZeroWhenFull(RightPlaces):
+    def allow(self, n: int, /) -> bool:
+        return super().allow(n) and (n != 0 or self.taken < self.places)
+
+
+@places.breaks("unlimited-grants")
+class NoPlacesForZero(RightPlaces):
+    def allow(self, n: int, /) -> bool:
+        return super().allow(n) and (n < 0 or self.places > 0)
+
+
+@places.breaks("threads")
+class UnlockedPlaces(RightPlaces):
+    def allow(self, n: int, /) -> bool:
+        if n > 0 and 0 < self.places < self.taken + n:
+            return False
+        time.sleep(0)
+        self.taken = max(0, self.taken + n)
+        return True
+
+
+class KeepingGroup(RightPlacesGroup):
+    def allow(self, n: int, /) -> bool:
+        return all([member.allow(n) for member in self.members])
+
+
+@places.breaks("group-refusal-free")
+class PlacesKeptByGroup(RightPlaces):
+    @classmethod
+    def group(cls, members: Sequence[Limiter]) -> Limiter:
+        return KeepingGroup(members)
+
+
+class FreeingPerClose(RightCounted):
+    async def close(self) -> None:
+        await self.inner.close()
+        self.limiter.allow(-1)
+
+
+@places.breaks("closing-frees-once", history="f9fb5f4 d12663d a place is freed by each close")
+class PlacesFreedPerClose(RightPlaces):
+    wrapper = FreeingPerClose
+
+
+class FreeingPerCloseAtOnce(RightCounted):
+    async def close(self) -> None:
+        counted = self.counted
+        await self.inner.close()
+        self.counted = False
+        if counted:
+            self.limiter.allow(-1)
+
+
+@places.breaks("closing-frees-once")
+class PlacesFreedPerCloseAtOnce(RightPlaces):
+    wrapper = FreeingPerCloseAtOnce
+
+
+# ---- ConnLimiter
+
+
+class RightConnLimiter:
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        self.limiters: dict[str, RightPlaces] = {
+            key: RightPlaces(limit) for key, limit in limits.items()
+        }
+        self.reachable = True
+
+    def limiter(self, key: str, /) -> Limiter | None:
+        if not self.reachable:
+            raise ConnectionRefusedError("the limits are out of reach")
+        return self.limiters.get(key)
+
+
+async def break_conn_limiter(lookup: RightConnLimiter) -> None:
+    lookup.reachable = False
+
+
+def run_conn_limiters(
+    make: Callable[[Mapping[str, int]], RightConnLimiter],
+) -> Coroutine[object, object, Report]:
+    return ConnLimiterContract(make, break_backend=break_conn_limiter, time_limit=TIME_LIMIT).run()
+
+
+conn_limiters = Trial[Callable[[Mapping[str, int]], RightConnLimiter]](
+    ConnLimiterContract, run_conn_limiters, RightConnLimiter
+)
+
+
+@conn_limiters.breaks("shape")
+class ConnLimiterWithScope(RightConnLimiter):
+    def limiter(self, key: str, scope: str, /) -> Limiter | None:  # type: ignore  # the fault
+        return super().limiter(key)
+
+
+@conn_limiters.breaks("limit-found")
+class ConnLimiterByPort(RightConnLimiter):
+    def limiter(self, key: str, /) -> Limiter | None:
+        return super().limiter(key.partition(":")[0])
+
+
+@conn_limiters.breaks("same-budget")
+class FreshPlaces(RightConnLimiter):
+    def limiter(self, key: str, /) -> Limiter | None:
+        found = super().limiter(key)
+        return found and RightPlaces(found.limit())
+
+
+@conn_limiters.breaks("keys-apart")
+class OneBudgetForAll(RightConnLimiter):
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        super().__init__(limits)
+        self.limiters = dict.fromkeys(limits, RightPlaces(max(limits.values())))
+
+
+@conn_limiters.breaks("unlimited-free")
+class FullForUnknown(RightConnLimiter):
+    def limiter(self, key: str, /) -> Limiter | None:
+        return super().limiter(key) or (RightPlaces(1) if key else None)
+
+
+@conn_limiters.breaks("empty-key")
+class ParsingKeys(RightConnLimiter):
+    def limiter(self, key: str, /) -> Limiter | None:
+        if not key:
+            raise ValueError("'' is no address")
+        return super().limiter(key)
+
+
+@conn_limiters.breaks("broken-backend-raises")
+class FailingOpen(RightConnLimiter):
+    def limiter(self, key: str, /) -> Limiter | None:
+        return self.limiters.get(key)
+
+
+trials = (places, conn_limiters)

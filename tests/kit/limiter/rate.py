@@ -1,0 +1,235 @@
+"""Trials of the contracts of limiters of requests, and of what finds them."""
+
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+from gost_core.limiter.rate import Limiter
+from gost_core.testing import Report
+from gost_core.testing.limiter.rate import LimiterContract, RateLimiterContract
+from tests.kit.trial import Trial
+
+TIME_LIMIT = 1.5
+
+
+# ---- Limiter
+
+
+class RightBucket:
+    burst = 3
+
+    def __init__(self, per_second: float) -> None:
+        self.per_second = per_second
+        self.there = float(self.burst)
+        self.stamp = time.monotonic()
+        self.lock = threading.Lock()
+
+    def allow(self, n: int, /) -> bool:
+        with self.lock:
+            self.refill()
+            if self.per_second > 0 and self.there < n:
+                return False
+            self.there -= n
+            return True
+
+    def refill(self) -> None:
+        now = time.monotonic()
+        self.there = min(self.burst, self.there + (now - self.stamp) * self.per_second)
+        self.stamp = now
+
+    def limit(self) -> float:
+        return self.per_second
+
+    @classmethod
+    def group(cls, members: Sequence[Limiter]) -> Limiter:
+        return RightBucketGroup([member for member in members if isinstance(member, RightBucket)])
+
+
+class RightBucketGroup:
+    def __init__(self, members: Sequence[RightBucket]) -> None:
+        self.members = members
+
+    def allow(self, n: int, /) -> bool:
+        return all(member.there >= n for member in self.members) and all(
+            [member.allow(n) for member in self.members]
+        )
+
+    def limit(self) -> float:
+        return min(member.limit() for member in self.members)
+
+
+def run_buckets(cls: type[RightBucket]) -> Coroutine[object, object, Report]:
+    return LimiterContract(cls, group=cls.group, time_limit=TIME_LIMIT).run()
+
+
+buckets = Trial[type[RightBucket]](LimiterContract, run_buckets, RightBucket)
+
+
+@buckets.breaks("shape")
+class AsyncBucket(RightBucket):
+    async def allow(self, n: int, /) -> bool:  # type: ignore  # the fault
+        return super().allow(n)
+
+
+@buckets.breaks("limit-told")
+class WholeNumbers(RightBucket):
+    def limit(self) -> float:
+        return int(self.per_second)
+
+
+@buckets.breaks("spent-refused")
+class Bottomless(RightBucket):
+    def allow(self, n: int, /) -> bool:
+        return self.per_second <= 0 or n <= self.burst
+
+
+@buckets.breaks("all-or-nothing")
+class OnCredit(RightBucket):
+    def allow(self, n: int, /) -> bool:
+        with self.lock:
+            self.refill()
+            if self.per_second > 0 and (self.there < 1 or n > self.burst):
+                return False
+            self.there -= n
+            return True
+
+
+@buckets.breaks("refusal-free")
+class ChargingRefusals(RightBucket):
+    def allow(self, n: int, /) -> bool:
+        granted = super().allow(n)
+        if not granted:
+            self.there -= n
+        return granted
+
+
+@buckets.breaks("burst-bounds")
+class GrantingMoreWhenFull(RightBucket):
+    def allow(self, n: int, /) -> bool:
+        return super().allow(n) or (n > 2 * self.burst and self.there == self.burst)
+
+
+@buckets.breaks("idle-saves-burst")
+class SavingForEver(RightBucket):
+    def refill(self) -> None:
+        now = time.monotonic()
+        self.there += (now - self.stamp) * self.per_second
+        self.stamp = now
+
+
+@buckets.breaks("refills")
+class SpentForGood(RightBucket):
+    def refill(self) -> None:
+        if self.there == self.burst:
+            super().refill()
+
+
+@buckets.breaks("unlimited-grants")
+class NothingForZero(RightBucket):
+    def allow(self, n: int, /) -> bool:
+        return self.per_second > 0 and super().allow(n)
+
+
+@buckets.breaks("threads")
+class UnlockedBucket(RightBucket):
+    def allow(self, n: int, /) -> bool:
+        self.refill()
+        if self.per_second > 0 and self.there < n:
+            return False
+        time.sleep(0)
+        self.there -= n
+        return True
+
+
+class ChargingBucketGroup(RightBucketGroup):
+    def allow(self, n: int, /) -> bool:
+        return all(member.allow(n) for member in self.members)
+
+
+@buckets.breaks("group-refusal-free", history="9bbd7da a denial is charged to other members")
+class BucketsChargedByGroup(RightBucket):
+    @classmethod
+    def group(cls, members: Sequence[Limiter]) -> Limiter:
+        return ChargingBucketGroup(
+            [member for member in members if isinstance(member, RightBucket)]
+        )
+
+
+# ---- RateLimiter
+
+
+class RightRateLimiter:
+    def __init__(self, limits: Mapping[str, float]) -> None:
+        self.limiters: dict[str, RightBucket] = {
+            key: RightBucket(limit) for key, limit in limits.items()
+        }
+        self.reachable = True
+
+    def limiter(self, key: str, /) -> Limiter | None:
+        if not self.reachable:
+            raise ConnectionRefusedError("the limits are out of reach")
+        return self.limiters.get(key)
+
+
+async def break_rate_limiter(lookup: RightRateLimiter) -> None:
+    lookup.reachable = False
+
+
+def run_rate_limiters(
+    make: Callable[[Mapping[str, float]], RightRateLimiter],
+) -> Coroutine[object, object, Report]:
+    return RateLimiterContract(make, break_backend=break_rate_limiter, time_limit=TIME_LIMIT).run()
+
+
+rate_limiters = Trial[Callable[[Mapping[str, float]], RightRateLimiter]](
+    RateLimiterContract, run_rate_limiters, RightRateLimiter
+)
+
+
+@rate_limiters.breaks("shape")
+class AsyncRateLimiter(RightRateLimiter):
+    async def limiter(self, key: str, /) -> Limiter | None:  # type: ignore  # the fault
+        return super().limiter(key)
+
+
+@rate_limiters.breaks("limit-found")
+class RateLimiterByPort(RightRateLimiter):
+    def limiter(self, key: str, /) -> Limiter | None:
+        return super().limiter(key.partition(":")[0])
+
+
+@rate_limiters.breaks("same-budget")
+class FreshBucket(RightRateLimiter):
+    def limiter(self, key: str, /) -> Limiter | None:
+        found = super().limiter(key)
+        return found and RightBucket(found.limit())
+
+
+@rate_limiters.breaks("keys-apart")
+class OneBucketForAll(RightRateLimiter):
+    def __init__(self, limits: Mapping[str, float]) -> None:
+        super().__init__(limits)
+        self.limiters = dict.fromkeys(limits, RightBucket(max(limits.values())))
+
+
+@rate_limiters.breaks("unlimited-free")
+class SlowForUnknown(RightRateLimiter):
+    def limiter(self, key: str, /) -> Limiter | None:
+        return super().limiter(key) or (RightBucket(1.0) if key else None)
+
+
+@rate_limiters.breaks("empty-key")
+class MissingKey(RightRateLimiter):
+    def limiter(self, key: str, /) -> Limiter | None:
+        return super().limiter(key) if key else self.limiters[key]
+
+
+@rate_limiters.breaks("broken-backend-raises")
+class WrongError(RightRateLimiter):
+    def limiter(self, key: str, /) -> Limiter | None:
+        if not self.reachable:
+            raise RuntimeError("the limits are out of reach")
+        return super().limiter(key)
+
+
+trials = (buckets, rate_limiters)
