@@ -1,4 +1,4 @@
-"""Writes docs/clauses.md and docs/historical-faults.md from the checks and their trials.
+"""Writes docs/clauses.md and docs/historical-faults.md from the contracts and their trials.
 
 Run ``python -m tests.kit.clauses`` after a change to a clause or a trial; with ``--check`` it only
 compares.
@@ -30,8 +30,8 @@ WITHOUT_CLAUSE = {
 
 
 def clauses() -> list[Clause]:
-    """Return all clauses, by id."""
-    return [clause for trial in TRIALS for clause in trial.clauses()]
+    """Return all clauses; what two contracts of one interface share is there once."""
+    return list({one.id: one for trial in TRIALS for one in trial.contract.clauses}.values())
 
 
 def decisions() -> list[str]:
@@ -49,25 +49,23 @@ def clause_lines() -> Iterator[str]:
     yield "# The contract's clauses"
     yield ""
     yield "What `gost_core.testing` can try on an implementation, sentence by sentence. The ids"
-    yield "are stable: they stand in the docstrings of the interfaces, in the reports of the"
-    yield "checks, and here. This page is made from the code by `python -m tests.kit.clauses`."
+    yield "are stable: they stand in the reports of the contracts, and here. This page is made from"
+    yield "the code by `python -m tests.kit.clauses`."
     yield ""
-    yield f"{len(clauses())} clauses of {len(TRIALS)} interfaces."
-    for trial in sorted(TRIALS, key=lambda trial: trial.clauses()[0].id):
-        first, *_ = trial.clauses()
-        interface = first.id.rpartition(".")[0]
-        parameters = inspect.signature(trial.check).parameters.values()
-        names = [one.name for one in parameters if one.kind is one.POSITIONAL_ONLY]
-        hooks = [f"`{one.name}`" for one in parameters if one.kind is one.KEYWORD_ONLY]
+    yield f"{len(clauses())} clauses of {len(TRIALS)} contracts."
+    for trial in sorted(TRIALS, key=title):
+        interface = interface_of(trial)
+        path = interface.rpartition(".")[0]
         yield ""
-        yield f"## {interface}"
+        yield f"## {title(trial)}"
         yield ""
-        check = f"{name_of(trial)}({', '.join(names)})"
-        yield f"`{interface}` is checked by `{check}`, with {', '.join(hooks)}."
+        contract = f"gost_core.testing.{path}.{trial.contract.__name__}"
+        hooks = ", ".join(f"`{name}`" for name in inspect.signature(trial.contract).parameters)
+        yield f"`{interface}` is tried by `{contract}`, which takes {hooks}."
         yield ""
         yield "| Clause | Promise | Decision |"
         yield "| --- | --- | --- |"
-        for clause in trial.clauses():
+        for clause in trial.contract.clauses:
             name = clause.id.rpartition(".")[2]
             yield f"| `{name}` | {cell(clause.sentence)} | {clause.basis or 'the interface'} |"
     yield ""
@@ -88,7 +86,7 @@ def history_lines() -> Iterator[str]:
     yield ""
     yield "Bugs that the Go implementations of these interfaces have had, and the clause that"
     yield "catches each. Every row is a faulty implementation in `tests/kit`, and a test holds that"
-    yield "the check names exactly that clause. A hash is a commit of go-gost/x, `core@` one of"
+    yield "the contract names exactly that clause. A hash is a commit of go-gost/x, `core@` one of"
     yield "go-gost/core, `#N` an issue of go-gost/gost, `x#N` one of go-gost/x; `x` and a name say"
     yield "what the code of that component does, without a report. This page is made from the code"
     yield "by `python -m tests.kit.clauses`."
@@ -102,17 +100,23 @@ def history_lines() -> Iterator[str]:
     yield ""
     yield "## What no black box can see"
     yield ""
-    yield "| Where | What went wrong | Why no check sees it |"
+    yield "| Where | What went wrong | Why no clause sees it |"
     yield "| --- | --- | --- |"
     for trap in TRAPS:
         if trap.name in UNSEEN:
             yield f"| {trap.name} | {trap.what} | {UNSEEN[trap.name]} |"
 
 
-def name_of(trial: Trial[Any]) -> str:
-    """Return the name of a trial's check."""
-    name: str = getattr(trial.check, "__name__", "?")
-    return name
+def interface_of(trial: Trial[Any]) -> str:
+    """Return the name of the interface that a trial's contract is for."""
+    return trial.contract.clauses[0].id.rpartition(".")[0]
+
+
+def title(trial: Trial[Any]) -> str:
+    """Return the interface, and which kind of it where it has several contracts."""
+    interface = interface_of(trial)
+    kind = trial.contract.__name__.removesuffix(f"{interface.rpartition('.')[2]}Contract")
+    return f"{interface}, {kind.lower()}" if kind else interface
 
 
 def split(history: str) -> tuple[str, str]:

@@ -10,7 +10,8 @@ from sybil import Document
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 from gost_core.listener import addr_option
-from gost_core.testing import check_common_net_conn, check_listener_listener
+from gost_core.testing.common.net import ConnContract
+from gost_core.testing.listener import ListenerContract
 from proxy.metadata import MemoryMetadata
 from proxy.registry import MemoryRegistry
 from proxy.tcp import TCPListener
@@ -41,12 +42,12 @@ def settings(**values: object) -> MemoryMetadata:
 GIVEN: Final[dict[str, dict[str, object]]] = {
     "docs/checking.md": {"MyRegistry": MemoryRegistry},
     "docs/new-user.md": {
+        "ConnContract": ConnContract,
+        "ListenerContract": ListenerContract,
         "Settings": settings,
         "TcpListener": TCPListener,
         "addr_option": addr_option,
         "break_off": nothing,
-        "check_common_net_conn": check_common_net_conn,
-        "check_listener_listener": check_listener_listener,
         "connect": checks.connect,
         "fail": nothing,
         "pair": checks.pair,

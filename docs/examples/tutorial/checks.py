@@ -4,7 +4,8 @@ import asyncio
 
 from gost_core.common.net import Addr, Conn
 from gost_core.listener import addr_option
-from gost_core.testing import check_common_net_conn, check_listener_listener, contract_tests
+from gost_core.testing.common.net import ConnContract
+from gost_core.testing.listener import ListenerContract
 
 from .connection import StreamConn
 from .listener import BACKLOG, SocketListener
@@ -26,10 +27,9 @@ async def pair() -> tuple[Conn, Conn]:
     return client, accepted
 
 
-TestListener = contract_tests(
-    check_listener_listener,
+TestListener = ListenerContract(
     lambda option: SocketListener(addr_option("127.0.0.1:0"), option),
-    connect,
+    connect=connect,
     backlog=BACKLOG,
-)
-TestConn = contract_tests(check_common_net_conn, pair)
+).as_tests()
+TestConn = ConnContract(pair).as_tests()
