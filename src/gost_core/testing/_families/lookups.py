@@ -1,21 +1,39 @@
-"""Clauses of components that answer questions, and of those that say yes or no of an address."""
+"""Clauses of components that answer questions, most of them by asking something else.
+
+``Backed`` knows how to put that out of reach; ``Answers`` adds what is promised of a single answer,
+``Lookup`` of many at once, ``OptionLookup`` of options. ``Hosts`` is for all that compare hosts,
+and ``Verdicts`` for what says yes or no of an address.
+"""
 
 import asyncio
+import contextlib
 import ipaddress
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import ClassVar, Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
+from gost_core.testing._families.options import AnyOption, OptionWatch, TakesOptions
 from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.waiting import expect, given, need, start, turns, within
 
-__all__ = ("Lookup", "OptionLookup", "OptionWatch", "Verdicts", "is_empty")
+__all__ = (
+    "Answers",
+    "Backed",
+    "Hosts",
+    "Lookup",
+    "OptionLookup",
+    "OptionWatch",
+    "Question",
+    "Respell",
+    "Verdicts",
+    "is_empty",
+    "versions",
+)
 
 AnswerT = TypeVar("AnswerT")
 ComponentT = TypeVar("ComponentT")
-OptionsT = TypeVar("OptionsT")
 QuestionT = TypeVar("QuestionT")
 
 _CALLS: Final[int] = 20
@@ -23,45 +41,66 @@ _CALLS: Final[int] = 20
 _STAGES: Final[int] = 4
 
 
-class Lookup(Contract, Generic[ComponentT, QuestionT, AnswerT]):
-    """The clauses of components that are asked something, whatever it is."""
+class Backed(Contract, Generic[ComponentT]):
+    """What needs something else, such as a server or a file, which can fail. It has no clauses.
+
+    Hooks: ``_build`` makes the component. ``_ready``, by default the same, makes one with all that
+    its questions are about, where that takes calls. The verb for scenarios is ``_broken``.
+    """
 
     break_backend: Callable[[ComponentT], Awaitable[object]] | None = None
     """Puts what a component asks out of its reach, as when a server has gone."""
 
     @abstractmethod
     def _build(self) -> ComponentT:
-        """Make a component that can be asked the questions."""
+        """Make a component, and keep it."""
+
+    async def _ready(self) -> ComponentT:
+        """Make a component that can answer the questions."""
+        return self._build()
+
+    async def _broken(self) -> ComponentT:
+        """Make a component, and put what it asks out of its reach."""
+        break_backend = need(self.break_backend, "break_backend")
+        component = await self._ready()
+        await given(break_backend(component), "break_backend()")
+        return component
+
+    async def _specimen(self) -> ComponentT:
+        return self._build()
+
+
+class Answers(Backed[ComponentT], Generic[ComponentT, QuestionT, AnswerT]):
+    """The clauses of what is asked something, whatever it is.
+
+    Hooks: ``_questions`` says what to ask, ``_ask`` asks it, ``_named`` is the name of that call in
+    a report. ``_expect_right`` judges an answer. ``_expect_safe`` judges one that was given out of
+    reach of what knows it; by default that must be right as well, from memory.
+    """
 
     @abstractmethod
-    def _questions(self) -> Sequence[QuestionT]:
-        """Return what to ask: several questions of different answers, if there are such."""
+    async def _questions(self) -> Sequence[QuestionT]:
+        """Return what to ask, of different answers; together with the answer, if it varies."""
 
     @abstractmethod
     def _ask(self, component: ComponentT, question: QuestionT, /) -> Awaitable[AnswerT]:
         """Call the component."""
 
     @abstractmethod
-    def _expect_right(self, question: QuestionT, answer: AnswerT, when: str, /) -> None:
-        """Break the clause unless the answer is right; ``when`` says what was special."""
+    def _named(self, question: QuestionT, /) -> str:
+        """Name the call, such as "lookup('ip', 'example.net')"; no secret stands in it."""
+
+    @abstractmethod
+    def _expect_right(self, question: QuestionT, answer: AnswerT, when: str = "", /) -> None:
+        """Break the clause unless the answer is right; ``when`` says what is special, or is ""."""
 
     def _expect_safe(self, question: QuestionT, answer: AnswerT, /) -> None:
-        """Break the clause unless the answer may be given while nothing can be looked up."""
-        # It may remember what it was told before.
-        self._expect_right(question, answer, "out of reach of what it asks")
+        """Break the clause unless the answer may be given out of reach of what knows it."""
+        self._expect_right(question, answer, " out of reach of what it asks")
 
-    async def _specimen(self) -> ComponentT:
-        return self._build()
-
-    @clause(
-        "Calls for several requests at once do not mix.", "Go's implementations", after=(FIRST,)
-    )
-    async def concurrent(self) -> None:
-        component, questions = self._build(), [*self._questions()] * _CALLS
-        asked = asyncio.gather(*(self._ask(component, one) for one in questions))
-        answers = await within(asked, f"{len(questions)} calls at once")
-        for question, answer in zip(questions, answers, strict=True):
-            self._expect_right(question, answer, "beside other calls")
+    async def _answer(self, component: ComponentT, question: QuestionT, /) -> AnswerT:
+        """Ask, within the time limit."""
+        return await within(self._ask(component, question), self._named(question))
 
     @clause(
         "A call that is cancelled passes the cancellation on, and does not make an answer of it.",
@@ -69,10 +108,10 @@ class Lookup(Contract, Generic[ComponentT, QuestionT, AnswerT]):
         after=(FIRST,),
     )
     async def cancelled(self) -> None:
-        component = self._build()
-        for question in self._questions():
-            for answer in await answers_when_cancelled(partial(self._ask, component, question)):
-                self._expect_right(question, answer, "of a cancelled call")
+        component = await self._ready()
+        for question in await self._questions():
+            for answer in await _answers_when_cancelled(partial(self._ask, component, question)):
+                self._expect_right(question, answer, " when it was cancelled")
 
     @clause(
         "When what it asks is out of reach, a call raises OSError and makes no answer up.",
@@ -80,101 +119,129 @@ class Lookup(Contract, Generic[ComponentT, QuestionT, AnswerT]):
         after=(FIRST,),
     )
     async def backend_broken(self) -> None:
-        break_backend = need(self.break_backend, "break_backend")
-        component = self._build()
-        await given(break_backend(component), "break_backend()")
-        for question in self._questions():
+        questions, component = await self._questions(), await self._broken()
+        for question in questions:
             try:
-                answer = await within(self._ask(component, question), "a call")
+                answer = await self._answer(component, question)
             except OSError:
                 continue
             self._expect_safe(question, answer)
 
 
-class OptionLookup(Lookup[ComponentT, QuestionT, AnswerT]):
-    """Those of them that take options."""
+class Lookup(Answers[ComponentT, QuestionT, AnswerT]):
+    """Those of them that are asked by many at once, of which none changes another's answer."""
 
-    _options: ClassVar[type[object]]
-    """What the options are applied to."""
+    @clause(
+        "Calls for several requests at once do not mix.", "Go's implementations", after=(FIRST,)
+    )
+    async def concurrent(self) -> None:
+        component, samples = await self._ready(), await self._questions()
+        if len(samples) < 2:
+            raise NotTried("two samples, of different answers, are needed")
+        questions = [*samples] * _CALLS
+        asked = asyncio.gather(*(self._ask(component, one) for one in questions))
+        answers = await within(asked, f"{len(questions)} calls at once")
+        for question, answer in zip(questions, answers, strict=True):
+            self._expect_right(question, answer, " beside other calls")
+
+
+class OptionLookup(Lookup[ComponentT, QuestionT, AnswerT], TakesOptions):
+    """Those of them that take options.
+
+    Hooks: ``_options``; ``_any_question``, by default the first, has some answer, be it right or
+    wrong, whatever the contract was given.
+    """
 
     @abstractmethod
     def _ask(
-        self, component: ComponentT, question: QuestionT, /, *opts: Callable[[object], object]
+        self, component: ComponentT, question: QuestionT, /, *opts: AnyOption
     ) -> Awaitable[AnswerT]:
         """Call the component, with options."""
 
-    def _any_question(self) -> QuestionT:
+    async def _any_question(self) -> QuestionT:
         """Return a question that has some answer."""
-        return self._questions()[0]
+        return (await self._questions())[0]
 
-    @clause("Any callable may be an option, and options are applied once each, in order.", "D23")
-    async def options(self) -> None:
-        watch = OptionWatch(self._options)
-        asked = self._ask(self._build(), self._any_question(), *watch.opts())
-        await within(asked, "a call with options")
-        watch.judge()
+    async def _call_with(self, *opts: AnyOption) -> object:
+        return await self._ask(await self._ready(), await self._any_question(), *opts)
 
 
-Question = tuple[str, str]
+# ---- Hosts
 
 
-class Verdicts(OptionLookup[ComponentT, Question, bool]):
-    """Those that say yes or no of an address on a network."""
+Respell: TypeAlias = Callable[[str], str]
+"""Writes a host, or an address, in another way that means the same; NotTried if there is none."""
+
+
+class Hosts(Contract):
+    """The clauses of all that compares hosts.
+
+    Hook: ``_expect_respelled`` tries whether another spelling makes a difference.
+    """
+
+    @abstractmethod
+    async def _expect_respelled(self, respell: Respell, /) -> None:
+        """Break the clause unless a host gets the same answer when it is spelled otherwise."""
+
+    @clause("Hosts compare without regard to case.", "D12", after=(FIRST,))
+    async def host_case(self) -> None:
+        await self._expect_respelled(_upper_case)
+
+    @clause("A trailing dot of a host makes no difference.", "D12", after=(FIRST,))
+    async def trailing_dot(self) -> None:
+        await self._expect_respelled(_with_trailing_dot)
+
+
+Question: TypeAlias = tuple[str, str]
+"""A network and an address on it, or a host."""
+
+
+class Verdicts(OptionLookup[ComponentT, Question, bool], Hosts):
+    """The clauses of what says yes or no of an address on a network.
+
+    Hook: ``_samples`` are addresses of which the verdict over tcp is known.
+    """
 
     @abstractmethod
     def _samples(self) -> Mapping[str, bool]:
-        """Return addresses of which the verdict over tcp is known."""
+        """Return addresses with the verdict on each over tcp."""
 
-    def _questions(self) -> Sequence[Question]:
+    async def _questions(self) -> Sequence[Question]:
         return [("tcp", addr) for addr in self._samples()]
 
-    def _any_question(self) -> Question:
+    async def _any_question(self) -> Question:
         return "tcp", "192.0.2.1:1024"
 
-    def _expect_right(self, question: Question, answer: bool, when: str, /) -> None:
-        self._expect_verdict(question, answer, self._samples()[question[1]], f", {when}")
+    def _expect_right(self, question: Question, answer: bool, when: str = "", /) -> None:
+        self._expect_verdict(question, answer, self._samples()[question[1]], when)
 
     def _expect_verdict(
         self, question: Question, answer: object, expected: bool, when: str = ""
     ) -> None:
-        network, addr = question
-        expect(
-            bool(answer) is expected,
-            f"of {addr!r} by {network!r} it said {answer!r} instead of {expected}{when}",
-        )
-
-    async def _verdict(self, component: ComponentT, question: Question) -> bool:
-        network, addr = question
-        return await within(self._ask(component, question), f"asking of {addr!r} by {network!r}")
+        right = bool(answer) is expected
+        expect(right, f"{self._named(question)} was {answer!r} instead of {expected}{when}")
 
     async def _expect_verdicts(self, samples: Mapping[str, bool], network: str = "tcp") -> None:
         """Break the clause unless all of these are right."""
         component = self._build()
         for addr, expected in samples.items():
-            answer = await self._verdict(component, (network, addr))
+            answer = await self._answer(component, (network, addr))
             self._expect_verdict((network, addr), answer, expected)
 
-    async def _expect_respelled(self, respell: Callable[[str], str | None], why_not: str) -> None:
-        """Break the clause unless the samples get the same verdict in another spelling."""
-        others = {
-            other: expected
-            for addr, expected in self._samples().items()
-            if (other := respell(addr)) is not None
-        }
+    async def _expect_respelled(self, respell: Respell, /) -> None:
+        others: dict[str, bool] = {}
+        for addr, expected in self._samples().items():
+            with contextlib.suppress(NotTried):
+                others[respell(addr)] = expected
         if not others:
-            raise NotTried(why_not)
+            raise NotTried("no sample has another spelling of this kind")
         await self._expect_verdicts(others)
 
-    @clause("Hosts compare without regard to case.", "D12", after=(FIRST,))
-    async def host_case(self) -> None:
-        await self._expect_respelled(upper_case, "no sample has a small letter in its host")
 
-    @clause("A trailing dot of a host makes no difference.", "D12", after=(FIRST,))
-    async def trailing_dot(self) -> None:
-        await self._expect_respelled(with_trailing_dot, "the host of no sample is a name")
+# ---- Verbs
 
 
-async def answers_when_cancelled(call: Callable[[], Awaitable[AnswerT]], /) -> list[AnswerT]:
+async def _answers_when_cancelled(call: Callable[[], Awaitable[AnswerT]], /) -> list[AnswerT]:
     """Cancel calls in several stages, and return what those have answered that did so.
 
     A call may be over before it is cancelled, or answer in the very moment; then it is right.
@@ -195,35 +262,6 @@ def is_empty(found: object, /) -> bool:
     return isinstance(found, Sequence) and not found
 
 
-class OptionWatch(Generic[OptionsT]):
-    """Two options, plain functions, that note when and to what they are applied."""
-
-    def __init__(self, options: type[OptionsT]) -> None:
-        self._options = options
-        self._applied: list[tuple[str, object]] = []
-
-    def opts(self) -> tuple[Callable[[OptionsT], object], Callable[[OptionsT], object]]:
-        """Return the options."""
-        return (
-            lambda target: self._applied.append(("first", target)),
-            lambda target: self._applied.append(("second", target)),
-        )
-
-    def judge(self) -> None:
-        """Break the clause if they were applied wrongly; who needs no options may ignore them."""
-        for _, target in self._applied:
-            expect(
-                isinstance(target, self._options),
-                f"an option was applied to a {type(target).__qualname__}",
-            )
-            # What forwards its options has them applied to more than one object.
-            order = [name for name, other in self._applied if other is target]
-            expect(
-                order == ["first", "second"],
-                f"the options first and second were applied as: {', '.join(order)}",
-            )
-
-
 def versions(network: str, addr: str, /) -> tuple[str, ...]:
     """Return the versions of a network by which an address can be reached."""
     host, _ = _split_port(addr)
@@ -240,17 +278,20 @@ def _split_port(addr: str, /) -> tuple[str, str]:
     return (host, colon + port) if colon and port.isdecimal() and not bare else (addr, "")
 
 
-def upper_case(addr: str, /) -> str | None:
-    """Return the address with its host in capitals; None if that has no small letters."""
+def _upper_case(addr: str, /) -> str:
+    """Write the host in capitals."""
     host, port = _split_port(addr)
-    return None if host.upper() == host else host.upper() + port
+    if host.upper() == host:
+        raise NotTried("the host has no small letter")
+    return host.upper() + port
 
 
-def with_trailing_dot(addr: str, /) -> str | None:
-    """Return the address with its host in the rooted form; None if that is not a name."""
+def _with_trailing_dot(addr: str, /) -> str:
+    """Write the host in the rooted form."""
     host, port = _split_port(addr)
-    try:
+    with contextlib.suppress(ValueError):
         ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return None if host.endswith(".") or not host else f"{host}.{port}"
-    return None
+        host = ""
+    if not host or host.endswith("."):
+        raise NotTried("the host is not a name without a trailing dot")
+    return f"{host}.{port}"

@@ -1,0 +1,61 @@
+"""The clause of calls that take options."""
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, Generic, TypeAlias, TypeVar
+
+from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.waiting import expect, within
+
+__all__ = ("AnyOption", "OptionWatch", "TakesOptions")
+
+OptionsT = TypeVar("OptionsT")
+
+AnyOption: TypeAlias = Callable[[object], object]
+"""An option that can be applied to whatever there is."""
+
+
+class OptionWatch(Generic[OptionsT]):
+    """Two options, plain functions, that note when and to what they are applied."""
+
+    def __init__(self, options: type[OptionsT]) -> None:
+        self._options = options
+        self._applied: list[tuple[str, object]] = []
+
+    def opts(self) -> tuple[Callable[[OptionsT], object], Callable[[OptionsT], object]]:
+        """Return the options."""
+        return (
+            lambda target: self._applied.append(("first", target)),
+            lambda target: self._applied.append(("second", target)),
+        )
+
+    def judge(self) -> None:
+        """Break the clause if they were applied wrongly; who needs no options may ignore them."""
+        for _, target in self._applied:
+            expect(
+                isinstance(target, self._options),
+                f"an option was applied to a {type(target).__qualname__}",
+            )
+            # What forwards its options has them applied to more than one object.
+            order = [name for name, other in self._applied if other is target]
+            expect(
+                order == ["first", "second"],
+                f"the options first and second were applied as: {', '.join(order)}",
+            )
+
+
+class TakesOptions(Contract):
+    """The clause of a component that has a method with options."""
+
+    _options: ClassVar[type[object]]
+    """What the options are applied to."""
+
+    @abstractmethod
+    def _call_with(self, *opts: AnyOption) -> Awaitable[object]:
+        """Make a component, and call with these options all of its methods that take any."""
+
+    @clause("Any callable may be an option, and options are applied once each, in order.", "D23")
+    async def options(self) -> None:
+        watch = OptionWatch(self._options)
+        await within(self._call_with(*watch.opts()), "a call with options")
+        watch.judge()
