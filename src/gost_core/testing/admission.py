@@ -1,30 +1,23 @@
 """The contract of admissions."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Final, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import field
+from typing import Final
+
+from typing_extensions import TypeVar
 
 from gost_core.admission import Admission, Option, Options
 from gost_core.context import Context
-from gost_core.testing._contract import Contract, NotTried, checks, clause, expect, run
-from gost_core.testing._lookups import (
-    OptionWatch,
-    answers_when_cancelled,
-    out_of_reach,
-    respelled,
-    upper_case,
-    versions,
-    with_trailing_dot,
-)
-from gost_core.testing._report import Report
+from gost_core.testing._families.lookups import Question, Verdicts, versions
+from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.waiting import expect, need, owned
 
-__all__ = ("check_admission_admission",)
+__all__ = ("AdmissionContract",)
 
-AdmissionT = TypeVar("AdmissionT", bound=Admission)
+AdmissionT = TypeVar("AdmissionT", bound=Admission, default=Admission)
 
-_CALLS: Final[int] = 20
-_SOURCES: Final[tuple[tuple[str, str], ...]] = (
+_QUESTIONS: Final[tuple[Question, ...]] = (
     ("tcp", "192.0.2.1:1024"),
     ("udp", "[2001:db8::1]:1024"),
     ("tcp", "192.0.2.1:0"),
@@ -37,9 +30,22 @@ _SOURCES: Final[tuple[tuple[str, str], ...]] = (
 )
 
 
-class AdmissionContract(Contract, Generic[AdmissionT], interface=Admission):
-    # MANUAL fields from the check function
-    """Check an admission."""
+class AdmissionContract(
+    Verdicts[AdmissionT],
+    interface=Admission,
+    first=("answer",),
+    said={
+        "backend_broken": (
+            "An admission that cannot decide refuses: out of reach of its rules it admits nobody "
+            "whom they refuse.",
+            "D49",
+        )
+    },
+):
+    """What an admission promises.
+
+    Run it twice, on a blacklist and on a whitelist, if there are both.
+    """
 
     make: Callable[[], AdmissionT] = field(kw_only=False)
     """Makes an admission with rules."""
@@ -50,51 +56,32 @@ class AdmissionContract(Contract, Generic[AdmissionT], interface=Admission):
     names, let more clauses be tried."""
     unmatched: bool | None = None
     """What becomes of a source that no rule names: True for a blacklist, False for a whitelist."""
-    break_backend: Callable[[AdmissionT], Awaitable[object]] | None = None
-    """Puts the rules out of reach of an admission, as when a server of rules has gone."""
 
-    def __init__(
-        self,
-        make: Callable[[], AdmissionT],
-        admitted: str | None,
-        refused: str | None,
-        unmatched: bool | None,
-        break_backend: Callable[[AdmissionT], Awaitable[object]] | None,
-    ) -> None:
-        super().__init__()
-        self._make = make
-        self._samples: dict[str, bool] = {}
-        if admitted is not None:
-            self._samples[admitted] = True
-        if refused is not None:
-            self._samples[refused] = False
-        self._unmatched = unmatched
-        self._break_backend = break_backend
-
-    async def _specimen(self) -> Admission:
-        return self._build()
+    _options = Options
 
     def _build(self) -> AdmissionT:
-        return owned(self._make())
+        return owned(self.make())
 
-    async def _admit(self, admission: Admission, network: str, addr: str, *opts: Option) -> bool:
-        answer = admission.admit(Context(), network, addr, *opts)
-        return await within(answer, f"admit({network!r}, {addr!r})")
+    def _ask(self, component: AdmissionT, question: Question, /, *opts: Option) -> Awaitable[bool]:
+        return component.admit(Context(), *question, *opts)
 
-    async def _expect_answers(self, samples: dict[str, bool], network: str = "tcp") -> None:
-        admission = self._build()
-        for addr, expected in samples.items():
-            answer = await self._admit(admission, network, addr)
-            expect(
-                bool(answer) is expected,
-                f"admit({network!r}, {addr!r}) was {answer!r} instead of {expected}",
-            )
+    def _named(self, question: Question) -> str:
+        return f"admit{question}"
+
+    def _samples(self) -> Mapping[str, bool]:
+        pairs = ((self.admitted, True), (self.refused, False))
+        return {addr: verdict for addr, verdict in pairs if addr is not None}
+
+    def _expect_safe(self, question: Question, answer: bool) -> None:
+        refused = need(self.refused, "refused")
+        safe = not answer or question[1] != refused
+        expect(safe, f"{self._named(question)} became {answer!r} out of reach of the rules")
 
     @clause("admit() is True for a source that may connect, and False for one that may not.", "D49")
     async def answer(self) -> None:
-        if not self._samples:
+        if not self._samples():
             raise NotTried("neither `admitted` nor `refused` was given")
-        await self._expect_answers(self._samples)
+        await self._expect_verdicts(self._samples())
 
     @clause(
         "A source that is empty or cannot be read matches no rule: a blacklist admits it, a "
@@ -102,9 +89,8 @@ class AdmissionContract(Contract, Generic[AdmissionT], interface=Admission):
         "D50",
     )
     async def unreadable_source(self) -> None:
-        if self._unmatched is None:
-            raise NotTried("no `unmatched` was given")
-        await self._expect_answers(dict.fromkeys(("", "not an address", ":::"), self._unmatched))
+        unmatched = need(self.unmatched, "unmatched")
+        await self._expect_verdicts(dict.fromkeys(("", "not an address", ":::"), unmatched))
 
     @clause(
         "Every kind of source has an answer: an IP or a name, with or without port, a path, "
@@ -113,82 +99,11 @@ class AdmissionContract(Contract, Generic[AdmissionT], interface=Admission):
     )
     async def any_source(self) -> None:
         admission = self._build()
-        for network, addr in _SOURCES:
-            await self._admit(admission, network, addr)
-
-    @clause("Hosts compare without regard to case.", "D12", after=("answer",))
-    async def host_case(self) -> None:
-        why_not = "no sample has a small letter in its host"
-        await self._expect_answers(respelled(self._samples, upper_case, why_not))
-
-    @clause("A trailing dot of a host makes no difference.", "D12", after=("answer",))
-    async def trailing_dot(self) -> None:
-        why_not = "the host of no sample is a name"
-        await self._expect_answers(respelled(self._samples, with_trailing_dot, why_not))
+        for question in _QUESTIONS:
+            await self._answer(admission, question)
 
     @clause("Who is refused over tcp is refused over tcp4 and tcp6.", "D11", after=("answer",))
     async def network_versions(self) -> None:
-        samples = {addr: False for addr, expected in self._samples.items() if not expected}
-        if not samples:
-            raise NotTried("no `refused` was given")
-        for addr in samples:
-            for network in versions("tcp", addr):
-                await self._expect_answers({addr: False}, network)
-
-    @clause("Any callable may be an option, and options are applied once each, in order.", "D23")
-    async def options(self) -> None:
-        watch = OptionWatch(Options)
-        await self._admit(self._build(), "tcp", "192.0.2.1:1024", *watch.opts())
-        watch.judge()
-
-    @clause(
-        "Calls for several connections at once do not mix.",
-        "Go's implementations",
-        after=("answer",),
-    )
-    async def concurrent(self) -> None:
-        if len(self._samples) < 2:
-            raise NotTried("`admitted` and `refused` are both needed")
-        admission = self._build()
-        samples = list(self._samples.items()) * _CALLS
-        answers = await within(
-            asyncio.gather(*(admission.admit(Context(), "tcp", addr) for addr, _ in samples)),
-            f"{len(samples)} calls of admit() at once",
-        )
-        for (addr, expected), answer in zip(samples, answers, strict=True):
-            expect(
-                bool(answer) is expected,
-                f"admit('tcp', {addr!r}) was {answer!r} beside other calls",
-            )
-
-    @clause(
-        "A call that is cancelled passes the cancellation on, and does not make an answer of it.",
-        "D4, D14",
-        after=("answer",),
-    )
-    async def cancelled(self) -> None:
-        admission = self._build()
-        for addr, expected in self._samples.items():
-            for answer in await answers_when_cancelled(partial(admission.admit, Context(), "tcp", addr)
-            ):
-                expect(bool(answer) is expected, f"a cancelled call of admit() answered {answer!r}")
-
-    @clause(
-        "An admission that cannot decide refuses: out of reach of its rules it admits nobody whom "
-        "they refuse.",
-        "D49",
-        after=("answer",),
-    )
-    async def backend_broken(self) -> None:
-        refused = [addr for addr, expected in self._samples.items() if not expected]
-        if not refused:
-            raise NotTried("no `refused` was given")
-        admission = self._build()
-        await out_of_reach(admission, self._break_backend)
-        for addr in refused:
-            try:
-                answer = await self._admit(admission, "tcp", addr)
-            except OSError:
-                # Callers take it for a refusal.
-                continue
-            expect(not answer, f"admit('tcp', {addr!r}) became {answer!r}")
+        refused = need(self.refused, "refused")
+        for network in versions("tcp", refused):
+            await self._expect_verdicts({refused: False}, network)

@@ -1,61 +1,94 @@
 """The contract of host mappers."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import field
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeAlias
+
+from typing_extensions import TypeVar
 
 from gost_core.context import Context
 from gost_core.hosts import HostMapper, Option, Options
-from gost_core.testing._contract import Contract, checks, clause, expect, run
-from gost_core.testing._lookups import OptionWatch, answers_when_cancelled, out_of_reach
-from gost_core.testing._report import Report
+from gost_core.testing._families.lookups import Hosts, OptionLookup, Question, Respell
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.waiting import expect, owned
 
-__all__ = ("check_hosts_host_mapper",)
+__all__ = ("HostMapperContract",)
 
-HostMapperT = TypeVar("HostMapperT", bound=HostMapper)
-IP = IPv4Address | IPv6Address
+HostMapperT = TypeVar("HostMapperT", bound=HostMapper, default=HostMapper)
 
-_CALLS: Final[int] = 20
+_IPs: TypeAlias = Sequence[IPv4Address | IPv6Address]
+
 # Neither sorted nor reversed, so that an order of the mapper's own shows.
-_IPV4: Final[Sequence[IP]] = tuple(map(IPv4Address, ("192.0.2.2", "192.0.2.3", "192.0.2.1")))
-_IPV6: Final[Sequence[IP]] = (IPv6Address("2001:db8::1"),)
-_MAPPING: Final[Mapping[str, Sequence[IP]]] = {
+_IPV4: Final[_IPs] = tuple(map(IPv4Address, ("192.0.2.2", "192.0.2.3", "192.0.2.1")))
+_IPV6: Final[_IPs] = (IPv6Address("2001:db8::1"),)
+_MAPPING: Final[Mapping[str, _IPs]] = {
     "both.example": (*_IPV4, *_IPV6),
     "four.example": _IPV4,
     "six.example": _IPV6,
-    "Mixed-Case.example": _IPV4,
-    "rooted.example.": _IPV4,
 }
 
 
-class HostMapperContract(Contract, Generic[HostMapperT], interface=HostMapper):
-    """Check a host mapper."""
+class HostMapperContract(
+    OptionLookup[HostMapperT, Question, _IPs | None],
+    Hosts,
+    interface=HostMapper,
+    first=("mapped", "one_family"),
+    said={
+        "backend_broken": (
+            "When the mapping is out of reach, lookup() raises OSError; it does not say that a "
+            "name is not mapped.",
+            "D14, D39",
+        )
+    },
+):
+    """What a host mapper promises."""
 
-    make: Callable[[Mapping[str, Sequence[IPv4Address | IPv6Address]]], HostMapperT] = field(kw_only=False)
+    make: Callable[[Mapping[str, Sequence[IPv4Address | IPv6Address]]], HostMapperT] = field(
+        kw_only=False
+    )
     """Makes a host mapper of a mapping, the best address of each name first."""
-    break_backend: Callable[[HostMapperT], Awaitable[object]] | None = None
-    """Puts the mapping out of a host mapper's reach."""
 
-    async def _specimen(self) -> HostMapper:
-        return self._build()
+    _options = Options
 
     def _build(self) -> HostMapperT:
         return owned(self.make(_MAPPING))
 
-    async def _lookup(
-        self, mapper: HostMapper, network: str, host: str, *opts: Option
-    ) -> Sequence[IP] | None:
-        answer = mapper.lookup(Context(), network, host, *opts)
-        return await within(answer, f"lookup({network!r}, {host!r})")
+    async def _questions(self) -> Sequence[Question]:
+        return ("ip4", "four.example"), ("ip6", "six.example")
 
-    async def _expect_found(self, network: str, host: str, expected: Sequence[IP]) -> None:
-        found = await self._lookup(self._build(), network, host)
+    def _ask(
+        self, component: HostMapperT, question: Question, /, *opts: Option
+    ) -> Awaitable[_IPs | None]:
+        return component.lookup(Context(), *question, *opts)
+
+    def _named(self, question: Question) -> str:
+        return f"lookup{question}"
+
+    def _expect_right(self, question: Question, answer: _IPs | None, when: str = "") -> None:
+        self._expect_same(question, answer, _MAPPING[question[1]], when)
+
+    def _expect_same(
+        self, question: Question, answer: _IPs | None, expected: _IPs, when: str = ""
+    ) -> None:
         expect(
-            found is not None and set(found) == set(expected),
-            f"lookup({network!r}, {host!r}) returned {found!r} instead of {list(expected)!r}",
+            answer is not None and set(answer) == set(expected),
+            f"{self._named(question)} returned {answer!r} instead of {list(expected)!r}{when}",
         )
+
+    async def _expect_found(self, network: str, host: str, expected: _IPs) -> None:
+        found = await self._answer(self._build(), (network, host))
+        self._expect_same((network, host), found, expected)
+
+    async def _expect_none(self, mapper: HostMapperT, network: str, host: str) -> None:
+        found = await self._answer(mapper, (network, host))
+        expect(found is None, f"lookup({network!r}, {host!r}) returned {found!r}")
+
+    async def _expect_respelled(self, respell: Respell) -> None:
+        asked, mapped = respell("asked.example"), respell("mapped.example")
+        mapper = owned(self.make({"asked.example": _IPV4, mapped: _IPV4}))
+        for host in (asked, "mapped.example"):
+            self._expect_same(("ip4", host), await self._answer(mapper, ("ip4", host)), _IPV4)
 
     @clause('"ip" gives all addresses of a name, of both families.', "D39")
     async def mapped(self) -> None:
@@ -76,11 +109,9 @@ class HostMapperContract(Contract, Generic[HostMapperT], interface=HostMapper):
         after=("mapped", "one_family"),
     )
     async def best_first(self) -> None:
-        found = await self._lookup(self._build(), "ip4", "both.example")
-        expect(
-            found is not None and tuple(found) == _IPV4,
-            f"{list(_IPV4)!r} became {found!r}",
-        )
+        found = await self._answer(self._build(), ("ip4", "both.example"))
+        in_order = found is not None and tuple(found) == _IPV4
+        expect(in_order, f"{list(_IPV4)!r} became {found!r}")
 
     @clause(
         "A name that is mapped, but has no address of the family asked for, gives an empty "
@@ -97,79 +128,10 @@ class HostMapperContract(Contract, Generic[HostMapperT], interface=HostMapper):
         mapper = self._build()
         for network in ("ip", "ip4", "ip6"):
             for host in ("missing.example", "example"):
-                found = await self._lookup(mapper, network, host)
-                expect(found is None, f"lookup({network!r}, {host!r}) returned {found!r}")
+                await self._expect_none(mapper, network, host)
 
     @clause("A literal address that is not mapped gives None.", "D39")
     async def literals_none(self) -> None:
         mapper = self._build()
         for literal in ("192.0.2.9", "2001:db8::9"):
-            found = await self._lookup(mapper, "ip", literal)
-            expect(found is None, f"lookup('ip', {literal!r}) returned {found!r}")
-
-    @clause("Names compare without regard to case.", "D12", after=("mapped",))
-    async def host_case(self) -> None:
-        await self._expect_found("ip4", "FOUR.example", _IPV4)
-        await self._expect_found("ip4", "mixed-case.example", _IPV4)
-
-    @clause("A trailing dot of a name makes no difference.", "D12", after=("mapped",))
-    async def trailing_dot(self) -> None:
-        await self._expect_found("ip4", "four.example.", _IPV4)
-        await self._expect_found("ip4", "rooted.example", _IPV4)
-
-    @clause("Any callable may be an option, and options are applied once each, in order.", "D23")
-    async def options(self) -> None:
-        watch = OptionWatch(Options)
-        await self._lookup(self._build(), "ip", "both.example", *watch.opts())
-        watch.judge()
-
-    @clause(
-        "Lookups of several requests at once do not mix.",
-        "Go's implementations",
-        after=("mapped", "one_family"),
-    )
-    async def concurrent(self) -> None:
-        mapper = self._build()
-        queries = [("ip4", "four.example"), ("ip6", "six.example")] * _CALLS
-        answers = await within(
-            asyncio.gather(*(mapper.lookup(Context(), *query) for query in queries)),
-            f"{len(queries)} calls of lookup() at once",
-        )
-        for (network, host), found in zip(queries, answers, strict=True):
-            expect(
-                found is not None and set(found) == set(_MAPPING[host]),
-                f"lookup({network!r}, {host!r}) returned {found!r} beside other calls",
-            )
-
-    @clause(
-        "A call that is cancelled passes the cancellation on, and does not make an answer of it.",
-        "D4, D14",
-        after=("mapped",),
-    )
-    async def cancelled(self) -> None:
-        mapper = self._build()
-        for found in await answers_when_cancelled(partial(mapper.lookup, Context(), "ip4", "four.example")
-        ):
-            expect(
-                found is not None and set(found) == set(_IPV4),
-                f"a cancelled call returned {found!r}",
-            )
-
-    @clause(
-        "When the mapping is out of reach, lookup() raises OSError; it does not say that a "
-        "name is not mapped.",
-        "D14, D39",
-        after=("mapped",),
-    )
-    async def backend_broken(self) -> None:
-        mapper = self._build()
-        await out_of_reach(mapper, self.break_backend)
-        try:
-            found = await self._lookup(mapper, "ip4", "four.example")
-        except OSError:
-            return
-        # It may remember the mapping.
-        expect(
-            found is not None and set(found) == set(_IPV4),
-            f"lookup('ip4', 'four.example') then returned {found!r}",
-        )
+            await self._expect_none(mapper, "ip", literal)

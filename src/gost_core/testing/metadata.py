@@ -1,14 +1,15 @@
 """The contracts of metadata, and of what has metadata."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import field
 from typing import Final
 
 from gost_core.metadata import Metadata, Metadatable
-from gost_core.testing._contract import Contract, checks, clause, expect, run
-from gost_core.testing._report import Report
-from gost_core.testing._verify import examine
+from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.verify import examine
+from gost_core.testing._run.waiting import expect, owned
 
-__all__ = ("check_metadata_metadata", "check_metadata_metadatable")
+__all__ = ("MetadataContract", "MetadatableContract")
 
 _VALUES: Final[Mapping[str, object]] = {
     "maxFails": 3,
@@ -25,7 +26,7 @@ _VALUES: Final[Mapping[str, object]] = {
 
 
 class MetadataContract(Contract, interface=Metadata):
-    """Check metadata."""
+    """What metadata promise."""
 
     make: Callable[[Mapping[str, object]], Metadata] = field(kw_only=False)
     """Makes metadata of a mapping, as of a configuration file."""
@@ -91,13 +92,10 @@ class MetadataContract(Contract, interface=Metadata):
 
 
 class MetadatableContract(Contract, interface=Metadatable):
-    """Check something that has metadata."""
+    """What something that has metadata promises."""
 
     make: Callable[[], Metadatable] = field(kw_only=False)
     """Makes one, with metadata."""
-
-    async def _specimen(self) -> Metadatable:
-        return self._build()
 
     def _build(self) -> Metadatable:
         return owned(self.make())

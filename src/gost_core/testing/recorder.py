@@ -3,25 +3,40 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, Generic, TypeVar
+from dataclasses import field
+from typing import Final
+
+from typing_extensions import TypeVar
 
 from gost_core.common.net import Closer
 from gost_core.context import Context
 from gost_core.recorder import Recorder, metadata_record_option
-from gost_core.testing._contract import Contract, NotTried, checks, clause, expect, run
-from gost_core.testing._report import Report
+from gost_core.testing._families.lookups import Backed
+from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.waiting import (
+    ended,
+    expect,
+    given,
+    need,
+    owned,
+    raises,
+    start,
+    turns,
+    within,
+)
 
-__all__ = ("check_recorder_recorder",)
+__all__ = ("RecorderContract",)
 
-RecorderT = TypeVar("RecorderT", bound=Recorder)
+RecorderT = TypeVar("RecorderT", bound=Recorder, default=Recorder)
 
 # One letter for each record, so that a mixture shows; long enough for a write to come in parts.
 _LONG: Final[int] = 100_000
 _RECORDS: Final[tuple[bytes, ...]] = tuple(bytes([letter]) * 10_000 for letter in b"ABCDEFGHIJKL")
 
 
-class RecorderContract(Contract, Generic[RecorderT], interface=Recorder):
-    """Check a recorder."""
+class RecorderContract(Backed[RecorderT], interface=Recorder):
+    """What a recorder promises."""
 
     make: Callable[[], RecorderT] = field(kw_only=False)
     """Makes a recorder that has kept nothing. It is closed at the end, if it is a Closer."""
@@ -31,9 +46,6 @@ class RecorderContract(Contract, Generic[RecorderT], interface=Recorder):
     break_backend: Callable[[RecorderT], Awaitable[object]] | None = None
     """Makes whatever keeps the records fail. Not for a recorder that queues."""
 
-    async def _specimen(self) -> RecorderT:
-        return self._build()
-
     def _build(self) -> RecorderT:
         return owned(self.make())
 
@@ -41,8 +53,8 @@ class RecorderContract(Contract, Generic[RecorderT], interface=Recorder):
         await within(recorder.record(Context(), data), f"record() of {len(data)} bytes")
 
     async def _kept(self, recorder: RecorderT) -> list[bytes]:
-        need(self.records, 'records')  # NEED
-        return [bytes(one) for one in await given(self.records(recorder), "records()")]
+        records = need(self.records, "records")
+        return [bytes(one) for one in await given(records(recorder), "records()")]
 
     async def _expect_kept(self, recorder: RecorderT, *wanted: bytes) -> None:
         kept = await self._kept(recorder)
@@ -95,10 +107,9 @@ class RecorderContract(Contract, Generic[RecorderT], interface=Recorder):
     )
     async def cancelled_whole(self) -> None:
         recorder = self._build()
-        for turns, data in enumerate(_RECORDS):
+        for after, data in enumerate(_RECORDS):
             recording = start(recorder.record(Context(), data))
-            for _ in range(turns):
-                await asyncio.sleep(0)
+            await turns(after)
             recording.cancel()
             await ended(recording)
             expect(recording.done(), "a cancelled record() did not end")
@@ -119,12 +130,8 @@ class RecorderContract(Contract, Generic[RecorderT], interface=Recorder):
 
     @clause("A record that cannot be kept raises OSError.", "D55")
     async def broken_backend_raises(self) -> None:
-        need(self.break_backend, 'break_backend')  # NEED
-        recorder = self._build()
-        await given(self.break_backend(recorder), "break_backend()")
-        await raises(
-            recorder.record(Context(), b"one"), "record() with its backend broken", OSError
-        )
+        recording = (await self._broken()).record(Context(), b"one")
+        await raises(recording, "record() with its backend broken", OSError)
 
     @clause("A recorder that can be closed can be closed twice, also at once.", "D1, D19")
     async def close_twice(self) -> None:

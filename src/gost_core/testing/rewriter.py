@@ -2,27 +2,26 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import field
 
 from typing_extensions import Buffer
 
 from gost_core.context import Context
 from gost_core.rewriter import RewriteOption, Rewriter, metadata_rewrite_option
-from gost_core.testing._contract import Broken, Contract, NotTried, checks, clause, expect, run
-from gost_core.testing._report import Report
+from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.waiting import expect, owned, within
 
-__all__ = ("check_rewriter_rewriter",)
+__all__ = ("RewriterContract",)
 
 
 class RewriterContract(Contract, interface=Rewriter):
-    """Check a rewriter."""
+    """What a rewriter promises."""
 
     make: Callable[[], Rewriter] = field(kw_only=False)
     """Makes a rewriter. It is closed at the end, if it is a Closer."""
     samples: Mapping[bytes, bytes] | None = None
     """Bodies, with what it makes of each; at least two, so that mixing them shows."""
-
-    async def _specimen(self) -> Rewriter:
-        return self._build()
 
     def _build(self) -> Rewriter:
         return owned(self.make())

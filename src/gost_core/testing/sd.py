@@ -3,37 +3,46 @@
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import Final, Generic, TypeVar
+from dataclasses import field
+from typing import Final
+
+from typing_extensions import TypeVar
 
 from gost_core.context import Context
 from gost_core.sd import SD, Options, Service
-from gost_core.testing._contract import (
-    Broken,
-    Contract,
-    NotTried,
-    checks,
-    clause,
-    describe,
-    expect,
-    run,
-)
-from gost_core.testing._lookups import OptionWatch, answers_when_cancelled, is_empty, out_of_reach
-from gost_core.testing._report import Report
+from gost_core.testing._families.lookups import Answers, is_empty
+from gost_core.testing._families.options import AnyOption, TakesOptions
+from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.report import describe
+from gost_core.testing._run.waiting import expect, need, owned, raises, within
 
-__all__ = ("check_sd_sd",)
+__all__ = ("SDContract",)
 
-SDT = TypeVar("SDT", bound=SD)
+SDT = TypeVar("SDT", bound=SD, default=SD)
 
 _CALLS: Final[int] = 20
 _SERVICE: Final[Service] = Service(
     id="1", name="web", node="here", network="tcp", address="192.0.2.1:80"
 )
 _KEY: Final[Service] = Service(id="1", name="web", node="here")
+_SECOND: Final[Service] = dataclasses.replace(_SERVICE, id="2")
 
 
-class SDContract(Contract, Generic[SDT], interface=SD):
-    """Check a service directory."""
+class SDContract(
+    Answers[SDT, str, Sequence[Service]],
+    TakesOptions,
+    interface=SD,
+    first=("registered",),
+    said={
+        "backend_broken": (
+            "When the directory is out of reach, get() raises OSError; it does not say that there "
+            "is no service.",
+            "D14",
+        )
+    },
+):
+    """What a service directory promises."""
 
     make: Callable[[], SDT] = field(kw_only=False)
     """Makes an SD of an empty directory."""
@@ -44,22 +53,40 @@ class SDContract(Contract, Generic[SDT], interface=SD):
     a clock that cannot be moved, make it half a second or more: the other clauses count on a
     service that has just been registered."""
     elapse: Callable[[float], Awaitable[object]] = asyncio.sleep
-    """Lets so many seconds pass by the directory's clock, at once if that can be moved."""
-    break_backend: Callable[[SDT], Awaitable[object]] | None = None
-    """Puts the directory out of an SD's reach."""
+    """Lets so many seconds pass by the directory's clock, at once if that can be moved. It is given
+    all the time that it takes, whatever the time limit."""
 
-    async def _specimen(self) -> SD:
-        return self._build()
+    _options = Options
 
     def _build(self) -> SDT:
         return owned(self.make())
+
+    async def _ready(self) -> SDT:
+        sd = self._build()
+        await self._register(sd, _SERVICE)
+        return sd
+
+    async def _questions(self) -> Sequence[str]:
+        return ("web",)
+
+    def _ask(self, component: SD, question: str) -> Awaitable[Sequence[Service]]:
+        return component.get(Context(), question)
+
+    def _named(self, question: str) -> str:
+        return f"get({question!r})"
+
+    def _expect_right(self, question: str, answer: Sequence[Service], when: str = "") -> None:
+        expect(_SERVICE in answer, f"{self._named(question)} returned {answer!r}{when}")
+
+    def _call_with(self, *opts: AnyOption) -> Awaitable[object]:
+        return self._build().register(Context(), _SERVICE, *opts)
 
     async def _register(self, sd: SD, *services: Service) -> None:
         for service in services:
             await within(sd.register(Context(), service), "register()")
 
-    async def _get(self, sd: SD, name: str = "web") -> Sequence[Service]:
-        return await within(sd.get(Context(), name), f"get({name!r})")
+    async def _get(self, sd: SD) -> Sequence[Service]:
+        return await within(self._ask(sd, "web"), "get('web')")
 
     async def _expect_services(self, sd: SD, *expected: Service, when: str) -> None:
         # None, and None inside, are the affair of clauses of their own.
@@ -68,10 +95,6 @@ class SDContract(Contract, Generic[SDT], interface=SD):
             sorted(map(repr, found)) == sorted(map(repr, expected)),
             f"{when}, get('web') returned {found!r}",
         )
-
-    def _lease_length(self) -> float:
-        need(self.lease, 'lease')  # NEED
-        return self.lease
 
     @clause("What is registered is listed under its name, whole.", "D61")
     async def registered(self) -> None:
@@ -92,12 +115,8 @@ class SDContract(Contract, Generic[SDT], interface=SD):
         after=("registered",),
     )
     async def key(self) -> None:
-        sd = self._build()
-        services = (
-            _SERVICE,
-            dataclasses.replace(_SERVICE, id="2"),
-            dataclasses.replace(_SERVICE, node="there"),
-        )
+        sd, there = self._build(), dataclasses.replace(_SERVICE, node="there")
+        services = (_SERVICE, _SECOND, there)
         await self._register(sd, *services)
         await self._expect_services(sd, *services, when="after register() of three keys")
 
@@ -114,8 +133,7 @@ class SDContract(Contract, Generic[SDT], interface=SD):
         after=("registered",),
     )
     async def renew_by_key(self) -> None:
-        sd = self._build()
-        await self._register(sd, _SERVICE)
+        sd = await self._ready()
         await within(sd.renew(Context(), _KEY), "renew() by the key")
         await self._expect_services(sd, _SERVICE, when="after renew() by the key")
 
@@ -128,15 +146,13 @@ class SDContract(Contract, Generic[SDT], interface=SD):
     @clause("Deregistering needs the key only, and removes the service.", "D61", after=("key",))
     async def deregister_removes(self) -> None:
         sd = self._build()
-        other = dataclasses.replace(_SERVICE, id="2")
-        await self._register(sd, _SERVICE, other)
+        await self._register(sd, _SERVICE, _SECOND)
         await within(sd.deregister(Context(), _KEY), "deregister() by the key")
-        await self._expect_services(sd, other, when="after deregister() of one of two")
+        await self._expect_services(sd, _SECOND, when="after deregister() of one of two")
 
     @clause("Deregistering a key that is not there does nothing.", "D61", after=("key",))
     async def deregister_unknown(self) -> None:
-        sd = self._build()
-        await self._register(sd, _SERVICE)
+        sd = await self._ready()
         unknown = dataclasses.replace(_KEY, id="2")
         await within(sd.deregister(Context(), unknown), "deregister() of an unknown key")
         await self._expect_services(sd, _SERVICE, when="after deregister() of another key")
@@ -144,7 +160,7 @@ class SDContract(Contract, Generic[SDT], interface=SD):
     @clause("A result never has None inside.", "D61", after=("key",))
     async def no_none(self) -> None:
         sd = self._build()
-        await self._register(sd, _SERVICE, dataclasses.replace(_SERVICE, id="2"))
+        await self._register(sd, _SERVICE, _SECOND)
         await within(sd.deregister(Context(), _KEY), "deregister()")
         found: Sequence[object] = await self._get(sd)
         expect(None not in found, f"get('web') returned {found!r}")
@@ -155,23 +171,21 @@ class SDContract(Contract, Generic[SDT], interface=SD):
         after=("registered",),
     )
     async def expires(self) -> None:
-        lease, sd = self._lease_length(), self._build()
-        await self._register(sd, _SERVICE)
-        await self._pass_time(1.5 * lease)
+        lease, sd = need(self.lease, "lease"), await self._ready()
+        await self.elapse(1.5 * lease)
         await self._expect_services(sd, when=f"{1.5 * lease:g} s after register()")
 
     @clause("Renewing begins the lease anew.", "D61", after=("registered", "renew_by_key"))
     async def renew_extends(self) -> None:
-        lease, sd = self._lease_length(), self._build()
+        lease, sd = need(self.lease, "lease"), await self._ready()
         loop = asyncio.get_running_loop()
-        await self._register(sd, _SERVICE)
         registered = loop.time()
-        await self._pass_time(0.6 * lease)
+        await self.elapse(0.6 * lease)
         in_time = loop.time() - registered < lease
         renewed = loop.time()
         try:
             await within(sd.renew(Context(), _KEY), "renew()")
-            await self._pass_time(0.6 * lease)
+            await self.elapse(0.6 * lease)
             await self._expect_services(
                 sd, _SERVICE, when=f"{0.6 * lease:g} s after renew(), of a lease of {lease:g} s"
             )
@@ -179,8 +193,9 @@ class SDContract(Contract, Generic[SDT], interface=SD):
             # On a clock that cannot be moved, a busy machine may let a lease run out.
             if not in_time or loop.time() - renewed >= lease:
                 raise NotTried(f"the machine was too slow for a lease of {lease:g} s") from None
-            observed = f"renew() in time raised {describe(error)}"
-            raise Broken(str(error) if isinstance(error, Broken) else observed) from error
+            if isinstance(error, Broken):
+                raise
+            raise Broken(f"renew() in time raised {describe(error)}") from error
 
     @clause(
         "Renewing after the lease has run out raises LookupError, so that the owner registers "
@@ -189,14 +204,9 @@ class SDContract(Contract, Generic[SDT], interface=SD):
         after=("expires", "renew_by_key", "renew_unknown"),
     )
     async def renew_expired(self) -> None:
-        lease, sd = self._lease_length(), self._build()
-        await self._register(sd, _SERVICE)
-        await self._pass_time(1.5 * lease)
+        lease, sd = need(self.lease, "lease"), await self._ready()
+        await self.elapse(1.5 * lease)
         await raises(sd.renew(Context(), _KEY), "renew() after the lease", LookupError)
-
-    async def _pass_time(self, seconds: float) -> None:
-        # Not bounded by the time limit, which the lease may well exceed.
-        await self.elapse(seconds)
 
     @clause(
         "The directory is shared: what one proxy registers another finds, and removes.",
@@ -204,20 +214,12 @@ class SDContract(Contract, Generic[SDT], interface=SD):
         after=("deregister_removes",),
     )
     async def shared(self) -> None:
-        need(self.join, 'join')  # NEED
-        here = self._build()
-        there = owned(self.join(here))
+        join, here = need(self.join, "join"), self._build()
+        there = owned(join(here))
         await self._register(here, _SERVICE)
         await self._expect_services(there, _SERVICE, when="after register() at another proxy")
         await within(there.deregister(Context(), _KEY), "deregister()")
         await self._expect_services(here, when="after deregister() at another proxy")
-
-    @clause("Any callable may be an option, and options are applied once each, in order.", "D23")
-    async def options(self) -> None:
-        watch = OptionWatch(Options)
-        answer = self._build().register(Context(), _SERVICE, *watch.opts())
-        await within(answer, "register()")
-        watch.judge()
 
     @clause("Calls of several tasks at once lose nothing.", "Go's implementations", after=("key",))
     async def concurrent(self) -> None:
@@ -230,34 +232,6 @@ class SDContract(Contract, Generic[SDT], interface=SD):
         await self._expect_services(
             sd, *services, when=f"after register() of {len(services)} services at once"
         )
-
-    @clause(
-        "A call that is cancelled passes the cancellation on, and does not make an answer of it.",
-        "D4, D14",
-        after=("registered",),
-    )
-    async def cancelled(self) -> None:
-        sd = self._build()
-        await self._register(sd, _SERVICE)
-        for found in await answers_when_cancelled(partial(sd.get, Context(), "web")):
-            expect(_SERVICE in found, f"a cancelled call returned {found!r}")
-
-    @clause(
-        "When the directory is out of reach, get() raises OSError; it does not say that there "
-        "is no service.",
-        "D14",
-        after=("registered",),
-    )
-    async def backend_broken(self) -> None:
-        sd = self._build()
-        await self._register(sd, _SERVICE)
-        await out_of_reach(sd, self.break_backend)
-        try:
-            found = await self._get(sd)
-        except OSError:
-            return
-        # It may remember what was there.
-        expect(_SERVICE in found, f"get('web') then returned {found!r}")
 
 
 def _without_none(found: Sequence[object] | None) -> list[object]:

@@ -2,20 +2,24 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar, final
+from dataclasses import field
+from typing import final
+
+from typing_extensions import TypeVar
 
 from gost_core.context import Context
 from gost_core.observer import Event, EventType, Observer
-from gost_core.testing._contract import Contract, NotTried, checks, clause, expect, run
-from gost_core.testing._report import Report
+from gost_core.testing._families.lookups import Backed
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.waiting import expect, given, need, owned, raises, settle, within
 
-__all__ = ("check_observer_observer",)
+__all__ = ("ObserverContract",)
 
-ObserverT = TypeVar("ObserverT", bound=Observer)
+ObserverT = TypeVar("ObserverT", bound=Observer, default=Observer)
 
 
-class ObserverContract(Contract, Generic[ObserverT], interface=Observer):
-    """Check an observer of events."""
+class ObserverContract(Backed[ObserverT], interface=Observer):
+    """What an observer of events promises."""
 
     make: Callable[[], ObserverT] = field(kw_only=False)
     """Makes an observer that has delivered nothing. It is closed at the end, if it is a Closer."""
@@ -28,9 +32,6 @@ class ObserverContract(Contract, Generic[ObserverT], interface=Observer):
     mend_backend: Callable[[ObserverT], Awaitable[object]] | None = None
     """Undoes that."""
 
-    async def _specimen(self) -> ObserverT:
-        return self._build()
-
     def _build(self) -> ObserverT:
         return owned(self.make())
 
@@ -38,15 +39,8 @@ class ObserverContract(Contract, Generic[ObserverT], interface=Observer):
         await within(observer.observe(Context(), events), what)
 
     async def _count(self, observer: ObserverT) -> int:
-        if self.delivered_events is None:
-            raise NotTried("no `delivered` was given")
-        return await given(self.delivered_events(observer), "delivered()")
-
-    async def _broken(self) -> ObserverT:
-        need(self.break_backend, 'break_backend')  # NEED
-        observer = self._build()
-        await given(self.break_backend(observer), "break_backend()")
-        return observer
+        delivered_events = need(self.delivered_events, "delivered_events")
+        return await given(delivered_events(observer), "delivered_events()")
 
     @clause("When observe() returns, all events of the batch were delivered.", "D56")
     async def delivered(self) -> None:
@@ -105,12 +99,11 @@ class ObserverContract(Contract, Generic[ObserverT], interface=Observer):
         after=("delivered", "failure_raises"),
     )
     async def retry_delivers(self) -> None:
-        need(self.mend_backend, 'mend_backend')  # NEED
-        observer = await self._broken()
+        mend_backend, observer = need(self.mend_backend, "mend_backend"), await self._broken()
         batch = [self.event(), self.event()]
         failing = observer.observe(Context(), batch)
         await raises(failing, "observe() with its backend broken", OSError)
-        await given(self.mend_backend(observer), "mend_backend()")
+        await given(mend_backend(observer), "mend_backend()")
         await self._observe(observer, batch, "observe() of the same batch again")
         count = await self._count(observer)
         expect(count >= 2, f"{count} of 2 events were delivered when their batch came again")
@@ -157,35 +150,3 @@ class _Foreign(Event):
 
     def type(self) -> str:
         return self._kind
-
-
-# MANUAL @checks(ObserverContract)
-# MANUAL async def check_observer_observer(
-# MANUAL     make: Callable[[], ObserverT],
-# MANUAL     event: Callable[[], Event],
-# MANUAL     /,
-# MANUAL     *,
-# MANUAL     delivered: Callable[[ObserverT], Awaitable[int]] | None = None,
-# MANUAL     break_backend: Callable[[ObserverT], Awaitable[object]] | None = None,
-# MANUAL     mend_backend: Callable[[ObserverT], Awaitable[object]] | None = None,
-# MANUAL     time_limit: float = 5.0,
-# MANUAL ) -> Report:
-# MANUAL     """Check an observer of events.
-# MANUAL 
-# MANUAL     Args:
-# MANUAL         make: makes an observer that has delivered nothing. It is closed at the end, if it is a
-# MANUAL             Closer.
-# MANUAL         event: makes an event that the observer understands, a new one each time.
-# MANUAL         delivered: tells how many events have arrived where an observer delivers.
-# MANUAL         break_backend: makes whatever it delivers to fail.
-# MANUAL         mend_backend: undoes that.
-# MANUAL         time_limit: seconds for each wait.
-# MANUAL 
-# MANUAL     Returns:
-# MANUAL         The report, if no clause is broken.
-# MANUAL 
-# MANUAL     Raises:
-# MANUAL         ContractError: some are; it lists them all.
-# MANUAL     """
-# MANUAL     contract = ObserverContract(make, event, delivered, break_backend, mend_backend)
-# MANUAL     return await run(contract, time_limit)
