@@ -139,7 +139,8 @@ class Name(NamedTuple):
     def link(self) -> str:
         """Where the reference says more, as seen from the folder of the pictures."""
         anchor = ".".join(filter(None, ("gost_core", *self)))
-        return f"../reference/{self.module}.html#{'' if self.qualified else 'module-'}{anchor}"
+        page = self.module.replace(".", "/")
+        return f"../reference/{page}.html#{'' if self.qualified else 'module-'}{anchor}"
 
 
 def find(dotted: str) -> Name:

@@ -18,7 +18,6 @@ from sphinx.domains.std import StandardDomain
 from sphinx.util.typing import ExtensionMetadata
 
 from docs._made import package
-from gost_core import testing
 
 DECISION: Final = re.compile(r"\bD\d+\b")
 CLAUSES_PAGE: Final = "clauses"
@@ -38,10 +37,7 @@ KEPT: Final = (
 @cache
 def clauses() -> frozenset[str]:
     """Return the ids of all clauses."""
-    checks = (name for name in testing.__all__ if name.startswith("check_"))
-    return frozenset(
-        clause.id for name in checks for clause in testing.clauses_of(getattr(testing, name))
-    )
+    return frozenset(one.id for contract in package.contracts() for one in contract.clauses)
 
 
 @cache
@@ -54,8 +50,6 @@ def public_objects() -> dict[str, str]:
         found[module_name] = module_name
         for name in package.public_names(module):
             found[f"{short}.{name}"] = found[f"{module_name}.{name}"] = f"{module_name}.{name}"
-            if name.startswith("check_"):
-                found[name] = f"{module_name}.{name}"
     return found
 
 

@@ -9,6 +9,7 @@ from inspect import getsource
 from types import ModuleType
 
 import gost_core
+from gost_core.testing import Contract
 
 NAME = gost_core.__name__
 
@@ -39,6 +40,33 @@ def public_names(module: ModuleType) -> tuple[str, ...]:
     """Return what a module offers: its ``__all__``."""
     names: tuple[str, ...] = module.__all__
     return names
+
+
+@cache
+def contracts() -> tuple[type[Contract], ...]:
+    """Return the contracts of ``testing``, in the order of their modules."""
+    return tuple(
+        value
+        for module_name in module_names()
+        if module_name.startswith(f"{NAME}.testing.")
+        for name in _names(module_name)
+        for value in [getattr(import_module(module_name), name)]
+    )
+
+
+def _names(module_name: str) -> tuple[str, ...]:
+    return public_names(import_module(module_name))
+
+
+@cache
+def exported() -> frozenset[object]:
+    """Return every class that a public module offers, wherever it is defined."""
+    values = (
+        getattr(import_module(module_name), name)
+        for module_name in module_names()
+        for name in _names(module_name)
+    )
+    return frozenset(value for value in values if isinstance(value, type))
 
 
 def public_classes(module_name: str) -> Iterator[type[object]]:

@@ -26,6 +26,7 @@ from sphinx.util.typing import ExtensionMetadata, stringify_annotation
 from typing_extensions import get_original_bases, is_protocol
 
 from docs._made import package
+from gost_core.testing import Contract
 
 FOLDER: Final = "reference"
 SECTIONS: Final = ("Interfaces", "Classes", "Options", "Functions", "Errors", "Values")
@@ -49,18 +50,22 @@ def write_pages(app: Sphinx) -> None:
     folder = Path(app.srcdir) / FOLDER
     folder.mkdir(exist_ok=True)
     texts = pages()
-    for former in {path.name for path in folder.iterdir()} - set(texts):
-        (folder / former).unlink()
+    written = {folder / name for name in texts}
+    for former in set(folder.rglob("*.rst")) - written:
+        former.unlink()
     for name, text in texts.items():
         path = folder / name
+        path.parent.mkdir(exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
 
 
 def pages() -> dict[str, str]:
     """Return the text of each page of the reference, by the name of its file."""
-    modules = [name for name in package.module_names() if name != package.NAME]
-    texts = {f"{short(name)}.rst": "\n".join(page(name)) for name in modules}
+    modules = [
+        name for name in package.module_names() if name != package.NAME and not is_contract(name)
+    ]
+    texts = {f"{place(name)}.rst": "\n".join(page(name)) for name in modules}
     return texts | {"index.rst": "\n".join(index(modules))}
 
 
@@ -71,15 +76,25 @@ def index(modules: list[str]) -> Iterator[str]:
     yield from (".. list-table::", "   :widths: 1 3", "")
     for name in modules:
         summary = (getdoc(import_module(name)) or "").partition("\n\n")[0].replace("\n", " ")
-        yield from (f"   * - :doc:`{short(name)}`", f"     - {summary}")
+        yield from (f"   * - :doc:`{short(name)} <{place(name)}>`", f"     - {summary}")
     yield from ("", ".. toctree::", "   :hidden:", "")
-    yield from (f"   {short(name)}" for name in modules)
+    yield from (f"   {short(name)} <{place(name)}>" for name in modules)
     yield ""
 
 
 def short(module_name: str) -> str:
     """Return the name of a module within the package."""
     return module_name.removeprefix(f"{package.NAME}.")
+
+
+def place(module_name: str) -> str:
+    """Return the path of a module's page, without its ending: ``limiter/rate``."""
+    return short(module_name).replace(".", "/")
+
+
+def is_contract(module_name: str) -> bool:
+    """Tell whether a module holds contracts, which stand on the page of their interface."""
+    return module_name.startswith(f"{package.NAME}.testing.")
 
 
 def page(module_name: str) -> Iterator[str]:
@@ -95,6 +110,31 @@ def page(module_name: str) -> Iterator[str]:
             yield from (heading, "-" * len(heading), "")
             for name in members:
                 yield from directive(module, name)
+    contracts = f"{package.NAME}.testing.{title}"
+    if contracts in package.module_names():
+        yield from ("Contracts", "---------", "")
+        for name in package.public_names(import_module(contracts)):
+            yield from contract(contracts, getattr(import_module(contracts), name))
+
+
+def contract(module_name: str, cls: type[Contract]) -> Iterator[str]:
+    """Write what documents a contract: its fields, and its clauses, folded."""
+    names = [one.name for one in dataclasses.fields(cls)]  # type: ignore[arg-type]  # each is made a dataclass
+    yield from (f".. autoclass:: {module_name}.{cls.__name__}", f"   :members: {', '.join(names)}")
+    yield from ("   :undoc-members:", "   :inherited-members:", "")
+    yield from folded(f"{len(cls.clauses)} clauses", list(clauses(cls)))
+
+
+def clauses(cls: type[Contract]) -> Iterator[str]:
+    """Write the clauses of a contract as a list, each linked."""
+    for one in cls.clauses:
+        yield f"- :ref:`{one.id.rpartition('.')[2]} <{one.id.lower()}>`"
+
+
+def folded(summary: str, lines: list[str]) -> Iterator[str]:
+    """Write what a reader opens if it is of interest."""
+    yield from (".. raw:: html", "", f"   <details><summary>{summary}</summary>", "")
+    yield from (*lines, "", ".. raw:: html", "", "   </details>", "")
 
 
 def section(module: ModuleType, name: str) -> str:

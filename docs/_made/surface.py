@@ -17,6 +17,8 @@ from importlib import import_module
 from typing_extensions import get_original_bases
 
 from docs._made import package
+from gost_core.testing import Contract
+from gost_core.testing._run.declaring import is_clause
 
 # Their names say enough without the module.
 _WELL_KNOWN = frozenset(
@@ -113,9 +115,16 @@ def _short(module_name: str) -> str:
 def _head(cls: type[object]) -> Iterator[str]:
     for decorator in package.class_definition(cls).decorator_list:
         yield f"@{ast.unparse(decorator)}"
-    bases = list(_public_bases(cls))
+    bases = list(_contract_bases(cls) if cls in package.contracts() else _public_bases(cls))
     listed = ", ".join(map(_unnamed, bases))
     yield f"class {cls.__name__}{f'({listed})' if listed else ''}{_note(bases)}"
+
+
+def _contract_bases(cls: type[object]) -> Iterator[object]:
+    """Return the bases of a contract: which families it has its clauses from is no API."""
+    yield Contract
+    if parameters := getattr(cls, "__parameters__", ()):
+        yield typing.Generic[parameters]
 
 
 def _public_bases(cls: type[object]) -> Iterator[object]:
@@ -136,14 +145,18 @@ def _members(cls: type[object]) -> Iterator[str]:
         yield from (_field(field, hints[field.name]) for field in dataclasses.fields(cls))
     else:
         yield from _attributes(cls)
+    if cls in package.contracts():
+        return
     for definer in (cls, *filter(_is_private, cls.__mro__)):
         for node in package.methods(package.class_definition(definer)):
+            if is_clause(vars(definer)[node.name]):
+                continue
             if _is_shown(node.name) or "abstractmethod" in map(ast.unparse, node.decorator_list):
                 yield _method(inspect.getattr_static(definer, node.name))
 
 
 def _is_private(cls: type[object]) -> bool:
-    return cls.__module__.startswith(package.NAME) and cls.__name__.startswith("_")
+    return cls.__module__.startswith(package.NAME) and cls not in package.exported()
 
 
 def _is_shown(method_name: str) -> bool:

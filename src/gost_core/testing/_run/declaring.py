@@ -29,7 +29,7 @@ from typing_extensions import dataclass_transform
 from gost_core.testing._run.report import Clause
 from gost_core.testing._run.verify import interface_name
 
-__all__ = ("FIRST", "Declared", "Scenario", "clause", "fields_of", "full_name")
+__all__ = ("FIRST", "Declared", "Scenario", "clause", "fields_of", "full_name", "is_clause")
 
 Scenario = Callable[..., Coroutine[Any, Any, None]]
 ScenarioT = TypeVar("ScenarioT", bound=Scenario)
@@ -117,7 +117,7 @@ class Declared(ABC):  # noqa: B024 families have abstract methods
         for base in reversed(cls.__mro__):
             prefix = name if base in cls._namer.__mro__ else full_name(base)
             for method, function in vars(base).items():
-                if _is_clause(function):
+                if is_clause(function):
                     if scenarios.get(method, function) is not function:
                         raise TypeError(f"{cls.__qualname__} inherits two clauses named {method}")
                     prefixes[method] = prefix
@@ -162,13 +162,13 @@ def _refuse_taken_names(cls: type[Declared]) -> None:
         name: base
         for base in cls.__mro__[1:]
         for name, value in vars(base).items()
-        if _is_clause(value)
+        if is_clause(value)
     }
     annotated = set(inspect.get_annotations(cls))
     inherited_fields = {one.name for base in cls.__mro__[1:] for one in fields_of(base)}
     for name in sorted(annotated | set(own)):
         value = own.get(name)
-        is_clause = _is_clause(value)
+        is_clause = is_clause(value)
         if name in taken:
             raise TypeError(
                 f"{cls.__qualname__}.{name}: {taken[name].__qualname__} has a clause of this name"
@@ -179,7 +179,7 @@ def _refuse_taken_names(cls: type[Declared]) -> None:
             raise TypeError(f"{cls.__qualname__}.{name}: every contract has a method of this name")
 
 
-def _is_clause(value: object) -> TypeGuard[Scenario]:
+def is_clause(value: object) -> TypeGuard[Scenario]:
     """Tell whether a member of a class is a scenario."""
     return inspect.isfunction(value) and value in _marks
 
