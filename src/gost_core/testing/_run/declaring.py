@@ -168,12 +168,12 @@ def _refuse_taken_names(cls: type[Declared]) -> None:
     inherited_fields = {one.name for base in cls.__mro__[1:] for one in fields_of(base)}
     for name in sorted(annotated | set(own)):
         value = own.get(name)
-        is_clause = is_clause(value)
+        is_scenario = is_clause(value)
         if name in taken:
             raise TypeError(
                 f"{cls.__qualname__}.{name}: {taken[name].__qualname__} has a clause of this name"
             )
-        if is_clause and (name in annotated or name in inherited_fields):
+        if is_scenario and (name in annotated or name in inherited_fields):
             raise TypeError(f"{cls.__qualname__}.{name} is both a field and a clause")
         if name in _API and any(name in vars(base) for base in cls.__mro__[1:]):
             raise TypeError(f"{cls.__qualname__}.{name}: every contract has a method of this name")
