@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from gost_core.common.net import Conn
 from gost_core.context import Context
+from gost_core.testing._run.waiting import given
 
 __all__ = ("Call", "Recorded")
 
@@ -46,6 +47,10 @@ class Recorded(list[CallT]):
     def hang(self, times: int = 1_000_000) -> None:
         """Have the next calls wait until they are cancelled."""
         self._hangs = times
+
+    async def reached(self, what: str) -> None:
+        """Wait until a call hangs; ``what`` names who is called."""
+        await given(self.hanging.wait(), f"reaching {what}")
 
     async def record(self, call: CallT) -> None:
         """Keep a call, and end it as it was told."""

@@ -1,0 +1,190 @@
+"""The contract of chainers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import field
+
+from gost_core.chain import Chainer, Route, with_host_route_option
+from gost_core.common.net import Closer
+from gost_core.context import Context
+from gost_core.hop import Hop
+from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.waiting import expect, raises, start, within
+from gost_core.testing._stage.fakes import FakeHop, World, proxy
+from gost_core.testing.chain._shared import (
+    NAME,
+    RESOLVED,
+    TARGET,
+    expect_context,
+    names,
+    node,
+    request,
+)
+
+__all__ = ("ChainerContract",)
+
+
+class ChainerContract(Contract, interface=Chainer):
+    """What a chainer promises that makes its routes from hops."""
+
+    make: Callable[[Sequence[Hop]], Chainer] = field(kw_only=False)
+    """Makes a chainer over the hops, in order; they are lent to it."""
+
+    async def _specimen(self) -> Chainer:
+        return self.make(())
+
+    async def _route(self, *hops: Hop) -> Route | None:
+        """Make a chainer over hops, and ask it for a route."""
+        return await self._asked(self.make(hops))
+
+    async def _asked(self, chainer: Chainer) -> Route | None:
+        return await within(chainer.route(Context(), "tcp", TARGET), "route()")
+
+    @clause("The route goes through a node of each hop, in order.", "D40")
+    async def nodes_of_hops(self) -> None:
+        world = World()
+        found = names(await self._route(FakeHop(node(world, "one")), FakeHop(node(world, "two"))))
+        expect(found == ["one", "two"], f"the hops chose one and two, and the route has {found}")
+
+    @clause("Where a hop chooses None, the chain ends, and later hops are left out.", "D40")
+    async def none_ends(self) -> None:
+        world = World()
+        hops = FakeHop(node(world, "one")), FakeHop(None), FakeHop(node(world, "three"))
+        found = names(await self._route(*hops))
+        expect(found == ["one"], f"the second hop chose None, and the route has {found}")
+
+    @clause(
+        "Without hops, and when the first chooses None, the route is None or has no nodes.", "D36"
+    )
+    async def none_direct(self) -> None:
+        for hops in ((), (FakeHop(None), FakeHop(node(World(), "two")))):
+            found = names(await self._route(*hops))
+            expect(found == [], f"there is no first node, and the route has {found}")
+
+    @clause("What a hop raises comes through; it never becomes a route or None.", "D36")
+    async def errors_pass(self) -> None:
+        for error in (PermissionError("refused by rule"), OSError("out of reach"), KeyError("x")):
+            world = World()
+            failing = FakeHop(node(world, "two"))
+            failing.asked.fail_always(error)
+            chainer = self.make((FakeHop(node(world, "one")), failing))
+            call = chainer.route(Context(), "tcp", TARGET)
+            await raises(call, f"route() over a hop that raises {error!r}", type(error))
+
+    @clause("Each hop is told the network, the address and the host of the request.", "D37")
+    async def request_handed_on(self) -> None:
+        world = World()
+        hops = FakeHop(node(world, "one")), FakeHop(node(world, "two"))
+        host = with_host_route_option(NAME)
+        await within(self.make(hops).route(Context(), "udp", RESOLVED, host), "route()")
+        for hop in hops:
+            options = hop.asked[0].options
+            told = (options.network, options.addr, options.host)
+            expect(told == ("udp", RESOLVED, NAME), f"a hop was told {told}")
+
+    @clause("Any address is accepted: an empty one, a path, a name.", "D37")
+    async def any_address(self) -> None:
+        for network, address in (("udp", ""), ("unix", "/run/some.socket"), ("serial", "COM1")):
+            chainer = self.make((FakeHop(node(World(), "one")),))
+            call = chainer.route(Context(), network, address)
+            found = names(await within(call, f"route({network!r}, {address!r})"))
+            expect(found == ["one"], f"for {network!r}, {address!r} the route has {found}")
+
+    @clause("Hops are given the values of the request.", "D28", after=("nodes_of_hops",))
+    async def context_handed_on(self) -> None:
+        hop = FakeHop(node(World(), "one"))
+        await within(self.make((hop,)).route(request(), "tcp", TARGET), "route()")
+        expect_context(hop.asked[0].ctx, "the hop")
+
+    @clause("Hops are asked anew for each request.", "D40", after=("nodes_of_hops",))
+    async def asked_anew(self) -> None:
+        world = World()
+        hop = FakeHop(node(world, "one"))
+        chainer = self.make((hop,))
+        await self._asked(chainer)
+        hop.node = node(world, "other")
+        found = names(await self._asked(chainer))
+        expect(found == ["other"], f"the hop now chooses other, and the route has {found}")
+
+    @clause("One request does not wait for another's hop.", "D22", after=("nodes_of_hops",))
+    async def concurrent(self) -> None:
+        hop = FakeHop(node(World(), "one"))
+        hop.asked.hang(1)
+        chainer = self.make((hop,))
+        start(chainer.route(Context(), "tcp", TARGET))
+        await hop.asked.reached("the hop")
+        await within(chainer.route(Context(), "tcp", TARGET), "route() beside one that waits")
+
+    @clause("The route dials through its nodes.", "D31", after=("nodes_of_hops",))
+    async def route_dials(self) -> None:
+        world = World()
+        route = await self._route(FakeHop(node(world, "one")), FakeHop(node(world, "two")))
+        if route is None:
+            raise NotTried("there was no route")
+        await within(route.dial(Context(), "tcp", TARGET), "dial()")
+        expect(world.log[-1:] == [f"two: connect tcp {TARGET}"], f"the steps were {world.log}")
+
+    # ---- Multiplexing nodes
+
+    def _multiplexing(self) -> tuple[FakeHop, FakeHop, FakeHop]:
+        """Return hops of which the second chooses a multiplexing node."""
+        world = World()
+        two, _ = proxy(world, "two", "192.0.2.2:1080", multiplexes=True)
+        return FakeHop(node(world, "one")), FakeHop(two), FakeHop(node(world, "three"))
+
+    @clause(
+        "At a multiplexing node the route is cut: it begins there, and the nodes before are in "
+        "the route of that node's transport.",
+        "D34",
+        after=("nodes_of_hops",),
+    )
+    async def multiplexing_cuts(self) -> None:
+        route = await self._route(*self._multiplexing())
+        found = names(route)
+        expect(found == ["two", "three"], f"two multiplexes, and the route has {found}")
+        before = _names_before(route)
+        expect(before == ["one"], f"the way to two is one, and its transport has {before}")
+
+    @clause(
+        "The hop's own node and transport stay as they are: the route has copies.",
+        "D41, D42",
+        after=("multiplexing_cuts",),
+    )
+    async def multiplexing_copies(self) -> None:
+        hops = self._multiplexing()
+        own = hops[1].node
+        original = None if own is None else own.options().transport
+        first = await self._route(*hops)
+        if own is None or original is None or first is None:
+            raise NotTried("there was no route")
+        expect(original.options().route is None, "the route was set on the hop's own transport")
+        expect(own.options().transport is original, "the hop's own node got another transport")
+        expect(first.nodes()[0].marker() is own.marker(), "the copy has a marker of its own")
+
+    @clause(
+        "A route keeps its way, whatever route a later request gets.",
+        "D42",
+        after=("multiplexing_copies",),
+    )
+    async def multiplexing_independent(self) -> None:
+        hops = self._multiplexing()
+        chainer = self.make(hops)
+        first = await self._asked(chainer)
+        hops[0].node = node(World(), "other")
+        await self._asked(chainer)
+        before = _names_before(first)
+        expect(before == ["one"], f"after a second request the way of the first goes by {before}")
+
+    @clause("Closing it leaves the hops open that it was lent.", "D19")
+    async def hops_stay_open(self) -> None:
+        hop = FakeHop(node(World(), "one"))
+        chainer = self.make((hop,))
+        if isinstance(chainer, Closer):
+            await within(chainer.close(), "close()")
+        expect(not hop.closed, "close() closed a hop that others use too")
+
+
+def _names_before(route: Route | None, /) -> list[str]:
+    """Return the names of the nodes through which a route's first node is reached."""
+    transport = None if route is None else route.nodes()[0].options().transport
+    return names(None if transport is None else transport.options().route)

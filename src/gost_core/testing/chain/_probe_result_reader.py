@@ -1,0 +1,104 @@
+"""The contract of what is probed."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import field
+from typing import Generic
+
+from typing_extensions import TypeVar
+
+from gost_core.chain import ProbeResult, ProbeResultReader
+from gost_core.selector import Markable
+from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.waiting import expect, given, need, returned
+
+__all__ = ("ProbeResultReaderContract",)
+
+ReaderT = TypeVar("ReaderT", bound=ProbeResultReader, default=ProbeResultReader)
+
+
+class ProbeResultReaderContract(Contract, Generic[ReaderT], interface=ProbeResultReader):
+    """What something promises that is probed."""
+
+    make: Callable[[], ReaderT] = field(kw_only=False)
+    """Makes one that was not probed yet. If it is Markable, its marker is tried too."""
+    probe: Callable[[ReaderT, bool], Awaitable[object]] | None = None
+    """Lets one probe of it begin and end, well if the second argument is True, and with a failure
+    if it is False."""
+
+    async def _specimen(self) -> ReaderT:
+        # Not owned: a node has a close() that is not awaited, and is no Closer.
+        return self.make()
+
+    async def _probed(self, *successes: bool) -> ReaderT:
+        probe = need(self.probe, "probe")
+        reader = self.make()
+        for success in successes:
+            await given(probe(reader, success), "the probe")
+        return reader
+
+    async def _result(self, *successes: bool) -> ProbeResult:
+        """Return the result after these probes."""
+        reader = await self._probed(*successes)
+        return returned(reader.probe_result(), "after a probe, probe_result()")
+
+    @clause("Before the first probe has ended, there is no result.", "D43")
+    async def none_at_first(self) -> None:
+        result = self.make().probe_result()
+        expect(result is None, f"nothing was probed, and probe_result() returned {result}")
+
+    @clause("After a probe that succeeds, there is a result that says so.", "D46")
+    async def success_stored(self) -> None:
+        result = await self._result(True)
+        expect(result.success, f"the probe succeeded, and the result is {result}")
+        expect(result.error == "", f"the probe succeeded, with the error {result.error!r}")
+
+    @clause("After a probe that fails, there is a result that says so, and why.", "D46")
+    async def failure_stored(self) -> None:
+        result = await self._result(False)
+        expect(not result.success, f"the probe failed, and the result is {result}")
+        expect(result.error != "", "the probe failed, and the result has no error")
+
+    @clause("The latest result counts.", "D43, D46", after=("success_stored", "failure_stored"))
+    async def latest(self) -> None:
+        for last in (True, False):
+            result = await self._result(not last, last)
+            right = result.success is last
+            expect(right, f"after probes of success {not last} and {last} the result is {result}")
+
+    @clause(
+        "A result says how long the probe took, and when it ended.",
+        "D46",
+        after=("success_stored",),
+    )
+    async def timed(self) -> None:
+        before = time.time()
+        result = await self._result(True)
+        after = time.time()
+        # The clock of the probe may be a coarser one.
+        expect(
+            before - 1 <= result.timestamp <= after + 1,
+            f"the probe ended at {after:.3f} at the latest, and the result's timestamp is "
+            f"{result.timestamp}",
+        )
+        expect(
+            0 <= result.latency <= after - before + 1,
+            f"the probe took {after - before:.3f} s at most, and the latency is {result.latency}",
+        )
+
+    @clause("A probe that fails marks.", "D46")
+    async def failure_marks(self) -> None:
+        reader = await self._probed(False)
+        expect(self._count(reader) > 0, "the probe failed, and the marker counts 0")
+
+    @clause("A probe that succeeds resets the marker.", "D46", after=("failure_marks",))
+    async def success_resets(self) -> None:
+        reader = await self._probed(False, True)
+        expect(self._count(reader) == 0, f"the marker counts {self._count(reader)}")
+
+    def _count(self, reader: ReaderT) -> int:
+        marker = reader.marker() if isinstance(reader, Markable) else None
+        if marker is None:
+            raise NotTried("it has no marker")
+        return marker.count()

@@ -1,0 +1,577 @@
+"""The contract of routers."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any, Final
+
+from gost_core.chain import (
+    DialOptions,
+    EmptyRouteError,
+    Router,
+    RouterOption,
+    chain_router_option,
+    host_mapper_router_option,
+    interface_dial_option,
+    interface_router_option,
+    mux_bind_option,
+    recorders_router_option,
+    resolver_router_option,
+    retries_router_option,
+    timeout_router_option,
+)
+from gost_core.common.net import Closer, Conn, PacketConn, UnsupportedError
+from gost_core.connector import BindUnsupportedError
+from gost_core.context import Context
+from gost_core.recorder import (
+    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
+    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
+    RecorderObject,
+)
+from gost_core.resolver import InvalidError
+from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.waiting import (
+    by_task_that_ends,
+    expect,
+    expect_cancelled,
+    given,
+    raises,
+    settle,
+    start,
+    within,
+)
+from gost_core.testing._stage.fakes import (
+    Call,
+    FakeChainer,
+    FakeHostMapper,
+    FakeRecorder,
+    FakeResolver,
+    FakeRoute,
+    Recorded,
+    World,
+    loopback,
+)
+from gost_core.testing.chain._shared import (
+    TARGET,
+    expect_carries,
+    expect_context,
+    expect_direct,
+    expect_failing,
+    kept,
+    node,
+    request,
+    step_error,
+)
+
+__all__ = ("RouterContract",)
+
+# Timeouts of an attempt, in seconds.
+_LONG: Final[float] = 30.0
+_SHORT: Final[float] = 0.05
+# So many attempts that one of them ends within a short timeout on any machine.
+_MANY: Final[int] = 100
+_FAILURES: Final[int] = 200
+# How many times as many attempts are made beside the router's.
+_SLACK: Final[int] = 10
+
+
+@dataclass(frozen=True)
+class _Routed:
+    """A router over a chain that finds a route with a node."""
+
+    world: World
+    route: FakeRoute
+    chain: FakeChainer
+    router: Router
+
+    def dial(self, ctx: Context | None = None) -> Awaitable[Conn]:
+        """Dial the target."""
+        return self.router.dial(ctx or Context(), "tcp", TARGET)
+
+    async def dialed(self) -> Call[DialOptions]:
+        """Dial the target; return what the route was told."""
+        await within(self.dial(), "dial()")
+        return self.route.dials[0]
+
+
+def _chain() -> tuple[World, FakeRoute, FakeChainer]:
+    world = World()
+    route = FakeRoute(world, node(world, "one"))
+    return world, route, FakeChainer(route)
+
+
+def _maps(*addresses: str) -> tuple[FakeHostMapper, RouterOption]:
+    """Return a mapper that maps the target to these addresses, and the option of it."""
+    mapper = FakeHostMapper({"target.example": [ip_address(one) for one in addresses]})
+    return mapper, host_mapper_router_option(mapper)
+
+
+def _resolves(*addresses: str) -> tuple[FakeResolver, RouterOption]:
+    """Return a resolver of the target to these addresses, and the option of it."""
+    known = FakeResolver({"target.example": [ip_address(one) for one in addresses]})
+    return known, resolver_router_option(known)
+
+
+async def _expect_permanent(
+    call: Awaitable[object], attempts: Recorded[Any], error: Exception
+) -> None:
+    """Break the clause unless a failure of the only attempt comes through."""
+    attempts.fail_always(error)
+    await raises(call, f"a call where the route raises {error!r}", type(error))
+    more = len(attempts) - 1
+    expect(not more, f"a {type(error).__name__} was followed by {more} attempts")
+
+
+async def _dial_offered(router: Router, network: str, address: str) -> Conn:
+    """Dial by a network that need not be offered."""
+    try:
+        call = kept(router.dial(Context(), network, address))
+        return await within(call, f"dial({network!r}, {address!r})")
+    except UnsupportedError as error:
+        raise NotTried(f"{network} is not offered: {error}") from error
+
+
+async def _expect_packets(router: Router, network: str, address: str) -> None:
+    """Break the clause unless a dial gives a PacketConn, if it is offered."""
+    conn = await _dial_offered(router, network, address)
+    kind = type(conn).__qualname__
+    expect(isinstance(conn, PacketConn), f"a {kind}, for {network}, is no PacketConn")
+
+
+class RouterContract(Contract, interface=Router):
+    """What a router promises, over chains, routes, mappers and resolvers of the kit.
+
+    What is direct is tried on this host's loopback.
+    """
+
+    make: Callable[[*tuple[RouterOption, ...]], Router] = field(kw_only=False)
+    """Makes a router with the options that it is called with; a class whose constructor takes
+    ``*opts: RouterOption`` will do."""
+
+    def _routed(self, *opts: RouterOption) -> _Routed:
+        world, route, chain = _chain()
+        return _Routed(world, route, chain, self._serving(chain_router_option(chain), *opts))
+
+    def _serving(self, *opts: RouterOption) -> Router:
+        """Make a router with options that it need not serve, if it says so."""
+        try:
+            return self.make(*opts)
+        except ValueError as error:
+            raise NotTried(f"the constructor refuses an option: {error}") from error
+
+    @clause("options() returns what the router was made with.", "D23")
+    async def options(self) -> None:
+        chain = FakeChainer(None)
+        router = self.make(chain_router_option(chain), retries_router_option(2))
+        expect(router.options().chain is chain, "options().chain is another one")
+        expect(router.options().retries == 2, f"options().retries is {router.options().retries}")
+
+    # ---- Where the way comes from
+
+    @clause("dial() connects by the route that the chain finds.", "D38")
+    async def dial(self) -> None:
+        one = self._routed()
+        conn = await within(one.dial(), "dial()")
+        expect(len(one.route.dials) == 1, f"the route was dialed {len(one.route.dials)} times")
+        told = (one.route.dials[0].network, one.route.dials[0].address)
+        expect(told == ("tcp", TARGET), f"dial('tcp', {TARGET!r}) had the route dial {told}")
+        await expect_carries(conn, one.world.far_ends[0], "the result of dial()")
+
+    @clause("Without a chain, a dial is direct.", "D36")
+    async def no_chain_direct(self) -> None:
+        await expect_direct(self.make().dial)
+
+    @clause("A chain that finds None, or a route without nodes, makes a dial direct.", "D36")
+    async def no_route_direct(self) -> None:
+        await expect_direct(self.make(chain_router_option(FakeChainer(None))).dial)
+        router = self.make(chain_router_option(FakeChainer(FakeRoute(World()))))
+        server = await loopback()
+        call = kept(router.dial(Context(), "tcp", server.address))
+        await within(call, "dial() by a route without nodes")
+
+    @clause("An exception of the chain is never turned into a direct connection.", "D36")
+    async def refusal_not_direct(self) -> None:
+        for error in (PermissionError("refused by rule"), OSError("out of reach")):
+            server = await loopback()
+            chain = FakeChainer(None)
+            chain.asked.fail_always(error)
+            router = self.make(chain_router_option(chain))
+            call = kept(router.dial(Context(), "tcp", server.address))
+            await raises(call, f"dial() by a chain that raises {error!r}", type(error))
+            await settle()
+            expect(server.connections == 0, "the target was connected to all the same")
+
+    @clause("Chain and route are given the values of the request.", "D28", after=("dial",))
+    async def context_handed_on(self) -> None:
+        one = self._routed()
+        await within(one.dial(request()), "dial()")
+        expect_context(one.chain.asked[0].ctx, "the chain")
+        expect_context(one.route.dials[0].ctx, "the route")
+
+    @clause("Closing a router leaves its chain open, which was only lent to it.", "D19")
+    async def chain_stays_open(self) -> None:
+        one = self._routed()
+        if isinstance(one.router, Closer):
+            await within(one.router.close(), "close()")
+        expect(not one.chain.closed, "close() closed the chain")
+
+    # ---- Binding
+
+    @clause(
+        "With a chain that finds None, or a route without nodes, bind() raises EmptyRouteError.",
+        "D36",
+    )
+    async def bind_empty_route(self) -> None:
+        for route in (None, FakeRoute(World())):
+            router = self.make(chain_router_option(FakeChainer(route)))
+            what = "None" if route is None else "a route without nodes"
+            call = kept(router.bind(Context(), "tcp", "127.0.0.1:0"))
+            await raises(call, f"bind() over {what}", EmptyRouteError)
+
+    @clause("Without a chain, bind() listens on this host.", "D36")
+    async def bind_no_chain(self) -> None:
+        tunnel = await within(kept(self.make().bind(Context(), "tcp", "127.0.0.1:0")), "bind()")
+        expect(not str(tunnel.addr()).endswith(":0"), f"addr() of port 0 is {tunnel.addr()}")
+
+    @clause(
+        "bind() binds at the route with the options of the call; nothing is mapped or resolved.",
+        "D38",
+    )
+    async def bind(self) -> None:
+        one = self._routed(_maps("192.0.2.10")[1], _resolves("192.0.2.10")[1])
+        call = one.router.bind(Context(), "tcp", TARGET, mux_bind_option(True))
+        await within(call, "bind()")
+        expect(len(one.route.binds) == 1, f"the route was bound {len(one.route.binds)} times")
+        told = one.route.binds[0]
+        expect(told.address == TARGET, f"bind({TARGET!r}) had the route bind {told.address!r}")
+        expect(told.options.mux, "mux was True, and the route was told False")
+
+    @clause("bind() that is not supported, or malformed, is not tried again.", "D16")
+    async def bind_permanent(self) -> None:
+        for error in (BindUnsupportedError("this node cannot bind"), ValueError("malformed")):
+            one = self._routed(retries_router_option(3))
+            call = one.router.bind(Context(), "tcp", ":0")
+            await _expect_permanent(call, one.route.binds, error)
+
+    # ---- Attempts
+
+    async def _failed(self, retries: int) -> _Routed:
+        """Let every attempt of a dial fail."""
+        one = self._routed(retries_router_option(retries))
+        one.route.dials.fail_always(step_error())
+        await expect_failing(one.dial(), "the dial")
+        return one
+
+    @clause("`retries` is how many attempts follow the first.", "D24, D38", after=("dial",))
+    async def retries(self) -> None:
+        calls = len((await self._failed(2)).route.dials)
+        expect(calls == 3, f"with 2 retries there were {calls} attempts instead of 3")
+
+    @clause("With 0 or negative `retries` there is one attempt.", "D24", after=("dial",))
+    async def retries_none(self) -> None:
+        for retries in (0, -1):
+            calls = len((await self._failed(retries)).route.dials)
+            expect(calls == 1, f"with {retries} retries there were {calls} attempts instead of 1")
+
+    @clause("Each attempt asks the chain for a route.", "D38", after=("retries",))
+    async def route_each_attempt(self) -> None:
+        calls = len((await self._failed(2)).chain.asked)
+        expect(calls == 3, f"3 attempts asked the chain {calls} times")
+
+    @clause("An OSError is followed by the next attempt at once.", "D38", after=("retries",))
+    async def retries_at_once(self) -> None:
+        one = self._routed(retries_router_option(_FAILURES))
+        one.route.dials.fail(*[step_error() for _ in range(_FAILURES)])
+        what = f"a dial of {_FAILURES} attempts that fail at once, and a good one,"
+        dialing = start(one.dial())
+        # The same attempts with nothing between them share the moment, so no clock is needed.
+        _, route, chain = _chain()
+        route.dials.fail_always(step_error())
+        while not dialing.done():
+            made = len(route.dials)
+            expect(
+                made < _SLACK * _FAILURES,
+                f"{what} had made {len(one.route.dials)} while a loop beside it made {made}",
+            )
+            await chain.route(Context(), "tcp", TARGET)
+            with suppress(OSError):
+                await route.dial(Context(), "tcp", TARGET)
+        await within(dialing, what)
+
+    @clause("The last error is raised, with the earlier ones as notes.", "D38", after=("retries",))
+    async def errors_noted(self) -> None:
+        one = self._routed(retries_router_option(2))
+        errors = OSError("apples"), ConnectionResetError("pears"), ConnectionRefusedError("plums")
+        one.route.dials.fail(*errors)
+        try:
+            await within(one.dial(), "dial()")
+        except OSError as error:
+            expect("plums" in str(error), f"the last error was plums, and it raised {error!r}")
+            notes: list[str] = getattr(error, "__notes__", [])
+            for fruit in ("apples", "pears"):
+                found = any(fruit in note for note in notes)
+                expect(found, f"an earlier error said {fruit}, and the notes are {notes}")
+        else:
+            raise Broken("three attempts failed, and dial() returned")
+
+    @clause(
+        "UnsupportedError and ValueError are raised at once, without another attempt.",
+        "D16, D38",
+        after=("dial",),
+    )
+    async def permanent(self) -> None:
+        for error in (UnsupportedError("no such network here"), ValueError("malformed")):
+            one = self._routed(retries_router_option(3))
+            await _expect_permanent(one.dial(), one.route.dials, error)
+
+    @clause("An attempt that takes longer than the timeout ends in a TimeoutError.", "D14, D38")
+    async def timeout(self) -> None:
+        limit = timeout_router_option(_SHORT)
+        mapper, mapping = _maps("192.0.2.10")
+        known, resolving = _resolves("192.0.2.10")
+        by_chain, by_route = self._routed(limit), self._routed(limit)
+        hanging: tuple[tuple[str, _Routed, Recorded[Any]], ...] = (
+            ("the host mapper", self._routed(limit, mapping), mapper.asked),
+            ("the resolver", self._routed(limit, resolving), known.asked),
+            ("the chain", by_chain, by_chain.chain.asked),
+            ("the route", by_route, by_route.route.dials),
+        )
+        for what, one, calls in hanging:
+            calls.hang()
+            await raises(one.dial(), f"a dial where {what} hangs", TimeoutError)
+
+    @clause(
+        "The timeout is for each attempt: one that hangs leaves the next its whole time.",
+        "D38",
+        after=("timeout", "retries"),
+    )
+    async def timeout_each_attempt(self) -> None:
+        one = self._routed(timeout_router_option(2 * _SHORT), retries_router_option(_MANY))
+        one.route.dials.hang(1)
+        await within(one.dial(), "a dial whose first attempt hangs")
+
+    @clause(
+        "A timeout of 0 is the default of 15 s and a negative one is no limit: "
+        "neither ends an attempt at once.",
+        "D24",
+        after=("dial",),
+    )
+    async def timeout_zero(self) -> None:
+        for timeout in (0.0, -1.0):
+            one = self._routed(timeout_router_option(timeout))
+            await within(one.dial(), f"a dial with a timeout of {timeout}")
+
+    @clause(
+        "Cancelling ends the attempt, and no other follows.", "D4, D14", after=("dial", "retries")
+    )
+    async def cancel(self) -> None:
+        one = self._routed(timeout_router_option(_LONG), retries_router_option(3))
+        one.route.dials.hang(1)
+        task = start(one.dial())
+        await one.route.dials.reached("the route")
+        await expect_cancelled(task, "dial")
+        more = len(one.route.dials) - 1
+        expect(not more, f"after the cancellation there were {more} more attempts")
+
+    @clause("The connection outlives the task and the timeout of the call.", "D4", after=("dial",))
+    async def outlives(self) -> None:
+        one = self._routed(timeout_router_option(2 * _SHORT), retries_router_option(_MANY))
+        dialing = by_task_that_ends(one.dial(), "a dial")
+        conn = await given(dialing, "a dial in a task of its own")
+        await asyncio.sleep(3 * _SHORT)
+        await expect_carries(conn, one.world.far_ends[-1], "a connection older than the timeout")
+
+    @clause("One dial that hangs does not hold up another.", "D22", after=("dial",))
+    async def concurrent(self) -> None:
+        one = self._routed(timeout_router_option(_LONG))
+        one.route.dials.hang(1)
+        start(one.dial())
+        await one.route.dials.reached("the route")
+        await within(one.dial(), "a dial beside one that hangs")
+
+    # ---- Options
+
+    async def _expect_interface(self, expected: str, *of_the_call: str) -> None:
+        """Break the clause unless a dial goes by an interface."""
+        # A route without nodes: only there do these options concern anything.
+        route = FakeRoute(World())
+        router = self._serving(
+            chain_router_option(FakeChainer(route)), interface_router_option("of-the-router")
+        )
+        opts = [interface_dial_option(one) for one in of_the_call]
+        with suppress(Exception):
+            await within(router.dial(Context(), "tcp", "127.0.0.1:1", *opts), "dial()")
+        if not route.dials:
+            raise NotTried("it dials itself, not by the route, if that has no nodes")
+        interface = route.dials[0].options.interface
+        expect(interface == expected, f"the interface that was used is {interface!r}")
+
+    @clause("The options of a call win over the router's own.", "D38", after=("dial",))
+    async def per_call_options(self) -> None:
+        await self._expect_interface("of-the-call", "of-the-call")
+
+    @clause("The router's own options apply where the call has none.", "D38", after=("dial",))
+    async def own_options(self) -> None:
+        await self._expect_interface("of-the-router")
+
+    # ---- Names
+
+    @clause(
+        "Chain and route are given the resolved address, and the chain also the original as the "
+        "host.",
+        "D37, D38",
+        after=("dial",),
+    )
+    async def resolved(self) -> None:
+        one = self._routed(_resolves("192.0.2.10")[1])
+        told = ((await one.dialed()).address, one.chain.asked[0].address)
+        expect(told == ("192.0.2.10:80",) * 2, f"route and chain were told {told}")
+        host = one.chain.asked[0].options.host
+        expect(host == TARGET, f"the host that the chain was told is {host!r}")
+
+    async def _expect_told(self, expected: str, *opts: RouterOption) -> None:
+        """Break the clause unless the route is told this address for the target."""
+        address = (await self._routed(*opts).dialed()).address
+        expect(address == expected, f"the route was told {address!r} instead of {expected!r}")
+
+    @clause("An IPv6 address that a name resolves to is put in brackets.", "D12", after=("dial",))
+    async def resolved_ipv6(self) -> None:
+        await self._expect_told("[2001:db8::10]:80", _resolves("2001:db8::10")[1])
+
+    @clause("The host mapper is asked first, and what it maps is not resolved.", "D39")
+    async def mapped(self) -> None:
+        opts = _maps("192.0.2.20")[1], _resolves("192.0.2.10")[1]
+        await self._expect_told("192.0.2.20:80", *opts)
+
+    @clause("What the host mapper does not map goes to the resolver.", "D39")
+    async def unmapped_resolved(self) -> None:
+        mapping = host_mapper_router_option(FakeHostMapper({}))
+        await self._expect_told("192.0.2.10:80", mapping, _resolves("192.0.2.10")[1])
+
+    @clause("A resolver's InvalidError leaves the address as it is.", "D39", after=("dial",))
+    async def resolver_invalid(self) -> None:
+        known, resolving = _resolves()
+        known.asked.fail_always(InvalidError("there is no such resolver"))
+        await self._expect_told(TARGET, resolving)
+
+    async def _expect_fails(self, error: type[OSError], what: str, *opts: RouterOption) -> None:
+        """Break the clause unless a dial raises before the route is dialed."""
+        one = self._routed(*opts)
+        await raises(one.dial(), what, error)
+        expect(not one.route.dials, "the route was dialed all the same")
+
+    @clause("A name that is mapped to no address fails the dial with gaierror.", "D39")
+    async def mapped_empty(self) -> None:
+        opts = _maps()[1], _resolves("192.0.2.10")[1]
+        await self._expect_fails(socket.gaierror, "dialing a name that is mapped to nothing", *opts)
+
+    @clause("A name that the resolver does not know fails the dial with gaierror.", "D39")
+    async def unresolved(self) -> None:
+        resolving = resolver_router_option(FakeResolver({}))
+        await self._expect_fails(socket.gaierror, "dialing a name that does not exist", resolving)
+
+    @clause("A mapper or a resolver that fails otherwise fails the attempt.", "D39")
+    async def resolver_failure(self) -> None:
+        for component, option in (_maps("192.0.2.10"), _resolves("192.0.2.10")):
+            component.asked.fail_always(step_error())
+            await self._expect_fails(ConnectionResetError, "a dial whose lookup fails", option)
+
+    @clause(
+        "Mapper and resolver are asked for both families, by the bare host.",
+        "D11, D39",
+        after=("dial",),
+    )
+    async def resolver_question(self) -> None:
+        mapper = FakeHostMapper({})
+        known = FakeResolver({"2001:db8::1": [ip_address("2001:db8::1")]})
+        one = self._routed(host_mapper_router_option(mapper), resolver_router_option(known))
+        await within(one.router.dial(Context(), "tcp", "[2001:db8::1]:80"), "dial()")
+        for who, asked in (("mapper", mapper.asked), ("resolver", known.asked)):
+            # A literal needs no question.
+            right = all(question == ("ip", "2001:db8::1") for question in asked)
+            expect(right, f"for [2001:db8::1]:80 the {who} was asked {asked}")
+
+    @clause(
+        "Without mapper and resolver a name stays a name, for whoever is at the end of the route.",
+        "D12, D39",
+        after=("dial",),
+    )
+    async def name_stays(self) -> None:
+        one = self._routed()
+        await within(one.router.dial(Context(), "tcp", "localhost:80"), "dial()")
+        told = (one.chain.asked[0].address, one.route.dials[0].address)
+        expect(told == ("localhost:80",) * 2, f"chain and route were told {told}")
+
+    @clause(
+        "What does not split into host and port is neither mapped nor resolved, and goes on.",
+        "D12, D37",
+        after=("dial",),
+    )
+    async def no_port(self) -> None:
+        for network, address in (("unix", "/run/some.socket"), ("serial", "COM1"), ("udp", "")):
+            (mapper, mapping), (known, resolving) = _maps(), _resolves()
+            one = self._routed(mapping, resolving)
+            await _dial_offered(one.router, network, address)
+            told = one.route.dials[0].address
+            expect(told == address, f"dial({network!r}, {address!r}) had the route dial {told!r}")
+            asked = mapper.asked + known.asked
+            expect(not asked, f"for {address!r} there was a lookup of {asked}")
+
+    # ---- Datagrams
+
+    @clause("For udp the result is a PacketConn, whatever the route gives.", "D38", after=("dial",))
+    async def udp_packets(self) -> None:
+        for network in ("udp", "udp4", "udp6"):
+            await _expect_packets(self._routed().router, network, TARGET)
+
+    @clause("Without a chain, dialing udp without an address gives a PacketConn.", "D9, D38")
+    async def udp_direct(self) -> None:
+        await _expect_packets(self.make(), "udp", "")
+
+    # ---- Recorders
+
+    def _recording(self, *recorders: tuple[FakeRecorder, str]) -> _Routed:
+        """Return a router with recorders of these points."""
+        objects = (RecorderObject(recorder=one, record=point) for one, point in recorders)
+        return self._routed(recorders_router_option(*objects))
+
+    @clause("Every recorder of dialed addresses is given the target's host.", "D55")
+    async def recorded(self) -> None:
+        first, second, other = FakeRecorder(), FakeRecorder(), FakeRecorder()
+        point = RECORDER_SERVICE_ROUTER_DIAL_ADDRESS
+        one = self._recording(
+            (other, "recorder.of.something.else"), (first, point), (second, point)
+        )
+        await within(one.dial(), "dial()")
+        for recorder in (first, second):
+            records = recorder.records
+            expect(records == [b"target.example"], f"a recorder of {point} has {records}")
+        expect(not other.records, f"a recorder of another point has {other.records}")
+
+    @clause("Every recorder of failed dials is given the target's host, after a failure.", "D55")
+    async def recorded_failure(self) -> None:
+        for fails in (True, False):
+            recorder = FakeRecorder()
+            point = RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR
+            one = self._recording((recorder, point))
+            if fails:
+                one.route.dials.fail_always(step_error())
+            with suppress(Exception):
+                await within(one.dial(), "dial()")
+            expected = [b"target.example"] if fails else []
+            end = "failed" if fails else "went well"
+            expect(
+                recorder.records == expected,
+                f"the dial {end}, and a recorder of {point} has {recorder.records}",
+            )
+
+    @clause("A recorder that fails does not fail the dial.", "D55", after=("recorded",))
+    async def recorder_failure(self) -> None:
+        recorder = FakeRecorder()
+        recorder.records.fail_always(step_error())
+        one = self._recording((recorder, RECORDER_SERVICE_ROUTER_DIAL_ADDRESS))
+        await within(one.dial(), "dial()")

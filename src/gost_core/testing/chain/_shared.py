@@ -1,0 +1,137 @@
+"""What the contracts of chains share: a request, a step that fails, and what must follow."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from gost_core.chain import Node, Route
+from gost_core.common.net import Conn, Listener
+from gost_core.context import Context, Key
+from gost_core.testing._run.attempt import Broken, NotTried, current
+from gost_core.testing._run.report import describe
+from gost_core.testing._run.waiting import by_task_that_ends, expect, owned, settle, within
+from gost_core.testing._stage.fakes import World, loopback, proxy
+from gost_core.testing._stage.memory import MemoryConn
+
+__all__ = (
+    "NAME",
+    "RESOLVED",
+    "TARGET",
+    "expect_carries",
+    "expect_context",
+    "expect_direct",
+    "expect_failing",
+    "expect_nothing_open",
+    "expect_outlives",
+    "expect_step_error",
+    "kept",
+    "names",
+    "node",
+    "request",
+    "step_error",
+)
+
+OpenedT = TypeVar("OpenedT", Conn, Listener)
+
+NAME: Final[str] = "proxy.example:1080"
+"""The address of a node as the operator configured it."""
+RESOLVED: Final[str] = "192.0.2.10:1080"
+"""What a resolver made of that."""
+TARGET: Final[str] = "target.example:80"
+"""Where a client wants to go."""
+
+_MARK: Final[Key[str]] = Key("a value of the request")
+
+
+def request() -> Context:
+    """Return the context of a request that has a value."""
+    return Context().with_value(_MARK, "here")
+
+
+def expect_context(ctx: Context, who: str, /) -> None:
+    """Break the clause unless the context has the value of the request."""
+    expect(ctx.value(_MARK) == "here", f"{who} was given a context without the request's values")
+
+
+def node(world: World, name: str, /) -> Node:
+    """Return a node of a chain."""
+    return proxy(world, name, "192.0.2.1:1080")[0]
+
+
+def names(route: Route | None, /) -> list[str]:
+    """Return the names of a route's nodes."""
+    return [] if route is None else [node.name for node in route.nodes()]
+
+
+async def kept(call: Awaitable[OpenedT], /) -> OpenedT:
+    """Make a call; what it opens is closed when the scenario is over."""
+    return owned(await call)
+
+
+# ---- What must follow
+
+
+async def expect_carries(near: Conn, far: MemoryConn, what: str, /) -> None:
+    """Break the clause unless bytes go both ways."""
+    await within(near.write(b"ping"), f"writing to {what}")
+    data = await within(far.read(4), f"the arrival of what was written to {what}")
+    expect(data == b"ping", f"b'ping' was written to {what}, and {data!r} arrived")
+    await far.write(b"pong")
+    data = await within(near.read(4), f"reading from {what}")
+    expect(data == b"pong", f"b'pong' was sent, and {data!r} was read from {what}")
+
+
+async def expect_outlives(call: Awaitable[Conn], world: World, /) -> None:
+    """Break the clause unless a connection carries when its task and its timeout have ended."""
+
+    async def make() -> Conn:
+        async with asyncio.timeout(current().time_limit):
+            return await call
+
+    conn = await by_task_that_ends(make(), "making a connection in a task")
+    await settle()
+    await expect_carries(conn, world.far_ends[0], "a connection of a task that ended")
+
+
+async def expect_direct(dial: Callable[[Context, str, str], Awaitable[Conn]], /) -> None:
+    """Break the clause unless a call connects to this host's loopback."""
+    server = await loopback()
+    conn = await within(kept(dial(Context(), "tcp", server.address)), "dialing the loopback")
+    await within(conn.write(b"ping"), "write()")
+    data = await within(conn.read(4), "read()")
+    expect(data == b"ping", f"an echo server sent back {data!r} for b'ping'")
+
+
+# ---- A step that fails
+
+
+def step_error() -> OSError:
+    """Return what a step raises."""
+    return ConnectionResetError("the step failed")
+
+
+async def expect_step_error(call: Awaitable[object], what: str, /) -> None:
+    """Break the clause unless a call raises what the step raised."""
+    expected = step_error()
+    try:
+        await within(call, what)
+    except Exception as error:
+        same = type(error) is type(expected) and error.args == expected.args
+        expect(same, f"{what} raised {describe(error)} instead of {describe(expected)}")
+    else:
+        raise Broken(f"{what} raised nothing instead of {describe(expected)}")
+
+
+async def expect_failing(call: Awaitable[object], what: str, /) -> None:
+    """Make a call that fails, whatever it raises; if it does not, the clause is not tried."""
+    try:
+        await within(call, what)
+    except Exception:
+        return
+    raise NotTried(f"{what} did not fail")
+
+
+def expect_nothing_open(world: World, when: str, /) -> None:
+    """Break the clause if something that was opened is still open."""
+    if left := world.still_open():
+        raise Broken(f"{when}, and still open is {', '.join(left)}")

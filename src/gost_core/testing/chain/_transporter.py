@@ -1,0 +1,380 @@
+"""The contract of transporters."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import field
+from typing import Any, TypeVar
+
+from gost_core.chain import Transporter
+from gost_core.common.net import Conn
+from gost_core.connector import BindUnsupportedError, Connector, mux_bind_option
+from gost_core.context import Context
+from gost_core.dialer import Dialer
+from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.waiting import (
+    ended,
+    expect,
+    expect_cancelled,
+    given,
+    keep,
+    raises,
+    start,
+    within,
+)
+from gost_core.testing._stage.fakes import (
+    BindingConnector,
+    FakeConnector,
+    FakeDialer,
+    FakeRoute,
+    HandshakingConnector,
+    HandshakingDialer,
+    Layer,
+    MultiplexingDialer,
+    Recorded,
+    World,
+    loopback,
+)
+from gost_core.testing.chain._shared import (
+    NAME,
+    RESOLVED,
+    TARGET,
+    expect_carries,
+    expect_context,
+    expect_failing,
+    expect_outlives,
+    expect_step_error,
+    node,
+    request,
+    step_error,
+)
+
+__all__ = ("TransporterContract",)
+
+ConnectorT = TypeVar("ConnectorT", bound=FakeConnector)
+DialerT = TypeVar("DialerT", bound=FakeDialer)
+
+
+class TransporterContract(Contract, interface=Transporter):
+    """What a transporter promises, over dialers and connectors of the kit."""
+
+    make: Callable[[Dialer, Connector], Transporter] = field(kw_only=False)
+    """Makes a transporter over a dialer and a connector that are ready for use, with
+    ``TransportOptions()``. What they can do beside their own interface, such as a handshake, is
+    found on them as D31 says."""
+
+    async def _specimen(self) -> Transporter:
+        return self._over(FakeDialer, FakeConnector)[3]
+
+    def _over(
+        self, dialer: Callable[[World], DialerT], connector: Callable[[World], ConnectorT]
+    ) -> tuple[World, DialerT, ConnectorT, Transporter]:
+        """Make a transporter over these two."""
+        world = World()
+        one, other = dialer(world), connector(world)
+        return world, one, other, self.make(one, other)
+
+    @clause("options() returns the options themselves, the same object each time.", "D23")
+    async def options_live(self) -> None:
+        _, _, _, transport = self._over(FakeDialer, FakeConnector)
+        transport.options().addr = NAME
+        addr = transport.options().addr
+        expect(addr == NAME, f"options().addr was set to {NAME!r} and is {addr!r}")
+
+    @clause(
+        "The connection outlives the task and the timeout of the calls that made it.",
+        "D4",
+    )
+    async def outlives(self) -> None:
+        world, _, _, transport = self._over(HandshakingDialer, HandshakingConnector)
+        await expect_outlives(self._all_steps(transport), world)
+
+    @clause(
+        "dial() opens the transport by the dialer, at the address that it is given.",
+        "D42",
+        after=("outlives",),
+    )
+    async def dial(self) -> None:
+        world, dialer, _, transport = self._over(FakeDialer, FakeConnector)
+        transport.options().addr = NAME
+        conn = await within(transport.dial(request(), RESOLVED), "dial()")
+        expect(len(dialer.dials) == 1, f"the dialer was called {len(dialer.dials)} times")
+        addr = dialer.dials[0].address
+        expect(addr == RESOLVED, f"dial({RESOLVED!r}) had the dialer dial {addr!r}")
+        await expect_carries(conn, world.far_ends[0], "the result of dial()")
+
+    @clause(
+        "The dialer is told the node's address as configured, from the options, as the host.",
+        "D32",
+        after=("options_live", "dial"),
+    )
+    async def dial_host(self) -> None:
+        _, dialer, _, transport = self._over(FakeDialer, FakeConnector)
+        transport.options().addr = NAME
+        await within(transport.dial(Context(), RESOLVED), "dial()")
+        host = dialer.dials[0].options.host
+        expect(host == NAME, f"options().addr was {NAME!r}, and the dialer's host is {host!r}")
+
+    @clause(
+        "The dialer's handshake comes first, then the connector's, on what the first one made.",
+        "D31",
+        after=("outlives",),
+    )
+    async def handshake_order(self) -> None:
+        world, _, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
+        conn = world.connection("the connection")
+        result = await within(transport.handshake(Context(), conn), "handshake()")
+        steps = ", ".join(world.log)
+        expect(world.log == ["dialer.handshake", "connector.handshake"], f"the steps were {steps}")
+        between = connector.handshakes[0].conn
+        expect(between is not conn, "the second step was given the first one's input")
+        await expect_carries(result, world.far_ends[0], "the result of handshake()")
+        name = result.name if isinstance(result, Layer) else "what the transport made"
+        expect(result is not between, f"the result was {name}")
+
+    @clause(
+        "A handshake that the dialer or the connector lacks is skipped.", "D31", after=("outlives",)
+    )
+    async def handshake_optional(self) -> None:
+        for dialer, connector, count in (
+            (FakeDialer, FakeConnector, 0),
+            (HandshakingDialer, FakeConnector, 1),
+            (FakeDialer, HandshakingConnector, 1),
+        ):
+            world, _, _, transport = self._over(dialer, connector)
+            conn = world.connection("the connection")
+            result = await within(transport.handshake(Context(), conn), "handshake()")
+            expect(len(world.log) == count, f"with {count} handshakes the steps were {world.log}")
+            await expect_carries(result, world.far_ends[0], "the result of handshake()")
+
+    @clause(
+        "The dialer's handshake is told the node's address as configured.",
+        "D32",
+        after=("options_live",),
+    )
+    async def handshake_address(self) -> None:
+        world, dialer, _, transport = self._over(HandshakingDialer, FakeConnector)
+        transport.options().addr = NAME
+        conn = world.connection("the connection")
+        await within(transport.handshake(Context(), conn), "handshake()")
+        addr = dialer.handshakes[0].options.addr
+        expect(addr == NAME, f"options().addr was {NAME!r}, and the handshake was told {addr!r}")
+
+    @clause(
+        "When the connector's handshake fails, what the dialer's handshake made is closed.", "D3"
+    )
+    async def handshake_failure_closes(self) -> None:
+        world, _, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
+        connector.handshakes.fail_always(step_error())
+        conn = world.connection("the input")
+        await expect_failing(transport.handshake(Context(), conn), "the handshake")
+        self._expect_only_input(world, "the second handshake failed")
+
+    @clause(
+        "When the connector's handshake is cancelled, what the dialer's handshake made is closed.",
+        "D4",
+    )
+    async def handshake_cancel_closes(self) -> None:
+        world, _, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
+        connector.handshakes.hang()
+        task = start(transport.handshake(Context(), world.connection("the input")))
+        await connector.handshakes.reached("the connector's handshake")
+        task.cancel()
+        await ended(task)
+        self._expect_only_input(world, "the handshake was cancelled")
+
+    def _expect_only_input(self, world: World, when: str) -> None:
+        left = [name for name in world.still_open() if name != "the input"]
+        expect(not left, f"{when}, and still open is {', '.join(left)}")
+
+    @clause(
+        "connect() has the connector reach the target over the connection, as it was asked for.",
+        "D12",
+        after=("outlives",),
+    )
+    async def connect(self) -> None:
+        world, _, connector, transport = self._over(FakeDialer, FakeConnector)
+        conn = world.connection("the connection")
+        result = await within(transport.connect(request(), conn, "udp", TARGET), "connect()")
+        made = connector.connects[0]
+        expect(
+            (made.network, made.address) == ("udp", TARGET),
+            f"connect('udp', {TARGET!r}) had the connector reach {made.network} {made.address}",
+        )
+        expect(result is not conn, "the result was the connection to the node")
+        await expect_carries(result, world.far_ends[0], "the result of connect()")
+
+    @clause(
+        "A connector's second connection goes past the chain, not by the options' route.",
+        "D33",
+        after=("options_live", "connect"),
+    )
+    async def connect_past_the_chain(self) -> None:
+        world, _, connector, transport = self._over(FakeDialer, FakeConnector)
+        route = FakeRoute(world, node(world, "one"))
+        transport.options().route = route
+        conn = world.connection("the connection")
+        await within(transport.connect(Context(), conn, "tcp", TARGET), "connect()")
+        dialer = connector.connects[0].options.dialer
+        if dialer is not None:
+            server = await loopback()
+            call = dialer.dial(Context(), "tcp", server.address)
+            beside = await within(call, "dialing by the connector's dialer")
+            keep(beside.close)
+        expect(not route.dials, "the connector's dialer dialed by the route")
+
+    @clause("bind() has the connector bind, with the options of the call.", "D31")
+    async def bind(self) -> None:
+        world, _, connector, transport = self._over(FakeDialer, BindingConnector)
+        conn = world.connection("the connection")
+        call = transport.bind(Context(), conn, "tcp", ":0", mux_bind_option(True))
+        await within(call, "bind()")
+        made = connector.binds[0]
+        expect(
+            (made.network, made.address) == ("tcp", ":0"),
+            f"bind('tcp', ':0') had the connector bind {made.network} {made.address}",
+        )
+        expect(made.options.mux, "the connector was not given the options of the call")
+
+    @clause("bind() with a connector that is no Binder raises BindUnsupportedError.", "D16")
+    async def bind_unsupported(self) -> None:
+        world, _, _, transport = self._over(FakeDialer, FakeConnector)
+        call = transport.bind(Context(), world.connection("the connection"), "tcp", ":0")
+        await raises(call, "bind() without a Binder", BindUnsupportedError)
+
+    @clause("Errors of the dialer and of the connector come through as they were raised.", "D14")
+    async def errors_pass(self) -> None:
+        for step in ("dial()", "the dialer's handshake", "the connector's handshake", "connect()"):
+            _, dialer, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
+            calls: dict[str, Recorded[Any]] = {
+                "dial()": dialer.dials,
+                "the dialer's handshake": dialer.handshakes,
+                "the connector's handshake": connector.handshakes,
+                "connect()": connector.connects,
+            }
+            calls[step].fail_always(step_error())
+            await expect_step_error(self._all_steps(transport), f"{step}, failing,")
+
+    @clause("Cancelling a step cancels what the dialer or the connector does.", "D4, D14")
+    async def cancel_passes(self) -> None:
+        for step in ("dial()", "handshake()", "connect()"):
+            _, dialer, connector, transport = self._over(HandshakingDialer, FakeConnector)
+            calls: dict[str, Recorded[Any]] = {
+                "dial()": dialer.dials,
+                "handshake()": dialer.handshakes,
+                "connect()": connector.connects,
+            }
+            calls[step].hang()
+            task = start(self._all_steps(transport))
+            await calls[step].reached(step)
+            await expect_cancelled(task, step)
+
+    @clause("Requests at once do not get into one another's way.", "D33", after=("dial",))
+    async def concurrent(self) -> None:
+        world, _, _, transport = self._over(HandshakingDialer, HandshakingConnector)
+        inputs = [world.connection("the first"), world.connection("the second")]
+        calls = (transport.handshake(Context(), conn) for conn in inputs)
+        results = await within(asyncio.gather(*calls), "two handshakes at once")
+        for result, far in zip(results, world.far_ends, strict=True):
+            await expect_carries(result, far, "the result of one of two handshakes")
+
+    @clause("The dialer and the connector are given the values of the request.", "D28")
+    async def context_handed_on(self) -> None:
+        _, dialer, connector, transport = self._over(FakeDialer, FakeConnector)
+        await given(self._all_steps(transport), "dialing and connecting")
+        expect_context(dialer.dials[0].ctx, "the dialer")
+        expect_context(connector.connects[0].ctx, "the connector")
+
+    @clause(
+        "multiplex() is what the dialer says, and False for a dialer that is no Multiplexer.",
+        "D34",
+    )
+    async def multiplex(self) -> None:
+        world = World()
+        for dialer, expected in (
+            (FakeDialer(world), False),
+            (MultiplexingDialer(world, False), False),
+            (MultiplexingDialer(world, True), True),
+        ):
+            answer = self.make(dialer, FakeConnector(world)).multiplex()
+            name = f"a {type(dialer).__name__} for which routes are{'' if expected else ' not'} cut"
+            expect(answer is expected, f"multiplex() returned {answer!r} over {name}")
+
+    # ---- Copies
+
+    @clause(
+        "copy() returns a distinct transport: changing its options changes no other.",
+        "D42",
+        after=("options_live",),
+    )
+    async def copy_distinct(self) -> None:
+        world, _, _, transport = self._over(FakeDialer, FakeConnector)
+        twin = transport.copy()
+        twin.options().route = FakeRoute(world)
+        twin.options().addr = NAME
+        expect(transport.options().route is None, "setting the copy's route set the original's")
+        expect(transport.options().addr == "", "setting the copy's addr set the original's")
+
+    @clause(
+        "A copy's options begin with the values of the original's.", "D42", after=("options_live",)
+    )
+    async def copy_values(self) -> None:
+        _, _, _, transport = self._over(FakeDialer, FakeConnector)
+        transport.options().addr = NAME
+        addr = transport.copy().options().addr
+        expect(addr == NAME, f"the original's addr is {NAME!r}, and its copy's {addr!r}")
+
+    @clause(
+        "A copy works by the same dialer and connector, so it shares their sessions.",
+        "D42",
+        after=("dial",),
+    )
+    async def copy_shares_sessions(self) -> None:
+        world = World()
+        dialer, connector = MultiplexingDialer(world, True), FakeConnector(world)
+        twin = self.make(dialer, connector).copy()
+        expect(twin.multiplex(), "the copy of a transport that multiplexes does not")
+        await within(self._all_steps(twin), "the steps of a copy")
+        expect(len(dialer.dials) == 1, "the copy did not dial by the original's dialer")
+        expect(len(connector.connects) == 1, "the copy did not use the original's connector")
+
+    @clause(
+        "With a route in its options, the node is reached through that route.",
+        "D34",
+        after=("options_live", "dial", "copy_shares_sessions"),
+    )
+    async def route_used(self) -> None:
+        _, _, route, _ = await self._dialed_by_route()
+        calls = [(call.network, call.address) for call in route.dials]
+        expect(calls == [("tcp", RESOLVED)], f"what was dialed by the route: {calls}")
+
+    @clause(
+        "What the dialer was given to dial with works after the call too.",
+        "D23",
+        after=("route_used",),
+    )
+    async def route_dialer_kept(self) -> None:
+        twin, dialer, route, conn = await self._dialed_by_route()
+        await conn.close()
+        net_dialer = dialer.dials[0].options.dialer
+        if net_dialer is None:
+            raise NotTried("the dialer was given none")
+        twin.options().route = None
+        again = net_dialer.dial(Context(), "tcp", RESOLVED)
+        await within(again, "dialing again by what the dialer was given")
+        expect(len(route.dials) == 2, "dialing again did not go by the route")
+
+    async def _dialed_by_route(self) -> tuple[Transporter, FakeDialer, FakeRoute, Conn]:
+        world, dialer, _, transport = self._over(FakeDialer, FakeConnector)
+        dialer.through = True
+        twin = transport.copy()
+        route = FakeRoute(world, node(world, "one"))
+        twin.options().route = route
+        conn = await within(twin.dial(Context(), RESOLVED), "dial()")
+        return twin, dialer, route, conn
+
+    async def _all_steps(self, transport: Transporter) -> Conn:
+        """Dial, shake hands, and connect to the target."""
+        conn = await transport.dial(request(), RESOLVED)
+        conn = await transport.handshake(request(), conn)
+        return await transport.connect(request(), conn, "tcp", TARGET)
