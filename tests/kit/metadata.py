@@ -1,4 +1,4 @@
-"""Trials of the checks of metadata."""
+"""Trials of the contracts of metadata, and of what has metadata."""
 
 from collections.abc import Callable, Coroutine, Mapping
 

@@ -1,0 +1,175 @@
+"""Trials of the contract of authenticators."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Final
+
+from gost_core.auth import Option, Options
+from gost_core.context import Context
+from gost_core.options import apply
+from gost_core.testing import Report
+from gost_core.testing.auth import AuthenticatorContract
+from tests.kit.trial import Trial
+
+PASSWORD: Final = "correct horse"
+
+
+class RightAuthenticator:
+    def __init__(self) -> None:
+        self.clients = {"alice": (PASSWORD, "client 1"), "guest": ("any word", "")}
+        self.reachable = True
+
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        apply(Options(), *opts)
+        await asyncio.sleep(0)
+        if not self.reachable:
+            return None
+        expected, client_id = self.clients.get(user, (None, ""))
+        return client_id if password == expected else None
+
+
+async def break_backend(broken: RightAuthenticator) -> None:
+    broken.reachable = False
+
+
+def run(make: Callable[[], RightAuthenticator]) -> Coroutine[object, object, Report]:
+    return AuthenticatorContract(
+        make,
+        accepted_pair=("alice", PASSWORD),
+        client_id="client 1",
+        refused_pair=("alice", "wrong horse"),
+        nameless=("guest", "any word"),
+        break_backend=break_backend,
+        time_limit=2.0,
+    ).run()
+
+
+trial = Trial[Callable[[], RightAuthenticator]](AuthenticatorContract, run, RightAuthenticator)
+
+
+@trial.breaks("shape")
+class WithoutOptions(RightAuthenticator):
+    async def authenticate(  # type: ignore  # the fault
+        self, ctx: Context, user: str, password: str, /
+    ) -> str | None:
+        return await super().authenticate(ctx, user, password)
+
+
+@trial.breaks("accepted")
+class TellingTheUser(RightAuthenticator):
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        client_id = await super().authenticate(ctx, user, password, *opts)
+        return user if client_id else client_id
+
+
+@trial.breaks("refused", history="x auth: the user's name was the id of a wrong password too")
+class NamingTheRefused(RightAuthenticator):
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        client_id = await super().authenticate(ctx, user, password, *opts)
+        if client_id is None and self.reachable:
+            return user
+        return client_id
+
+
+@trial.breaks("refused")
+class EmptyForRefused(RightAuthenticator):
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        return await super().authenticate(ctx, user, password, *opts) or ""
+
+
+@trial.breaks("empty-id")
+class TestingTheTruth(RightAuthenticator):
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        return await super().authenticate(ctx, user, password, *opts) or None
+
+
+@trial.breaks("empty-credentials")
+class InsistingOnCredentials(RightAuthenticator):
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        if not password:
+            raise ValueError("a password is needed")
+        return await super().authenticate(ctx, user, password, *opts)
+
+
+@trial.breaks("options")
+class ApplyingToItself(RightAuthenticator):
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        for option in opts:
+            option(self)  # type: ignore  # the fault
+        return await super().authenticate(ctx, user, password)
+
+
+@trial.breaks("concurrent")
+class RememberingThePassword(RightAuthenticator):
+    password = ""
+
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        self.password = password
+        await asyncio.sleep(0)
+        return await super().authenticate(ctx, user, self.password, *opts)
+
+
+@trial.breaks("cancelled", history="x auth plug-ins: cancelling read as a refusal")
+class RefusingWhenCancelled(RightAuthenticator):
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        try:
+            return await super().authenticate(ctx, user, password, *opts)
+        except asyncio.CancelledError:
+            return None
+
+
+@trial.breaks(
+    "backend-broken", history="91cae5b a failed reload wiped the credentials: none, so all pass"
+)
+class WipingTheCredentials(RightAuthenticator):
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        return await super().authenticate(ctx, user, password, *opts) if self.reachable else ""
+
+
+@trial.breaks("backend-broken", history="91cae5b after a failed reload: someone else's id")
+class MixingTheClients(RightAuthenticator):
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        if not self.reachable and password == PASSWORD:
+            return "client 2"
+        return await super().authenticate(ctx, user, password, *opts)
+
+
+@trial.breaks("passwords-hidden")
+class TellingPasswords(RightAuthenticator):
+    def __repr__(self) -> str:
+        return f"<TellingPasswords {self.clients}>"
+
+
+@trial.breaks("passwords-hidden")
+class ReportingPasswords(RightAuthenticator):
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        if not self.reachable:
+            raise OSError(f"cannot check {user}:{password}")
+        return await super().authenticate(ctx, user, password, *opts)
+
+
+trials = (trial,)

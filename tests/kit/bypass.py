@@ -1,0 +1,154 @@
+"""Trials of the contract of bypasses."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from gost_core.bypass import Option, Options
+from gost_core.context import Context
+from gost_core.options import apply
+from gost_core.testing import Report
+from gost_core.testing.bypass import BypassContract
+from tests.kit._names import host_of
+from tests.kit.trial import Trial
+
+
+class RightBypass:
+    """A whitelist: what its rules name is not bypassed."""
+
+    def __init__(self) -> None:
+        self.network = "tcp"
+        self.hosts = {"www.example"}
+        self.reachable = True
+
+    def is_whitelist(self) -> bool:
+        return True
+
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        apply(Options(), *opts)
+        await asyncio.sleep(0)
+        if not self.reachable:
+            raise OSError("the rules are out of reach")
+        return bool(addr) and not self.names(network, addr)
+
+    def names(self, network: str, addr: str) -> bool:
+        return network.startswith(self.network) and host_of(addr) in self.hosts
+
+
+async def break_backend(broken: RightBypass) -> None:
+    broken.reachable = False
+
+
+def run(make: Callable[[], RightBypass]) -> Coroutine[object, object, Report]:
+    return BypassContract(
+        make,
+        bypassed="ads.example:80",
+        passed="www.example:443",
+        break_backend=break_backend,
+        time_limit=2.0,
+    ).run()
+
+
+trial = Trial[Callable[[], RightBypass]](BypassContract, run, RightBypass)
+
+
+@trial.breaks("shape")
+class AskingForTheMode(RightBypass):
+    def is_whitelist(self, mode: str, /) -> bool:  # type: ignore  # the fault
+        return mode == "white"
+
+
+@trial.breaks("answer", history="c16a280 a whitelist's answer was the match, not inverted")
+class NotInverted(RightBypass):
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        return bool(addr) and not await super().contains(ctx, network, addr, *opts)
+
+
+@trial.breaks("answer", history="ed7f2dc of two whitelists the second was ignored")
+class FirstListOnly(RightBypass):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hosts = {"mail.example"}
+
+
+@trial.breaks("answer", history="d0ff535 asked before its rules had been loaded")
+class NotLoadedYet(RightBypass):
+    loaded = False
+
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        before, self.loaded = self.loaded, True
+        return before and await super().contains(ctx, network, addr, *opts)
+
+
+@trial.breaks("empty-address")
+class BypassingNothing(RightBypass):
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        return not addr or await super().contains(ctx, network, addr, *opts)
+
+
+@trial.breaks("any-address")
+class NeedingAPort(RightBypass):
+    def names(self, network: str, addr: str) -> bool:
+        host, _, port = addr.rpartition(":")
+        return int(port) > 0 and super().names(network, f"{host}:{port}")
+
+
+@trial.breaks("host-case")
+class CaseSensitiveBypass(RightBypass):
+    def names(self, network: str, addr: str) -> bool:
+        return addr == addr.lower() and super().names(network, addr)
+
+
+@trial.breaks("trailing-dot")
+class ComparingTheDot(RightBypass):
+    def names(self, network: str, addr: str) -> bool:
+        return ".:" not in addr and super().names(network, addr)
+
+
+@trial.breaks("network-versions", history="eaeac27 networks compared for equality")
+class ExactNetwork(RightBypass):
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        answer = await super().contains(ctx, network, addr, *opts)
+        return answer and network == self.network
+
+
+@trial.breaks("options")
+class ApplyingTwice(RightBypass):
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        apply(Options(), *opts, *opts)
+        return await super().contains(ctx, network, addr)
+
+
+@trial.breaks("concurrent")
+class RememberingTheAddress(RightBypass):
+    addr = ""
+
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        self.addr = addr
+        await asyncio.sleep(0)
+        return await super().contains(ctx, network, self.addr, *opts)
+
+
+@trial.breaks("cancelled", history="x bypass plug-in: a cancelled call answered: bypass")
+class TrueWhenCancelled(RightBypass):
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        try:
+            return await super().contains(ctx, network, addr, *opts)
+        except asyncio.CancelledError:
+            return True
+
+
+@trial.breaks("backend-broken", history="54ca916 a rule server's failure meant: go direct")
+class FalseOnFailure(RightBypass):
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        return self.reachable and await super().contains(ctx, network, addr, *opts)
+
+
+@trial.breaks("backend-broken", history="54ca916 the other plug-in's failure meant: bypass")
+class TrueOnFailure(RightBypass):
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        if not self.reachable:
+            return bool(addr)
+        return await super().contains(ctx, network, addr, *opts)
+
+
+trials = (trial,)

@@ -1,0 +1,161 @@
+"""Trials of the contract of host mappers."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+from gost_core.context import Context
+from gost_core.hosts import Option, Options
+from gost_core.options import apply
+from gost_core.testing import Report
+from gost_core.testing.hosts import HostMapperContract
+from tests.kit._names import IP, VERSIONS, plain
+from tests.kit.trial import Trial
+
+
+class RightHostMapper:
+    def __init__(self, mapping: Mapping[str, Sequence[IP]]) -> None:
+        self.mapping = {plain(name): tuple(addresses) for name, addresses in mapping.items()}
+        self.reachable = True
+
+    async def lookup(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP] | None:
+        apply(Options(), *opts)
+        found = await self.find(plain(host))
+        if found is None:
+            return None
+        return [address for address in found if address.version in VERSIONS[network]]
+
+    async def find(self, host: str) -> Sequence[IP] | None:
+        await asyncio.sleep(0)
+        if not self.reachable:
+            raise OSError("the mapping is out of reach")
+        return self.mapping.get(host)
+
+
+async def break_backend(broken: RightHostMapper) -> None:
+    broken.reachable = False
+
+
+MakeHostMapper = Callable[[Mapping[str, Sequence[IP]]], RightHostMapper]
+
+
+def run(make: MakeHostMapper) -> Coroutine[object, object, Report]:
+    return HostMapperContract(make, break_backend=break_backend, time_limit=2.0).run()
+
+
+trial = Trial[MakeHostMapper](HostMapperContract, run, RightHostMapper)
+
+
+@trial.breaks("shape")
+class SyncHostMapper(RightHostMapper):
+    def lookup(  # type: ignore  # the fault
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP] | None:
+        return self.mapping.get(host)
+
+
+@trial.breaks("mapped", history="x hosts: rules were loaded in the background, and missed")
+class NotLoadedYet(RightHostMapper):
+    def __init__(self, mapping: Mapping[str, Sequence[IP]]) -> None:
+        super().__init__({})
+
+
+@trial.breaks("one-family")
+class GivingAllFamilies(RightHostMapper):
+    async def lookup(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP] | None:
+        if host == "both.example":
+            network = "ip"
+        return await super().lookup(ctx, network, host, *opts)
+
+
+@trial.breaks("best-first")
+class Sorting(RightHostMapper):
+    async def find(self, host: str) -> Sequence[IP] | None:
+        found = await super().find(host)
+        return found and sorted(found, key=str)
+
+
+@trial.breaks("other-family-empty", history="x hosts: a name known in the other family was a miss")
+class NoneForTheOtherFamily(RightHostMapper):
+    async def lookup(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP] | None:
+        return await super().lookup(ctx, network, host, *opts) or None
+
+
+@trial.breaks("missing-none")
+class EmptyForMissing(RightHostMapper):
+    async def find(self, host: str) -> Sequence[IP] | None:
+        found = await super().find(host)
+        return () if found is None and host.endswith("example") else found
+
+
+@trial.breaks("literals-none")
+class RefusingLiterals(RightHostMapper):
+    async def find(self, host: str) -> Sequence[IP] | None:
+        if host[0].isdigit():
+            raise ValueError(f"{host} is no name")
+        return await super().find(host)
+
+
+@trial.breaks("host-case", history="x hosts: names compared with case")
+class CaseSensitiveHosts(RightHostMapper):
+    async def lookup(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP] | None:
+        return await super().lookup(ctx, network, host, *opts) if host == host.lower() else None
+
+
+@trial.breaks("host-case")
+class KeepingTheCaseOfRules(RightHostMapper):
+    def __init__(self, mapping: Mapping[str, Sequence[IP]]) -> None:
+        super().__init__({name: mapping[name] for name in mapping if name == name.lower()})
+
+
+@trial.breaks("trailing-dot", history="x hosts: no care for a trailing dot")
+class ComparingTheDotOfHosts(RightHostMapper):
+    async def lookup(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP] | None:
+        return None if host.endswith(".") else await super().lookup(ctx, network, host, *opts)
+
+
+@trial.breaks("options")
+class LookingIntoOptions(RightHostMapper):
+    async def lookup(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP] | None:
+        for option in opts:
+            setattr(Options(), getattr(option, "field"), True)  # noqa: B009  # the fault
+        return await super().lookup(ctx, network, host)
+
+
+@trial.breaks("concurrent")
+class RememberingTheHost(RightHostMapper):
+    host = ""
+
+    async def find(self, host: str) -> Sequence[IP] | None:
+        self.host = host
+        await asyncio.sleep(0)
+        return await super().find(self.host)
+
+
+@trial.breaks("cancelled")
+class NoneWhenCancelled(RightHostMapper):
+    async def find(self, host: str) -> Sequence[IP] | None:
+        try:
+            return await super().find(host)
+        except asyncio.CancelledError:
+            return None
+
+
+@trial.breaks("backend-broken", history="x hosts plug-in: a failure was a miss")
+class NoneOnFailure(RightHostMapper):
+    async def find(self, host: str) -> Sequence[IP] | None:
+        return await super().find(host) if self.reachable else None
+
+
+trials = (trial,)

@@ -1,0 +1,236 @@
+"""Trials of the contract of ingresses."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+
+from gost_core.context import Context
+from gost_core.ingress import Option, Options, Rule
+from gost_core.options import apply
+from gost_core.testing import Report
+from gost_core.testing.ingress import IngressContract
+from tests.kit.trial import Trial
+
+
+class RightIngress:
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules: dict[str, Rule] = {}
+        self.reachable = True
+        for rule in rules:
+            self.store(rule)
+
+    def store(self, rule: Rule) -> None:
+        key = self.plain(rule.hostname.removeprefix("*"))
+        self.rules.pop(key, None)
+        if rule.endpoint:
+            self.rules[key] = rule
+
+    def plain(self, host: str) -> str:
+        return host.lower() if host == "." else host.removesuffix(".").lower()
+
+    def without_port(self, host: str) -> str:
+        name, colon, port = host.rpartition(":")
+        if colon and port.isdecimal() and (":" not in name or name.startswith("[")):
+            host = name
+        return host.strip("[]")
+
+    def candidates(self, host: str) -> Iterator[str]:
+        """Yield the keys that cover a host, the best first."""
+        yield host
+        yield f".{host}"
+        labels = host.split(".")
+        for start in range(1, len(labels)):
+            yield "." + ".".join(labels[start:])
+        yield "."
+
+    async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
+        apply(Options(), *opts)
+        self.store(rule)
+        return True
+
+    async def get_rule(self, ctx: Context, host: str, /, *opts: Option) -> Rule | None:
+        apply(Options(), *opts)
+        return await self.find(self.plain(self.without_port(host)))
+
+    async def find(self, host: str) -> Rule | None:
+        await asyncio.sleep(0)
+        if not self.reachable:
+            raise OSError("the store is out of reach")
+        for key in self.candidates(host):
+            if key in self.rules:
+                return self.rules[key]
+        return None
+
+
+async def break_backend(broken: RightIngress) -> None:
+    broken.reachable = False
+
+
+MakeIngress = Callable[[Sequence[Rule]], RightIngress]
+
+
+def run(make: MakeIngress) -> Coroutine[object, object, Report]:
+    return IngressContract(make, break_backend=break_backend, time_limit=2.0).run()
+
+
+trial = Trial[MakeIngress](IngressContract, run, RightIngress)
+
+
+@trial.breaks("shape")
+class SettingNoRule(RightIngress):
+    async def set_rule(self, ctx: Context, host: str, endpoint: str, /) -> bool:  # type: ignore  # the fault
+        return False
+
+
+@trial.breaks("found", history="x ingress: rules load in the background, so lookups miss")
+class NotLoadedYet(RightIngress):
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        super().__init__([rule for rule in rules if rule.hostname != "b.example"])
+
+
+@trial.breaks("missing-none")
+class CoveringTheAbove(RightIngress):
+    async def find(self, host: str) -> Rule | None:
+        return await super().find("a.example" if host == "x.a.example" else host)
+
+
+@trial.breaks("missing-none", history="x hop filter: .d.com covered badd.com")
+class MatchingLetters(RightIngress):
+    async def find(self, host: str) -> Rule | None:
+        found = await super().find(host)
+        for key, rule in self.rules.items():
+            if key != "." and key.startswith(".") and host.endswith(key[1:]):
+                return found or rule
+        return found
+
+
+@trial.breaks("wildcard-below")
+class OneLabelDeep(RightIngress):
+    def candidates(self, host: str) -> Iterator[str]:
+        yield from (host, f".{host}", "." + host.partition(".")[2], ".")
+
+
+@trial.breaks("wildcard-itself")
+class OnlyBelow(RightIngress):
+    def candidates(self, host: str) -> Iterator[str]:
+        return (key for key in super().candidates(host) if key != f".{host}")
+
+
+@trial.breaks("exact-first")
+class WildcardFirst(RightIngress):
+    def candidates(self, host: str) -> Iterator[str]:
+        yield f".{host}"
+        yield from super().candidates(host)
+
+
+@trial.breaks("longest-first")
+class ShortestFirst(RightIngress):
+    def candidates(self, host: str) -> Iterator[str]:
+        exact, itself, *above, rest = super().candidates(host)
+        yield from (exact, itself, *reversed(above), rest)
+
+
+@trial.breaks("rest")
+class WithoutRest(RightIngress):
+    def candidates(self, host: str) -> Iterator[str]:
+        return (key for key in super().candidates(host) if key != ".")
+
+
+@trial.breaks("rest")
+class RestBeforeWildcards(RightIngress):
+    def candidates(self, host: str) -> Iterator[str]:
+        exact, *others, rest = super().candidates(host)
+        yield from (exact, rest, *others)
+
+
+@trial.breaks("port-ignored", history="x ingress plug-ins: the port was passed on")
+class KeepingThePort(RightIngress):
+    def without_port(self, host: str) -> str:
+        return super().without_port(host) if host.startswith("[") else host
+
+
+@trial.breaks("ipv6-host")
+class CuttingAtTheColon(RightIngress):
+    def without_port(self, host: str) -> str:
+        return host.partition(":")[0]
+
+
+@trial.breaks("host-case", history="x ingress: nobody lowered the host")
+class CaseSensitive(RightIngress):
+    def plain(self, host: str) -> str:
+        return host if host == "." else host.removesuffix(".")
+
+
+@trial.breaks("trailing-dot")
+class ComparingTheDot(RightIngress):
+    def plain(self, host: str) -> str:
+        return host.lower()
+
+
+@trial.breaks("own-hostname", history="x ingress plug-ins: the host that was asked for")
+class EchoingTheHost(RightIngress):
+    async def find(self, host: str) -> Rule | None:
+        found = await super().find(host)
+        return found and Rule(hostname=host, endpoint=found.endpoint)
+
+
+@trial.breaks("empty-endpoint")
+class KeepingEmptyRules(RightIngress):
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        super().__init__(rules)
+        self.rules |= {rule.hostname: rule for rule in rules if not rule.endpoint}
+
+
+@trial.breaks("set-answer", history="501051c what set_rule came to was swallowed")
+class DenyingWhatItStored(RightIngress):
+    async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
+        return not await super().set_rule(ctx, rule, *opts)
+
+
+@trial.breaks("set-answer")
+class KeepingTheFirst(RightIngress):
+    async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
+        if rule.endpoint and rule.hostname in self.rules:
+            return True
+        return await super().set_rule(ctx, rule, *opts)
+
+
+@trial.breaks("set-deletes")
+class NeverDeleting(RightIngress):
+    async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
+        return not rule.endpoint or await super().set_rule(ctx, rule, *opts)
+
+
+@trial.breaks("options")
+class ApplyingToTheClass(RightIngress):
+    async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
+        for option in opts:
+            option(Options)  # type: ignore  # the fault
+        return await super().set_rule(ctx, rule)
+
+
+@trial.breaks("concurrent")
+class RememberingTheHost(RightIngress):
+    host = ""
+
+    async def find(self, host: str) -> Rule | None:
+        self.host = host
+        await asyncio.sleep(0)
+        return await super().find(self.host)
+
+
+@trial.breaks("cancelled")
+class NoRuleWhenCancelled(RightIngress):
+    async def find(self, host: str) -> Rule | None:
+        try:
+            return await super().find(host)
+        except asyncio.CancelledError:
+            return None
+
+
+@trial.breaks("backend-broken", history="x ingress: a failed call was no rule")
+class NoneOnFailure(RightIngress):
+    async def find(self, host: str) -> Rule | None:
+        return await super().find(host) if self.reachable else None
+
+
+trials = (trial,)

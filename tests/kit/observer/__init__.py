@@ -1,0 +1,178 @@
+"""Trials of the contract of observers of events."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+
+from gost_core.context import Context
+from gost_core.observer import Event, Option
+from gost_core.testing import Report
+from gost_core.testing.observer import ObserverContract
+from tests.kit.trial import Trial
+
+
+class ServiceEvent:
+    def type(self) -> str:
+        return "status"
+
+    def state(self) -> str:
+        return "ready"
+
+
+class RightObserver:
+    def __init__(self) -> None:
+        self.arrived: list[str] = []
+        self.reachable = True
+
+    async def observe(self, ctx: Context, events: Sequence[Event], /, *opts: Option) -> None:
+        known = [event for event in events if isinstance(event, ServiceEvent)]
+        if known:
+            await self.send(known)
+
+    async def send(self, events: Sequence[ServiceEvent]) -> None:
+        states = [event.state() for event in events]
+        await asyncio.sleep(0)
+        if not self.reachable:
+            raise ConnectionRefusedError("nobody takes events")
+        self.arrived += states
+
+    def count(self) -> int:
+        return len(self.arrived)
+
+
+async def delivered(observer: RightObserver) -> int:
+    return observer.count()
+
+
+async def break_observer(observer: RightObserver) -> None:
+    observer.reachable = False
+
+
+async def mend_observer(observer: RightObserver) -> None:
+    observer.reachable = True
+
+
+def run(make: Callable[[], RightObserver]) -> Coroutine[object, object, Report]:
+    return ObserverContract(
+        make,
+        ServiceEvent,
+        delivered_events=delivered,
+        break_backend=break_observer,
+        mend_backend=mend_observer,
+        time_limit=2.0,
+    ).run()
+
+
+trial = Trial[Callable[[], RightObserver]](ObserverContract, run, RightObserver)
+
+
+@trial.breaks("shape")
+class ObserverWithoutContext:
+    async def observe(self, events: Sequence[Event], /) -> None:
+        """Deliver nothing."""
+
+
+@trial.breaks("delivered")
+class WaitingForMore(RightObserver):
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[ServiceEvent] = []
+
+    async def send(self, events: Sequence[ServiceEvent]) -> None:
+        self.waiting += events
+        if not self.reachable or len(self.waiting) >= 100:
+            await super().send(self.waiting)
+            self.waiting.clear()
+
+
+@trial.breaks("empty-returns")
+class RefusingEmpty(RightObserver):
+    async def observe(self, ctx: Context, events: Sequence[Event], /, *opts: Option) -> None:
+        if not events:
+            raise ValueError("no events")
+        await super().observe(ctx, events, *opts)
+
+
+@trial.breaks("empty-returns", history="x plugins: an empty batch is sent too")
+class SendingEmpty(RightObserver):
+    async def observe(self, ctx: Context, events: Sequence[Event], /, *opts: Option) -> None:
+        await self.send([event for event in events if isinstance(event, ServiceEvent)])
+
+
+@trial.breaks("unknown-harmless", history="x plugins: an event is what its type says")
+class BelievingTypes(RightObserver):
+    async def observe(self, ctx: Context, events: Sequence[Event], /, *opts: Option) -> None:
+        status = [event for event in events if event.type() == "status"]
+        if status:
+            await self.send(status)  # type: ignore  # the fault
+
+
+@trial.breaks("unknown-skipped", history="7c95d40 an unknown event drops the batch")
+class DroppingBatch(RightObserver):
+    async def observe(self, ctx: Context, events: Sequence[Event], /, *opts: Option) -> None:
+        if all(isinstance(event, ServiceEvent) for event in events):
+            await super().observe(ctx, events, *opts)
+
+
+@trial.breaks("again-legal")
+class RefusingTwice(RightObserver):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[Event] = set()
+
+    async def observe(self, ctx: Context, events: Sequence[Event], /, *opts: Option) -> None:
+        if not self.seen.isdisjoint(events):
+            raise ValueError("these events were delivered before")
+        await super().observe(ctx, events, *opts)
+        self.seen.update(events)
+
+
+@trial.breaks("failure-raises", history="95874c5 a failure passes for delivered")
+class FailingSilently(RightObserver):
+    async def send(self, events: Sequence[ServiceEvent]) -> None:
+        if self.reachable:
+            await super().send(events)
+
+
+@trial.breaks("retry-delivers", history="31878a7 what failed once never comes again")
+class RememberingBeforeSending(RightObserver):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[Event] = set()
+
+    async def observe(self, ctx: Context, events: Sequence[Event], /, *opts: Option) -> None:
+        new = [event for event in events if event not in self.seen]
+        self.seen.update(new)
+        await super().observe(ctx, new, *opts)
+
+
+@trial.breaks("batch-unchanged")
+class EmptyingBatch(RightObserver):
+    async def observe(self, ctx: Context, events: Sequence[Event], /, *opts: Option) -> None:
+        await super().observe(ctx, events, *opts)
+        if isinstance(events, list):
+            events.clear()
+
+
+@trial.breaks("batch-not-kept")
+class KeepingBatches(RightObserver):
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[Sequence[Event]] = []
+
+    async def observe(self, ctx: Context, events: Sequence[Event], /, *opts: Option) -> None:
+        await super().observe(ctx, events, *opts)
+        self.batches.append(events)
+
+    def count(self) -> int:
+        return sum(isinstance(event, ServiceEvent) for batch in self.batches for event in batch)
+
+
+@trial.breaks("concurrent")
+class OneBatchAtATime(RightObserver):
+    async def send(self, events: Sequence[ServiceEvent]) -> None:
+        arrived = self.arrived.copy()
+        await super().send(events)
+        self.arrived = arrived + [event.state() for event in events]
+
+
+trials = (trial,)

@@ -1,0 +1,134 @@
+"""Trials of the contract of recorders."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+
+from typing_extensions import Buffer
+
+from gost_core.context import Context
+from gost_core.options import apply
+from gost_core.recorder import RecordOption, RecordOptions
+from gost_core.testing import Report
+from gost_core.testing.recorder import RecorderContract
+from tests.kit.trial import Trial
+
+
+class RightRecorder:
+    """Writes lines to what stands for a file."""
+
+    def __init__(self) -> None:
+        self.file = bytearray()
+        self.writable = True
+        self.open = True
+        self.lock = asyncio.Lock()
+
+    async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+        line = bytes(data) + b"\n"
+        apply(RecordOptions(), *opts)
+        async with self.lock:
+            await self.write(line)
+
+    async def write(self, line: bytes) -> None:
+        await asyncio.sleep(0)
+        if not self.writable:
+            raise OSError("no space left on device")
+        self.file += line
+
+    async def kept(self) -> Sequence[bytes]:
+        return bytes(self.file).split(b"\n")[:-1]
+
+    async def close(self) -> None:
+        self.open = False
+
+
+async def kept(recorder: RightRecorder) -> Sequence[bytes]:
+    return await recorder.kept()
+
+
+async def fill_disk(recorder: RightRecorder) -> None:
+    recorder.writable = False
+
+
+def run(make: Callable[[], RightRecorder]) -> Coroutine[object, object, Report]:
+    return RecorderContract(make, records=kept, break_backend=fill_disk, time_limit=2.0).run()
+
+
+trial = Trial[Callable[[], RightRecorder]](RecorderContract, run, RightRecorder)
+
+
+@trial.breaks("shape")
+class RecorderWithoutOptions(RightRecorder):
+    async def record(self, ctx: Context, data: Buffer, /) -> None:  # type: ignore  # the fault
+        await super().record(ctx, data)
+
+
+@trial.breaks("kept-whole", history="64a16fa the rest of a short write is lost")
+class LosingShortWrites(RightRecorder):
+    async def write(self, line: bytes) -> None:
+        await super().write(line if len(line) <= 65536 else line[:65535] + b"\n")
+
+
+@trial.breaks("empty-kept", history="x http recorder: an empty record is dropped")
+class DroppingEmpty(RightRecorder):
+    async def write(self, line: bytes) -> None:
+        if line != b"\n":
+            await super().write(line)
+
+
+class WritingInParts(RightRecorder):
+    async def write(self, line: bytes) -> None:
+        for start in range(0, len(line), 4096):
+            await super().write(line[start : start + 4096])
+
+
+@trial.breaks("concurrent-whole", history="bf70f07 without a lock, records mix")
+class Unlocked(WritingInParts):
+    async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+        await asyncio.shield(self.write(bytes(data) + b"\n"))
+
+
+@trial.breaks("buffer-returned")
+class KeepingBuffer(RightRecorder):
+    def __init__(self) -> None:
+        super().__init__()
+        self.buffers: list[memoryview] = []
+
+    async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+        if not self.writable:
+            raise OSError("no space left on device")
+        self.buffers.append(memoryview(data))
+
+    async def kept(self) -> Sequence[bytes]:
+        return [bytes(buffer) for buffer in self.buffers]
+
+
+@trial.breaks("cancelled-whole", history="64a16fa a cancelled write leaves a part")
+class CutByCancelling(WritingInParts):
+    """Its lock keeps records apart, but not whole."""
+
+
+@trial.breaks("metadata-taken")
+class MappingsOnly(RightRecorder):
+    async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+        options = apply(RecordOptions(), *opts)
+        if not isinstance(options.metadata, dict | None):
+            raise TypeError("metadata must be a mapping")
+        await super().record(ctx, data)
+
+
+@trial.breaks("broken-backend-raises")
+class LosingSilently(RightRecorder):
+    async def write(self, line: bytes) -> None:
+        if self.writable:
+            await super().write(line)
+
+
+@trial.breaks("close-twice", history="64a16fa a second close fails")
+class ClosingOnce(RightRecorder):
+    async def close(self) -> None:
+        if not self.open:
+            raise OSError("bad file descriptor")
+        await super().close()
+
+
+trials = (trial,)

@@ -1,0 +1,231 @@
+"""Trials of the contract of resolvers."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from ipaddress import ip_address
+
+from gost_core.context import Context
+from gost_core.options import apply
+from gost_core.resolver import InvalidError, Option, Options
+from gost_core.testing import Report
+from gost_core.testing.resolver import ResolverContract
+from tests.kit._names import IP, VERSIONS, plain
+from tests.kit.trial import Trial
+
+
+class RightResolver:
+    def __init__(self) -> None:
+        self.records: dict[str, list[IP]] = {
+            "known.example": [ip_address("192.0.2.1"), ip_address("2001:db8::1")]
+        }
+        self.reachable = True
+
+    async def resolve(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP]:
+        apply(Options(), *opts)
+        try:
+            return [ip_address(host)]
+        except ValueError:
+            found = await self.query(host)
+        return [address for address in found if address.version in VERSIONS[network]]
+
+    async def query(self, host: str) -> list[IP]:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        if not self.reachable:
+            raise OSError("no server answered")
+        return self.records.get(plain(host), [])
+
+
+class MissingResolver:
+    async def resolve(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP]:
+        raise InvalidError("there is no resolver of this name")
+
+
+async def break_backend(broken: RightResolver) -> None:
+    broken.reachable = False
+
+
+def run(make: Callable[[], RightResolver]) -> Coroutine[object, object, Report]:
+    return ResolverContract(
+        make,
+        known="known.example",
+        unknown="unknown.example",
+        make_missing=getattr(make, "missing", MissingResolver),
+        break_backend=break_backend,
+        time_limit=2.0,
+    ).run()
+
+
+trial = Trial[Callable[[], RightResolver]](ResolverContract, run, RightResolver)
+
+
+@trial.breaks("shape")
+class WithoutNetworks(RightResolver):
+    async def resolve(  # type: ignore  # the fault
+        self, ctx: Context, host: str, /
+    ) -> Sequence[IP]:
+        return await super().resolve(ctx, "ip", host)
+
+
+@trial.breaks("literals", history="x resolver plug-ins: asked the server for literals too")
+class AskingForLiterals(RightResolver):
+    async def resolve(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP]:
+        apply(Options(), *opts)
+        found = await self.query(host)
+        return [address for address in found if address.version in VERSIONS[network]]
+
+
+@trial.breaks("literals")
+class GivingText(RightResolver):
+    async def resolve(  # type: ignore  # the fault
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP | str]:
+        found = await super().resolve(ctx, network, host, *opts)
+        return [host] if found == [ip_address("2001:db8::1")] and network == "ip" else found
+
+
+@trial.breaks("both-families", history='x resolver: "ip" gave one family only')
+class PreferringIPv4(RightResolver):
+    async def resolve(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP]:
+        found = await super().resolve(ctx, network, host, *opts)
+        return [address for address in found if address.version == 4] or found
+
+
+@trial.breaks("one-family", history="x resolver: a server's `only` beat the network")
+class IgnoringTheNetwork(RightResolver):
+    async def resolve(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP]:
+        return await super().resolve(ctx, "ip", host, *opts)
+
+
+@trial.breaks("unknown-empty", history="x HTTP plug-in: an unknown name was an error")
+class FailingForUnknown(RightResolver):
+    async def query(self, host: str) -> list[IP]:
+        found = await super().query(host)
+        if not found:
+            raise OSError(f"{host} was not found")
+        return found
+
+
+@trial.breaks("unknown-empty")
+class NoneForUnknown(RightResolver):
+    async def resolve(  # type: ignore  # the fault
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP] | None:
+        return await super().resolve(ctx, network, host, *opts) or None
+
+
+@trial.breaks("missing-invalid")
+class EmptyWhenMissing(RightResolver):
+    class missing(MissingResolver):
+        async def resolve(
+            self, ctx: Context, network: str, host: str, /, *opts: Option
+        ) -> Sequence[IP]:
+            return []
+
+
+@trial.breaks("host-case")
+class CaseSensitiveResolver(RightResolver):
+    async def query(self, host: str) -> list[IP]:
+        return await super().query(host if host == host.lower() else "")
+
+
+@trial.breaks("trailing-dot", history="x resolver: a trailing dot was not stripped")
+class KeepingTheDot(RightResolver):
+    async def query(self, host: str) -> list[IP]:
+        return await super().query(host + "." if host.endswith(".") else host)
+
+
+@trial.breaks("result-own", history="039bcc9 a cached message was changed by its reader")
+class SharingResults(RightResolver):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cache: dict[tuple[str, str], Sequence[IP]] = {}
+
+    async def resolve(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP]:
+        query = (network, host)
+        if query not in self.cache:
+            self.cache[query] = await super().resolve(ctx, network, host, *opts)
+        return self.cache[query]
+
+
+@trial.breaks("cancelled-twin", history="28d3ffa equal queries hung on the first caller")
+class HangingOnTheFirst(RightResolver):
+    def __init__(self) -> None:
+        super().__init__()
+        self.running: dict[str, asyncio.Task[list[IP]]] = {}
+
+    async def query(self, host: str) -> list[IP]:
+        if host not in self.running:
+            self.running[host] = asyncio.ensure_future(super().query(host))
+        try:
+            return await self.running[host]
+        finally:
+            self.running.pop(host, None)
+
+
+@trial.breaks("options")
+class ApplyingEachTwice(RightResolver):
+    async def resolve(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP]:
+        apply(Options(), *(option for option in opts for _ in range(2)))
+        return await super().resolve(ctx, network, host)
+
+
+@trial.breaks("concurrent")
+class RememberingTheNetwork(RightResolver):
+    network = ""
+
+    async def resolve(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP]:
+        self.network = network
+        await asyncio.sleep(0)
+        return await super().resolve(ctx, self.network, host, *opts)
+
+
+@trial.breaks("cancelled")
+class EmptyWhenCancelled(RightResolver):
+    async def query(self, host: str) -> list[IP]:
+        try:
+            return await super().query(host)
+        except asyncio.CancelledError:
+            return []
+
+
+@trial.breaks("cancelled")
+class TimeoutWhenCancelled(RightResolver):
+    async def query(self, host: str) -> list[IP]:
+        try:
+            return await super().query(host)
+        except asyncio.CancelledError:
+            raise TimeoutError("no answer in time") from None
+
+
+@trial.breaks("backend-broken", history="x resolver: a failure became: does not exist")
+class EmptyOnFailure(RightResolver):
+    async def query(self, host: str) -> list[IP]:
+        return await super().query(host) if self.reachable else []
+
+
+@trial.breaks("backend-broken")
+class InvalidOnFailure(RightResolver):
+    async def query(self, host: str) -> list[IP]:
+        if not self.reachable:
+            raise InvalidError("no server")
+        return await super().query(host)
+
+
+trials = (trial,)

@@ -1,0 +1,102 @@
+"""Trials of the contract of rewriters."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Final
+
+from typing_extensions import Buffer
+
+from gost_core.context import Context
+from gost_core.options import apply
+from gost_core.rewriter import RewriteOption, RewriteOptions, Rewriter
+from gost_core.testing import Report
+from gost_core.testing.rewriter import RewriterContract
+from tests.kit.trial import Trial
+
+SAMPLES: Final[dict[bytes, bytes]] = {
+    b"a black cat": b"a black dog",
+    b"no animal at all": b"no animal at all",
+    b"cat, cat": b"dog, dog",
+}
+
+
+class RightRewriter:
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        if data is None:
+            return b""
+        body = bytes(data)
+        await asyncio.sleep(0)
+        return body.replace(b"cat", b"dog")
+
+
+def run(make: Callable[[], Rewriter]) -> Coroutine[object, object, Report]:
+    return RewriterContract(make, samples=SAMPLES, time_limit=2.0).run()
+
+
+trial = Trial[Callable[[], Rewriter]](RewriterContract, run, RightRewriter)
+
+
+@trial.breaks("shape")
+class SyncRewriter:
+    def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        return bytes(data or b"")
+
+
+@trial.breaks("rewritten", history="x rewriter plugins: a failure leaves the body unchanged")
+class Unchanged(RightRewriter):
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        return bytes(data or b"")
+
+
+@trial.breaks("empty-legal", history="x grpc rewriter: no answer for an empty body")
+class NothingForEmpty(RightRewriter):
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        result = await super().rewrite(ctx, data, *opts)
+        return result if result or data is None else None  # type: ignore  # the fault
+
+
+@trial.breaks("end-legal", history="3193eeb the end is matched like a body")
+class MatchingTheEnd(RightRewriter):
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        body = bytes(data)  # type: ignore  # the fault
+        return await super().rewrite(ctx, body, *opts)
+
+
+@trial.breaks("next-stream")
+class EndedForGood(RightRewriter):
+    ended = False
+
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        self.ended = self.ended or data is None
+        return b"" if self.ended else await super().rewrite(ctx, data, *opts)
+
+
+@trial.breaks("input-unchanged")
+class RewritingInPlace(RightRewriter):
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        result = await super().rewrite(ctx, data, *opts)
+        if data is not None and not memoryview(data).readonly:
+            memoryview(data)[:] = result
+        return result
+
+
+@trial.breaks("streams-apart")
+class OneBufferForAll(RightRewriter):
+    body = b""
+
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        self.body = bytes(data or b"")
+        await asyncio.sleep(0)
+        return self.body.replace(b"cat", b"dog")
+
+
+@trial.breaks("unknown-metadata-ignored")
+class AddressedOnly(RightRewriter):
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        metadata = apply(RewriteOptions(), *opts).metadata
+        if isinstance(metadata, dict) and "uri" not in metadata:
+            return bytes(data or b"")
+        return await super().rewrite(ctx, data)
+
+
+trials = (trial,)

@@ -1,0 +1,187 @@
+"""Trials of the contract of route tables."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from ipaddress import ip_address, ip_network
+
+from gost_core.context import Context
+from gost_core.options import apply
+from gost_core.router import Option, Options, Route
+from gost_core.testing import Report
+from gost_core.testing.router import RouterContract
+from tests.kit.trial import Trial
+
+
+class RightRouter:
+    def __init__(
+        self, routes: Sequence[Route] = (), tables: Mapping[str, Sequence[Route]] | None = None
+    ) -> None:
+        self.tables = {"": tuple(routes), **(tables or {})}
+        self.reachable = True
+
+    async def get_route(self, ctx: Context, dst: str, /, *opts: Option) -> Route | None:
+        return await self.find(dst, self.tables.get(apply(Options(), *opts).id, ()))
+
+    async def find(self, dst: str, table: Sequence[Route]) -> Route | None:
+        await asyncio.sleep(0)
+        if not self.reachable:
+            raise OSError("the table is out of reach")
+        if not dst:
+            return None
+        for found in (self.is_exact, self.is_within):
+            for route in table:
+                if found(dst, route):
+                    return route
+        return None
+
+    def is_exact(self, dst: str, route: Route) -> bool:
+        return dst == route.dst
+
+    def is_within(self, dst: str, route: Route) -> bool:
+        try:
+            return ip_address(dst) in ip_network(route.dst)
+        except ValueError:
+            return False
+
+
+async def break_backend(broken: RightRouter) -> None:
+    broken.reachable = False
+
+
+MakeRouter = Callable[[Sequence[Route]], RightRouter]
+
+
+def run(make: MakeRouter) -> Coroutine[object, object, Report]:
+    def make_tables(tables: Mapping[str, Sequence[Route]]) -> RightRouter:
+        made = make(())
+        made.tables |= {name: tuple(table) for name, table in tables.items()}
+        return made
+
+    return RouterContract(
+        make, make_tables=make_tables, break_backend=break_backend, time_limit=2.0
+    ).run()
+
+
+trial = Trial[MakeRouter](RouterContract, run, RightRouter)
+
+
+@trial.breaks("shape")
+class SyncRouter(RightRouter):
+    def get_route(self, ctx: Context, dst: str, /, *opts: Option) -> Route | None:  # type: ignore  # the fault
+        return None
+
+
+@trial.breaks("exact")
+class AddressesOnly(RightRouter):
+    def is_exact(self, dst: str, route: Route) -> bool:
+        return " " not in dst and super().is_exact(dst, route)
+
+
+@trial.breaks("network", history="x router: networks were looked for in the field `net`")
+class ReadingTheDeprecatedField(RightRouter):
+    def is_within(self, dst: str, route: Route) -> bool:
+        return route.net is not None and ip_address(dst) in route.net
+
+
+@trial.breaks("network")
+class IPv4Only(RightRouter):
+    def is_within(self, dst: str, route: Route) -> bool:
+        return "." in dst and super().is_within(dst, route)
+
+
+@trial.breaks("missing-none", history="core: get_route was said to ask the system's table")
+class AskingTheSystem(RightRouter):
+    async def find(self, dst: str, table: Sequence[Route]) -> Route | None:
+        return await super().find(dst, table) or (
+            Route(dst="127.0.0.0/8", gateway="lo") if dst.startswith("127.") else None
+        )
+
+
+@trial.breaks("empty-none")
+class RouteToNothing(RightRouter):
+    async def find(self, dst: str, table: Sequence[Route]) -> Route | None:
+        return table[0] if table and not dst else await super().find(dst, table)
+
+
+@trial.breaks("exact-first")
+class FirstOfAny(RightRouter):
+    def is_exact(self, dst: str, route: Route) -> bool:
+        return super().is_exact(dst, route) or self.is_within(dst, route)
+
+
+@trial.breaks("table-order")
+class LongestFirst(RightRouter):
+    async def find(self, dst: str, table: Sequence[Route]) -> Route | None:
+        return await super().find(
+            dst, sorted(table, key=lambda route: route.dst.partition("/")[2], reverse=True)
+        )
+
+
+@trial.breaks("gateway-verbatim")
+class ParsingTheGateway(RightRouter):
+    async def find(self, dst: str, table: Sequence[Route]) -> Route | None:
+        found = await super().find(dst, table)
+        return found and dataclasses.replace(found, gateway=found.gateway.lower())
+
+
+@trial.breaks("unknown-table", history="x router: the local table ignores the id")
+class FallingBackToTheDefault(RightRouter):
+    async def get_route(self, ctx: Context, dst: str, /, *opts: Option) -> Route | None:
+        table = self.tables.get(apply(Options(), *opts).id, self.tables[""])
+        return await self.find(dst, table)
+
+
+@trial.breaks("table-by-id")
+class JoiningTheTables(RightRouter):
+    async def get_route(self, ctx: Context, dst: str, /, *opts: Option) -> Route | None:
+        table = self.tables.get(apply(Options(), *opts).id)
+        if table is None:
+            return None
+        return await self.find(dst, sum(map(tuple, self.tables.values()), ()))
+
+
+@trial.breaks("table-by-id", history="x router handler: cached by destination, not by id")
+class CachingWithoutId(RightRouter):
+    def __init__(self, routes: Sequence[Route] = ()) -> None:
+        super().__init__(routes)
+        self.cache: dict[str, Route | None] = {}
+
+    async def get_route(self, ctx: Context, dst: str, /, *opts: Option) -> Route | None:
+        if dst not in self.cache:
+            self.cache[dst] = await super().get_route(ctx, dst, *opts)
+        return self.cache[dst]
+
+
+@trial.breaks("options")
+class ApplyingTwice(RightRouter):
+    async def get_route(self, ctx: Context, dst: str, /, *opts: Option) -> Route | None:
+        return await super().get_route(ctx, dst, *opts, *opts)
+
+
+@trial.breaks("concurrent")
+class RememberingTheDestination(RightRouter):
+    dst = ""
+
+    async def find(self, dst: str, table: Sequence[Route]) -> Route | None:
+        self.dst = dst
+        await asyncio.sleep(0)
+        return await super().find(self.dst, table)
+
+
+@trial.breaks("cancelled")
+class NoRouteWhenCancelled(RightRouter):
+    async def find(self, dst: str, table: Sequence[Route]) -> Route | None:
+        try:
+            return await super().find(dst, table)
+        except asyncio.CancelledError:
+            return None
+
+
+@trial.breaks("backend-broken", history="x router plug-ins: a failed call was no route")
+class NoRouteOnFailure(RightRouter):
+    async def find(self, dst: str, table: Sequence[Route]) -> Route | None:
+        return await super().find(dst, table) if self.reachable else None
+
+
+trials = (trial,)

@@ -1,0 +1,155 @@
+"""Trials of the contract of rules on requests."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from gost_core.routing import Request
+from gost_core.testing import Report
+from gost_core.testing.routing import MatcherContract
+from tests.kit.trial import Trial
+
+
+class RightMatcher:
+    """Asks for a host, over one network, with a header."""
+
+    def __init__(self) -> None:
+        self.reachable = True
+
+    async def match(self, request: Request, /) -> bool:
+        await asyncio.sleep(0)
+        if not self.reachable:
+            raise OSError("the rule is out of reach")
+        return self.applies(request)
+
+    def applies(self, request: Request) -> bool:
+        return (
+            self.plain(request.host) == "www.example"
+            and request.network.startswith("tcp")
+            and "Accept" in request.header
+        )
+
+    def plain(self, host: str) -> str:
+        return host.partition(":")[0].removesuffix(".").lower()
+
+
+async def break_backend(broken: RightMatcher) -> None:
+    broken.reachable = False
+
+
+def run(make: Callable[[], RightMatcher]) -> Coroutine[object, object, Report]:
+    header = {"Accept": ["*/*"]}
+    return MatcherContract(
+        make,
+        matching=Request(host="www.example", network="tcp", header=header),
+        other=Request(host="ftp.example", network="tcp", header=header),
+        positive=True,
+        break_backend=break_backend,
+        time_limit=2.0,
+    ).run()
+
+
+trial = Trial[Callable[[], RightMatcher]](MatcherContract, run, RightMatcher)
+
+
+@trial.breaks("shape")
+class SyncMatcher(RightMatcher):
+    def match(self, request: Request, /) -> bool:  # type: ignore  # the fault
+        return self.applies(request)
+
+
+@trial.breaks("answer")
+class MatchingOnce(RightMatcher):
+    matched = False
+
+    async def match(self, request: Request, /) -> bool:
+        before, self.matched = self.matched, self.matched or bool(request.host)
+        return not before and await super().match(request)
+
+
+@trial.breaks("empty-request")
+class NeedingAHost(RightMatcher):
+    def plain(self, host: str) -> str:
+        if not host:
+            raise ValueError("a request has a host")
+        return super().plain(host)
+
+
+@trial.breaks("absent-false")
+class AbsentMatches(RightMatcher):
+    def applies(self, request: Request) -> bool:
+        return not request.host or super().applies(request)
+
+
+@trial.breaks("network-versions")
+class ExactNetwork(RightMatcher):
+    def applies(self, request: Request) -> bool:
+        return super().applies(request) and request.network == "tcp"
+
+
+@trial.breaks("host-case")
+class CaseSensitive(RightMatcher):
+    def plain(self, host: str) -> str:
+        return host.partition(":")[0].removesuffix(".")
+
+
+@trial.breaks("trailing-dot")
+class ComparingTheDot(RightMatcher):
+    def plain(self, host: str) -> str:
+        return host.partition(":")[0].lower()
+
+
+@trial.breaks("host-with-port", history="x routing: callers give host:port where a host is")
+class ComparingThePort(RightMatcher):
+    def plain(self, host: str) -> str:
+        return host.removesuffix(".").lower()
+
+
+@trial.breaks("request-unchanged")
+class CleaningTheHeader(RightMatcher):
+    def applies(self, request: Request) -> bool:
+        if isinstance(request.header, dict):
+            request.header.setdefault("Seen", ["yes"])
+        return super().applies(request)
+
+
+@trial.breaks("request-not-kept")
+class KeepingTheHeader(RightMatcher):
+    def applies(self, request: Request) -> bool:
+        self.header = request.header
+        return super().applies(request)
+
+
+@trial.breaks("concurrent")
+class RememberingTheRequest(RightMatcher):
+    request: Request | None = None
+
+    async def match(self, request: Request, /) -> bool:
+        self.request = request
+        await asyncio.sleep(0)
+        answer = await super().match(self.request)
+        self.request = Request()
+        return answer
+
+
+@trial.breaks("cancelled")
+class FalseWhenCancelled(RightMatcher):
+    async def match(self, request: Request, /) -> bool:
+        try:
+            return await super().match(request)
+        except asyncio.CancelledError:
+            return False
+
+
+@trial.breaks("backend-broken", history="x routing: bypass(name) without a bypass matched")
+class TrueOnFailure(RightMatcher):
+    async def match(self, request: Request, /) -> bool:
+        return not self.reachable or await super().match(request)
+
+
+@trial.breaks("backend-broken")
+class FalseOnFailure(RightMatcher):
+    async def match(self, request: Request, /) -> bool:
+        return self.reachable and await super().match(request)
+
+
+trials = (trial,)

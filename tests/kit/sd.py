@@ -1,0 +1,247 @@
+"""Trials of the contract of service directories."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+
+from gost_core.context import Context
+from gost_core.options import apply
+from gost_core.sd import Option, Options, Service
+from gost_core.testing import Report
+from gost_core.testing.sd import SDContract
+from tests.kit.trial import Trial
+
+LEASE = 15.0
+Key = tuple[str, str, str]
+
+
+class Clock:
+    """The time of all directories here."""
+
+    now = 0.0
+
+
+async def elapse(seconds: float) -> None:
+    Clock.now += seconds
+
+
+class RightSD:
+    def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
+        self.entries = {} if entries is None else entries
+        self.reachable = True
+
+    def key(self, service: Service) -> Key:
+        return (service.id, service.name, service.node)
+
+    async def reach(self) -> None:
+        await asyncio.sleep(0)
+        if not self.reachable:
+            raise OSError("the directory is out of reach")
+        for key, (_, expiry) in list(self.entries.items()):
+            if expiry <= Clock.now:
+                del self.entries[key]
+
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        apply(Options(), *opts)
+        await self.reach()
+        self.entries[self.key(service)] = (service, Clock.now + LEASE)
+
+    async def deregister(self, ctx: Context, service: Service, /) -> None:
+        await self.reach()
+        self.entries.pop(self.key(service), None)
+
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        await self.reach()
+        entry, _ = self.entries[self.key(service)]
+        self.entries[self.key(service)] = (entry, Clock.now + LEASE)
+
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        await self.reach()
+        return [entry for entry, _ in self.entries.values() if entry.name == name]
+
+
+def join(other: RightSD) -> RightSD:
+    return type(other)(other.entries)
+
+
+async def break_backend(broken: RightSD) -> None:
+    broken.reachable = False
+
+
+def run(make: Callable[[], RightSD]) -> Coroutine[object, object, Report]:
+    return SDContract(
+        make, join=join, lease=LEASE, elapse=elapse, break_backend=break_backend, time_limit=2.0
+    ).run()
+
+
+trial = Trial[Callable[[], RightSD]](SDContract, run, RightSD)
+
+
+@trial.breaks("shape")
+class RenewingTwo(RightSD):
+    async def renew(self, ctx: Context, name: str, id: str, /) -> None:  # type: ignore  # the fault
+        await super().renew(ctx, Service(name=name, id=id))
+
+
+@trial.breaks("registered")
+class ListingEverything(RightSD):
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        await self.reach()
+        return [entry for entry, _ in self.entries.values()]
+
+
+@trial.breaks("missing-empty", history="x sd: nothing was nil")
+class NoneForNothing(RightSD):
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        return await super().get(ctx, name) or None  # type: ignore  # the fault
+
+
+@trial.breaks("key")
+class WithoutNode(RightSD):
+    def key(self, service: Service) -> Key:
+        return (service.id, service.name, "")
+
+
+@trial.breaks("key")
+class WithoutId(RightSD):
+    def key(self, service: Service) -> Key:
+        return ("", service.name, service.node)
+
+
+@trial.breaks("register-replaces")
+class KeepingTheFirstAddress(RightSD):
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        first, _ = self.entries.get(self.key(service), (service, 0.0))
+        await super().register(ctx, first, *opts)
+
+
+@trial.breaks("renew-by-key", history="x sd: callers renew with the key alone, the rest is empty")
+class StoringWhatIsRenewed(RightSD):
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        await super().renew(ctx, service)
+        self.entries[self.key(service)] = (service, Clock.now + LEASE)
+
+
+@trial.breaks("renew-by-key", history="x sd: callers renew with the key alone")
+class NeedingTheAddress(RightSD):
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        if not service.address:
+            raise ValueError("a service has an address")
+        await super().renew(ctx, service)
+
+
+@trial.breaks("renew-unknown")
+class IgnoringTheUnknown(RightSD):
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        if self.key(service) in self.entries:
+            await super().renew(ctx, service)
+
+
+@trial.breaks("renew-unknown")
+class RegisteringTheUnknown(RightSD):
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        if self.key(service) not in self.entries:
+            await self.register(ctx, service)
+        await super().renew(ctx, service)
+
+
+@trial.breaks("deregister-removes")
+class RemovingByAddress(RightSD):
+    async def deregister(self, ctx: Context, service: Service, /) -> None:
+        await self.reach()
+        entry = self.entries.get(self.key(service))
+        if entry is not None and entry[0] == service:
+            await super().deregister(ctx, service)
+
+
+@trial.breaks("deregister-unknown")
+class MissingTheUnknown(RightSD):
+    async def deregister(self, ctx: Context, service: Service, /) -> None:
+        await self.reach()
+        del self.entries[self.key(service)]
+
+
+@trial.breaks("no-none", history="18f39f9 None where a service was expected")
+class LeavingHoles(RightSD):
+    removed = False
+
+    async def deregister(self, ctx: Context, service: Service, /) -> None:
+        await super().deregister(ctx, service)
+        self.removed = True
+
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        found: Sequence[Service | None] = await super().get(ctx, name)
+        return [None, *found] if self.removed else found  # type: ignore  # the fault
+
+
+@trial.breaks("expires")
+class LivingForEver(RightSD):
+    async def reach(self) -> None:
+        self.entries.update(
+            {key: (entry, Clock.now + LEASE) for key, (entry, _) in self.entries.items()}
+        )
+        await super().reach()
+
+
+@trial.breaks("renew-extends")
+class RenewingNothing(RightSD):
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        kept = dict(self.entries)
+        await super().renew(ctx, service)
+        self.entries.update(kept)
+
+
+@trial.breaks("renew-expired")
+class RevivingTheExpired(RightSD):
+    def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
+        super().__init__(entries)
+        self.known: dict[Key, Service] = {}
+
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        self.known[self.key(service)] = service
+        await super().register(ctx, service, *opts)
+
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        if self.key(service) in self.known:
+            await super().register(ctx, self.known[self.key(service)])
+        else:
+            await super().renew(ctx, service)
+
+
+@trial.breaks("shared")
+class KeptToItself(RightSD):
+    def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
+        super().__init__(None if entries is None else dict(entries))
+
+
+@trial.breaks("options")
+class ApplyingBackwards(RightSD):
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        await super().register(ctx, service, *reversed(opts))
+
+
+@trial.breaks("concurrent")
+class WritingBackTheWhole(RightSD):
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        before = dict(self.entries)
+        await super().register(ctx, service, *opts)
+        entry = self.entries[self.key(service)]
+        self.entries.clear()
+        self.entries.update(before | {self.key(service): entry})
+
+
+@trial.breaks("cancelled")
+class EmptyWhenCancelled(RightSD):
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        try:
+            return await super().get(ctx, name)
+        except asyncio.CancelledError:
+            return []
+
+
+@trial.breaks("backend-broken")
+class EmptyOnFailure(RightSD):
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        return await super().get(ctx, name) if self.reachable else []
+
+
+trials = (trial,)
