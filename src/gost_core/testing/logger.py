@@ -2,24 +2,20 @@
 
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Generic, NoReturn, TypeAlias, TypeVar
+from dataclasses import field
+from typing import Final, Generic, NoReturn, TypeAlias
+
+from typing_extensions import TypeVar
 
 from gost_core.logger import Logger, LogLevel
-from gost_core.testing._contract import (
-    Broken,
-    Contract,
-    NotTried,
-    checks,
-    clause,
-    describe,
-    expect,
-    run,
-)
-from gost_core.testing._report import Report
+from gost_core.testing._run.attempt import Broken
+from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.report import describe
+from gost_core.testing._run.waiting import expect, given, in_threads, need
 
-__all__ = ("check_logger_logger",)
+__all__ = ("LoggerContract",)
 
-LoggerT = TypeVar("LoggerT", bound=Logger)
+LoggerT = TypeVar("LoggerT", bound=Logger, default=Logger)
 
 _LEVELS: Final[tuple[LogLevel, ...]] = tuple(LogLevel)
 _LINES: Final[int] = 50
@@ -50,7 +46,7 @@ def _formatting(logger: Logger) -> dict[str, Method]:
 
 
 class LoggerContract(Contract, Generic[LoggerT], interface=Logger):
-    """Check a logger."""
+    """What a logger promises."""
 
     make: Callable[[LogLevel], LoggerT] = field(kw_only=False)
     """Makes a logger of a level, which has written nothing."""
@@ -65,8 +61,7 @@ class LoggerContract(Contract, Generic[LoggerT], interface=Logger):
 
     async def _written(self, logger: LoggerT, *parts: str) -> list[str]:
         """Return the lines that hold all of ``parts``."""
-        need(self.lines, 'lines')  # NEED
-        lines = await given(self.lines(logger), "lines()")
+        lines = await given(need(self.lines, "lines")(logger), "lines()")
         return [line for line in lines if all(part in line for part in parts)]
 
     async def _expect_written(self, logger: LoggerT, what: str, *parts: str) -> None:
@@ -210,8 +205,8 @@ class LoggerContract(Contract, Generic[LoggerT], interface=Logger):
         child = logger.with_fields({"first_key": "first-value"})
         level = child.get_level()
         expect(level is LogLevel.WARN, f"with_fields() of a logger of WARN gave one of {level!r}")
-        need(self.set_level, 'set_level')  # NEED
-        await given(self.set_level(logger, LogLevel.DEBUG), "set_level()")
+        set_level = need(self.set_level, "set_level")
+        await given(set_level(logger, LogLevel.DEBUG), "set_level()")
         level = child.get_level()
         expect(level is LogLevel.DEBUG, f"the level stayed {level!r} where it was made before")
 
@@ -235,17 +230,16 @@ class LoggerContract(Contract, Generic[LoggerT], interface=Logger):
     async def threads(self) -> None:
         logger = self.make(LogLevel.INFO)
 
-        def log() -> list[str]:
-            name = threading.get_ident()
-            messages = [f"begin-{name}-{number}-end" for number in range(_LINES)]
-            for message in messages:
-                logger.info(message)
-            return messages
+        def log(number: int) -> str:
+            message = f"begin-{threading.get_ident()}-{number}-end"
+            logger.info(message)
+            return message
 
-        for messages in await in_threads(log, "info() from threads"):
-            for message in messages:
-                await self._expect_written(logger, "logging from threads", message)
+        written = await in_threads(log, _LINES, "info() from threads")
         lines = await self._written(logger, "begin-")
+        for message in (message for messages in written for message in messages):
+            count = sum(message in line for line in lines)
+            expect(count == 1, f"after logging from threads, {count} lines held {message!r}")
         mixed = [line for line in lines if line.count("begin-") > 1]
         expect(not mixed, f"{len(mixed)} lines held the messages of several threads")
 

@@ -1,43 +1,40 @@
 """The contract of registries."""
 
-import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Generic, TypeVar, cast
+from dataclasses import field
+from typing import Final, Generic, cast
+
+from typing_extensions import TypeVar
 
 from gost_core.registry import DuplicateError, Registry
-from gost_core.testing._contract import (
-    Contract,
-    NotTried,
-    checks,
-    clause,
+from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.waiting import (
     expect,
     expect_raises,
-    run,
+    in_threads,
+    need,
+    settle,
+    within,
 )
-from gost_core.testing._report import Report
 
-__all__ = ("check_registry_registry",)
+__all__ = ("RegistryContract",)
 
-T = TypeVar("T")
+T = TypeVar("T", default=object)
 
-_THREADS: Final[int] = 4
 _NAMES: Final[int] = 200
 
 
 class RegistryContract(Contract, Generic[T], interface=Registry):
-    """Check a registry."""
+    """What a registry promises."""
 
     make: Callable[[], Registry[T]] = field(kw_only=False)
     """Makes an empty registry."""
-    value: Callable[[], T] = field(kw_only=False)
+    value: Callable[[], T]
     """Makes a value to register, a new one each time."""
     follow: Callable[[T], Awaitable[T | None]] | None = None
     """For a registry whose ``get()`` returns live references: uses such a reference, and returns
     the value that served it, or None if it refused."""
-
-    async def _specimen(self) -> Registry[T]:
-        return self.make()
 
     @clause("What is registered under a name is there.", "D60")
     async def found(self) -> None:
@@ -154,10 +151,10 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
         expect(await self._led_to(reference) is None, "after unregister() something still answered")
 
     async def _led_to(self, reference: T | None) -> T | None:
-        need(self.follow, 'follow')  # NEED
+        follow = need(self.follow, "follow")
         if reference is None:
             raise NotTried("get() returned None")
-        return await within(self.follow(reference), "follow()")
+        return await within(follow(reference), "follow()")
 
     @clause(
         "Of threads that register one name at once, exactly one succeeds.",
@@ -166,22 +163,14 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
     )
     async def threads(self) -> None:
         registry = self.make()
-        barrier = threading.Barrier(_THREADS)
 
-        def register() -> int:
-            value = self.value()
-            barrier.wait(self.time_limit)
-            done = 0
-            for number in range(_NAMES):
-                try:
-                    registry.register(f"name {number}", value)
-                except DuplicateError:
-                    continue
-                done += 1
-            return done
+        def register(number: int) -> int:
+            try:
+                registry.register(f"name {number}", self.value())
+            except DuplicateError:
+                return 0
+            return 1
 
-        with ThreadPoolExecutor(_THREADS) as pool:
-            done = sum(
-                future.result() for future in [pool.submit(register) for _ in range(_THREADS)]
-            )
-        expect(done == _NAMES, f"{_NAMES} names were registered {done} times")
+        done = await in_threads(register, _NAMES, "register() from threads")
+        for number, of_one in enumerate(zip(*done, strict=True)):
+            expect(sum(of_one) == 1, f"name {number} was registered {sum(of_one)} times")

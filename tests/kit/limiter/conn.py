@@ -261,4 +261,4 @@ class FailingOpen(RightConnLimiter):
         return self.limiters.get(key)
 
 
-trials = (places, conn_limiters)
+trials = (conn_limiters, places)

@@ -7,9 +7,10 @@ from typing import ClassVar, Final, Generic, TypeAlias
 
 from typing_extensions import Protocol, TypeVar
 
+from gost_core.testing._families.lookups import Backed
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import FIRST, Contract, clause
-from gost_core.testing._run.waiting import expect, given, need, raises, returned, within
+from gost_core.testing._run.waiting import expect, need, raises, returned, within
 
 __all__ = ("LIMITED", "PLENTY", "Budget", "Limited", "Limits", "OnePerKey", "spend")
 
@@ -57,21 +58,24 @@ Ways: TypeAlias = Mapping[str, Callable[[str], Awaitable[LimitedT | None]]]
 
 
 class Budget(Contract, Generic[GrantingT]):
-    """The clauses of limiters that grant or refuse at once."""
+    """The clauses of limiters that grant or refuse at once.
+
+    Hooks: ``_full`` makes a limiter with all of its budget, of which nothing comes back by itself;
+    ``_unlimited`` one without limit, which is asked for each of ``_amounts``.
+    """
 
     group: Callable[[Sequence[GrantingT]], Granting] | None = None
     """Makes a limiter that grants what every one of these grants."""
 
     _amounts: ClassVar[tuple[int, ...]]
-    """What to ask for, one after the other, where there is no limit."""
+
+    @abstractmethod
+    def _full(self) -> GrantingT:
+        """Make a limiter with all of its budget."""
 
     @abstractmethod
     def _unlimited(self) -> GrantingT:
         """Make a limiter without limit."""
-
-    @abstractmethod
-    def _full(self) -> GrantingT:
-        """Make a limiter with all of its budget, of which nothing comes back by itself."""
 
     @clause("A limiter without limit grants everything, and limit() is 0 or less.", "D51")
     async def unlimited_grants(self) -> None:
@@ -102,25 +106,18 @@ def spend(limiter: Granting, /) -> int:
     raise Broken(f"allow(1) was True {_CALLS} times in a row at a limit of {limiter.limit()}")
 
 
-class Limits(Contract, Generic[LookupT, LimitedT]):
-    """The clauses of what finds limiters by key."""
+class Limits(Backed[LookupT], Generic[LookupT, LimitedT]):
+    """The clauses of what finds limiters by key.
 
-    break_backend: Callable[[LookupT], Awaitable[object]] | None = None
-    """Puts the limits out of reach."""
+    Hooks: ``_build`` makes one where the keys ``LIMITED`` have the limit ``_limit``, and others
+    none. ``_ways`` returns its methods.
+    """
 
     _limit: ClassVar[float]
-    """The limit of the keys that have one."""
-
-    @abstractmethod
-    def _build(self) -> LookupT:
-        """Make one where the keys ``LIMITED`` have the limit, and others none."""
 
     @abstractmethod
     def _ways(self, lookup: LookupT, /) -> Ways[LimitedT]:
         """Return its methods."""
-
-    async def _specimen(self) -> LookupT:
-        return self._build()
 
     def _expect_unlimited(self, limiter: LimitedT, what: str) -> None:
         expect(limiter.limit() <= 0, f"{what} of a free key gave the limit {limiter.limit()}")
@@ -150,10 +147,7 @@ class Limits(Contract, Generic[LookupT, LimitedT]):
 
     @clause("A lookup that cannot tell raises OSError.", "D53")
     async def broken_backend_raises(self) -> None:
-        break_backend = need(self.break_backend, "break_backend")
-        lookup = self._build()
-        await given(break_backend(lookup), "break_backend()")
-        for what, find in self._ways(lookup).items():
+        for what, find in self._ways(await self._broken()).items():
             await raises(find(_NEW), f"{what} of a new key with its backend broken", OSError)
 
 

@@ -1,34 +1,40 @@
 """The contract of counters of services and clients."""
 
-from collections.abc import Callable
 from typing import Final, cast
 
+from typing_extensions import TypeVar
+
 from gost_core.observer.stats import Kind, Stats
-from gost_core.testing._contract import Contract, checks, clause, expect, run
-from gost_core.testing._report import Report
+from gost_core.testing._families.counts import Count
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.waiting import expect
 
-__all__ = ("check_observer_stats_stats",)
+__all__ = ("StatsContract",)
 
-_ROUNDS: Final[int] = 200
+StatsT = TypeVar("StatsT", bound=Stats, default=Stats)
+
 # No Kind, and yet what a later version of the contract, or a program that is not type-checked,
 # may pass.
 _UNKNOWN: Final[tuple[Kind, ...]] = (cast("Kind", 0), cast("Kind", 99))
 
 
-class StatsContract(Contract, interface=Stats):
-    """Check counters."""
+class StatsContract(Count[StatsT], interface=Stats, first=("current_falls",)):
+    """What counters promise."""
 
-    make: Callable[[], Stats] = field(kw_only=False)
-    """Makes counters that have counted nothing."""
+    def _count_in(self, count: StatsT, /) -> None:
+        count.add(Kind.INPUT_BYTES, 3)
+        count.add(Kind.CURRENT_CONNS, 1)
+        count.add(Kind.CURRENT_CONNS, -1)
 
-    async def _specimen(self) -> Stats:
-        return self.make()
+    def _expect_counted(self, count: StatsT, times: int, after: str, /) -> None:
+        total, current = count.get(Kind.INPUT_BYTES), count.get(Kind.CURRENT_CONNS)
+        expect(total == 3 * times, f"get(INPUT_BYTES) was {total} after {after} that added 3")
+        expect(current == 0, f"get(CURRENT_CONNS) was {current} after {after} that added 1 and -1")
 
     @clause("At first every count is 0, and nothing was added.", "D54")
     async def starts_at_zero(self) -> None:
         stats = self.make()
-        for kind in Kind:
-            expect(stats.get(kind) == 0, f"get({kind.name}) was {stats.get(kind)} at first")
+        _expect_zeroes(stats, "at first")
         expect(not stats.is_updated(), "is_updated() was True at first")
 
     @clause("Each kind is counted for itself.", "D54")
@@ -66,9 +72,7 @@ class StatsContract(Contract, interface=Stats):
             stats.add(unknown, 5)
             count = stats.get(unknown)
             expect(count == 0, f"get({int(unknown)}), an unknown kind, was {count}")
-        for kind in Kind:
-            count = stats.get(kind)
-            expect(count == 0, f"adding to an unknown kind made get({kind.name}) {count}")
+        _expect_zeroes(stats, "after adding to unknown kinds")
 
     @clause("is_updated() tells that something was added, of whatever kind.", "D54")
     async def updated(self) -> None:
@@ -98,9 +102,7 @@ class StatsContract(Contract, interface=Stats):
         for kind in Kind:
             stats.add(kind, 5)
         stats.reset()
-        for kind in Kind:
-            count = stats.get(kind)
-            expect(count == 0, f"get({kind.name}) was {count} after reset()")
+        _expect_zeroes(stats, "after reset()")
 
     @clause("reset() clears the mark of is_updated().", "D54", after=("updated",))
     async def reset_clears(self) -> None:
@@ -109,18 +111,8 @@ class StatsContract(Contract, interface=Stats):
         stats.reset()
         expect(not stats.is_updated(), "is_updated() was True after reset()")
 
-    @clause("Nothing that threads add at once is lost.", "D21", after=("current_falls",))
-    async def threads(self) -> None:
-        stats = self.make()
 
-        def add() -> None:
-            for _ in range(_ROUNDS):
-                stats.add(Kind.INPUT_BYTES, 3)
-                stats.add(Kind.CURRENT_CONNS, 1)
-                stats.add(Kind.CURRENT_CONNS, -1)
-
-        threads = len(await in_threads(add, "add() from threads"))
-        total, current = stats.get(Kind.INPUT_BYTES), stats.get(Kind.CURRENT_CONNS)
-        added = 3 * threads * _ROUNDS
-        expect(total == added, f"get(INPUT_BYTES) was {total} after threads had added {added}")
-        expect(current == 0, f"get(CURRENT_CONNS) was {current} after as many ends as beginnings")
+def _expect_zeroes(stats: Stats, when: str) -> None:
+    for kind in Kind:
+        count = stats.get(kind)
+        expect(count == 0, f"get({kind.name}) was {count} {when}")

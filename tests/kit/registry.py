@@ -1,4 +1,4 @@
-"""Trials of the registry check."""
+"""Trials of the contract of registries."""
 
 import threading
 import time
@@ -60,7 +60,7 @@ async def follow(reference: Value) -> Value | None:
 
 
 def run(make: Callable[[], Registry[Value]]) -> Coroutine[object, object, Report]:
-    return RegistryContract(make, Value, follow=follow, time_limit=2.0).run()
+    return RegistryContract(make, value=Value, follow=follow, time_limit=2.0).run()
 
 
 trial = Trial[Callable[[], Registry[Value]]](RegistryContract, run, RightRegistry)

@@ -1,0 +1,40 @@
+"""Clauses of what counts, in whatever thread."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import field
+from typing import Final, Generic, TypeVar
+
+from gost_core.testing._run.contract import FIRST, Contract, clause
+from gost_core.testing._run.waiting import in_threads
+
+__all__ = ("Count",)
+
+CountT = TypeVar("CountT")
+
+_TIMES: Final[int] = 500
+
+
+class Count(Contract, Generic[CountT]):
+    """The clause of what counts.
+
+    Hooks: ``_count_in`` counts one in, in any thread; ``_expect_counted`` says how many there were.
+    """
+
+    make: Callable[[], CountT] = field(kw_only=False)
+    """Makes one that has counted nothing."""
+
+    @abstractmethod
+    def _count_in(self, count: CountT, /) -> None:
+        """Count one in."""
+
+    @abstractmethod
+    def _expect_counted(self, count: CountT, times: int, after: str, /) -> None:
+        """Break the clause unless so many were counted in; ``after`` says what was done."""
+
+    @clause("Nothing that threads add at once is lost.", "D21", after=(FIRST,))
+    async def threads(self) -> None:
+        count = self.make()
+        done = await in_threads(lambda _: self._count_in(count), _TIMES, "counting in threads")
+        times = sum(map(len, done))
+        self._expect_counted(count, times, f"{times} calls in {len(done)} threads")

@@ -1,0 +1,282 @@
+"""Trials of the contract of loggers."""
+
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import NoReturn
+
+from gost_core.logger import Logger, LogLevel
+from gost_core.testing import Report
+from gost_core.testing.logger import LoggerContract
+from tests.kit.trial import Trial
+
+TIME_LIMIT = 1.5
+
+
+class Output:
+    """What the loggers of one family share."""
+
+    def __init__(self, level: LogLevel) -> None:
+        self.level = level
+        self.parts: list[str] = []
+        self.lock = threading.Lock()
+
+
+class RightLogger:
+    def __init__(self, level: LogLevel) -> None:
+        self.output = Output(level)
+        self.fields: Mapping[str, object] = {}
+
+    def with_fields(self, fields: Mapping[str, object], /) -> Logger:
+        return self.child({**self.fields, **fields})
+
+    def child(self, fields: Mapping[str, object]) -> "RightLogger":
+        child = type(self)(self.output.level)
+        child.output = self.output
+        child.fields = fields
+        return child
+
+    def enabled(self, level: LogLevel) -> bool:
+        levels = list(LogLevel)
+        return levels.index(level) >= levels.index(self.output.level)
+
+    def plain(self, level: LogLevel, arguments: Sequence[object]) -> None:
+        if self.enabled(level):
+            self.write(self.joined(arguments))
+
+    def formatting(self, level: LogLevel, format: str, arguments: tuple[object, ...]) -> None:
+        if self.enabled(level):
+            try:
+                text = format % arguments
+            except Exception:
+                text = self.misfit(format, arguments)
+            self.write(text)
+
+    def misfit(self, format: str, arguments: tuple[object, ...]) -> str:
+        return self.joined((format, *arguments))
+
+    def joined(self, arguments: Sequence[object]) -> str:
+        return " ".join(map(self.text, arguments))
+
+    def text(self, argument: object) -> str:
+        try:
+            return str(argument)
+        except Exception:
+            return object.__repr__(argument)
+
+    def write(self, text: str) -> None:
+        fields = "".join(f" {key}={value}" for key, value in self.fields.items())
+        with self.output.lock:
+            self.output.parts.append(f"{text}{fields}\n")
+
+    def trace(self, *args: object) -> None:
+        self.plain(LogLevel.TRACE, args)
+
+    def tracef(self, format: str, /, *args: object) -> None:
+        self.formatting(LogLevel.TRACE, format, args)
+
+    def debug(self, *args: object) -> None:
+        self.plain(LogLevel.DEBUG, args)
+
+    def debugf(self, format: str, /, *args: object) -> None:
+        self.formatting(LogLevel.DEBUG, format, args)
+
+    def info(self, *args: object) -> None:
+        self.plain(LogLevel.INFO, args)
+
+    def infof(self, format: str, /, *args: object) -> None:
+        self.formatting(LogLevel.INFO, format, args)
+
+    def warn(self, *args: object) -> None:
+        self.plain(LogLevel.WARN, args)
+
+    def warnf(self, format: str, /, *args: object) -> None:
+        self.formatting(LogLevel.WARN, format, args)
+
+    def error(self, *args: object) -> None:
+        self.plain(LogLevel.ERROR, args)
+
+    def errorf(self, format: str, /, *args: object) -> None:
+        self.formatting(LogLevel.ERROR, format, args)
+
+    def fatal(self, *args: object) -> NoReturn:
+        self.plain(LogLevel.FATAL, args)
+        raise SystemExit(1)
+
+    def fatalf(self, format: str, /, *args: object) -> NoReturn:
+        self.formatting(LogLevel.FATAL, format, args)
+        raise SystemExit(1)
+
+    def get_level(self) -> LogLevel:
+        return self.output.level
+
+    def is_level_enabled(self, level: LogLevel, /) -> bool:
+        return self.enabled(level)
+
+
+async def lines(logger: RightLogger) -> Sequence[str]:
+    return "".join(logger.output.parts).splitlines()
+
+
+async def set_level(logger: RightLogger, level: LogLevel) -> None:
+    logger.output.level = level
+
+
+def run_loggers(make: Callable[[LogLevel], RightLogger]) -> Coroutine[object, object, Report]:
+    return LoggerContract(make, lines=lines, set_level=set_level, time_limit=TIME_LIMIT).run()
+
+
+loggers = Trial[Callable[[LogLevel], RightLogger]](LoggerContract, run_loggers, RightLogger)
+
+
+@loggers.breaks("shape")
+class OneArgument(RightLogger):
+    def info(self, message: str, /) -> None:  # type: ignore  # the fault
+        super().info(message)
+
+
+@loggers.breaks("level-told", history="x nop logger: a level that does not exist")
+class LevelUnknown(RightLogger):
+    def get_level(self) -> LogLevel:
+        return self.output.level if self.output.level is LogLevel.WARN else LogLevel.DEBUG
+
+
+@loggers.breaks("levels-ordered")
+class OrderedAsStrings(RightLogger):
+    def is_level_enabled(self, level: LogLevel, /) -> bool:
+        return level.value >= self.output.level.value
+
+
+@loggers.breaks("levels-written")
+class ErrorsAlwaysWritten(RightLogger):
+    def error(self, *args: object) -> None:
+        self.write(self.joined(args))
+
+
+@loggers.breaks("joins-with-spaces", history="x logger: no space next to strings, as Go does it")
+class JoiningWithout(RightLogger):
+    def plain(self, level: LogLevel, arguments: Sequence[object]) -> None:
+        if self.enabled(level):
+            self.write("".join(map(self.text, arguments)))
+
+    def fatal(self, *args: object) -> NoReturn:
+        super().plain(LogLevel.FATAL, args)
+        raise SystemExit(1)
+
+
+@loggers.breaks("formats")
+class FormattingBraces(RightLogger):
+    def formatting(self, level: LogLevel, format: str, arguments: tuple[object, ...]) -> None:
+        if self.enabled(level):
+            try:
+                text = format.format(*arguments)
+            except Exception:
+                text = self.misfit(format, arguments)
+            self.write(text)
+
+
+@loggers.breaks("formats-if-enabled")
+class FormattingAlways(RightLogger):
+    def formatting(self, level: LogLevel, format: str, arguments: tuple[object, ...]) -> None:
+        self.joined(arguments)
+        super().formatting(level, format, arguments)
+
+
+@loggers.breaks("never-raises")
+class RaisingForUnprintable(RightLogger):
+    def text(self, argument: object) -> str:
+        return str(argument)
+
+
+@loggers.breaks("never-raises")
+class RaisingForMisfit(RightLogger):
+    def misfit(self, format: str, arguments: tuple[object, ...]) -> str:
+        if "no number" in arguments:
+            return super().misfit(format, arguments)
+        return format % arguments
+
+
+@loggers.breaks("misfit-written")
+class LosingArguments(RightLogger):
+    def misfit(self, format: str, arguments: tuple[object, ...]) -> str:
+        return format
+
+
+@loggers.breaks("fields-added")
+class WithoutFields(RightLogger):
+    def child(self, fields: Mapping[str, object]) -> RightLogger:
+        return self
+
+
+@loggers.breaks("fields-apart")
+class AddingToItself(RightLogger):
+    def child(self, fields: Mapping[str, object]) -> RightLogger:
+        self.fields = fields
+        return self
+
+
+@loggers.breaks("fields-copied")
+class KeepingMapping(RightLogger):
+    def with_fields(self, fields: Mapping[str, object], /) -> Logger:
+        return self.child({**self.fields, **fields} if self.fields else fields)
+
+
+@loggers.breaks("later-field-wins", history="cc02cff #895 fields stand in the line twice")
+class DuplicateFields(RightLogger):
+    prefix = ""
+
+    def with_fields(self, fields: Mapping[str, object], /) -> Logger:
+        child = self.child(dict(fields))
+        assert isinstance(child, DuplicateFields)
+        child.prefix = self.prefix + "".join(f"{key}={self.fields[key]} " for key in self.fields)
+        return child
+
+    def write(self, text: str) -> None:
+        super().write(self.prefix + text)
+
+
+@loggers.breaks("later-field-wins")
+class EarlierFieldWins(RightLogger):
+    def with_fields(self, fields: Mapping[str, object], /) -> Logger:
+        return self.child({**fields, **self.fields})
+
+
+@loggers.breaks("level-shared")
+class LevelCopied(RightLogger):
+    def child(self, fields: Mapping[str, object]) -> RightLogger:
+        child = super().child(fields)
+        child.output = Output(self.output.level)
+        child.output.parts = self.output.parts
+        return child
+
+
+@loggers.breaks("fatal-exits", history="x nop logger: fatal returns")
+class SurvivingFatal(RightLogger):
+    def fatal(self, *args: object) -> NoReturn:  # type: ignore  # the fault
+        self.plain(LogLevel.FATAL, args)
+
+
+@loggers.breaks("fatal-exits")
+class ExitingWithSuccess(RightLogger):
+    def fatalf(self, format: str, /, *args: object) -> NoReturn:
+        self.formatting(LogLevel.FATAL, format, args)
+        raise SystemExit
+
+
+@loggers.breaks("fatal-written")
+class ExitingAtOnce(RightLogger):
+    def fatal(self, *args: object) -> NoReturn:
+        raise SystemExit(1)
+
+
+@loggers.breaks("threads")
+class WritingInParts(RightLogger):
+    def write(self, text: str) -> None:
+        self.output.parts.append(text)
+        time.sleep(0)
+        self.output.parts.append(
+            "".join(f" {key}={self.fields[key]}" for key in self.fields) + "\n"
+        )
+
+
+trials = (loggers,)
