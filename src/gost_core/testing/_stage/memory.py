@@ -1,4 +1,4 @@
-"""The kit's own parts: what stands in for the rest of the world around the object on trial."""
+"""Connections and listeners within this process, by which scenarios play the other end."""
 
 import asyncio
 from collections import deque
@@ -7,9 +7,9 @@ from typing import Final, final
 
 from typing_extensions import Buffer
 
-from gost_core.common.net import ClosedError, Conn, HalfCloser, Listener
+from gost_core.common.net import Addr, ClosedError, Conn, HalfCloser, Listener
 
-__all__ = ("Address", "MemoryConn", "MemoryListener", "connected_pair")
+__all__ = ("Address", "MemoryConn", "MemoryListener", "connected_pair", "words")
 
 _CAPACITY: Final[int] = 65536
 
@@ -28,6 +28,11 @@ class Address:
 
     def __str__(self) -> str:
         return self.text
+
+
+def words(addr: Addr, /) -> tuple[str, str]:
+    """Return the two words of any address."""
+    return addr.network(), str(addr)
 
 
 class _Pipe:

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from typing_extensions import Buffer
 
-from gost_core.common.net import Conn
+from gost_core.common.net import Addr, Conn, PacketConn
 from gost_core.testing._run.attempt import NotTried, current
 from gost_core.testing._run.waiting import (
     by_task_that_goes_on,
@@ -15,6 +15,7 @@ from gost_core.testing._run.waiting import (
     given,
     keep,
     outcome_of,
+    returned,
     settle,
     start,
     turns,
@@ -25,17 +26,23 @@ __all__ = (
     "ALL",
     "CHUNK",
     "FLOOD",
+    "TURNS",
     "MakePair",
+    "addresses_of",
+    "begin",
     "blocked_write",
     "carry",
     "connect",
     "end_of",
     "flood",
+    "packets",
     "race_with_cancels",
     "read",
     "read_exactly",
     "write",
 )
+
+R = TypeVar("R")
 
 MakePair: TypeAlias = Callable[[], Awaitable[tuple[Conn, Conn]]]
 
@@ -44,9 +51,10 @@ ALL: Final[int] = 65535
 CHUNK: Final[int] = 1 << 20
 FLOOD: Final[int] = 64
 """How many chunks: more than the buffers of a connection may hold, all of them together."""
+TURNS: Final[int] = 12
+"""After how many turns of the event loop a call is cancelled: before, while and after it is done.
+"""
 
-# After how many turns of the event loop a call is cancelled: before, while and after it is done.
-_TURNS: Final[int] = 12
 _MANY_TURNS: Final[int] = 10_000
 
 
@@ -56,6 +64,28 @@ async def connect(make: MakePair, /) -> tuple[Conn, Conn]:
     keep(there.close)
     keep(here.close)
     return here, there
+
+
+def addresses_of(conn: Conn, /) -> list[tuple[str, Addr]]:
+    """Return both addresses of a connection, with the names of their methods."""
+    return [
+        ("local_addr()", returned(conn.local_addr(), "local_addr()")),
+        ("remote_addr()", returned(conn.remote_addr(), "remote_addr()")),
+    ]
+
+
+def packets(conn: Conn, /) -> PacketConn:
+    """Return a connection as the PacketConn that a scenario needs it to be."""
+    if not isinstance(conn, PacketConn):
+        raise NotTried(f"a {type(conn).__qualname__} is no PacketConn")
+    return conn
+
+
+async def begin(awaitable: Awaitable[R], /) -> "asyncio.Future[R]":
+    """Begin something that goes on beside the scenario, and let it get to where it waits."""
+    beginning = start(awaitable)
+    await settle()
+    return beginning
 
 
 async def write(conn: Conn, data: Buffer, /) -> None:
@@ -154,8 +184,8 @@ async def race_with_cancels(
         return taken
 
     taken = await connect_and_cancel(_MANY_TURNS)
-    for number in range(2 * _TURNS):
-        await connect_and_cancel(max(0, taken - number % _TURNS + 2))
+    for number in range(2 * TURNS):
+        await connect_and_cancel(max(0, taken - number % TURNS + 2))
 
     async def accept_all() -> None:
         while True:

@@ -1,0 +1,185 @@
+"""Clauses of listeners, and what a scenario does with one."""
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from gost_core.common.net import Addr, ClosedError, Conn, Listener
+from gost_core.listener import BindError
+from gost_core.testing._families.closers import Closers
+from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.report import describe
+from gost_core.testing._run.waiting import (
+    expect,
+    expect_cancelled,
+    given,
+    keep,
+    outcome_of,
+    raises,
+    returned,
+    settle,
+    within,
+)
+from gost_core.testing._stage.memory import words
+from gost_core.testing._stage.streams import begin, carry, end_of, race_with_cancels, read_exactly
+
+__all__ = ("HELLO", "Acceptors", "Site")
+
+HELLO: Final[bytes] = b"hello"
+"""What a client says first. Datagrams make a connection only once there is one."""
+
+ListenerT_co = TypeVar("ListenerT_co", bound=Listener, covariant=True)
+SiteT = TypeVar("SiteT", bound="Site[Listener]")
+
+
+@dataclass(frozen=True, eq=False)
+class Site(Generic[ListenerT_co]):
+    """A listener, and the way by which clients come to it."""
+
+    listener: ListenerT_co
+    reach: Callable[[Addr], Awaitable[Conn]]
+    """Connects a client to an address."""
+
+    def addr(self) -> Addr:
+        """Return where the listener is bound."""
+        return self.listener.addr()
+
+    def needs_stream(self) -> None:
+        """Have the clause not tried where a client cannot see that it was closed."""
+        if self.listener.addr().network().startswith("udp"):
+            raise NotTried("a client cannot see the end of datagrams")
+
+    async def connect(self, hello: bytes = HELLO) -> Conn:
+        """Connect a client, and have it say something."""
+        client = await given(self.reach(self.listener.addr()), "connecting a client")
+        keep(client.close)
+        await given(client.write(hello), "a client's write()")
+        return client
+
+    async def accept(self) -> Conn:
+        """Accept a client."""
+        conn = returned(await within(self.listener.accept(), "accept()"), "accept()")
+        keep(conn.close)
+        return conn
+
+    async def meet(self) -> tuple[Conn, Conn]:
+        """Connect a client and accept it; return the accepted connection and the client."""
+        conn, client = await self._join()
+        received = await read_exactly(conn, len(HELLO))
+        expect(received == HELLO, f"a client wrote {HELLO!r}, {received!r} was read")
+        return conn, client
+
+    async def _join(self) -> tuple[Conn, Conn]:
+        client = await self.connect()
+        return await self.accept(), client
+
+
+class Acceptors(Closers, Generic[SiteT]):
+    """The clauses of what accepts connections, at an address."""
+
+    @abstractmethod
+    async def _ready(self) -> SiteT:
+        """Return a listener that is ready to accept."""
+
+    @abstractmethod
+    def _binder(self, site: SiteT) -> Callable[[Addr], Awaitable[SiteT]]:
+        """Return what binds another listener where ``site`` was."""
+
+    async def _bound(self) -> SiteT:
+        """Return a listener that is bound, even if it binds in accept()."""
+        return await self._ready()
+
+    async def _use(self, site: SiteT) -> None:
+        """Have a listener accept, before the question is whether it can be bound again."""
+        await site.meet()
+
+    async def _to_close(self) -> Listener:
+        return (await self._ready()).listener
+
+    async def _expect_same_addr(self, listener: Listener) -> tuple[str, str]:
+        """Break the clause unless addr() is the same after close(); return its words."""
+        before = words(returned(listener.addr(), "addr()"))
+        await given(listener.close(), "close()")
+        after = words(returned(listener.addr(), "addr() after close()"))
+        expect(before == after, f"by close(), addr() changed from {before} to {after}")
+        return before
+
+    async def _expect_outlived(self, site: SiteT) -> tuple[Conn, Conn]:
+        """Break the clause unless a listener accepts, whose task has ended."""
+        accepting = await begin(site.listener.accept())
+        after = "after the task had ended that made it ready"
+        expect(not accepting.done(), f"{after}, accept() {outcome_of(accepting)}")
+        client = await site.connect()
+        conn = await within(accepting, f"accept() {after}")
+        keep(conn.close)
+        return conn, client
+
+    @clause("A client's connection comes out of accept(), and carries bytes both ways.", "D5, D26")
+    async def accepts(self) -> None:
+        conn, client = await (await self._ready()).meet()
+        await carry(conn, client, b"pong")
+        await carry(client, conn, b"ping")
+
+    @clause("A cancelled accept() ends as cancelled.", "D14")
+    async def accept_cancellable(self) -> None:
+        site = await self._ready()
+        await expect_cancelled(await begin(site.listener.accept()), "accept()")
+
+    @clause(
+        "A connection that comes beside a cancelled accept() is returned later, or closed.",
+        "D26",
+        after=("accepts", "accept_cancellable"),
+    )
+    async def cancelled_accept_loses_nothing(self) -> None:
+        site = await self._bound()
+        await race_with_cancels(site.listener.accept, lambda: site.connect(b"x"))
+
+    @clause("close() wakes a waiting accept(), which raises ClosedError.", "D1, D26")
+    async def close_wakes_accept(self) -> None:
+        listener = (await self._ready()).listener
+        accepting = await begin(listener.accept())
+        await within(listener.close(), "close() beside a waiting accept()")
+        await raises(accepting, "the waiting accept()", ClosedError)
+
+    @clause("accept() after close() raises ClosedError.", "D1, D26")
+    async def accept_after_close(self) -> None:
+        listener = (await self._ready()).listener
+        await within(listener.close(), "close()")
+        await raises(listener.accept(), "accept() after close()", ClosedError)
+
+    @clause(
+        "close() frees the address before it returns: it can be bound again at once.",
+        "D27",
+        after=("accepts",),
+    )
+    async def address_freed(self) -> None:
+        site = await self._ready()
+        bind_at = self._binder(site)
+        await self._use(site)
+        addr = site.addr()
+        await within(site.listener.close(), "close()")
+        try:
+            await (await bind_at(addr)).meet()
+        except (OSError, BindError) as error:
+            text = f"after close(), {addr} could not be bound: {describe(error)}"
+            raise Broken(text) from error
+
+    @clause("close() closes the connections that nobody accepted.", "D27", after=("accepts",))
+    async def unaccepted_closed(self) -> None:
+        site = await self._bound()
+        site.needs_stream()
+        client = await site.connect()
+        await settle()
+        await within(site.listener.close(), "close()")
+        await within(end_of(client), "the connection of a client that close() left unaccepted")
+
+    @clause("close() leaves accepted connections alone.", "D27", after=("accepts",))
+    async def accepted_survive(self) -> None:
+        site = await self._ready()
+        conn, client = await site.meet()
+        await within(site.listener.close(), "close()")
+        await settle()
+        await carry(conn, client, b"pong")
+        await carry(client, conn, b"ping")

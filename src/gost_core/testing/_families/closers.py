@@ -1,0 +1,75 @@
+"""Clauses of whatever can be closed, and the verbs in which they are written."""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from gost_core.common.net import Closer
+from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.waiting import ended, expect, settle, start, turns, within
+
+__all__ = (
+    "AT_ONCE",
+    "CUTS",
+    "TWICE",
+    "Closers",
+    "close_cut_short",
+    "closed_at_once",
+    "closed_twice",
+    "expect_no_task_left",
+)
+
+TWICE: Final[str] = "close() may be called twice."
+AT_ONCE: Final[str] = (
+    "close() may be called several times at once; each returns when the first has."
+)
+CUTS: Final[tuple[int, ...]] = (1, 2, 3)
+"""After how many turns of the event loop a close() is cancelled."""
+
+
+class Closers(Contract):
+    """The clauses of what can be closed, again and again."""
+
+    @abstractmethod
+    async def _to_close(self) -> Closer:
+        """Return one that is at work."""
+
+    @clause(TWICE, "D1")
+    async def close_twice(self) -> None:
+        await closed_twice(await self._to_close())
+
+    @clause(AT_ONCE, "D1", after=("close_twice",))
+    async def close_at_once(self) -> None:
+        await closed_at_once(await self._to_close())
+
+
+async def closed_twice(closer: Closer, /) -> None:
+    """Break the clause unless it can be closed twice, one call after the other."""
+    await within(closer.close(), "close()")
+    await within(closer.close(), "the second close()")
+
+
+async def closed_at_once(closer: Closer, /) -> None:
+    """Break the clause unless three calls of close() at once end well, the first one first."""
+    closings = [start(closer.close()) for _ in range(3)]
+    first_of_them = asyncio.wait(closings, return_when=asyncio.FIRST_COMPLETED)
+    await within(first_of_them, "close(), thrice at once")
+    await settle()
+    expect(closings[0].done(), "a second close() returned while the first one was still at it")
+    await within(asyncio.gather(*closings), "close(), thrice at once")
+
+
+async def close_cut_short(close: Callable[[], Awaitable[None]], after: int, /) -> None:
+    """Close, and cancel that after some turns of the event loop."""
+    closing = start(close())
+    await turns(after)
+    closing.cancel()
+    await ended(closing)
+
+
+async def expect_no_task_left(before: set[asyncio.Task[Any]], /) -> None:
+    """Break the clause if, after close(), more tasks run than before."""
+    await settle()
+    left = [task.get_coro() for task in asyncio.all_tasks() - before]
+    expect(not left, f"after close(), {len(left)} tasks go on: {left!r:.200}")

@@ -1,0 +1,118 @@
+"""The contract of what must be closed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import field
+from functools import partial
+from typing import Generic
+
+from typing_extensions import TypeVar
+
+from gost_core.common.net import ClosedError, Closer
+from gost_core.testing._families.closers import (
+    AT_ONCE,
+    CUTS,
+    TWICE,
+    close_cut_short,
+    closed_at_once,
+    closed_twice,
+    expect_no_task_left,
+)
+from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.waiting import (
+    expect,
+    given,
+    keep,
+    need,
+    outcome_of,
+    raises,
+    start,
+    until,
+    within,
+)
+from gost_core.testing._stage.streams import begin
+
+__all__ = ("CloserContract",)
+
+CloserT = TypeVar("CloserT", bound=Closer, default=Closer)
+
+
+class CloserContract(Contract, Generic[CloserT], interface=Closer):
+    """How a component is closed: a dialer with sessions, a handler, a hop, a router."""
+
+    make: Callable[[], Awaitable[CloserT]] = field(kw_only=False)
+    """Makes the component, initialized and at work, its background tasks running. It leaves no task
+    of its own behind."""
+    wait: Callable[[CloserT], Awaitable[object]] | None = None
+    """Calls something of the component that waits until it is closed."""
+    call_back: Callable[[CloserT, Callable[[], Awaitable[None]]], Awaitable[object]] | None = None
+    """Calls the component in such a way that it calls the given function from inside, as a handler
+    dials through a router that it was given."""
+    is_free: Callable[[CloserT], bool] | None = None
+    """Tells whether everything that the component held is released."""
+
+    async def _specimen(self) -> CloserT:
+        component = await given(self.make(), "making it")
+        keep(component.close)
+        return component
+
+    @clause("close() ends, and raises nothing.", "D1")
+    async def closes(self) -> None:
+        await within((await self._specimen()).close(), "close()")
+
+    @clause("close() releases what the component holds.", "D1", after=("closes",))
+    async def releases(self) -> None:
+        is_free = need(self.is_free, "is_free")
+        component = await self._specimen()
+        await within(component.close(), "close()")
+        expect(is_free(component), "after close(), not everything is released")
+
+    @clause("After close(), no task of the component is left.", "D20", after=("closes",))
+    async def no_task_left(self) -> None:
+        before = asyncio.all_tasks()
+        await within((await self._specimen()).close(), "close()")
+        await expect_no_task_left(before)
+
+    @clause(TWICE, "D1", after=("closes",))
+    async def twice(self) -> None:
+        await closed_twice(await self._specimen())
+
+    @clause(AT_ONCE, "D1", after=("twice",))
+    async def at_once(self) -> None:
+        await closed_at_once(await self._specimen())
+
+    @clause("A cancelled close() releases everything all the same.", "D1", after=("releases",))
+    async def cancelled(self) -> None:
+        is_free = need(self.is_free, "is_free")
+        for count in CUTS:
+            component = await self._specimen()
+            await close_cut_short(component.close, count)
+            await until(
+                partial(is_free, component), "after a cancelled close(), not everything is released"
+            )
+
+    @clause("close() ends a waiting call, which raises ClosedError.", "D1, D14", after=("closes",))
+    async def wakes_waiting(self) -> None:
+        wait = need(self.wait, "wait")
+        component = await self._specimen()
+        waiting = await begin(wait(component))
+        if waiting.done():
+            raise NotTried(f"`wait` did not wait, it {outcome_of(waiting)}")
+        await within(component.close(), "close() beside a waiting call")
+        await raises(waiting, "the waiting call", ClosedError)
+
+    @clause("close() may be called from inside a call of the component.", "D22", after=("closes",))
+    async def from_inside(self) -> None:
+        call_back = need(self.call_back, "call_back")
+        component = await self._specimen()
+        closed = asyncio.Event()
+
+        async def close() -> None:
+            await component.close()
+            closed.set()
+
+        calling = start(call_back(component, close))
+        await within(closed.wait(), "close() from inside a call")
+        # How the call ends is its own affair: perhaps with a ClosedError.
+        await within(asyncio.wait({calling}), "the call from inside which close() was called")

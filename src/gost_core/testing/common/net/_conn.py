@@ -1,0 +1,499 @@
+"""The contract of connections."""
+
+import asyncio
+import random
+from array import array
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import field
+from itertools import groupby, takewhile
+from typing import Any, Final
+
+from typing_extensions import Buffer
+
+from gost_core.common.net import ClosedError, Conn
+from gost_core.testing._families.closers import CUTS, Closers, close_cut_short
+from gost_core.testing._families.readers import Readers
+from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.waiting import (
+    by_task_that_ends,
+    ended,
+    expect,
+    expect_cancelled,
+    failure_of,
+    given,
+    need,
+    outcome_of,
+    owned,
+    raises,
+    settle,
+    start,
+    until,
+    within,
+)
+from gost_core.testing._stage.streams import (
+    ALL,
+    CHUNK,
+    FLOOD,
+    MakePair,
+    addresses_of,
+    begin,
+    blocked_write,
+    carry,
+    connect,
+    end_of,
+    flood,
+    read,
+    read_exactly,
+    write,
+)
+
+__all__ = ("ConnContract",)
+
+_TRANSFER: Final[int] = 300_000
+
+
+class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there",)):
+    """What a connection promises.
+
+    A wrapper is tried by wrapping one end of what such a factory makes.
+    """
+
+    make: MakePair | None = field(kw_only=False)
+    """Opens a stream: the end on trial, and its peer, which is on trial as well or any connection
+    that keeps the contract. None = the class carries datagrams only."""
+    make_datagram: MakePair | None = None
+    """Opens a connected pair of datagram connections, likewise."""
+    break_off: Callable[[Conn], Awaitable[None]] | None = None
+    """Breaks a connection off at the peer's end, which it is given, as a crash does; on TCP, close
+    with a linger time of 0."""
+
+    def __post_init__(self) -> None:
+        """Refuse to try nothing."""
+        self._factory()
+
+    def _factory(self) -> MakePair:
+        if (make := self.make or self.make_datagram) is None:
+            raise TypeError("nothing to try: give `make`, or `make_datagram`, or both")
+        return make
+
+    async def _specimen(self) -> Conn:
+        return await self._to_close()
+
+    async def _to_close(self) -> Conn:
+        return (await self._ends())[0]
+
+    async def _ends(self) -> tuple[Conn, Conn]:
+        return await connect(self._factory())
+
+    async def _stream(self) -> tuple[Conn, Conn]:
+        if self.make is None:
+            raise NotTried("the connections carry datagrams")
+        return await connect(self.make)
+
+    async def _datagrams(self) -> tuple[Conn, Conn]:
+        return await connect(need(self.make_datagram, "make_datagram"))
+
+    # ---- Addresses
+
+    @clause("Both addresses are there, on networks in lower case, with IPv6 in brackets.", "D2")
+    async def addresses(self) -> None:
+        here, _ = await self._ends()
+        for what, addr in addresses_of(here):
+            network, text = addr.network(), str(addr)
+            expect(
+                network == network.lower(), f"{what}.network() is {network!r}; write it lower case"
+            )
+            if network.startswith(("tcp", "udp")):
+                host, _, _ = text.rpartition(":")
+                bare = ":" in host and not (host.startswith("[") and host.endswith("]"))
+                expect(not bare, f"{what} is {text!r}; write IPv6 in brackets")
+
+    @clause("Both addresses stay the same after close().", "D2", after=("addresses",))
+    async def addresses_after_close(self) -> None:
+        here, there = await self._ends()
+        before = [(what, addr.network(), str(addr)) for what, addr in addresses_of(here)]
+        await given(there.close(), "the peer's close()")
+        await given(here.close(), "close()")
+        after = [(what, addr.network(), str(addr)) for what, addr in addresses_of(here)]
+        expect(before == after, f"{before} became {after}")
+
+    # ---- Data
+
+    @clause("read() returns what is there, without waiting for more.", "D8")
+    async def reads_what_is_there(self) -> None:
+        here, there = await self._ends()
+        await write(there, b"abc")
+        data = await read(here)
+        expect(
+            bool(data) and b"abc".startswith(data), f"b'abc' was written, read() returned {data!r}"
+        )
+
+    @clause("read(n) returns at most n bytes.", "D8")
+    async def reads_at_most(self) -> None:
+        here, there = await self._ends()
+        await write(there, b"abcdef")
+        data = await read(here, 2)
+        expect(len(data) <= 2, f"read(2) returned {len(data)} bytes")
+
+    @clause(
+        "A read() that waits does not keep a write() waiting.",
+        "D6",
+        after=("reads_what_is_there",),
+    )
+    async def duplex(self) -> None:
+        here, there = await self._ends()
+        reading = await begin(here.read(ALL))
+        await within(here.write(b"x"), "write() beside a waiting read()")
+        await read(there)
+        await write(there, b"y")
+        data = await within(reading, "the waiting read()")
+        expect(data == b"y", f"the waiting read() returned {data!r} instead of b'y'")
+
+    @clause(
+        "What is written arrives whole and in order, both ways at once, however it is cut.",
+        "D8",
+        after=("reads_what_is_there", "reads_at_least_one", "duplex"),
+    )
+    async def transfer(self) -> None:
+        here, there = await self._stream()
+        dice = random.Random(1)
+
+        async def send(conn: Conn, data: bytes) -> None:
+            position = 0
+            while position < len(data):
+                size = dice.randint(1, 70_000)
+                await write(conn, data[position : position + size])
+                position += size
+
+        async def receive(conn: Conn, expected: bytes, way: str) -> None:
+            received = bytearray()
+            while len(received) < len(expected):
+                if not (piece := await read(conn, dice.randint(1, 70_000))):
+                    break
+                received += piece
+            pairs = zip(received, expected, strict=False)
+            same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+            expect(
+                bytes(received) == expected,
+                f"of {len(expected)} bytes {way}, {len(received)} arrived, and only the first "
+                f"{same} as they were written",
+            )
+
+        up, down = dice.randbytes(_TRANSFER), dice.randbytes(_TRANSFER)
+        await asyncio.gather(
+            send(here, up),
+            receive(there, up, "written here"),
+            send(there, down),
+            receive(here, down, "written by the peer"),
+        )
+
+    @clause(
+        "Anything with a buffer can be written, and goes out as its bytes.",
+        "D8",
+        after=("reads_what_is_there",),
+    )
+    async def any_buffer(self) -> None:
+        here, there = await self._ends()
+        values = array("I", range(6))
+        buffers: tuple[Buffer, ...] = (
+            b"bytes",
+            bytearray(b"bytearray"),
+            memoryview(b"memoryview"),
+            values,
+            memoryview(values).cast("B").cast("I", (2, 3)),
+        )
+        for data in buffers:
+            expected = memoryview(data).tobytes()
+            await write(here, data)
+            received = await read_exactly(there, len(expected))
+            name = type(data).__name__
+            expect(received == expected, f"{name}: {expected!r} was written, {received!r} was read")
+
+    @clause(
+        "write() keeps nothing of the buffer: its owner may change it afterwards.",
+        "D8",
+        after=("reads_what_is_there",),
+    )
+    async def buffer_not_kept(self) -> None:
+        for size in (5, _TRANSFER) if self.make else (5,):
+            here, there = await self._ends()
+            data = bytearray(b"x" * size)
+            receiving = start(read_exactly(there, size)) if size > 5 else None
+            await within(here.write(data), "write() of a bytearray")
+            data[:] = b"y" * size
+            try:
+                data.clear()
+            except BufferError:
+                raise Broken("after write() the bytearray was still in use") from None
+            received = await (receiving or read_exactly(there, size))
+            expect(b"y" not in received, "what the buffer held after write() was sent")
+
+    @clause(
+        "Writing nothing is no end: the peer reads what comes next.",
+        "D8",
+        after=("reads_what_is_there",),
+    )
+    async def empty_is_no_end(self) -> None:
+        here, there = await self._ends()
+        reading = start(there.read(ALL))
+        await within(here.write(b""), "write(b'')")
+        await settle()
+        await write(here, b"x")
+        data = await within(reading, "the peer's read()")
+        expect(data == b"x", f"after write(b'') and write(b'x') the peer read {data!r}")
+
+    @clause("A slow peer slows the writer: write() waits for room.", "D8")
+    async def write_waits(self) -> None:
+        here, _ = await self._stream()
+        writing = await flood(here)
+        expect(
+            not writing.done(),
+            f"with a peer that reads nothing, write() of {FLOOD} MiB {outcome_of(writing)}",
+        )
+
+    # ---- Ends
+
+    @clause(
+        'When the peer has ended, read() returns the rest, then b"", and b"" ever after.',
+        "D8",
+        after=("reads_what_is_there",),
+    )
+    async def end(self) -> None:
+        here, there = await self._stream()
+        await write(there, b"abc")
+        await given(there.close(), "the peer's close()")
+        received = await read_exactly(here, 4)
+        expect(received == b"abc", f"before the end, {received!r} was read instead of b'abc'")
+        for _ in range(2):
+            data = await read(here)
+            expect(data == b"", f"after the end, read() returned {data!r}")
+
+    @clause("When the peer is gone, write() raises BrokenPipeError or ConnectionResetError.", "D14")
+    async def write_to_gone_peer(self) -> None:
+        here, there = await self._stream()
+        await given(there.close(), "the peer's close()")
+
+        async def write_on() -> None:
+            while True:
+                await here.write(b"x")
+                await settle()
+
+        what = "write() to a peer that is gone"
+        await raises(write_on(), what, BrokenPipeError, ConnectionResetError)
+
+    @clause("When the connection breaks off, a waiting read() raises ConnectionResetError.", "D14")
+    async def broken_off(self) -> None:
+        break_off = need(self.break_off, "break_off")
+        here, there = await self._ends()
+        reading = await begin(here.read(ALL))
+        await given(break_off(there), "break_off()")
+        await raises(reading, "the waiting read()", ConnectionResetError)
+
+    # ---- Cancelling
+
+    @clause("A cancelled write() ends as cancelled.", "D14", after=("write_waits",))
+    async def write_cancellable(self) -> None:
+        here, _ = await self._stream()
+        await expect_cancelled(await blocked_write(here), "write()")
+
+    @clause(
+        "A time-out on one connection leaves other connections alone.",
+        "D4, D14",
+        after=("read_cancellable", "reads_what_is_there"),
+    )
+    async def time_outs_apart(self) -> None:
+        here, _ = await self._ends()
+        other, other_peer = await self._ends()
+        reading, other_reading = start(here.read(ALL)), await begin(other.read(ALL))
+        reading.cancel()
+        await settle()
+        expect(
+            not other_reading.done(),
+            f"when another connection's read() timed out, read() {outcome_of(other_reading)}",
+        )
+        await write(other_peer, b"x")
+        data = await within(other_reading, "the other connection's read()")
+        expect(data == b"x", f"the other connection's read() returned {data!r}")
+
+    @clause("The connection outlives the task that made it.", "D4", after=("reads_what_is_there",))
+    async def outlives_its_maker(self) -> None:
+        connecting = by_task_that_ends(self._factory()(), "connecting")
+        here, there = map(owned, await given(connecting, "connecting"))
+        await settle()
+        await carry(here, there, b"ping")
+        await carry(there, here, b"pong")
+
+    # ---- Two at once
+
+    @clause(
+        "Two writers at once: their bytes are not mixed, or one gets a RuntimeError.",
+        "D6",
+        after=("transfer",),
+    )
+    async def writers_not_mixed(self) -> None:
+        here, there = await self._stream()
+        received = bytearray()
+
+        async def receive() -> None:
+            while piece := await there.read(ALL):
+                received.extend(piece)
+
+        writes = [start(here.write(letter * CHUNK)) for letter in (b"a", b"b")]
+        receiving = start(receive())
+        taken = CHUNK * len(await self._not_refused(writes, "write()"))
+        await until(
+            lambda: len(received) >= taken or receiving.done(),
+            f"of {taken} bytes that two write() calls at once took, some did not arrive",
+        )
+        changes = sum(1 for _ in groupby(received)) - 1
+        expect(changes <= 1, f"the bytes of two write() calls at once alternate {changes} times")
+
+    @clause(
+        "Two readers at once: each byte goes to one of them, or one gets a RuntimeError.",
+        "D6",
+        after=("transfer", "reads_at_most"),
+    )
+    async def readers_not_mixed(self) -> None:
+        here, there = await self._stream()
+        reads = [start(here.read(4)), await begin(here.read(4))]
+        await write(there, b"abcdefgh")
+        pieces = [reading.result() for reading in await self._not_refused(reads, "read()")]
+        missing = 8 - sum(map(len, pieces))
+        pieces.append(await read_exactly(here, missing) if missing > 0 else b"")
+        whole = sorted(b"".join(pieces)) == sorted(b"abcdefgh")
+        expect(whole, f"of b'abcdefgh', two read() calls at once and a later one got {pieces}")
+
+    async def _not_refused(
+        self, calls: "Sequence[asyncio.Future[Any]]", what: str
+    ) -> "list[asyncio.Future[Any]]":
+        """Break the clause unless calls at once end well or by RuntimeError; return the former."""
+        await within(asyncio.wait(calls), f"one of two {what} calls at once")
+        for call in calls:
+            expect(
+                failure_of(call) is None or isinstance(failure_of(call), RuntimeError),
+                f"one of two {what} calls at once {outcome_of(call)}",
+            )
+        return [call for call in calls if failure_of(call) is None]
+
+    # ---- Closing
+
+    @clause("close() ends what the peer reads.", "D1")
+    async def close_reaches_peer(self) -> None:
+        here, there = await self._stream()
+        await within(here.close(), "close()")
+        await within(end_of(there), "the peer's connection, after close(),")
+
+    @clause(
+        "What write() took arrives, though close() follows at once.",
+        "D8",
+        after=("close_reaches_peer", "reads_what_is_there"),
+    )
+    async def last_words(self) -> None:
+        here, there = await self._stream()
+        data = bytes(range(256)) * 16
+
+        async def write_and_close() -> None:
+            await here.write(data)
+            await here.close()
+
+        await within(write_and_close(), "write() and close()")
+        received = await read_exactly(there, len(data))
+        expect(
+            received == data,
+            f"of {len(data)} bytes written before close(), {len(received)} arrived",
+        )
+
+    @clause("close() is quiet also when the peer has closed or broken off before.", "D1")
+    async def close_after_peer(self) -> None:
+        here, there = await self._ends()
+        await given(there.close(), "the peer's close()")
+        await settle()
+        await within(here.close(), "close() after the peer's")
+        if self.break_off is not None:
+            here, there = await self._ends()
+            await given(self.break_off(there), "break_off()")
+            await settle()
+            await within(here.close(), "close() of a broken connection")
+
+    @clause("read() after close() raises ClosedError, even if something had arrived.", "D1, D14")
+    async def read_after_close(self) -> None:
+        here, there = await self._ends()
+        await write(there, b"abc")
+        await settle()
+        await within(here.close(), "close()")
+        await raises(here.read(ALL), "read() after close()", ClosedError)
+
+    @clause("write() after close() raises ClosedError.", "D1, D14")
+    async def write_after_close(self) -> None:
+        here, _ = await self._ends()
+        await within(here.close(), "close()")
+        await raises(here.write(b"x"), "write() after close()", ClosedError)
+
+    @clause(
+        "close() is bounded, though a write() was cut off and the peer reads nothing.",
+        "D1, D7",
+        after=("write_waits", "write_cancellable"),
+    )
+    async def close_bounded(self) -> None:
+        here, _ = await self._stream()
+        writing = await blocked_write(here)
+        writing.cancel()
+        await ended(writing)
+        await within(here.close(), "close() with a peer that reads nothing")
+
+    @clause(
+        "close() wakes a waiting write(), which raises ClosedError.",
+        "D1, D14",
+        after=("write_waits", "close_bounded", "write_after_close"),
+    )
+    async def close_wakes_write(self) -> None:
+        here, _ = await self._stream()
+        writing = await blocked_write(here)
+        await within(here.close(), "close() beside a waiting write()")
+        await raises(writing, "the waiting write()", ClosedError)
+
+    @clause(
+        "A cancelled close() frees everything all the same.",
+        "D1",
+        after=("close_reaches_peer", "close_twice"),
+    )
+    async def close_cancelled(self) -> None:
+        for count in CUTS:
+            here, there = await self._stream()
+            await close_cut_short(here.close, count)
+            await within(end_of(there), "the peer's connection, after a cancelled close()")
+
+    # ---- Datagrams
+
+    @clause("On a datagram connection, each read() returns one datagram.", "D8")
+    async def datagram_whole(self) -> None:
+        here, there = await self._datagrams()
+        await self._expect_whole(here, there.write)
+
+    @clause(
+        "On a datagram connection, read(n) cuts to n; the rest is gone.",
+        "D8",
+        after=("reads_at_most", "datagram_whole"),
+    )
+    async def datagram_cut(self) -> None:
+        here, there = await self._datagrams()
+        await self._expect_cut(here, there.write)
+
+    @clause(
+        "On a datagram connection, read() returns no empty datagram.",
+        "D8",
+        after=("datagram_whole",),
+    )
+    async def datagram_not_empty(self) -> None:
+        here, there = await self._datagrams()
+        await write(there, b"")
+        await settle()
+        await write(there, b"x")
+        data = await read(here)
+        expect(data == b"x", f"after an empty datagram and b'x', read() returned {data!r}")
+
+    @clause("On a datagram connection, write() of too long a datagram raises OSError.", "D8")
+    async def datagram_too_long(self) -> None:
+        here, _ = await self._datagrams()
+        await raises(here.write(bytes(ALL + 1)), "write() of 65536 bytes", OSError)

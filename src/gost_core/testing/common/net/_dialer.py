@@ -1,0 +1,247 @@
+"""The contract of what opens connections from this host."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import field
+
+from gost_core.common.net import Conn, Dialer, PacketConn, UnsupportedError
+from gost_core.context import Context
+from gost_core.testing._run.attempt import Broken, NotTried, current
+from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.waiting import (
+    by_task_that_ends,
+    by_task_that_goes_on,
+    ended,
+    expect,
+    expect_cancelled,
+    failure_of,
+    need,
+    outcome_of,
+    owned,
+    raises,
+    returned,
+    settle,
+    start,
+    turns,
+    until,
+    within,
+)
+from gost_core.testing._stage.memory import Address
+from gost_core.testing._stage.servers import EchoServer, silent_address
+from gost_core.testing._stage.streams import ALL, TURNS, addresses_of, begin, carry
+from gost_core.testing.common.net._packet_conn import expect_no_other, expect_unconnected
+
+__all__ = ("DialerContract",)
+
+
+class DialerContract(Contract, interface=Dialer):
+    """What opens connections from this host, and promises to do it well.
+
+    It is tried with servers on the loopback. udp and unix need not be offered.
+    """
+
+    make: Callable[[], Dialer] = field(kw_only=False)
+    """Makes the dialer."""
+    unresolvable_addr: str | None = None
+    """An address to dial with a name that does not resolve, and of which that is known soon:
+    ``host.invalid:80``, say."""
+
+    def _build(self) -> Dialer:
+        return owned(self.make())
+
+    async def _dial(self, dialer: Dialer, network: str, addr: str) -> Conn:
+        what = f"dial({network}, {addr})"
+        dialing = by_task_that_goes_on(dialer.dial(Context(), network, addr), what)
+        return owned(returned(await dialing, what))
+
+    async def _dial_offered(self, network: str, addr: str) -> Conn:
+        """Dial by a network that need not be offered."""
+        try:
+            return await self._dial(self._build(), network, addr)
+        except UnsupportedError as error:
+            raise NotTried(f"{network} is not offered: {error}") from error
+
+    async def _echo(self, conn: Conn, data: bytes = b"ping") -> None:
+        await carry(conn, conn, data)
+
+    @clause("dial() gives a connection to the address.", "D5")
+    async def reaches(self) -> None:
+        addr = await EchoServer().tcp()
+        await self._echo(await self._dial(self._build(), "tcp", addr))
+
+    @clause("The connection has both addresses.", "D2", after=("reaches",))
+    async def addresses(self) -> None:
+        addr = await EchoServer().tcp()
+        addresses_of(await self._dial(self._build(), "tcp", addr))
+
+    @clause("tcp4 and tcp6 are tcp as well.", "D11", after=("reaches",))
+    async def networks(self) -> None:
+        addr = await EchoServer().tcp()
+        await self._echo(await self._dial(self._build(), "tcp4", addr))
+        try:
+            addr = await EchoServer().tcp("::1")
+        except OSError:
+            return  # This host has no IPv6.
+        await self._echo(await self._dial(self._build(), "tcp6", addr))
+
+    @clause("A name is resolved.", "D12", after=("networks",))
+    async def resolves_names(self) -> None:
+        _, _, port = (await EchoServer().tcp()).rpartition(":")
+        await self._echo(await self._dial(self._build(), "tcp4", f"localhost:{port}"))
+
+    @clause("A name that does not resolve raises socket.gaierror.", "D14", after=("reaches",))
+    async def unresolvable(self) -> None:
+        addr = need(self.unresolvable_addr, "unresolvable_addr")
+        dialing = self._dial(self._build(), "tcp", addr)
+        await raises(dialing, f"dial(tcp, {addr})", socket.gaierror)
+
+    @clause("Where nobody listens, dial() raises ConnectionRefusedError.", "D14")
+    async def refused(self) -> None:
+        with socket.socket() as bound:
+            bound.bind(("127.0.0.1", 0))
+            addr = "{}:{}".format(*bound.getsockname())
+            dialing = self._dial(self._build(), "tcp", addr)
+            await raises(dialing, "dial() of a port without listener", ConnectionRefusedError)
+
+    @clause(
+        "A network that is not offered raises UnsupportedError, before anything is sent.",
+        "D15",
+        after=("reaches",),
+    )
+    async def unsupported(self) -> None:
+        await self._refuses("gopher", "{}", UnsupportedError)
+
+    @clause(
+        "A malformed address raises ValueError, before anything is sent.", "D15", after=("reaches",)
+    )
+    async def malformed(self) -> None:
+        for addr in ("127.0.0.1", "127.0.0.1:70000", "[127.0.0.1:80"):
+            await self._refuses("tcp", addr, ValueError)
+
+    @clause("An address without a host raises ValueError.", "D12", after=("reaches",))
+    async def no_host(self) -> None:
+        await self._refuses("tcp", ":{1}", ValueError)
+
+    async def _refuses(self, network: str, pattern: str, error: type[Exception]) -> None:
+        server = EchoServer()
+        addr = await server.tcp()
+        addr = pattern.format(addr, addr.rpartition(":")[2])
+        dialing = self._dial(self._build(), network, addr)
+        await raises(dialing, f"dial({network}, {addr})", error)
+        await settle()
+        expect(not server.connections, f"dial({network}, {addr}) connected before it refused")
+
+    @clause(
+        "The connection outlives the time limit and the task of dial().", "D4", after=("reaches",)
+    )
+    async def outlives_its_caller(self) -> None:
+        addr = await EchoServer().tcp()
+        dialer = self._build()
+
+        async def dial() -> Conn:
+            async with asyncio.timeout(current().time_limit):
+                return await dialer.dial(Context(), "tcp", addr)
+
+        conn = owned(await by_task_that_ends(dial(), "dial()"))
+        await settle()
+        await self._echo(conn)
+
+    @clause("Each dial() gives a connection of its own.", "D3", after=("reaches",))
+    async def connections_apart(self) -> None:
+        addr = await EchoServer().tcp()
+        dialer = self._build()
+        one, other = [await self._dial(dialer, "tcp", addr) for _ in range(2)]
+        await within(one.close(), "close() of one of two connections")
+        await self._echo(other)
+
+    @clause(
+        "One dialer may dial several times at once.",
+        "D32",
+        after=("reaches", "outlives_its_caller", "connections_apart"),
+    )
+    async def at_once(self) -> None:
+        addr = await EchoServer().tcp()
+        dialer = self._build()
+        dials = asyncio.gather(*(dialer.dial(Context(), "tcp", addr) for _ in range(5)))
+        first, *others = map(owned, await within(dials, "dial(), five times at once"))
+        await within(first.close(), "close() of one of five connections")
+        for number, conn in enumerate(others):
+            await self._echo(conn, b"ping %d" % number)
+
+    async def _dial_silent(self, dialer: Dialer) -> "asyncio.Future[Conn]":
+        """Begin a dial() that nobody answers."""
+        dialing = await begin(dialer.dial(Context(), "tcp", await silent_address()))
+        if dialing.done():
+            raise NotTried(f"dial() of an address that does not answer {outcome_of(dialing)}")
+        return dialing
+
+    @clause("A cancelled dial() ends as cancelled.", "D14", after=("reaches",))
+    async def cancellable(self) -> None:
+        await expect_cancelled(await self._dial_silent(self._build()), "dial()")
+
+    @clause(
+        "A dial() that nobody answers does not keep another one waiting.",
+        "D32",
+        after=("reaches", "outlives_its_caller", "cancellable"),
+    )
+    async def silence_apart(self) -> None:
+        addr = await EchoServer().tcp()
+        dialer = self._build()
+        await self._dial_silent(dialer)
+        dialing = dialer.dial(Context(), "tcp", addr)
+        await self._echo(owned(await within(dialing, "dial() beside one that nobody answers")))
+
+    @clause("A cancelled dial() leaves nothing open.", "D4", after=("reaches", "cancellable"))
+    async def cancelled_frees(self) -> None:
+        server = EchoServer()
+        addr = await server.tcp()
+        dialer = self._build()
+        for count in range(TURNS):
+            dialing = start(dialer.dial(Context(), "tcp", addr))
+            await turns(count)
+            dialing.cancel()
+            await ended(dialing)
+            if dialing.done() and failure_of(dialing) is None:
+                await within(dialing.result().close(), "close()")
+        await settle()
+        await until(
+            lambda: not server.open, "what cancelled dial() calls had opened was not closed"
+        )
+
+    @clause("udp with an address gives a connection that carries datagrams.", "D9")
+    async def udp(self) -> None:
+        conn = await self._dial_offered("udp", await EchoServer().udp())
+        for data in (b"one", b"two"):
+            await self._echo(conn, data)
+
+    @clause(
+        "On a udp connection, write_to() another address raises ValueError.", "D9", after=("udp",)
+    )
+    async def udp_elsewhere(self) -> None:
+        other = await EchoServer().udp()
+        conn = await self._dial_offered("udp", await EchoServer().udp())
+        await expect_no_other(conn, Address("udp", other))
+
+    @clause(
+        'udp with "" gives a PacketConn that reaches any address, without read() and write().', "D9"
+    )
+    async def udp_unconnected(self) -> None:
+        servers = [await EchoServer().udp() for _ in range(2)]
+        conn = await self._dial_offered("udp", "")
+        if not isinstance(conn, PacketConn):
+            raise Broken(f'dial(udp, "") gave a {type(conn).__qualname__}, which is no PacketConn')
+        for addr in servers:
+            await within(conn.write_to(b"ping", Address("udp", addr)), f"write_to({addr})")
+            data, sender = await within(conn.read_from(ALL), "read_from()")
+            expect(
+                (data, str(sender)) == (b"ping", addr),
+                f"b'ping' was sent to {addr}, {data!r} came back from {sender}",
+            )
+        await expect_unconnected(conn)
+
+    @clause("unix takes a path.", "D11, D12")
+    async def unix(self) -> None:
+        if not hasattr(socket, "AF_UNIX"):
+            raise NotTried("this system has no such sockets")
+        await self._echo(await self._dial_offered("unix", await EchoServer().unix()))

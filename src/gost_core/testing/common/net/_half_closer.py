@@ -1,0 +1,111 @@
+"""The contract of connections that can end their own direction of a stream."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import field
+
+from gost_core.common.net import ClosedError, Conn, HalfCloser, UnsupportedError
+from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.waiting import expect, given, need, owned, raises, settle, within
+from gost_core.testing._stage.streams import (
+    ALL,
+    MakePair,
+    begin,
+    carry,
+    connect,
+    read,
+    read_exactly,
+    write,
+)
+
+__all__ = ("HalfCloserContract",)
+
+
+class HalfCloserContract(Contract, interface=HalfCloser):
+    """What a connection promises that can end its own direction of a stream."""
+
+    make: MakePair = field(kw_only=False)
+    """Opens a stream: the end on trial, and its peer."""
+    make_unable: Callable[[], Awaitable[Conn]] | None = None
+    """Opens a connection of the same class over one that cannot half-close; for wrappers."""
+
+    async def _specimen(self) -> Conn:
+        return (await self._pair())[0]
+
+    async def _pair(self) -> tuple[Conn, Conn]:
+        return await connect(self.make)
+
+    async def _end(self, conn: Conn) -> None:
+        await within(_half(conn).close_write(), "close_write()")
+
+    @clause('After close_write(), the peer reads what was written, then b"".', "D8")
+    async def ends_stream(self) -> None:
+        here, there = await self._pair()
+        await write(here, b"abc")
+        await self._end(here)
+        received = await read_exactly(there, 4)
+        expect(received == b"abc", f"b'abc' was written, the peer read {received!r} to the end")
+
+    @clause(
+        "After close_write(), what the peer writes is still read, a waiting read() included.",
+        "D10",
+        after=("ends_stream",),
+    )
+    async def reading_goes_on(self) -> None:
+        here, there = await self._pair()
+        reading = await begin(here.read(ALL))
+        await self._end(here)
+        await settle()
+        await write(there, b"x")
+        data = await within(reading, "read(), which waited at close_write(),")
+        expect(data == b"x", f"read(), which waited at close_write(), returned {data!r}")
+        await carry(there, here, b"answer" * 1000)
+
+    @clause("close_write() may be called twice.", "D1")
+    async def twice(self) -> None:
+        here, _ = await self._pair()
+        await self._end(here)
+        await within(_half(here).close_write(), "a second close_write()")
+
+    @clause("write() after close_write() raises BrokenPipeError.", "D14")
+    async def write_after(self) -> None:
+        here, _ = await self._pair()
+        await self._end(here)
+        await raises(here.write(b"x"), "write() after close_write()", BrokenPipeError)
+
+    @clause("close_write() after close() raises ClosedError.", "D1, D14")
+    async def after_close(self) -> None:
+        here, _ = await self._pair()
+        await within(here.close(), "close()")
+        await raises(_half(here).close_write(), "close_write() after close()", ClosedError)
+
+    @clause("When the peer has ended its stream, this end may go on writing.", "D10")
+    async def writing_goes_on(self) -> None:
+        here, there = await self._pair()
+        if not isinstance(there, HalfCloser):
+            raise NotTried("the peer cannot end its stream alone")
+        await given(there.close_write(), "the peer's close_write()")
+        data = await read(here)
+        expect(data == b"", f"after the peer's close_write(), read() returned {data!r}")
+        await settle()
+        await carry(here, there, b"answer" * 1000)
+
+    @clause(
+        "Over a connection that cannot, close_write() raises UnsupportedError, and all else works.",
+        "D10",
+    )
+    async def unsupported(self) -> None:
+        make_unable = need(self.make_unable, "make_unable")
+        conn = owned(await given(make_unable(), "`make_unable`"))
+        if not isinstance(conn, HalfCloser):
+            return
+        what = "close_write() over a connection that cannot"
+        await raises(conn.close_write(), what, UnsupportedError)
+        await within(conn.write(b"x"), "write() after close_write() was refused")
+
+
+def _half(conn: Conn) -> HalfCloser:
+    """Return the connection as the HalfCloser that the scenario needs it to be."""
+    if not isinstance(conn, HalfCloser):
+        raise NotTried(f"a {type(conn).__qualname__} is no HalfCloser")
+    return conn

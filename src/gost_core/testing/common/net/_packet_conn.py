@@ -1,0 +1,190 @@
+"""The contract of connections that exchange datagrams with more than one peer."""
+
+from array import array
+from collections.abc import Awaitable, Callable
+from dataclasses import field
+from typing import TypeAlias
+
+from typing_extensions import Buffer
+
+from gost_core.common.net import Addr, ClosedError, Conn, PacketConn, UnsupportedError
+from gost_core.testing._families.readers import Readers, Send
+from gost_core.testing._run.attempt import Broken
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.waiting import expect, given, need, owned, raises, within
+from gost_core.testing._stage.memory import Address, words
+from gost_core.testing._stage.streams import ALL, MakePair, addresses_of, connect, packets, read
+
+__all__ = ("PacketConnContract",)
+
+MakeTrio: TypeAlias = Callable[[], Awaitable[tuple[Conn, Conn, Conn]]]
+
+
+class PacketConnContract(
+    Readers,
+    interface=PacketConn,
+    first=("exchange", "whole"),
+    said={
+        "reads_at_least_one": ("read_from(n) raises ValueError for n < 1.", "D8"),
+        "read_cancellable": ("A cancelled read_from() ends as cancelled.", "D14"),
+        "cancelled_read_loses_nothing": (
+            "A cancelled read_from() loses no datagram: a later one returns it.",
+            "D7",
+        ),
+        "close_wakes_read": (
+            "close() wakes a waiting read_from(), which raises ClosedError.",
+            "D1, D14",
+        ),
+    },
+):
+    """What a connection promises that exchanges datagrams with more than one peer."""
+
+    make: MakeTrio = field(kw_only=False)
+    """Opens three unconnected datagram connections: the one on trial, and two peers, which are on
+    trial as well or keep the contract. The peers can be reached at what their ``local_addr()``
+    says."""
+    make_connected: MakePair | None = None
+    """Opens a connected pair of which the first is on trial."""
+
+    _verb = "read_from"
+    _keeps_order = False
+
+    async def _specimen(self) -> Conn:
+        return (await self._sockets())[0]
+
+    async def _ends(self) -> tuple[Conn, Conn]:
+        conn, peer, _ = await self._sockets()
+        return conn, peer
+
+    async def _sockets(self) -> tuple[Conn, Conn, Conn]:
+        conn, peer, other = await given(self.make(), "opening the sockets")
+        return owned(conn), owned(peer), owned(other)
+
+    async def _connected(self) -> tuple[Conn, Conn]:
+        return await connect(need(self.make_connected, "make_connected"))
+
+    async def _reading(self, conn: Conn, n: int = ALL) -> bytes:
+        return (await packets(conn).read_from(n))[0]
+
+    async def _sender(self, conn: Conn, peer: Conn) -> Send:
+        """Have ``peer`` learn where ``conn`` is, and return what sends from there to here."""
+        await self._send(conn, b"here", peer.local_addr())
+        _, home = await self._receive(peer)
+        return lambda data: packets(peer).write_to(data, home)
+
+    async def _send(self, conn: Conn, data: Buffer, addr: Addr) -> None:
+        await within(packets(conn).write_to(data, addr), f"write_to({addr})")
+
+    async def _receive(self, conn: Conn) -> tuple[bytes, Addr]:
+        return await within(packets(conn).read_from(ALL), f"read_from({ALL})")
+
+    async def _carry(self, source: Conn, sink: Conn, data: Buffer, addr: Addr) -> Addr:
+        """Send a datagram, break the clause unless it arrives, and return where it is from."""
+        expected = memoryview(data).tobytes()
+        await self._send(source, data, addr)
+        received, sender = await self._receive(sink)
+        sent = f"{type(data).__name__} of {expected!r}"
+        expect(received == expected, f"a {sent} was sent to {addr}, {received!r} was received")
+        return sender
+
+    @clause("A datagram gets to the address it is for, and tells the address it is from.", "D9")
+    async def exchange(self) -> None:
+        conn, *peers = await self._sockets()
+        for number, peer in enumerate(peers):
+            sender = await self._carry(conn, peer, b"ping %d" % number, peer.local_addr())
+            source = await self._carry(peer, conn, b"pong %d" % number, sender)
+            told, real = words(source), words(peer.local_addr())
+            expect(told == real, f"a datagram from {real} was said to be from {told}")
+
+    @clause("write_to() takes any Addr, by network() and str().", "D9", after=("exchange",))
+    async def foreign_addr(self) -> None:
+        conn, peer = await self._ends()
+        await self._carry(conn, peer, b"x", Address(*words(peer.local_addr())))
+
+    @clause("write_to() raises ValueError for a malformed address.", "D15", after=("exchange",))
+    async def malformed_addr(self) -> None:
+        conn, peer = await self._ends()
+        network, _ = words(peer.local_addr())
+        for text in ("127.0.0.1:70000", "[::1:53"):
+            writing = packets(conn).write_to(b"x", Address(network, text))
+            await raises(writing, f"write_to({text})", ValueError)
+
+    @clause("Each read_from() returns one datagram.", "D8", after=("exchange",))
+    async def whole(self) -> None:
+        conn, peer = await self._ends()
+        await self._expect_whole(conn, await self._sender(conn, peer))
+
+    @clause("read_from(n) cuts to n; the rest is gone.", "D8", after=("exchange", "whole"))
+    async def cut(self) -> None:
+        conn, peer = await self._ends()
+        await self._expect_cut(conn, await self._sender(conn, peer))
+
+    @clause("write_to() of too long a datagram raises OSError.", "D8", after=("exchange",))
+    async def too_long(self) -> None:
+        conn, peer = await self._ends()
+        writing = packets(conn).write_to(bytes(ALL + 1), peer.local_addr())
+        await raises(writing, "write_to() of 65536 bytes", OSError)
+
+    @clause(
+        "Anything with a buffer can be sent, and its owner may change it afterwards.",
+        "D8",
+        after=("exchange",),
+    )
+    async def any_buffer(self) -> None:
+        conn, peer = await self._ends()
+        values = array("I", range(6))
+        for data in (bytearray(b"bytearray"), values, memoryview(values)):
+            await self._carry(conn, peer, data, peer.local_addr())
+        data = bytearray(b"x")
+        await self._send(conn, data, peer.local_addr())
+        data[:] = b"y"
+        try:
+            data.clear()
+        except BufferError:
+            raise Broken("after write_to() the bytearray was still in use") from None
+        received, _ = await self._receive(peer)
+        expect(received == b"x", "what the buffer held after write_to() was sent")
+
+    @clause("On an unconnected socket, read() and write() raise UnsupportedError.", "D9")
+    async def unconnected(self) -> None:
+        await expect_unconnected((await self._ends())[0])
+
+    @clause('remote_addr() of an unconnected socket prints as "".', "D2")
+    async def remote_addr_nowhere(self) -> None:
+        conn, _ = await self._ends()
+        _, (what, addr) = addresses_of(conn)
+        expect(not str(addr), f"{what} without a peer prints as {str(addr)!r}")
+
+    @clause("On a connected socket, write_to() the peer is legal.", "D9", after=("exchange",))
+    async def connected_peer(self) -> None:
+        conn, peer = await self._connected()
+        there = Address(*words(conn.remote_addr()))
+        await within(packets(conn).write_to(b"x", there), "write_to() the peer")
+        data = await read(peer)
+        expect(data == b"x", f"write_to() the peer sent b'x', {data!r} was read")
+
+    @clause("On a connected socket, write_to() another address raises ValueError.", "D9")
+    async def connected_elsewhere(self) -> None:
+        conn, _ = await self._connected()
+        _, other = await self._ends()
+        await expect_no_other(conn, other.local_addr())
+
+    @clause("After close(), read_from() and write_to() raise ClosedError.", "D1, D14")
+    async def use_after_close(self) -> None:
+        conn, peer = await self._ends()
+        there = peer.local_addr()
+        await within(conn.close(), "close()")
+        await raises(packets(conn).read_from(ALL), "read_from() after close()", ClosedError)
+        await raises(packets(conn).write_to(b"x", there), "write_to() after close()", ClosedError)
+
+
+async def expect_unconnected(conn: Conn, /) -> None:
+    """Break the clause unless a socket without a peer refuses to read and write."""
+    await raises(conn.write(b"x"), "write() without a peer", UnsupportedError)
+    await raises(conn.read(ALL), "read() without a peer", UnsupportedError)
+
+
+async def expect_no_other(conn: Conn, addr: Addr, /) -> None:
+    """Break the clause unless a connected socket refuses to send to another address."""
+    writing = packets(conn).write_to(b"x", addr)
+    await raises(writing, "write_to() another address than the peer's", ValueError)

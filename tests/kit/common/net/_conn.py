@@ -1,0 +1,468 @@
+"""Trials of the contract of connections."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import ClassVar
+
+from typing_extensions import Buffer
+
+from gost_core.common.net import (
+    Addr,
+    Conn,
+)
+from gost_core.testing import Report
+from gost_core.testing.common.net import (
+    ConnContract,
+)
+from tests.kit.common.net._sockets import SocketAddr, SocketConn, sockets
+from tests.kit.trial import Trial
+
+TIME_LIMIT = 1.0
+
+
+async def reset(conn: Conn) -> None:
+    assert isinstance(conn, SocketConn)
+    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await conn.close()
+
+
+MakeConn = Callable[[socket.socket], Conn]
+
+
+def run_conn(make: MakeConn) -> Coroutine[object, object, Report]:
+    async def pair(kind: socket.SocketKind) -> tuple[Conn, Conn]:
+        here, there = sockets(kind)
+        return make(here), SocketConn(there)
+
+    return ConnContract(
+        lambda: pair(socket.SOCK_STREAM),
+        make_datagram=lambda: pair(socket.SOCK_DGRAM),
+        break_off=reset,
+        time_limit=TIME_LIMIT,
+    ).run()
+
+
+conn = Trial[MakeConn](ConnContract, run_conn, SocketConn)
+
+
+@conn.breaks("shape")
+class SyncWrite(SocketConn):
+    def write(self, data: Buffer, /) -> None:  # type: ignore  # the fault
+        self.sock.sendall(data)
+
+
+@conn.breaks("addresses")
+class Nowhere(SocketConn):
+    def remote_addr(self) -> Addr:
+        return None  # type: ignore  # the fault
+
+
+@conn.breaks("addresses")
+class BareIPv6(SocketConn):
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.remote = SocketAddr("tcp", ("::1", 80))
+
+
+@conn.breaks("addresses")
+class GoNetwork(SocketConn):
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.remote = SocketAddr("TCP", ("127.0.0.1", 80))
+
+
+@conn.breaks("addresses-after-close")
+class AskingTheSocket(SocketConn):
+    def local_addr(self) -> Addr:
+        return SocketAddr("tcp", self.sock.getsockname())
+
+
+@conn.breaks("reads-what-is-there")
+class ReadingExactly(SocketConn):
+    async def read(self, n: int, /) -> bytes:
+        data = piece = await super().read(n)
+        while piece and len(data) < n and not self.datagrams:
+            piece = await super().read(n - len(data))
+            data += piece
+        return data
+
+
+@conn.breaks("reads-at-most")
+class ReadingTooMuch(SocketConn):
+    async def read(self, n: int, /) -> bytes:
+        return await super().read(65535 if n > 0 else n)
+
+
+@conn.breaks("reads-at-least-one")
+class ReadingNothing(SocketConn):
+    async def read(self, n: int, /) -> bytes:
+        return await super().read(n) if n > 0 else b""
+
+
+@conn.breaks("duplex")
+class OneLock(SocketConn):
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.lock = asyncio.Lock()
+
+    async def read(self, n: int, /) -> bytes:
+        async with self.lock:
+            return await super().read(n)
+
+    async def write(self, data: Buffer, /) -> None:
+        async with self.lock:
+            await super().write(data)
+
+
+@conn.breaks("transfer")
+class CuttingTheStream(SocketConn):
+    async def read(self, n: int, /) -> bytes:
+        return (await super().read(65535 if n > 0 else n))[:n]
+
+
+@conn.breaks("any-buffer")
+class CountingItems(SocketConn):
+    async def write(self, data: Buffer, /) -> None:
+        view = memoryview(data)
+        await super().write(view.tobytes()[: len(view)])
+
+
+@conn.breaks(
+    "buffer-not-kept", history="25cd60d #896 a pooled buffer lives on in what was returned"
+)
+class Keeping(SocketConn):
+    async def write(self, data: Buffer, /) -> None:
+        self.kept = memoryview(data)
+        await super().write(data)
+
+
+@conn.breaks("empty-is-no-end")
+class EndingOnEmpty(SocketConn):
+    async def write(self, data: Buffer, /) -> None:
+        if not memoryview(data).nbytes:
+            self.sock.shutdown(socket.SHUT_WR)
+        await super().write(data)
+
+
+@conn.breaks("write-waits")
+class Unbounded(SocketConn):
+    """Takes everything and sends it by and by."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.queue = bytearray()
+        self.fault: OSError | None = None
+
+    async def write(self, data: Buffer, /) -> None:
+        self.check_open()
+        if self.fault is not None:
+            raise self.fault
+        if self.datagrams:
+            return await super().write(data)
+        self.queue += memoryview(data).cast("B")
+        self.send()
+
+    def send(self) -> None:
+        try:
+            while self.queue and not self.closed:
+                del self.queue[: self.sock.send(self.queue)]
+        except BlockingIOError:
+            self.loop.call_later(0.001, self.send)
+        except OSError as error:
+            self.fault = error
+
+
+@conn.breaks("end")
+class RaisingAtTheEnd(SocketConn):
+    async def read(self, n: int, /) -> bytes:
+        if data := await super().read(n):
+            return data
+        raise EOFError("the stream has ended")
+
+
+@conn.breaks("end")
+class EndingOnce(SocketConn):
+    ended = False
+
+    async def read(self, n: int, /) -> bytes:
+        if self.ended:
+            await asyncio.Event().wait()
+        data = await super().read(n)
+        self.ended = not data
+        return data
+
+
+@conn.breaks("write-to-gone-peer", history="e9372ea what was dropped is reported as sent")
+class PretendingToSend(SocketConn):
+    async def write(self, data: Buffer, /) -> None:
+        with suppress(ConnectionError):
+            await super().write(data)
+
+
+@conn.breaks("broken-off")
+class ResetAsEnd(SocketConn):
+    async def read(self, n: int, /) -> bytes:
+        try:
+            return await super().read(n)
+        except ConnectionResetError:
+            return b""
+
+
+@conn.breaks("read-cancellable")
+class CancelledAsTimeout(SocketConn):
+    async def read(self, n: int, /) -> bytes:
+        try:
+            return await super().read(n)
+        except asyncio.CancelledError:
+            raise TimeoutError("the read timed out") from None
+
+
+@conn.breaks("cancelled-read-loses-nothing")
+class LosingWhatCameBesideACancel(SocketConn):
+    async def read(self, n: int, /) -> bytes:
+        data = await super().read(n)
+        await asyncio.sleep(0)
+        return data
+
+
+@conn.breaks("write-cancellable")
+class Stubborn(SocketConn):
+    async def writable(self) -> None:
+        try:
+            await super().writable()
+        except asyncio.CancelledError:
+            await super().writable()
+
+
+@conn.breaks("time-outs-apart", history="x mux: the streams of a session share one deadline")
+class SharedDeadline(SocketConn):
+    readers: ClassVar[set[asyncio.Future[None]]] = set()
+
+    async def readable(self) -> None:
+        waiting = asyncio.ensure_future(super().readable())
+        self.readers.add(waiting)
+        try:
+            await waiting
+        except asyncio.CancelledError:
+            for reader in self.readers - {waiting}:
+                reader.cancel()
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise TimeoutError("the session's deadline has passed") from None
+        finally:
+            self.readers.discard(waiting)
+
+
+@conn.breaks(
+    "outlives-its-maker", history="221144f the connection ends with the context of its dial"
+)
+class DyingWithItsMaker(SocketConn):
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(lambda _: asyncio.ensure_future(self.close()))
+
+
+@conn.breaks("writers-not-mixed")
+class SendingPiecemeal(SocketConn):
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.lock = asyncio.Lock()
+
+    async def write(self, data: Buffer, /) -> None:
+        view = memoryview(data).cast("B")
+        self.check_open()
+        for start in range(0, len(view) or 1, 65536):
+            async with self.lock:
+                await super().write(view[start : start + 65536])
+            await asyncio.sleep(0)
+
+
+@conn.breaks("readers-not-mixed")
+class SharingWhatIsRead(SocketConn):
+    reading: asyncio.Future[bytes] | None = None
+
+    async def read(self, n: int, /) -> bytes:
+        if self.reading is not None:
+            return await asyncio.shield(self.reading)
+        self.reading = self.loop.create_future()
+        try:
+            data = await super().read(n)
+            self.reading.set_result(data)
+            return data
+        finally:
+            self.reading.cancel()
+            self.reading = None
+
+
+LEFT_OPEN: list[socket.socket] = []
+
+
+@conn.breaks("close-reaches-peer")
+class ClosingNothing(SocketConn):
+    async def close(self) -> None:
+        if not self.closed:
+            LEFT_OPEN.append(self.sock.dup())
+        await super().close()
+
+
+@conn.breaks("last-words")
+class SendingLater(SocketConn):
+    """Gathers small writes for one turn of the event loop, and forgets them at close."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.gathered = bytearray()
+        self.fault: OSError | None = None
+
+    async def write(self, data: Buffer, /) -> None:
+        view = memoryview(data).cast("B")
+        self.check_open()
+        if self.fault is not None:
+            raise self.fault
+        if len(view) <= 8192:
+            self.gathered += view
+            self.loop.call_soon(self.flush)
+            return
+        while self.gathered and self.fault is None:  # noqa: ASYNC110 the fault need not be elegant
+            await asyncio.sleep(0)
+        await super().write(view)
+
+    def flush(self) -> None:
+        try:
+            while self.gathered and not self.closed:
+                del self.gathered[: self.sock.send(self.gathered)]
+        except BlockingIOError:
+            self.loop.call_later(0.001, self.flush)
+        except OSError as error:
+            self.fault = error
+
+
+@conn.breaks("close-twice", history="#779 a65b7a0 a channel is closed twice")
+class ClosingOnce(SocketConn):
+    async def close(self) -> None:
+        self.check_open()
+        await super().close()
+
+
+@conn.breaks("close-at-once")
+class ClosingAhead(SocketConn):
+    closing = False
+    contended = False
+
+    async def close(self) -> None:
+        if self.closing:
+            self.contended = True
+            return
+        self.closing = True
+        try:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0.5 if self.contended else 0)
+        finally:
+            await super().close()
+
+
+@conn.breaks("close-after-peer", history="007ff0b close fails when the other side has closed")
+class ClosingNoisily(SocketConn):
+    async def close(self) -> None:
+        try:
+            ended = not self.closed and self.sock.recv(1, socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            ended = False
+        await super().close()
+        if ended:
+            raise ConnectionResetError("the peer was first")
+
+
+@conn.breaks("close-wakes-read")
+class LeavingTheReader(SocketConn):
+    async def close(self) -> None:
+        self.reader = None
+        await super().close()
+
+
+@conn.breaks("read-after-close")
+class EndAfterClose(SocketConn):
+    async def read(self, n: int, /) -> bytes:
+        return b"" if self.closed else await super().read(n)
+
+
+@conn.breaks("write-after-close")
+class WritingToNobody(SocketConn):
+    async def write(self, data: Buffer, /) -> None:
+        if not self.closed:
+            await super().write(data)
+
+
+@conn.breaks("close-bounded")
+class WaitingForThePeer(SocketConn):
+    unsent = False
+
+    async def write(self, data: Buffer, /) -> None:
+        try:
+            await super().write(data)
+        except asyncio.CancelledError:
+            self.unsent = True
+            raise
+
+    async def close(self) -> None:
+        try:
+            if self.unsent:
+                await self.writable()
+        finally:
+            await super().close()
+
+
+@conn.breaks("close-wakes-write")
+class LeavingTheWriter(SocketConn):
+    async def close(self) -> None:
+        self.writer = None
+        await super().close()
+
+
+@conn.breaks("close-cancelled")
+class ClosingInTwoSteps(SocketConn):
+    async def close(self) -> None:
+        await asyncio.sleep(0.001)
+        await super().close()
+
+
+@conn.breaks("datagram-whole")
+class JoiningDatagrams(SocketConn):
+    async def read(self, n: int, /) -> bytes:
+        data = await super().read(n)
+        with suppress(BlockingIOError):
+            while self.datagrams and len(data) < n:
+                data += self.sock.recv(n - len(data))
+        return data
+
+
+@conn.breaks("datagram-cut")
+class KeepingTheRest(SocketConn):
+    rest = b""
+
+    async def read(self, n: int, /) -> bytes:
+        if not self.datagrams or n < 1:
+            return await super().read(n)
+        data = self.rest or await super().read(65535)
+        self.rest = data[n:]
+        return data[:n]
+
+
+@conn.breaks("datagram-not-empty")
+class PassingEmptyDatagrams(SocketConn):
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.datagrams = False
+
+
+@conn.breaks("datagram-too-long", history="e9372ea what was dropped is reported as sent")
+class DroppingLongDatagrams(SocketConn):
+    async def write(self, data: Buffer, /) -> None:
+        if not self.datagrams or memoryview(data).nbytes <= 65507:
+            await super().write(data)

@@ -1,0 +1,180 @@
+"""Trials of the contract of wrappers of connections."""
+
+from collections.abc import Callable, Coroutine
+
+from typing_extensions import Buffer
+
+from gost_core.common.net import (
+    Addr,
+    Conn,
+    ConnUnwrapper,
+    ContextCarrier,
+    HalfCloser,
+    PacketConn,
+    UnsupportedError,
+)
+from gost_core.context import Context
+from gost_core.testing import Report
+from gost_core.testing.common.net import (
+    ConnUnwrapperContract,
+)
+from tests.kit.trial import Trial
+
+TIME_LIMIT = 1.0
+
+
+class PlainWrapper(Conn):
+    def __init__(self, inner: Conn) -> None:
+        self.inner = inner
+
+    async def read(self, n: int, /) -> bytes:
+        return await self.inner.read(n)
+
+    async def write(self, data: Buffer, /) -> None:
+        await self.inner.write(data)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    def local_addr(self) -> Addr:
+        return self.inner.local_addr()
+
+    def remote_addr(self) -> Addr:
+        return self.inner.remote_addr()
+
+
+class RightWrapper(PlainWrapper, HalfCloser, ConnUnwrapper):
+    async def close_write(self) -> None:
+        if not isinstance(self.inner, HalfCloser):
+            raise UnsupportedError("the connection beneath cannot half-close")
+        await self.inner.close_write()
+
+    def unwrap_conn(self) -> Conn:
+        return self.inner
+
+
+class RightPacketWrapper(RightWrapper, PacketConn):
+    @property
+    def packets(self) -> PacketConn:
+        assert isinstance(self.inner, PacketConn)
+        return self.inner
+
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        return await self.packets.read_from(n)
+
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        await self.packets.write_to(data, addr)
+
+
+def right_wrap(inner: Conn) -> Conn:
+    return RightPacketWrapper(inner) if isinstance(inner, PacketConn) else RightWrapper(inner)
+
+
+Wrap = Callable[[Conn], Conn]
+
+
+def run_wrapper(wrap: Wrap) -> Coroutine[object, object, Report]:
+    return ConnUnwrapperContract(wrap, wrap_datagrams=wrap, time_limit=TIME_LIMIT).run()
+
+
+wrapper = Trial[Wrap](ConnUnwrapperContract, run_wrapper, right_wrap)
+
+
+class PropertyOf(RightWrapper):
+    @property
+    def unwrap_conn(self) -> Conn:  # type: ignore  # the fault
+        return self.inner
+
+
+@wrapper.breaks("shape")
+def unwrapping_property(inner: Conn) -> Conn:
+    return PropertyOf(inner)
+
+
+class ToTheBottom(RightWrapper):
+    def unwrap_conn(self) -> Conn:
+        inner = self.inner
+        while isinstance(inner, ConnUnwrapper):
+            inner = inner.unwrap_conn()
+        return inner
+
+
+@wrapper.breaks("shows-inner")
+def skipping_layers(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else ToTheBottom(inner)
+
+
+class Itself(RightWrapper):
+    def unwrap_conn(self) -> Conn:
+        return self if isinstance(self.inner, ConnUnwrapper) else self.inner
+
+
+@wrapper.breaks("shows-inner")
+def unwrapping_itself(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else Itself(inner)
+
+
+class Masking(RightWrapper):
+    async def read(self, n: int, /) -> bytes:
+        return bytes(byte ^ 42 for byte in await super().read(n))
+
+    async def write(self, data: Buffer, /) -> None:
+        await super().write(bytes(byte ^ 42 for byte in bytes(data)))
+
+
+@wrapper.breaks("bytes-unchanged")
+def masking(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else Masking(inner)
+
+
+class Leaky(RightWrapper):
+    async def close(self) -> None:
+        """Close nothing."""
+
+
+@wrapper.breaks("close-closes-inner")
+def leaking(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else Leaky(inner)
+
+
+class HidingHalfClose(PlainWrapper, ConnUnwrapper):
+    def unwrap_conn(self) -> Conn:
+        return self.inner
+
+
+@wrapper.breaks(
+    "keeps-half-close", history="#867 x#78 bc44bab 49ceda6 c29517b a wrapper hides capabilities"
+)
+def hiding_half_close(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else HidingHalfClose(inner)
+
+
+class Inventing(RightWrapper):
+    async def close_write(self) -> None:
+        if isinstance(self.inner, HalfCloser):
+            await super().close_write()
+
+
+@wrapper.breaks("invents-no-half-close")
+def inventing(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else Inventing(inner)
+
+
+class NoContext(RightWrapper, ContextCarrier):
+    def context(self) -> Context | None:
+        return None
+
+
+@wrapper.breaks("shows-capabilities", history="x obfs, ReadWriteConn: the context is lost")
+def losing_context(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else NoContext(inner)
+
+
+@wrapper.breaks("keeps-packets", history="3b4fd64 wrapping a UDP session makes a stream of it")
+def streaming(inner: Conn) -> Conn:
+    return RightWrapper(inner)
+
+
+@wrapper.breaks("invents-no-packets")
+def always_packets(inner: Conn) -> Conn:
+    return RightPacketWrapper(inner)

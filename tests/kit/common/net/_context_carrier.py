@@ -1,0 +1,66 @@
+"""Trials of the contract of connections that bring values."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from gost_core.common.net import (
+    ContextCarrier,
+)
+from gost_core.context import Context
+from gost_core.keys import CLIENT_ID
+from gost_core.testing import Report
+from gost_core.testing.common.net import (
+    ContextCarrierContract,
+)
+from tests.kit.trial import Trial
+
+TIME_LIMIT = 1.0
+
+
+class RightCarrier(ContextCarrier):
+    def __init__(self) -> None:
+        self.values = Context().with_value(CLIENT_ID, "a client")
+
+    def context(self) -> Context | None:
+        return self.values
+
+
+def run_carrier(make: Callable[[], ContextCarrier]) -> Coroutine[object, object, Report]:
+    async def made() -> ContextCarrier:
+        return make()
+
+    return ContextCarrierContract(made, time_limit=TIME_LIMIT).run()
+
+
+carrier = Trial[Callable[[], ContextCarrier]](ContextCarrierContract, run_carrier, RightCarrier)
+
+
+@carrier.breaks("shape")
+class AsyncContext(RightCarrier):
+    async def context(self) -> Context | None:  # type: ignore  # the fault
+        return self.values
+
+
+@carrier.breaks("context-or-none")
+class ContextAsDict(RightCarrier):
+    def context(self) -> Context | None:
+        return {"client": "a client"}  # type: ignore  # the fault
+
+
+@carrier.breaks("same-each-time")
+class OnceOnly(RightCarrier):
+    def context(self) -> Context | None:
+        values, self.values = self.values, Context()
+        return values
+
+
+@carrier.breaks("outlives-its-maker", history="404aaae the context ends with the request")
+class EndingWithItsMaker(RightCarrier):
+    def __init__(self) -> None:
+        super().__init__()
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(self.forget)
+
+    def forget(self, _: object) -> None:
+        self.values = Context()

@@ -1,0 +1,253 @@
+"""Trials of the contract of what opens connections from this host."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from typing import ClassVar
+
+from gost_core.common.net import (
+    Conn,
+    Dialer,
+    UnsupportedError,
+)
+from gost_core.context import Context
+from gost_core.testing import Report
+from gost_core.testing.common.net import (
+    DialerContract,
+)
+from tests.kit.common.net._conn import DyingWithItsMaker, Nowhere
+from tests.kit.common.net._packet_conn import AlwaysToThePeer
+from tests.kit.common.net._sockets import DatagramConn, SocketConn, split
+from tests.kit.trial import Trial
+
+TIME_LIMIT = 1.0
+
+
+class RightDialer(Dialer):
+    tcp: type[SocketConn] = SocketConn
+    udp: type[SocketConn] = DatagramConn
+    networks: ClassVar[tuple[str, ...]] = ("tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "unix")
+
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        if network not in self.networks:
+            raise UnsupportedError(f"network {network!r} is not offered")
+        if network == "unix":
+            return await self.connect(socket.AF_UNIX, socket.SOCK_STREAM, addr)
+        kind = socket.SOCK_STREAM if network.startswith("tcp") else socket.SOCK_DGRAM
+        if kind == socket.SOCK_DGRAM and not addr:
+            return self.open()
+        host, port = self.split(addr)
+        family = {"4": socket.AF_INET, "6": socket.AF_INET6}.get(network[-1], socket.AF_UNSPEC)
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, family=family, type=kind)
+        return await self.connect(found[0][0], kind, found[0][4])
+
+    def split(self, addr: str) -> tuple[str, int]:
+        return split(addr)
+
+    def open(self) -> Conn:
+        sock = socket.socket(type=socket.SOCK_DGRAM)
+        sock.bind(("0.0.0.0", 0))
+        return self.udp(sock)
+
+    async def connect(
+        self, family: socket.AddressFamily, kind: socket.SocketKind, name: tuple[object, ...] | str
+    ) -> Conn:
+        sock = socket.socket(family, kind)
+        sock.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, name)
+        except BaseException:
+            sock.close()
+            raise
+        return self.tcp(sock) if kind == socket.SOCK_STREAM else self.udp(sock)
+
+
+def run_dialer(make: Callable[[], Dialer]) -> Coroutine[object, object, Report]:
+    # Too long for a query, so the resolver knows without asking the network.
+    unresolvable_addr = "a." * 130 + "invalid:80"
+    return DialerContract(make, unresolvable_addr=unresolvable_addr, time_limit=TIME_LIMIT).run()
+
+
+dialer = Trial[Callable[[], Dialer]](DialerContract, run_dialer, RightDialer)
+
+
+@dialer.breaks("shape")
+class DialWithOptions(RightDialer):
+    async def dial(  # type: ignore  # the fault
+        self, ctx: Context, network: str, addr: str, options: object, /
+    ) -> Conn:
+        return await super().dial(ctx, network, addr)
+
+
+@dialer.breaks("reaches")
+class NoConn(RightDialer):
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        conn = await super().dial(ctx, network, addr)
+        if network != "tcp":
+            return conn
+        await conn.close()
+        return None  # type: ignore  # the fault
+
+
+@dialer.breaks("addresses")
+class NoRemoteAddr(RightDialer):
+    tcp = Nowhere
+
+
+@dialer.breaks("networks", history="x http: only the exact name of a network counts")
+class ExactNetworks(RightDialer):
+    networks = ("tcp", "udp", "unix")
+
+
+@dialer.breaks("resolves-names")
+class NumbersOnly(RightDialer):
+    def split(self, addr: str) -> tuple[str, int]:
+        host, port = super().split(addr)
+        if host == "localhost":
+            raise ValueError(f"{host!r} is no IP address")
+        return host, port
+
+
+@dialer.breaks("unresolvable")
+class UnresolvableAsConnectionError(RightDialer):
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        try:
+            return await super().dial(ctx, network, addr)
+        except socket.gaierror as error:
+            raise ConnectionError("cannot resolve") from error
+
+
+@dialer.breaks("refused")
+class RefusedAsOSError(RightDialer):
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        try:
+            return await super().dial(ctx, network, addr)
+        except ConnectionRefusedError as error:
+            raise OSError("cannot connect") from error
+
+
+@dialer.breaks("unsupported")
+class UnsupportedAsValueError(RightDialer):
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        if network == "gopher":
+            raise ValueError(f"network {network!r} is not known")
+        return await super().dial(ctx, network, addr)
+
+
+@dialer.breaks("unsupported", history="x tunnel, router: the request is sent, then refused")
+class RefusingLate(RightDialer):
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        if network != "gopher":
+            return await super().dial(ctx, network, addr)
+        conn = await super().dial(ctx, "tcp", addr)
+        await conn.close()
+        raise UnsupportedError(f"network {network!r} is not offered")
+
+
+@dialer.breaks("malformed")
+class GuessingThePort(RightDialer):
+    def split(self, addr: str) -> tuple[str, int]:
+        return (addr, 1) if ":" not in addr else super().split(addr)
+
+
+@dialer.breaks("no-host", history="x socks5: an empty host becomes 127.0.0.1")
+class GuessingTheHost(RightDialer):
+    def split(self, addr: str) -> tuple[str, int]:
+        return super().split(f"127.0.0.1{addr}" if addr.startswith(":") else addr)
+
+
+@dialer.breaks("outlives-its-caller", history="221144f x#117 the connection ends with its dial")
+class EndingWithTheDial(RightDialer):
+    tcp = DyingWithItsMaker
+
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        return await super().dial(ctx, network, addr)
+
+
+@dialer.breaks("connections-apart", history="x mtls, mtcp, mws: Dial gives the shared connection")
+class OneSession(RightDialer):
+    def __init__(self) -> None:
+        self.sessions: dict[tuple[str, str], Conn] = {}
+
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        if (network, addr) not in self.sessions:
+            self.sessions[network, addr] = await super().dial(ctx, network, addr)
+        return self.sessions[network, addr]
+
+
+@dialer.breaks("at-once")
+class OneDialForAll(RightDialer):
+    def __init__(self) -> None:
+        self.dialing: dict[str, asyncio.Future[Conn]] = {}
+
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        if addr in self.dialing:
+            return await asyncio.shield(self.dialing[addr])
+        self.dialing[addr] = asyncio.get_running_loop().create_future()
+        try:
+            conn = await super().dial(ctx, network, addr)
+            self.dialing[addr].set_result(conn)
+            return conn
+        finally:
+            self.dialing.pop(addr).cancel()
+
+
+@dialer.breaks("cancellable", history="b92c1b1 #777 a hop that says nothing is waited for for ever")
+class CancelledDialAsTimeout(RightDialer):
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        try:
+            return await super().dial(ctx, network, addr)
+        except asyncio.CancelledError:
+            raise TimeoutError("the dial timed out") from None
+
+
+@dialer.breaks(
+    "silence-apart", history="18c1d60 c45d271 a lock is held while a dead peer is dialed"
+)
+class LockedWhileDialing(RightDialer):
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        async with self.lock:
+            return await super().dial(ctx, network, addr)
+
+
+LEFT_CONNECTED: list[asyncio.Future[Conn]] = []
+
+
+@dialer.breaks("cancelled-frees")
+class DialingOn(RightDialer):
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        dialing = asyncio.ensure_future(super().dial(ctx, network, addr))
+        try:
+            return await asyncio.shield(dialing)
+        except asyncio.CancelledError:
+            LEFT_CONNECTED.append(dialing)
+            raise
+
+
+@dialer.breaks("udp")
+class NeverConnected(RightDialer):
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        return self.open() if network == "udp" else await super().dial(ctx, network, addr)
+
+
+@dialer.breaks("udp-elsewhere")
+class SendingToThePeer(RightDialer):
+    udp = AlwaysToThePeer
+
+
+@dialer.breaks("udp-unconnected", history="x http3, masque: the socket is no PacketConn")
+class NoPackets(RightDialer):
+    def open(self) -> Conn:
+        sock = socket.socket(type=socket.SOCK_DGRAM)
+        sock.bind(("127.0.0.1", 0))
+        return SocketConn(sock)
+
+
+@dialer.breaks("unix")
+class PathAsHost(RightDialer):
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        return await super().dial(ctx, "tcp" if network == "unix" else network, addr)

@@ -1,0 +1,135 @@
+"""Trials of the contract of connections that can half-close."""
+
+import errno
+import socket
+from collections.abc import Coroutine
+
+from typing_extensions import Buffer
+
+from gost_core.common.net import (
+    Conn,
+    UnsupportedError,
+)
+from gost_core.testing import Report
+from gost_core.testing.common.net import (
+    HalfCloserContract,
+)
+from tests.kit.common.net._sockets import SocketConn, sockets
+from tests.kit.trial import Trial
+
+TIME_LIMIT = 1.0
+
+
+class RightHalfCloser(SocketConn):
+    """A stream that says so if what is below it cannot half-close, as a wrapper does."""
+
+    able = True
+    peer: socket.socket | None = None
+
+    async def close(self) -> None:
+        await super().close()
+        if self.peer is not None:
+            self.peer.close()
+
+    async def close_write(self) -> None:
+        if not self.able:
+            raise UnsupportedError("the connection beneath cannot half-close")
+        self.check_open()
+        self.sock.shutdown(socket.SHUT_WR)
+
+
+def run_half_closer(make: type[RightHalfCloser]) -> Coroutine[object, object, Report]:
+    async def pair() -> tuple[Conn, Conn]:
+        here, there = sockets(socket.SOCK_STREAM)
+        return make(here), SocketConn(there)
+
+    async def unable() -> Conn:
+        here, there = sockets(socket.SOCK_STREAM)
+        conn = make(here)
+        conn.able = False
+        conn.peer = there
+        return conn
+
+    return HalfCloserContract(pair, make_unable=unable, time_limit=TIME_LIMIT).run()
+
+
+half_closer = Trial[type[RightHalfCloser]](HalfCloserContract, run_half_closer, RightHalfCloser)
+
+
+@half_closer.breaks("shape")
+class SyncCloseWrite(RightHalfCloser):
+    def close_write(self) -> None:  # type: ignore  # the fault
+        self.sock.shutdown(socket.SHUT_WR)
+
+
+@half_closer.breaks("ends-stream", history="d189dc7 the end of a request is not passed on")
+class SwallowingTheEnd(RightHalfCloser):
+    ended = False
+
+    async def close_write(self) -> None:
+        self.check_open()
+        if not self.able:
+            await super().close_write()
+        self.ended = True
+
+    async def write(self, data: Buffer, /) -> None:
+        if self.ended:
+            raise BrokenPipeError("the outgoing stream was ended")
+        await super().write(data)
+
+
+@half_closer.breaks("reading-goes-on", history="db21de8 the answer is cut off at the request's end")
+class EndingBoth(RightHalfCloser):
+    async def close_write(self) -> None:
+        await super().close_write()
+        self.sock.shutdown(socket.SHUT_RD)
+
+
+@half_closer.breaks("twice")
+class EndingOnlyOnce(RightHalfCloser):
+    ended = False
+
+    async def close_write(self) -> None:
+        if self.ended:
+            raise OSError(errno.ENOTCONN, "the stream has been ended")
+        await super().close_write()
+        self.ended = True
+
+
+@half_closer.breaks("write-after")
+class DroppingAfterTheEnd(RightHalfCloser):
+    async def write(self, data: Buffer, /) -> None:
+        try:
+            await super().write(data)
+        except BrokenPipeError:
+            return
+
+
+@half_closer.breaks("after-close")
+class EndingTheClosed(RightHalfCloser):
+    async def close_write(self) -> None:
+        if not self.closed:
+            await super().close_write()
+
+
+@half_closer.breaks("writing-goes-on", history="722dde5 1801451 a transfer one way is cut")
+class ClosingAtTheEnd(RightHalfCloser):
+    async def read(self, n: int, /) -> bytes:
+        if not (data := await super().read(n)):
+            self.sock.shutdown(socket.SHUT_WR)
+        return data
+
+
+@half_closer.breaks("unsupported")
+class PretendingToEnd(RightHalfCloser):
+    async def close_write(self) -> None:
+        if self.able:
+            await super().close_write()
+
+
+@half_closer.breaks("unsupported")
+class ClosingInstead(RightHalfCloser):
+    async def close_write(self) -> None:
+        if not self.able:
+            await self.close()
+        await super().close_write()

@@ -1,0 +1,184 @@
+"""Trials of the contract of listeners that are bound."""
+
+import asyncio
+import errno
+from collections.abc import Coroutine
+from itertools import count
+from weakref import WeakValueDictionary
+
+from gost_core.common.net import (
+    Addr,
+    ClosedError,
+    Conn,
+    Listener,
+)
+from gost_core.testing import Report
+from gost_core.testing._stage.memory import Address, MemoryListener
+from gost_core.testing.common.net import (
+    ListenerContract,
+)
+from tests.kit.trial import Trial
+
+TIME_LIMIT = 1.0
+
+
+LISTENERS: WeakValueDictionary[str, "RightListener"] = WeakValueDictionary()
+
+
+class RightListener(MemoryListener):
+    """A listener within this process, whose address is its own until it is closed."""
+
+    def __init__(self, addr: str = "") -> None:
+        super().__init__(Address("tcp", addr or f"192.0.2.1:{next(PORTS)}"))
+        if str(self.addr()) in LISTENERS:
+            raise OSError(errno.EADDRINUSE, f"{addr} is in use")
+        LISTENERS[str(self.addr())] = self
+
+    def free(self) -> None:
+        LISTENERS.pop(str(self.addr()), None)
+
+    async def close(self) -> None:
+        self.free()
+        await super().close()
+
+
+PORTS = count(1024)
+
+
+def run_listener(make: type[RightListener]) -> Coroutine[object, object, Report]:
+    async def made() -> Listener:
+        return make()
+
+    async def made_at(addr: Addr) -> Listener:
+        return make(str(addr))
+
+    async def connect(addr: Addr) -> Conn:
+        return LISTENERS[str(addr)].connect()
+
+    return ListenerContract(made, connect, make_at=made_at, time_limit=TIME_LIMIT).run()
+
+
+listener = Trial[type[RightListener]](ListenerContract, run_listener, RightListener)
+
+
+@listener.breaks("shape")
+class SyncAccept(RightListener):
+    def accept(self) -> Conn:  # type: ignore  # the fault
+        raise ClosedError("nothing waits here")
+
+
+@listener.breaks("accepts", history="x http3: Accept gives neither connection nor error")
+class Nothing(RightListener):
+    async def accept(self) -> Conn:
+        conn = await super().accept()
+        await conn.close()
+        return None  # type: ignore  # the fault
+
+
+@listener.breaks("address", history="x dns, pht, http3: addr shows the port that was asked for")
+class ForgettingTheAddress(RightListener):
+    def addr(self) -> Address:
+        return Address("tcp", "") if self.closed else super().addr()
+
+
+@listener.breaks("outlives-its-caller", history="221144f what was bound ends with the call")
+class EndingWithTheBind(RightListener):
+    def __init__(self, addr: str = "") -> None:
+        super().__init__(addr)
+        task = asyncio.current_task()
+        assert task is not None
+        if not addr:
+            task.add_done_callback(lambda _: asyncio.ensure_future(self.close()))
+
+
+@listener.breaks("accept-cancellable")
+class CancelledAcceptAsTimeout(RightListener):
+    async def accept(self) -> Conn:
+        try:
+            return await super().accept()
+        except asyncio.CancelledError:
+            raise TimeoutError("nobody came") from None
+
+
+@listener.breaks("cancelled-accept-loses-nothing")
+class PreparingInAccept(RightListener):
+    async def accept(self) -> Conn:
+        conn = await super().accept()
+        await asyncio.sleep(0)
+        return conn
+
+
+@listener.breaks("close-wakes-accept", history="x wt: close does not wake Accept")
+class LeavingAccept(RightListener):
+    async def accept(self) -> Conn:
+        accepting = self.closed
+        try:
+            return await super().accept()
+        except ClosedError:
+            if not accepting:
+                await asyncio.Event().wait()
+            raise
+
+
+@listener.breaks("accept-after-close")
+class BadDescriptor(RightListener):
+    async def accept(self) -> Conn:
+        if self.closed:
+            raise OSError(errno.EBADF, "the socket is closed")
+        return await super().accept()
+
+
+@listener.breaks(
+    "close-twice", history="x listeners: the result of a second close is the system's error"
+)
+class ListenerClosedOnce(RightListener):
+    async def close(self) -> None:
+        if self.closed:
+            raise OSError(errno.EBADF, "the socket is closed")
+        await super().close()
+
+
+@listener.breaks("close-at-once")
+class ListenerClosedAhead(RightListener):
+    begun = False
+    contended = False
+
+    async def close(self) -> None:
+        if self.begun:
+            self.contended = True
+            return
+        self.begun = True
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.5 if self.contended else 0)
+        await super().close()
+
+
+@listener.breaks("address-freed", history="#754 ba3e1cb the address is still in use after close")
+class KeepingTheAddress(RightListener):
+    def free(self) -> None:
+        asyncio.get_running_loop().call_later(0.3, super().free)
+
+
+@listener.breaks(
+    "unaccepted-closed", history="x ws, mtls, quic: what is queued at close stays open"
+)
+class ForgettingTheQueue(RightListener):
+    async def close(self) -> None:
+        self._waiting.clear()
+        await super().close()
+
+
+@listener.breaks("accepted-survive")
+class ClosingWhatWasAccepted(RightListener):
+    def __init__(self, addr: str = "") -> None:
+        super().__init__(addr)
+        self.accepted: list[Conn] = []
+
+    async def accept(self) -> Conn:
+        self.accepted.append(await super().accept())
+        return self.accepted[-1]
+
+    async def close(self) -> None:
+        await super().close()
+        for conn in self.accepted:
+            await conn.close()

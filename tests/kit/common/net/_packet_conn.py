@@ -1,0 +1,187 @@
+"""Trials of the contract of connections that exchange datagrams."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable, Coroutine
+
+from typing_extensions import Buffer
+
+from gost_core.common.net import (
+    Addr,
+    Conn,
+)
+from gost_core.testing import Report
+from gost_core.testing.common.net import (
+    PacketConnContract,
+)
+from tests.kit.common.net._sockets import DatagramConn, SocketAddr, sockets, split
+from tests.kit.trial import Trial
+
+TIME_LIMIT = 1.0
+
+
+MakePackets = Callable[[socket.socket], Conn]
+
+
+def run_packets(make: MakePackets) -> Coroutine[object, object, Report]:
+    async def trio() -> tuple[Conn, Conn, Conn]:
+        socks = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(3)]
+        for sock in socks:
+            sock.bind(("127.0.0.1", 0))
+        return make(socks[0]), DatagramConn(socks[1]), DatagramConn(socks[2])
+
+    async def connected() -> tuple[Conn, Conn]:
+        here, there = sockets(socket.SOCK_DGRAM)
+        return make(here), DatagramConn(there)
+
+    return PacketConnContract(trio, make_connected=connected, time_limit=TIME_LIMIT).run()
+
+
+packet_conn = Trial[MakePackets](PacketConnContract, run_packets, DatagramConn)
+
+
+@packet_conn.breaks("shape")
+class SyncWriteTo(DatagramConn):
+    def write_to(self, data: Buffer, addr: Addr, /) -> None:  # type: ignore  # the fault
+        self.sock.sendto(data, split(str(addr)))
+
+
+@packet_conn.breaks("exchange", history="173de75 746811e an association mixes its targets")
+class StickyTarget(DatagramConn):
+    target: Addr | None = None
+
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        if self.target is None and not str(self.remote) and str(addr).startswith("127.0.0.1"):
+            split(str(addr))
+            self.target = addr
+        await super().write_to(data, self.target or addr)
+
+
+@packet_conn.breaks("foreign-addr")
+class OwnAddressesOnly(DatagramConn):
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        if not isinstance(addr, SocketAddr) and not str(self.remote):
+            split(str(addr))
+            raise TypeError("not an address of this library")
+        await super().write_to(data, addr)
+
+
+@packet_conn.breaks("malformed-addr")
+class MalformedAsOSError(DatagramConn):
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        try:
+            split(str(addr))
+        except ValueError as error:
+            raise OSError("cannot send") from error
+        await super().write_to(data, addr)
+
+
+@packet_conn.breaks("whole")
+class JoiningPackets(DatagramConn):
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        data, addr = await super().read_from(n)
+        try:
+            while len(data) < n:
+                data += self.sock.recv(n - len(data))
+        except BlockingIOError:
+            return data, addr
+        return data, addr
+
+
+@packet_conn.breaks("cut", history="x dtls: what does not fit is returned by the next read")
+class KeepingTheRestOfPackets(DatagramConn):
+    rest = b""
+
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        if self.rest:
+            data, self.rest = self.rest[:n], self.rest[n:]
+            return data, self.local
+        data, addr = await super().read_from(max(n, 65535) if n > 0 else n)
+        self.rest = data[n:]
+        return data[:n], addr
+
+
+@packet_conn.breaks("reads-at-least-one")
+class ReadingNoPacket(DatagramConn):
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        return await super().read_from(n) if n > 0 else (b"", self.local)
+
+
+@packet_conn.breaks("too-long", history="e9372ea a datagram that was dropped is reported as sent")
+class DroppingLongPackets(DatagramConn):
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        if memoryview(data).nbytes <= 65507:
+            await super().write_to(data, addr)
+
+
+@packet_conn.breaks("any-buffer")
+class CountingItemsOfPackets(DatagramConn):
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        view = memoryview(data)
+        await super().write_to(view.tobytes()[: len(view)], addr)
+
+
+@packet_conn.breaks("any-buffer", history="25cd60d #896 a pooled buffer lives on")
+class KeepingPackets(DatagramConn):
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        self.kept = memoryview(data)
+        await super().write_to(data, addr)
+
+
+@packet_conn.breaks("read-cancellable")
+class CancelledPacketAsTimeout(DatagramConn):
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        try:
+            return await super().read_from(n)
+        except asyncio.CancelledError:
+            raise TimeoutError("the read timed out") from None
+
+
+@packet_conn.breaks("cancelled-read-loses-nothing")
+class LosingPackets(DatagramConn):
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        received = await super().read_from(n)
+        await asyncio.sleep(0)
+        return received
+
+
+@packet_conn.breaks("unconnected")
+class AnsweringWhoWroteLast(DatagramConn):
+    async def write(self, data: Buffer, /) -> None:
+        if str(self.remote) or self.closed:
+            await super().write(data)
+
+
+@packet_conn.breaks("remote-addr-nowhere")
+class ZeroAddress(DatagramConn):
+    def remote_addr(self) -> Addr:
+        return self.remote if str(self.remote) else SocketAddr("udp", ("0.0.0.0", 0))
+
+
+@packet_conn.breaks("connected-peer", history="a9be7e6 write_to fails on a connected socket")
+class SendingToOnConnected(DatagramConn):
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        if str(self.remote) == str(addr):
+            raise OSError(errno.EISCONN, "the socket is connected")
+        await super().write_to(data, addr)
+
+
+@packet_conn.breaks("connected-elsewhere")
+class AlwaysToThePeer(DatagramConn):
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        await super().write_to(data, self.remote if str(self.remote) else addr)
+
+
+@packet_conn.breaks("close-wakes-read")
+class LeavingThePacketReader(DatagramConn):
+    async def close(self) -> None:
+        self.reader = None
+        await super().close()
+
+
+@packet_conn.breaks("use-after-close")
+class SendingAfterClose(DatagramConn):
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        if not self.closed:
+            await super().write_to(data, addr)
