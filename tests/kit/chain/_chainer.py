@@ -1,0 +1,226 @@
+"""Trials of the contract of chainers."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+
+from gost_core.chain import (
+    Chainer,
+    DialOption,
+    Node,
+    Route,
+    RouteOption,
+    RouteOptions,
+    Transporter,
+)
+from gost_core.common.net import Closer, Conn, UnsupportedError
+from gost_core.context import Context
+from gost_core.hop import Hop, addr_select_option, host_select_option, network_select_option
+from gost_core.options import apply
+from gost_core.testing import Report
+from gost_core.testing.chain import ChainerContract
+from tests.kit.chain._direct import split
+from tests.kit.chain._route import RightRoute
+from tests.kit.trial import Trial
+
+TIME_LIMIT = 1.5
+
+
+class RightChainer(Chainer):
+    def __init__(self, hops: Sequence[Hop]) -> None:
+        self.hops = tuple(hops)
+
+    async def route(
+        self, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        nodes: list[Node] = []
+        for hop in self.hops:
+            node = await self.select(hop, ctx, network, address, apply(RouteOptions(), *opts).host)
+            if node is None:
+                break
+            transport = node.options().transport
+            if transport is not None and transport.multiplex():
+                nodes = [self.cut(node, transport, nodes)]
+            else:
+                nodes.append(node)
+        return self.made_of(nodes)
+
+    async def select(
+        self, hop: Hop, ctx: Context, network: str, address: str, host: str
+    ) -> Node | None:
+        return await hop.select(
+            ctx,
+            network_select_option(network),
+            addr_select_option(address),
+            host_select_option(host),
+        )
+
+    def cut(self, node: Node, transport: Transporter, before: list[Node]) -> Node:
+        """Return a copy of a multiplexing node that is reached through those before."""
+        node = node.copy()
+        transport = transport.copy()
+        transport.options().route = RightRoute(before)
+        node.options().transport = transport
+        return node
+
+    def made_of(self, nodes: list[Node]) -> Route | None:
+        return RightRoute(nodes)
+
+
+MakeChainer = Callable[[Sequence[Hop]], Chainer]
+
+
+def run(make: MakeChainer) -> Coroutine[object, object, Report]:
+    return ChainerContract(make, time_limit=TIME_LIMIT).run()
+
+
+trial = Trial[MakeChainer](ChainerContract, run, RightChainer)
+
+
+@trial.breaks("shape")
+class NoOptions(RightChainer):
+    async def route(  # type: ignore  # the fault
+        self, ctx: Context, network: str, address: str, /
+    ) -> Route | None:
+        return await super().route(ctx, network, address)
+
+
+@trial.breaks("nodes-of-hops")
+class Backwards(RightChainer):
+    def made_of(self, nodes: list[Node]) -> Route | None:
+        return super().made_of(nodes[::-1])
+
+
+@trial.breaks("none-ends")
+class SkippingNone(RightChainer):
+    async def route(
+        self, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        host = apply(RouteOptions(), *opts).host
+        chosen = [await self.select(hop, ctx, network, address, host) for hop in self.hops]
+        if None not in chosen or chosen[0] is None:
+            return await super().route(ctx, network, address, *opts)
+        return RightRoute([node for node in chosen if node is not None])
+
+
+@trial.breaks("none-direct")
+class AlwaysANode(RightChainer):
+    def made_of(self, nodes: list[Node]) -> Route | None:
+        return super().made_of(nodes or [Node("direct", "")])
+
+
+@trial.breaks("errors-pass", history="x hop plugin: an error of the hop becomes None")
+class FailingOpen(RightChainer):
+    async def select(
+        self, hop: Hop, ctx: Context, network: str, address: str, host: str
+    ) -> Node | None:
+        try:
+            return await super().select(hop, ctx, network, address, host)
+        except OSError:
+            return None
+
+
+@trial.breaks("request-handed-on")
+class BareHost(RightChainer):
+    async def select(
+        self, hop: Hop, ctx: Context, network: str, address: str, host: str
+    ) -> Node | None:
+        return await super().select(hop, ctx, network, address, address)
+
+
+@trial.breaks("any-address", history="core@801f835 an address without a port is rejected")
+class NeedingAPort(RightChainer):
+    async def route(
+        self, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        split(address)
+        return await super().route(ctx, network, address, *opts)
+
+
+@trial.breaks("context-handed-on")
+class AskingWithoutContext(RightChainer):
+    async def select(
+        self, hop: Hop, ctx: Context, network: str, address: str, host: str
+    ) -> Node | None:
+        return await super().select(hop, Context(), network, address, host)
+
+
+@trial.breaks("asked-anew")
+class Remembering(RightChainer):
+    known: Route | None = None
+
+    async def route(
+        self, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        if self.known is None:
+            self.known = await super().route(ctx, network, address, *opts)
+        return self.known
+
+
+@trial.breaks("concurrent", history="9fab332 a lock is held while waiting")
+class Locking(RightChainer):
+    def __init__(self, hops: Sequence[Hop]) -> None:
+        super().__init__(hops)
+        self.lock = asyncio.Lock()
+
+    async def route(
+        self, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        async with self.lock:
+            return await super().route(ctx, network, address, *opts)
+
+
+@trial.breaks("route-dials")
+class RouteIsAList(RightChainer):
+    def made_of(self, nodes: list[Node]) -> Route | None:
+        class OnlyNodes(RightRoute):
+            async def dial(
+                self, ctx: Context, network: str, address: str, /, *opts: DialOption
+            ) -> Conn:
+                raise UnsupportedError("this route shows its nodes")
+
+        return OnlyNodes(nodes)
+
+
+@trial.breaks("multiplexing-cuts")
+class NeverCutting(RightChainer):
+    async def route(
+        self, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        host = apply(RouteOptions(), *opts).host
+        nodes: list[Node] = []
+        for hop in self.hops:
+            node = await self.select(hop, ctx, network, address, host)
+            if node is None:
+                break
+            nodes.append(node)
+        return RightRoute(nodes)
+
+
+@trial.breaks("multiplexing-copies", history="569572d the route is set on the hop's transport")
+class CuttingTheOriginal(RightChainer):
+    def cut(self, node: Node, transport: Transporter, before: list[Node]) -> Node:
+        transport.options().route = RightRoute(before)
+        return node
+
+
+@trial.breaks("multiplexing-independent", history="569572d routes overwrite each other")
+class OneCopyForAll(RightChainer):
+    copies: dict[str, tuple[Node, Transporter]]
+
+    def __init__(self, hops: Sequence[Hop]) -> None:
+        super().__init__(hops)
+        self.copies = {}
+
+    def cut(self, node: Node, transport: Transporter, before: list[Node]) -> Node:
+        twin, transport = self.copies.setdefault(node.name, (node.copy(), transport.copy()))
+        transport.options().route = RightRoute(before)
+        twin.options().transport = transport
+        return twin
+
+
+@trial.breaks("hops-stay-open", history="3cd4fad closing one chain closes a shared hop")
+class ClosingItsHops(RightChainer, Closer):
+    async def close(self) -> None:
+        for hop in self.hops:
+            if isinstance(hop, Closer):
+                await hop.close()

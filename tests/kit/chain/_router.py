@@ -1,0 +1,570 @@
+"""Trials of the contract of routers."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TypeVar
+
+from typing_extensions import Buffer
+
+from gost_core import chain
+from gost_core.chain import (
+    BindOption,
+    DialOption,
+    DialOptions,
+    EmptyRouteError,
+    Route,
+    RouterOption,
+    RouterOptions,
+)
+from gost_core.common import net
+from gost_core.common.net import Addr, Closer, Conn, Listener, UnsupportedError
+from gost_core.context import Context
+from gost_core.options import apply
+from gost_core.recorder import (
+    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
+    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
+)
+from gost_core.resolver import InvalidError
+from gost_core.testing import Report
+from gost_core.testing.chain import RouterContract
+from tests.kit.chain._direct import join, lookup, split
+from tests.kit.chain._route import RightRoute
+from tests.kit.trial import Trial
+
+TIME_LIMIT = 1.5
+Result = TypeVar("Result")
+
+
+class PacketsToOne(Conn, net.PacketConn):
+    """Datagrams to and from the one peer of a connection."""
+
+    def __init__(self, inner: Conn) -> None:
+        self.inner = inner
+
+    async def read(self, n: int, /) -> bytes:
+        return await self.inner.read(n)
+
+    async def write(self, data: Buffer, /) -> None:
+        await self.inner.write(data)
+
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        return await self.inner.read(n), self.remote_addr()
+
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        if str(addr) != str(self.remote_addr()):
+            raise ValueError(f"{addr} is not the peer of this connection")
+        await self.inner.write(data)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    def local_addr(self) -> Addr:
+        return self.inner.local_addr()
+
+    def remote_addr(self) -> Addr:
+        return self.inner.remote_addr()
+
+
+class RightRouter(chain.Router):
+    def __init__(self, *opts: RouterOption | None) -> None:
+        self.own_options = apply(RouterOptions(), *opts)
+
+    def options(self) -> RouterOptions:
+        return self.own_options
+
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        await self.record(ctx, RECORDER_SERVICE_ROUTER_DIAL_ADDRESS, address)
+        try:
+            return await self.attempts(lambda: self.dial_once(ctx, network, address, *opts))
+        except Exception:
+            await self.record(ctx, RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR, address)
+            raise
+
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        return await self.attempts(lambda: self.bind_once(ctx, network, address, *opts))
+
+    async def attempts(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        errors: list[OSError] = []
+        while True:
+            try:
+                async with asyncio.timeout(self.limit()):
+                    return await attempt()
+            except UnsupportedError:
+                raise
+            except OSError as error:
+                errors.append(error)
+                if len(errors) > max(self.own_options.retries, 0):
+                    self.note(error, errors[:-1])
+                    raise
+                await self.pause()
+
+    def limit(self) -> float | None:
+        timeout = self.own_options.timeout
+        return None if timeout < 0 else timeout or 15.0
+
+    async def pause(self) -> None:
+        """Wait between two attempts: not at all."""
+
+    def note(self, error: OSError, earlier: list[OSError]) -> None:
+        for one in earlier:
+            error.add_note(f"an earlier attempt: {type(one).__name__}: {one}")
+
+    async def dial_once(
+        self, ctx: Context, network: str, address: str, /, *opts: DialOption
+    ) -> Conn:
+        resolved = await self.resolve(ctx, address)
+        route = await self.route(ctx, network, resolved, address)
+        own = self.own_options
+        conn = await route.dial(
+            ctx,
+            network,
+            resolved,
+            chain.interface_dial_option(own.ifce_name),
+            chain.netns_dial_option(own.netns),
+            chain.sock_opts_dial_option(own.sock_opts),
+            chain.logger_dial_option(own.logger),
+            *opts,
+        )
+        if network.startswith("udp") and not isinstance(conn, net.PacketConn):
+            return PacketsToOne(conn)
+        return conn
+
+    async def resolve(self, ctx: Context, address: str) -> str:
+        return await lookup(ctx, address, self.own_options.host_mapper, self.own_options.resolver)
+
+    async def route(self, ctx: Context, network: str, address: str, host: str) -> Route:
+        if self.own_options.chain is None:
+            return RightRoute(())
+        option = chain.with_host_route_option(host)
+        route = await self.own_options.chain.route(ctx, network, address, option)
+        return RightRoute(()) if route is None else route
+
+    async def bind_once(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        route = await self.route(ctx, network, address, "")
+        if self.own_options.chain is not None and not route.nodes():
+            raise EmptyRouteError("the chain has no node to bind at")
+        return await route.bind(ctx, network, address, *opts)
+
+    async def record(self, ctx: Context, point: str, address: str) -> None:
+        host = address.rpartition(":")[0] or address
+        for one in self.own_options.recorders:
+            if one.record == point:
+                with suppress(OSError):
+                    await one.recorder.record(ctx, host.encode())
+
+
+MakeRouter = Callable[[*tuple[RouterOption, ...]], chain.Router]
+
+
+def run(make: MakeRouter) -> Coroutine[object, object, Report]:
+    return RouterContract(make, time_limit=TIME_LIMIT).run()
+
+
+trial = Trial[MakeRouter](RouterContract, run, RightRouter)
+
+
+@trial.breaks("shape")
+class AsyncOptions(RightRouter):
+    async def options(self) -> RouterOptions:  # type: ignore  # the fault
+        return self.own_options
+
+
+@trial.breaks("options")
+class HidingOptions(RightRouter):
+    def options(self) -> RouterOptions:
+        return RouterOptions()
+
+
+@trial.breaks("dial")
+class Tcp4Only(RightRouter):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        return await super().dial(ctx, network.replace("tcp", "tcp4"), address, *opts)
+
+
+@trial.breaks("no-chain-direct")
+class NeedingAChain(RightRouter):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        if self.own_options.chain is None and network == "tcp":
+            raise EmptyRouteError("there is no chain")
+        return await super().dial(ctx, network, address, *opts)
+
+
+@trial.breaks("no-route-direct")
+class NeedingARoute(RightRouter):
+    async def route(self, ctx: Context, network: str, address: str, host: str) -> Route:
+        route = await super().route(ctx, network, address, host)
+        if self.own_options.chain is not None and isinstance(route, RightRoute):
+            raise EmptyRouteError("the chain found no route")
+        return route
+
+
+@trial.breaks("refusal-not-direct", history="x hop and chain: failures fall open to direct")
+class GoingDirectInstead(RightRouter):
+    async def route(self, ctx: Context, network: str, address: str, host: str) -> Route:
+        try:
+            return await super().route(ctx, network, address, host)
+        except OSError:
+            return RightRoute(())
+
+
+@trial.breaks("bind-empty-route", history="core@f3482d7 bind crashes on a route that is None")
+class BindingAtNone(RightRouter):
+    async def bind_once(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        if self.own_options.chain is None:
+            return await super().bind_once(ctx, network, address, *opts)
+        route = await self.own_options.chain.route(ctx, network, address)
+        return await route.bind(ctx, network, address, *opts)  # type: ignore  # the fault
+
+
+@trial.breaks("bind-no-chain")
+class NeedingAChainToBind(RightRouter):
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        if self.own_options.chain is None:
+            raise EmptyRouteError("there is no chain")
+        return await super().bind(ctx, network, address, *opts)
+
+
+@trial.breaks("bind")
+class ResolvingWhatItBinds(RightRouter):
+    async def bind_once(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        return await super().bind_once(ctx, network, await self.resolve(ctx, address), *opts)
+
+
+class Repeating(RightRouter):
+    """Tries again after errors that are permanent."""
+
+    async def again(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        for _ in range(max(self.own_options.retries, 0)):
+            with suppress(UnsupportedError, ValueError):
+                return await attempt()
+        return await attempt()
+
+
+@trial.breaks("bind-permanent", history="#170 an unsupported bind is retried for ever")
+class RepeatingBinds(Repeating):
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        bind = super().bind
+        return await self.again(lambda: bind(ctx, network, address, *opts))
+
+
+@trial.breaks("permanent")
+class RepeatingDials(Repeating):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        dial = super().dial
+        return await self.again(lambda: dial(ctx, network, address, *opts))
+
+
+@trial.breaks("retries")
+class RetriesAsAttempts(RightRouter):
+    def __init__(self, *opts: RouterOption | None) -> None:
+        super().__init__(*opts)
+        self.shown = self.own_options
+        self.own_options = replace(self.shown, retries=self.shown.retries - 1)
+
+    def options(self) -> RouterOptions:
+        return self.shown
+
+
+@trial.breaks("retries-none")
+class NegativeAsPositive(RightRouter):
+    def __init__(self, *opts: RouterOption | None) -> None:
+        super().__init__(*opts)
+        self.own_options.retries = abs(self.own_options.retries)
+
+
+@trial.breaks("retries-at-once")
+class Pausing(RightRouter):
+    async def pause(self) -> None:
+        await asyncio.sleep(0.02)
+
+
+@trial.breaks("errors-noted")
+class LastErrorOnly(RightRouter):
+    def note(self, error: OSError, earlier: list[OSError]) -> None:
+        pass
+
+
+@trial.breaks("route-each-attempt")
+class OneRouteForAll(RightRouter):
+    known: Route | None = None
+
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        self.known = None
+        return await super().dial(ctx, network, address, *opts)
+
+    async def route(self, ctx: Context, network: str, address: str, host: str) -> Route:
+        if self.known is None:
+            self.known = await super().route(ctx, network, address, host)
+        return self.known
+
+
+@trial.breaks("timeout", history="b92c1b1 what hangs before the dial knows no limit")
+class ResolvingDespiteTheLimit(RightRouter):
+    async def resolve(self, ctx: Context, address: str) -> str:
+        resolving = asyncio.ensure_future(super().resolve(ctx, address))
+        try:
+            return await asyncio.shield(resolving)
+        except asyncio.CancelledError:
+            return await resolving
+
+
+@trial.breaks("timeout-each-attempt", history="bc0d695 core@4e831b9 one timeout for all retries")
+class OneTimeoutForAll(RightRouter):
+    async def attempts(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        async with asyncio.timeout(super().limit()):
+            return await super().attempts(attempt)
+
+    def limit(self) -> float | None:
+        return None
+
+
+@trial.breaks("timeout-zero")
+class NegativeIsOver(RightRouter):
+    def limit(self) -> float | None:
+        return self.own_options.timeout or 15.0
+
+
+@trial.breaks("cancel")
+class RetryingWhatWasCancelled(RightRouter):
+    async def dial_once(
+        self, ctx: Context, network: str, address: str, /, *opts: DialOption
+    ) -> Conn:
+        try:
+            return await super().dial_once(ctx, network, address, *opts)
+        except asyncio.CancelledError:
+            if self.own_options.timeout < 1:
+                raise
+            raise ConnectionAbortedError("the attempt was cancelled") from None
+
+
+@trial.breaks("outlives", history="221144f x#117 the connection ends with the dial's timeout")
+class EndingWithTheTimeout(RightRouter):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        conn = await super().dial(ctx, network, address, *opts)
+        if (limit := self.limit()) is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(limit, lambda: asyncio.ensure_future(conn.close()))
+        return conn
+
+
+@trial.breaks("concurrent", history="5484717 a lock is held during I/O")
+class OneAtATime(RightRouter):
+    def __init__(self, *opts: RouterOption | None) -> None:
+        super().__init__(*opts)
+        self.lock = asyncio.Lock()
+
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        async with self.lock:
+            return await super().dial(ctx, network, address, *opts)
+
+
+@trial.breaks("per-call-options")
+class OwnOptionsLast(RightRouter):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        own = chain.interface_dial_option(self.own_options.ifce_name)
+        return await super().dial(ctx, network, address, *opts, own)
+
+
+@trial.breaks("own-options")
+class OnlyCallOptions(RightRouter):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        interface = apply(DialOptions(), *opts).interface
+        option = chain.interface_dial_option(interface)
+        return await super().dial(ctx, network, address, option)
+
+
+@trial.breaks("resolved", history="core@801f835 the route is chosen before the name is resolved")
+class RoutingTheName(RightRouter):
+    async def route(self, ctx: Context, network: str, address: str, host: str) -> Route:
+        return await super().route(ctx, network, host or address, host)
+
+
+@trial.breaks("resolved-ipv6")
+class WithoutBrackets(RightRouter):
+    async def resolve(self, ctx: Context, address: str) -> str:
+        return (await super().resolve(ctx, address)).replace("[2001:db8::10]", "2001:db8::10")
+
+
+class Lookup(RightRouter):
+    """Looks names up in its own way."""
+
+    async def resolve(self, ctx: Context, address: str) -> str:
+        host, colon, port = address.rpartition(":")
+        if not colon:
+            return address
+        found = await self.found(ctx, host.strip("[]"))
+        return address if found is None else join(found, port)
+
+    async def found(self, ctx: Context, host: str) -> IPv4Address | IPv6Address | None:
+        found = await lookup(
+            ctx, f"{host}:0", self.own_options.host_mapper, self.own_options.resolver
+        )
+        with suppress(ValueError):
+            return ip_address(split(found)[0])
+        return None
+
+    async def asked(
+        self, ctx: Context, host: str, network: str = "ip"
+    ) -> IPv4Address | IPv6Address | None:
+        """Ask the resolver alone."""
+        resolver = self.own_options.resolver
+        if resolver is None:
+            return None
+        try:
+            found = await resolver.resolve(ctx, network, host)
+        except InvalidError:
+            return None
+        if not found:
+            raise socket.gaierror(socket.EAI_NONAME, f"{host} has no address")
+        return found[0]
+
+
+@trial.breaks("resolver-question")
+class AskingForIPv4(Lookup):
+    async def found(self, ctx: Context, host: str) -> IPv4Address | IPv6Address | None:
+        mapper = self.own_options.host_mapper
+        mapped = None if mapper is None else await mapper.lookup(ctx, "ip", host)
+        if mapped is None:
+            return await self.asked(ctx, host, "ip4")
+        return await super().found(ctx, host)
+
+
+@trial.breaks("mapped")
+class ResolvingFirst(Lookup):
+    async def found(self, ctx: Context, host: str) -> IPv4Address | IPv6Address | None:
+        mapper = self.own_options.host_mapper
+        mapped = None if mapper is None else await mapper.lookup(ctx, "ip", host)
+        return await self.asked(ctx, host) if mapped else await super().found(ctx, host)
+
+
+@trial.breaks("unmapped-resolved")
+class MapperInsteadOfResolver(Lookup):
+    async def found(self, ctx: Context, host: str) -> IPv4Address | IPv6Address | None:
+        mapper = self.own_options.host_mapper
+        if mapper is not None and await mapper.lookup(ctx, "ip", host) is None:
+            return None
+        return await super().found(ctx, host)
+
+
+@trial.breaks("mapped-empty", history="x hosts: a host of the other family is taken for a miss")
+class EmptyAsMissing(Lookup):
+    async def found(self, ctx: Context, host: str) -> IPv4Address | IPv6Address | None:
+        mapper = self.own_options.host_mapper
+        if mapper is not None and not await mapper.lookup(ctx, "ip", host):
+            return await self.asked(ctx, host)
+        return await super().found(ctx, host)
+
+
+@trial.breaks("unresolved", history="x udp: an empty answer falls back to the system's DNS")
+class KeepingTheName(Lookup):
+    async def found(self, ctx: Context, host: str) -> IPv4Address | IPv6Address | None:
+        if self.own_options.host_mapper is None:
+            with suppress(socket.gaierror):
+                return await self.asked(ctx, host)
+            return None
+        return await super().found(ctx, host)
+
+
+@trial.breaks("resolver-invalid")
+class InvalidFails(RightRouter):
+    async def resolve(self, ctx: Context, address: str) -> str:
+        if self.own_options.resolver is not None and self.own_options.host_mapper is None:
+            await self.own_options.resolver.resolve(ctx, "ip", split(address)[0])
+        return await super().resolve(ctx, address)
+
+
+@trial.breaks("resolver-failure", history="x resolver plugin: an error means no such name")
+class IgnoringFailures(RightRouter):
+    async def resolve(self, ctx: Context, address: str) -> str:
+        try:
+            return await super().resolve(ctx, address)
+        except ConnectionResetError:
+            return address
+
+
+@trial.breaks("name-stays", history="8fd5200 0522ae8 #877 names are resolved too early")
+class ResolvingEarly(RightRouter):
+    async def resolve(self, ctx: Context, address: str) -> str:
+        resolved = await super().resolve(ctx, address)
+        return resolved.replace("localhost", "127.0.0.1")
+
+
+@trial.breaks("no-port", history="core@801f835 an address without a port is rejected")
+class NeedingAPortToDial(RightRouter):
+    async def resolve(self, ctx: Context, address: str) -> str:
+        if address:
+            split(address)
+        return await super().resolve(ctx, address)
+
+
+@trial.breaks("udp-packets")
+class PlainUdp(RightRouter):
+    async def dial_once(
+        self, ctx: Context, network: str, address: str, /, *opts: DialOption
+    ) -> Conn:
+        conn = await super().dial_once(ctx, network, address, *opts)
+        return conn.inner if isinstance(conn, PacketsToOne) else conn
+
+
+@trial.breaks("udp-direct")
+class NeedingAnAddress(RightRouter):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        if self.own_options.chain is None and not address:
+            raise ValueError("there is no address")
+        return await super().dial(ctx, network, address, *opts)
+
+
+@trial.breaks("recorded", history="x router: only the first recorder of a point is used")
+class FirstRecorderOnly(RightRouter):
+    async def record(self, ctx: Context, point: str, address: str) -> None:
+        own = self.own_options
+        first = [one for one in own.recorders if one.record == point][:1]
+        self.own_options = replace(own, recorders=first)
+        await super().record(ctx, point, address)
+        self.own_options = own
+
+
+@trial.breaks("recorded-failure")
+class RecordingNoFailure(RightRouter):
+    async def record(self, ctx: Context, point: str, address: str) -> None:
+        if point != RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR:
+            await super().record(ctx, point, address)
+
+
+@trial.breaks("recorder-failure")
+class FailingWithItsRecorder(RightRouter):
+    async def record(self, ctx: Context, point: str, address: str) -> None:
+        for one in self.own_options.recorders:
+            if one.record == point:
+                await one.recorder.record(ctx, address.rpartition(":")[0].encode())
+
+
+@trial.breaks("context-handed-on")
+class RoutingWithoutContext(RightRouter):
+    async def dial_once(
+        self, ctx: Context, network: str, address: str, /, *opts: DialOption
+    ) -> Conn:
+        return await super().dial_once(Context(), network, address, *opts)
+
+
+@trial.breaks("chain-stays-open", history="x router: close() closes a chain that others use")
+class ClosingItsChain(RightRouter, Closer):
+    async def close(self) -> None:
+        if isinstance(self.own_options.chain, Closer):
+            await self.own_options.chain.close()

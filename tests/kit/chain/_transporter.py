@@ -1,0 +1,305 @@
+"""Trials of the contract of transporters."""
+
+import asyncio
+import copy
+from collections.abc import Callable, Coroutine
+
+from gost_core import connector, dialer
+from gost_core.chain import (
+    Route,
+    Transporter,
+    TransportOptions,
+)
+from gost_core.common import net
+from gost_core.common.net import Conn, Listener
+from gost_core.context import Context
+from gost_core.testing import Report
+from gost_core.testing.chain import TransporterContract
+from tests.kit.trial import Trial
+
+TIME_LIMIT = 1.5
+
+
+MakeTransporter = Callable[[dialer.Dialer, connector.Connector], Transporter]
+
+
+class RouteDialer(net.Dialer):
+    def __init__(self, route: Route) -> None:
+        self.route = route
+
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        return await self.route.dial(ctx, network, addr)
+
+
+class RightTransporter(Transporter):
+    def __init__(self, node_dialer: dialer.Dialer, node_connector: connector.Connector) -> None:
+        self.dialer = node_dialer
+        self.connector = node_connector
+        self.own_options = TransportOptions()
+
+    async def dial(self, ctx: Context, addr: str, /) -> Conn:
+        host = dialer.host_dial_option(self.own_options.addr)
+        net_dialer = dialer.net_dialer_dial_option(self.net_dialer())
+        return await self.dialer.dial(ctx, addr, host, net_dialer)
+
+    def net_dialer(self) -> net.Dialer | None:
+        route = self.own_options.route
+        return RouteDialer(route) if route is not None and route.nodes() else None
+
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        first = conn
+        if isinstance(self.dialer, dialer.Handshaker):
+            addr = dialer.addr_handshake_option(self.own_options.addr)
+            first = await self.dialer.handshake(ctx, conn, addr)
+        if not isinstance(self.connector, connector.Handshaker):
+            return first
+        try:
+            return await self.connector.handshake(ctx, first)
+        except BaseException:
+            if first is not conn:
+                await first.close()
+            raise
+
+    async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
+        return await self.connector.connect(ctx, conn, network, address)
+
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
+    ) -> Listener:
+        if not isinstance(self.connector, connector.Binder):
+            raise connector.BindUnsupportedError(f"{self.connector!r} cannot bind")
+        return await self.connector.bind(ctx, conn, network, address, *opts)
+
+    def multiplex(self) -> bool:
+        return isinstance(self.dialer, dialer.Multiplexer) and self.dialer.multiplex()
+
+    def options(self) -> TransportOptions:
+        return self.own_options
+
+    def copy(self) -> Transporter:
+        twin = type(self)(self.dialer, self.connector)
+        twin.own_options = copy.copy(self.own_options)
+        return twin
+
+
+def run(make: MakeTransporter) -> Coroutine[object, object, Report]:
+    return TransporterContract(make, time_limit=TIME_LIMIT).run()
+
+
+trial = Trial[MakeTransporter](TransporterContract, run, RightTransporter)
+
+
+@trial.breaks("shape")
+class AsyncMultiplex(RightTransporter):
+    async def multiplex(self) -> bool:  # type: ignore  # the fault
+        return super().multiplex()
+
+
+@trial.breaks("dial", history="core TransportOptions: Addr called the address to dial")
+class DialingTheConfiguredAddress(RightTransporter):
+    async def dial(self, ctx: Context, addr: str, /) -> Conn:
+        return await super().dial(ctx, self.own_options.addr or addr)
+
+
+@trial.breaks("dial-host")
+class HostAsResolved(RightTransporter):
+    async def dial(self, ctx: Context, addr: str, /) -> Conn:
+        host = dialer.host_dial_option(addr)
+        net_dialer = dialer.net_dialer_dial_option(self.net_dialer())
+        return await self.dialer.dial(ctx, addr, host, net_dialer)
+
+
+@trial.breaks("handshake-order")
+class ConnectorFirst(RightTransporter):
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        first = conn
+        if isinstance(self.connector, connector.Handshaker):
+            first = await self.connector.handshake(ctx, conn)
+        if not isinstance(self.dialer, dialer.Handshaker):
+            return first
+        addr = dialer.addr_handshake_option(self.own_options.addr)
+        return await self.dialer.handshake(ctx, first, addr)
+
+
+@trial.breaks("handshake-optional")
+class NeedingTheDialersHandshake(RightTransporter):
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        if not isinstance(self.dialer, dialer.Handshaker) and isinstance(
+            self.connector, connector.Handshaker
+        ):
+            return conn
+        return await super().handshake(ctx, conn)
+
+
+@trial.breaks("handshake-address")
+class HandshakeWithoutAddress(RightTransporter):
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        configured, self.own_options.addr = self.own_options.addr, ""
+        try:
+            return await super().handshake(ctx, conn)
+        finally:
+            self.own_options.addr = configured
+
+
+@trial.breaks("handshake-failure-closes", history="569572d failed handshake leaks")
+class LeakingHandshake(RightTransporter):
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        first = conn
+        if isinstance(self.dialer, dialer.Handshaker):
+            addr = dialer.addr_handshake_option(self.own_options.addr)
+            first = await self.dialer.handshake(ctx, conn, addr)
+        if not isinstance(self.connector, connector.Handshaker):
+            return first
+        try:
+            return await self.connector.handshake(ctx, first)
+        except asyncio.CancelledError:
+            await first.close()
+            raise
+
+
+@trial.breaks("handshake-cancel-closes")
+class LeakingCancelledHandshake(RightTransporter):
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        first = conn
+        if isinstance(self.dialer, dialer.Handshaker):
+            addr = dialer.addr_handshake_option(self.own_options.addr)
+            first = await self.dialer.handshake(ctx, conn, addr)
+        if not isinstance(self.connector, connector.Handshaker):
+            return first
+        try:
+            return await self.connector.handshake(ctx, first)
+        except Exception:
+            await first.close()
+            raise
+
+
+@trial.breaks("connect")
+class ConnectingByTcp(RightTransporter):
+    async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
+        return await super().connect(ctx, conn, "tcp", address)
+
+
+@trial.breaks("connect-past-the-chain")
+class ConnectingByTheRoute(RightTransporter):
+    async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
+        option = connector.dialer_connect_option(self.net_dialer())
+        return await self.connector.connect(ctx, conn, network, address, option)
+
+
+@trial.breaks("bind")
+class BindingWithoutOptions(RightTransporter):
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
+    ) -> Listener:
+        return await super().bind(ctx, conn, network, address)
+
+
+@trial.breaks("bind-unsupported", history="#170 an unsupported bind looks like a failed one")
+class BindFailing(RightTransporter):
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
+    ) -> Listener:
+        try:
+            return await super().bind(ctx, conn, network, address, *opts)
+        except connector.BindUnsupportedError as error:
+            raise OSError(str(error)) from error
+
+
+@trial.breaks("errors-pass")
+class WrappingErrors(RightTransporter):
+    async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
+        try:
+            return await super().connect(ctx, conn, network, address)
+        except OSError as error:
+            raise RuntimeError(f"cannot connect: {error}") from error
+
+
+@trial.breaks("cancel-passes", history="b92c1b1 a step does not hear of the cancellation")
+class Shielding(RightTransporter):
+    async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
+        step = asyncio.ensure_future(super().connect(ctx, conn, network, address))
+        try:
+            return await asyncio.shield(step)
+        except asyncio.CancelledError:
+            return await step
+
+
+@trial.breaks("outlives", history="221144f the connection dies with the dial")
+class DyingWithTheTask(RightTransporter):
+    async def dial(self, ctx: Context, addr: str, /) -> Conn:
+        conn = await super().dial(ctx, addr)
+        die_with_the_task(conn)
+        return conn
+
+
+def die_with_the_task(conn: Conn) -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.add_done_callback(lambda _: asyncio.ensure_future(conn.close()))
+
+
+@trial.breaks("concurrent")
+class KeepingTheConnection(RightTransporter):
+    conn: Conn
+
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        self.conn = conn
+        await asyncio.sleep(0)
+        return await super().handshake(ctx, self.conn)
+
+
+@trial.breaks("context-handed-on", history="221144f dialing with a background context")
+class EmptyContext(RightTransporter):
+    async def dial(self, ctx: Context, addr: str, /) -> Conn:
+        return await super().dial(Context(), addr)
+
+
+@trial.breaks("multiplex")
+class MultiplexingByClass(RightTransporter):
+    def multiplex(self) -> bool:
+        return isinstance(self.dialer, dialer.Multiplexer)
+
+
+@trial.breaks("options-live", history="x parallel: options() is a throw-away object")
+class OptionsCopied(RightTransporter):
+    def options(self) -> TransportOptions:
+        return copy.copy(self.own_options)
+
+
+@trial.breaks("copy-distinct", history="569572d copy returns the original")
+class CopyingItself(RightTransporter):
+    def copy(self) -> Transporter:
+        return self
+
+
+@trial.breaks("copy-values")
+class CopyingNoValues(RightTransporter):
+    def copy(self) -> Transporter:
+        return type(self)(self.dialer, self.connector)
+
+
+@trial.breaks("copy-shares-sessions")
+class CopyingTheDialer(RightTransporter):
+    def copy(self) -> Transporter:
+        return copy.deepcopy(self)
+
+
+@trial.breaks("route-used")
+class IgnoringTheRoute(RightTransporter):
+    def net_dialer(self) -> net.Dialer | None:
+        return None
+
+
+@trial.breaks("route-dialer-kept")
+class AskingForTheRoute(RightTransporter):
+    class LiveDialer(net.Dialer):
+        def __init__(self, options: TransportOptions) -> None:
+            self.options = options
+
+        async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+            if self.options.route is None:
+                raise OSError("there is no route any more")
+            return await self.options.route.dial(ctx, network, addr)
+
+    def net_dialer(self) -> net.Dialer | None:
+        return None if self.own_options.route is None else self.LiveDialer(self.own_options)
