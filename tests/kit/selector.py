@@ -1,4 +1,4 @@
-"""Trials of the checks of what chooses: selector, routing."""
+"""Trials of the contracts of selectors, strategies and filters, and of markers."""
 
 import asyncio
 import random
@@ -9,10 +9,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from gost_core.context import Context
 from gost_core.keys import HASH_SOURCE
 from gost_core.metadata import Metadata
-from gost_core.routing import Request
 from gost_core.selector import FailMarker, Filter, Markable, Marker, Selector, Strategy
 from gost_core.testing import Report
-from gost_core.testing.routing import MatcherContract
 from gost_core.testing.selector import (
     FilterContract,
     MarkableContract,
@@ -213,16 +211,22 @@ class RightSelector(RightFilter, RightStrategy):
 
 
 def run_selector(make: Callable[[], Selector[Item]]) -> Coroutine[object, object, Report]:
-    return SelectorContract(make, Item, item_with=Item, time_limit=2.0).run()
+    return SelectorContract(make, item=Item, item_with=Item, time_limit=2.0).run()
 
 
 def run_strategy(make: Callable[[], Strategy[Item]]) -> Coroutine[object, object, Report]:
-    return StrategyContract(make, Item, item_with=Item, honours=("weight",), time_limit=2.0).run()
+    return StrategyContract(
+        make, item=Item, item_with=Item, honours=("weight",), time_limit=2.0
+    ).run()
 
 
 def run_filter(make: Callable[[], Filter[Item]]) -> Coroutine[object, object, Report]:
     return FilterContract(
-        make, Item, item_with=Item, honours=("backup", "maxFails", "failTimeout"), time_limit=2.0
+        make,
+        item=Item,
+        item_with=Item,
+        honours=("backup", "maxFails", "failTimeout"),
+        time_limit=2.0,
     ).run()
 
 
@@ -528,157 +532,4 @@ class BackupsNeverPass(RightFilter):
         return [item for item in found if not item.setting("backup")]
 
 
-# ---- Matcher
-
-
-class RightMatcher:
-    """Asks for a host, over one network, with a header."""
-
-    def __init__(self) -> None:
-        self.reachable = True
-
-    async def match(self, request: Request, /) -> bool:
-        await asyncio.sleep(0)
-        if not self.reachable:
-            raise OSError("the rule is out of reach")
-        return self.applies(request)
-
-    def applies(self, request: Request) -> bool:
-        return (
-            self.plain(request.host) == "www.example"
-            and request.network.startswith("tcp")
-            and "Accept" in request.header
-        )
-
-    def plain(self, host: str) -> str:
-        return host.partition(":")[0].removesuffix(".").lower()
-
-
-async def break_matcher(broken: RightMatcher) -> None:
-    broken.reachable = False
-
-
-def run_matcher(make: Callable[[], RightMatcher]) -> Coroutine[object, object, Report]:
-    header = {"Accept": ["*/*"]}
-    return MatcherContract(
-        make,
-        matching=Request(host="www.example", network="tcp", header=header),
-        other=Request(host="ftp.example", network="tcp", header=header),
-        positive=True,
-        break_backend=break_matcher,
-        time_limit=2.0,
-    ).run()
-
-
-matcher_trial = Trial[Callable[[], RightMatcher]](MatcherContract, run_matcher, RightMatcher)
-
-
-@matcher_trial.breaks("shape")
-class SyncMatcher(RightMatcher):
-    def match(self, request: Request, /) -> bool:  # type: ignore  # the fault
-        return self.applies(request)
-
-
-@matcher_trial.breaks("answer")
-class MatchingOnce(RightMatcher):
-    matched = False
-
-    async def match(self, request: Request, /) -> bool:
-        before, self.matched = self.matched, self.matched or bool(request.host)
-        return not before and await super().match(request)
-
-
-@matcher_trial.breaks("empty-request")
-class NeedingAHost(RightMatcher):
-    def plain(self, host: str) -> str:
-        if not host:
-            raise ValueError("a request has a host")
-        return super().plain(host)
-
-
-@matcher_trial.breaks("absent-false")
-class AbsentMatches(RightMatcher):
-    def applies(self, request: Request) -> bool:
-        return not request.host or super().applies(request)
-
-
-@matcher_trial.breaks("network-versions")
-class ExactNetwork(RightMatcher):
-    def applies(self, request: Request) -> bool:
-        return super().applies(request) and request.network == "tcp"
-
-
-@matcher_trial.breaks("host-case")
-class CaseSensitive(RightMatcher):
-    def plain(self, host: str) -> str:
-        return host.partition(":")[0].removesuffix(".")
-
-
-@matcher_trial.breaks("trailing-dot")
-class ComparingTheDot(RightMatcher):
-    def plain(self, host: str) -> str:
-        return host.partition(":")[0].lower()
-
-
-@matcher_trial.breaks("host-with-port", history="x routing: callers give host:port where a host is")
-class ComparingThePort(RightMatcher):
-    def plain(self, host: str) -> str:
-        return host.removesuffix(".").lower()
-
-
-@matcher_trial.breaks("request-unchanged")
-class CleaningTheHeader(RightMatcher):
-    def applies(self, request: Request) -> bool:
-        if isinstance(request.header, dict):
-            request.header.setdefault("Seen", ["yes"])
-        return super().applies(request)
-
-
-@matcher_trial.breaks("request-not-kept")
-class KeepingTheHeader(RightMatcher):
-    def applies(self, request: Request) -> bool:
-        self.header = request.header
-        return super().applies(request)
-
-
-@matcher_trial.breaks("concurrent")
-class RememberingTheRequest(RightMatcher):
-    request: Request | None = None
-
-    async def match(self, request: Request, /) -> bool:
-        self.request = request
-        await asyncio.sleep(0)
-        answer = await super().match(self.request)
-        self.request = Request()
-        return answer
-
-
-@matcher_trial.breaks("cancelled")
-class FalseWhenCancelled(RightMatcher):
-    async def match(self, request: Request, /) -> bool:
-        try:
-            return await super().match(request)
-        except asyncio.CancelledError:
-            return False
-
-
-@matcher_trial.breaks("backend-broken", history="x routing: bypass(name) without a bypass matched")
-class TrueOnFailure(RightMatcher):
-    async def match(self, request: Request, /) -> bool:
-        return not self.reachable or await super().match(request)
-
-
-@matcher_trial.breaks("backend-broken")
-class FalseOnFailure(RightMatcher):
-    async def match(self, request: Request, /) -> bool:
-        return self.reachable and await super().match(request)
-
-
-trials = (
-    filter_trial,
-    markable_trial,
-    marker_trial,
-    matcher_trial,
-    selector_trial,
-    strategy_trial,
-)
+trials = (filter_trial, markable_trial, marker_trial, selector_trial, strategy_trial)

@@ -1,0 +1,306 @@
+"""Clauses of what chooses among items: what it may choose, and what it goes by."""
+
+import asyncio
+import gc
+import weakref
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import field
+from typing import Final, Generic, TypeVar
+
+from gost_core.context import Context
+from gost_core.keys import CLIENT_ID, HASH_SOURCE
+from gost_core.metadata import Metadata
+from gost_core.selector import Markable, Marker
+from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.waiting import expect, need, owned, within
+from gost_core.testing._stage.fakes import FakeMetadata
+
+__all__ = ("KEYS", "ByFailures", "ByWeight", "Choice")
+
+ChooserT = TypeVar("ChooserT")
+T = TypeVar("T")
+
+KEYS: Final[Collection[str]] = ("backup", "failTimeout", "maxFails", "weight")
+"""The keys of metadata that may be gone by."""
+
+# How often a choice is made where it may be one of chance: what a clause forbids then comes up at
+# least once, what it asks for is never missed.
+_DRAWS: Final[int] = 40
+_CALLS: Final[int] = 20
+_LONG: Final[float] = 3600.0
+_SHORT: Final[float] = 0.05
+
+
+class Choice(Contract, Generic[ChooserT, T]):
+    """The clauses of all that chooses, be it one item or several.
+
+    Hook: ``_choose`` has it choose among items, and returns all that may be chosen. A field
+    ``honours`` in a contract names those of ``KEYS`` that it goes by.
+    """
+
+    make: Callable[[], ChooserT] = field(kw_only=False)
+    """Makes one that is to choose."""
+    item: Callable[[], T]
+    """Makes an item that may be chosen, neither failed nor a backup, a new one each time."""
+    item_with: Callable[[Metadata], T] | None = None
+    """Makes an item with this metadata, and with a marker if failures count, a new one each
+    time."""
+    honours: Collection[str] = ()
+    """What it goes by, of the keys of metadata ``weight``, ``backup``, ``maxFails`` and
+    ``failTimeout``."""
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.honours) - set(KEYS):
+            raise ValueError(f"`honours` names {sorted(unknown)}; it may name {sorted(KEYS)}")
+
+    @abstractmethod
+    async def _choose(self, chooser: ChooserT, ctx: Context, /, *items: T) -> Sequence[T | None]:
+        """Have it choose, and return all that may be chosen."""
+
+    def _build(self) -> ChooserT:
+        return owned(self.make())
+
+    async def _choice(self, chooser: ChooserT, ctx: Context, /, *items: T) -> Sequence[T | None]:
+        return await within(self._choose(chooser, ctx, *items), f"a choice of {len(items)} items")
+
+    def _needs(self, key: str) -> None:
+        """Try the clause only if the object goes by this key."""
+        if key not in self.honours:
+            raise NotTried(f"`honours` does not name {key}")
+
+    def _with(self, **values: object) -> T:
+        """Make an item with metadata."""
+        return need(self.item_with, "item_with")(FakeMetadata(**values))
+
+    async def _draw(self, *items: T) -> list[T]:
+        """Return whatever is chosen of ``items`` in many draws, in either order."""
+        chooser = self._build()
+        drawn: list[T] = []
+        for order in (items, items[::-1]):
+            for _ in range(_DRAWS):
+                found = await self._choice(chooser, Context(), *order)
+                chosen = [one for one in found if one is not None]
+                expect(
+                    bool(chosen) and len(chosen) == len(found),
+                    f"{list(found)!r} was chosen of {len(items)} items",
+                )
+                drawn += chosen
+        return drawn
+
+    async def _expect_never(self, unwanted: T, other: T, why: str) -> None:
+        drawn = await self._draw(unwanted, other)
+        expect(all(one is not unwanted for one in drawn), f"an item was chosen {why}")
+
+    @clause(
+        "Items that have not failed can be chosen, whatever the context holds, and if it is empty.",
+        "D28, D44",
+    )
+    async def chosen(self) -> None:
+        chooser = self._build()
+        full = Context().with_value(CLIENT_ID, "client").with_value(HASH_SOURCE, "192.0.2.1")
+        for ctx in (Context(), full):
+            for count in (1, 3):
+                items = [self.item() for _ in range(count)]
+                found = await self._choice(chooser, ctx, *items)
+                expect(
+                    bool(found) and all(one is not None for one in found),
+                    f"{list(found)!r} was chosen of {count} items, with {ctx!r}",
+                )
+
+    @clause(
+        "Items are not changed: neither their metadata nor their markers.",
+        "D44",
+        after=("chosen",),
+    )
+    async def items_unchanged(self) -> None:
+        metadata = _WatchedMetadata(weight=2)
+        item = need(self.item_with, "item_with")(metadata)
+        before = _state(item)
+        await self._draw(item, self.item())
+        expect(not metadata.changes, f"set() was called on metadata for {metadata.changes}")
+        after = _state(item)
+        expect(after == before, f"count and time of a marker went from {before} to {after}")
+
+    @clause("Items are not kept when the call is over.", "D44", after=("chosen",))
+    async def items_not_kept(self) -> None:
+        # The object that is asked stays, by this name.
+        chooser = self._build()
+        try:
+            # One that is never handed in, to see whether something else keeps items.
+            control = weakref.ref(self.item())
+        except TypeError:
+            raise NotTried("what `item` makes cannot be weakly referenced") from None
+        references = await self._choose_and_forget(chooser)
+        gc.collect()
+        if control() is not None:
+            raise NotTried("what `item` makes is kept by something else")
+        kept = sum(reference() is not None for reference in references)
+        expect(not kept, f"{kept} of {len(references)} items were kept")
+
+    async def _choose_and_forget(self, chooser: ChooserT) -> list["weakref.ref[T]"]:
+        items = [self.item() for _ in range(3)]
+        await self._choice(chooser, Context(), *items)
+        return [weakref.ref(item) for item in items]
+
+    @clause(
+        "Choices for several requests at once do not mix.",
+        "Go's implementations",
+        after=("chosen",),
+    )
+    async def concurrent(self) -> None:
+        chooser = self._build()
+        groups = [(self.item(), self.item()) for _ in range(_CALLS)]
+        choices = asyncio.gather(*(self._choose(chooser, Context(), *one) for one in groups))
+        found = await within(choices, f"{_CALLS} calls at once")
+        others = {id(item): number for number, group in enumerate(groups) for item in group}
+        for number, chosen in enumerate(found):
+            expect(bool(chosen), "nothing was chosen beside other calls")
+            for one in chosen:
+                expect(one is not None, "None was chosen beside other calls")
+                # It may be none of the items at all, but not one of another call.
+                mine = others.get(id(one), number) == number
+                expect(mine, "an item of another call was chosen")
+
+
+class _WatchedMetadata(FakeMetadata):
+    """Metadata that notes whether somebody changes them."""
+
+    def __init__(self, **values: object) -> None:
+        super().__init__(**values)
+        self.changes: list[str] = []
+
+    def set(self, key: str, value: object, /) -> None:
+        """Note it."""
+        self.changes.append(key)
+        super().set(key, value)
+
+
+def _marker(item: object) -> Marker | None:
+    return item.marker() if isinstance(item, Markable) else None
+
+
+def _state(item: object) -> str:
+    marker = _marker(item)
+    return "none" if marker is None else f"{marker.count()} and {marker.time()}"
+
+
+class ByFailures(Choice[ChooserT, T]):
+    """The clauses of those that go by failures and know backups (D45)."""
+
+    def _failed(self, **values: object) -> T:
+        """Make an item that has failed once, just now."""
+        self._needs("maxFails")
+        item = self._with(**{"failTimeout": _LONG, **values})
+        self._marker(item).mark()
+        return item
+
+    def _marker(self, item: T) -> Marker:
+        marker = _marker(item)
+        if marker is None:
+            raise NotTried("what `item_with` made has no marker")
+        return marker
+
+    @clause(
+        "An item that has failed is not chosen while another has not.", "D45", after=("chosen",)
+    )
+    async def failed_avoided(self) -> None:
+        await self._expect_never(self._failed(), self.item(), "that has failed")
+
+    @clause(
+        "An item has failed when it counts as many failures as its maxFails, and not before.",
+        "D45",
+        after=("failed_avoided",),
+    )
+    async def max_fails(self) -> None:
+        twice = self._failed(maxFails=2)
+        await self._expect_never(self._failed(), twice, "that has failed, before one that has not")
+        self._marker(twice).mark()
+        await self._expect_never(twice, self.item(), "that has failed twice, of 2 maxFails")
+
+    @clause("A maxFails of 0 or less counts as 1.", "D45", after=("failed_avoided",))
+    async def max_fails_default(self) -> None:
+        for value in (0, -1):
+            failed = self._failed(maxFails=value)
+            await self._expect_never(failed, self.item(), f"that has failed, of {value} maxFails")
+
+    @clause(
+        "A failed item can be chosen again when failTimeout has passed since its last failure.",
+        "D45",
+        after=("failed_avoided",),
+    )
+    async def fail_timeout(self) -> None:
+        self._needs("failTimeout")
+        recovered = self._failed(failTimeout=_SHORT)
+        await asyncio.sleep(2 * _SHORT)
+        await self._expect_never(
+            self._failed(), recovered, "that has failed, before one whose failTimeout has passed"
+        )
+
+    @clause(
+        "A failTimeout of 0 or less counts as 10 s, and not as none.",
+        "D45",
+        after=("failed_avoided",),
+    )
+    async def fail_timeout_default(self) -> None:
+        self._needs("failTimeout")
+        for value in (0, -1):
+            failed = self._failed(failTimeout=value)
+            why = f"that has just failed, with a failTimeout of {value}"
+            await self._expect_never(failed, self.item(), why)
+
+    @clause("An item whose marker was reset has not failed.", "D43, D45", after=("failed_avoided",))
+    async def reset_restores(self) -> None:
+        restored = self._failed()
+        self._marker(restored).reset()
+        await self._expect_never(
+            self._failed(), restored, "that has failed, before one whose marker was reset"
+        )
+
+    @clause("A backup is not chosen while another item lives.", "D45", after=("chosen",))
+    async def backup_waits(self) -> None:
+        self._needs("backup")
+        await self._expect_never(self._with(backup=True), self.item(), "that is a backup")
+
+    @clause(
+        "A backup is chosen when the others have failed.",
+        "D45",
+        after=("backup_waits", "failed_avoided"),
+    )
+    async def backup_serves(self) -> None:
+        self._needs("backup")
+        backup = self._with(backup=True)
+        await self._expect_never(self._failed(), backup, "that has failed, before a backup")
+
+
+class ByWeight(Choice[ChooserT, T]):
+    """The clauses of those that choose one item, perhaps by its weight."""
+
+    @clause("Of no items it chooses None.", "D44")
+    async def no_items(self) -> None:
+        found = await self._choice(self._build(), Context())
+        expect(list(found) == [None], f"{list(found)!r} was chosen of no items")
+
+    @clause("The greater its weight, the more often an item is chosen.", "D45", after=("chosen",))
+    async def weight(self) -> None:
+        self._needs("weight")
+        heavy, light = self._with(weight=10_000), self._with(weight=1)
+        drawn = await self._draw(light, heavy)
+        count = sum(one is heavy for one in drawn)
+        expect(
+            count >= 0.9 * len(drawn),
+            f"of weights 10000 and 1 the greater was chosen {count} times of {len(drawn)}",
+        )
+
+    @clause("A weight of 0 or less counts as 1.", "D45", after=("weight",))
+    async def weight_default(self) -> None:
+        self._needs("weight")
+        for value in (0, -10_000):
+            item, one = self._with(weight=value), self._with(weight=1)
+            drawn = await self._draw(item, one)
+            count = sum(other is item for other in drawn)
+            expect(
+                0 < count < len(drawn),
+                f"of weights {value} and 1 the first was chosen {count} times of {len(drawn)}",
+            )
