@@ -1,8 +1,8 @@
 """Clauses of components that answer questions, most of them by asking something else.
 
 ``Backed`` knows how to put that out of reach; ``Answers`` adds what is promised of a single answer,
-``Lookup`` of many at once, ``OptionLookup`` of options. ``Hosts`` is for all that compare hosts,
-and ``Verdicts`` for what says yes or no of an address.
+``Lookup`` of many at once, ``OptionLookup`` of options. ``Hosts`` is for all that compare hosts;
+``Addresses`` finds their addresses, and ``Verdicts`` says yes or no.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import ipaddress
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from gost_core.testing._families.options import AnyOption, OptionWatch, TakesOptions
@@ -19,9 +20,11 @@ from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.waiting import expect, given, need, start, turns, within
 
 __all__ = (
+    "Addresses",
     "Answers",
     "Backed",
     "Hosts",
+    "IPs",
     "Lookup",
     "OptionLookup",
     "OptionWatch",
@@ -194,6 +197,32 @@ class Hosts(Contract):
 
 Question: TypeAlias = tuple[str, str]
 """A network and an address on it, or a host."""
+
+IPs: TypeAlias = Sequence[IPv4Address | IPv6Address]
+
+
+class Addresses(OptionLookup[ComponentT, Question, AnswerT], Hosts):
+    """The clauses of what finds the addresses of a host, by the networks ip, ip4 and ip6.
+
+    Hook: ``_both_families`` is a host that has addresses of both.
+    """
+
+    @abstractmethod
+    def _both_families(self) -> str:
+        """Return a host with IPv4 and IPv6 addresses; ``_expect_right`` knows which."""
+
+    async def _expect_found(self, component: ComponentT, network: str, host: str) -> None:
+        """Break the clause unless the answer is right."""
+        question = (network, host)
+        self._expect_right(question, await self._answer(component, question))
+
+    @clause(
+        '"ip4" and "ip6" give the addresses of that family, and no others.', "D39", after=(FIRST,)
+    )
+    async def one_family(self) -> None:
+        component, host = self._build(), self._both_families()
+        for network in ("ip4", "ip6"):
+            await self._expect_found(component, network, host)
 
 
 class Verdicts(OptionLookup[ComponentT, Question, bool], Hosts):
