@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import fields
+from dataclasses import field, fields
 from ipaddress import ip_address
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic
+
+from typing_extensions import TypeVar
 
 from gost_core.chain import (
     Node,
@@ -30,20 +32,21 @@ from gost_core.hop import (
     path_select_option,
     protocol_select_option,
 )
-from gost_core.testing._contract import Contract, NotTried, checks, clause, expect, run
-from gost_core.testing._fakes import FakeBypass, FakeMatcher, FakeMetadata
-from gost_core.testing._report import Report
+from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.waiting import expect, given, need, owned, raises, start, within
+from gost_core.testing._stage.fakes import FakeBypass, FakeMatcher, FakeMetadata
 
-__all__ = ("check_hop_hop", "check_hop_node_list")
+__all__ = ("HopContract", "NodeListContract")
 
-ListT = TypeVar("ListT", bound=NodeList)
+NodeListT = TypeVar("NodeListT", bound=NodeList, default=NodeList)
 
 # A selector may choose in turn, at random, by hash: what must not be chosen is looked for often.
 _TIMES: Final[int] = 30
 
 
 class HopContract(Contract, interface=Hop):
-    """Check a hop that chooses among given nodes."""
+    """What a hop promises that chooses among given nodes."""
 
     make: Callable[[Sequence[Node]], Hop] = field(kw_only=False)
     """Makes a hop with the nodes, in order, and any selector that goes by D45."""
@@ -130,7 +133,9 @@ class HopContract(Contract, interface=Hop):
     async def backup_waits(self) -> None:
         await self._expect_only("main", _node("backup", _backup()), _node("main"))
 
-    @clause("A backup is chosen when the others have failed.", "D45", after=("failed_skipped",))
+    @clause(
+        "A backup is chosen when the other nodes have failed.", "D45", after=("failed_skipped",)
+    )
     async def backup_steps_in(self) -> None:
         main = _node("main")
         main.marker().mark()
@@ -179,8 +184,8 @@ class HopContract(Contract, interface=Hop):
     async def errors_pass(self) -> None:
         for error in (PermissionError("refused by rule"), OSError("out of reach")):
             rules, matcher = FakeBypass(), FakeMatcher(True)
-            rules.deciding.fail_always(error)
-            matcher.matching.fail_always(error)
+            rules.asked.fail_always(error)
+            matcher.requests.fail_always(error)
             for option in (bypass_node_option(rules), matcher_node_option(matcher)):
                 hop = self._hop(_node("one", option))
                 call = hop.select(Context(), addr_select_option("192.0.2.9:80"))
@@ -291,10 +296,10 @@ class HopContract(Contract, interface=Hop):
     @clause("One request does not wait for another's rule.", "D22", after=("chosen",))
     async def concurrent(self) -> None:
         matcher = FakeMatcher(True)
-        matcher.matching.hang(1)
+        matcher.requests.hang(1)
         hop = self._hop(_node("one", matcher_node_option(matcher)))
         start(hop.select(Context()))
-        await given(matcher.matching.hanging.wait(), "reaching the matcher")
+        await matcher.requests.reached("the matcher")
         await within(hop.select(Context()), "select() beside one that waits")
 
     @clause("Closing it ends its tasks; a hop that is no Closer has none.", "D19, D20")
@@ -349,15 +354,15 @@ def _state(node: Node) -> list[object]:
     return [node.name, node.addr, *(getattr(options, one.name) for one in fields(options))]
 
 
-class NodeListContract(Contract, Generic[ListT], interface=NodeList):
-    """Check a node list."""
+class NodeListContract(Contract, Generic[NodeListT], interface=NodeList):
+    """What a node list promises."""
 
-    make: Callable[[Sequence[Node]], ListT] = field(kw_only=False)
+    make: Callable[[Sequence[Node]], NodeListT] = field(kw_only=False)
     """Makes one of the nodes, in order."""
-    reload: Callable[[ListT, Sequence[Node]], Awaitable[object]] | None = None
+    reload: Callable[[NodeListT, Sequence[Node]], Awaitable[object]] | None = None
     """Has it show other nodes from now on, as a reload does."""
 
-    async def _specimen(self) -> ListT:
+    async def _specimen(self) -> NodeListT:
         return self._list(())
 
     @clause("nodes() returns all nodes in order, from construction on.", "D40")
@@ -387,15 +392,14 @@ class NodeListContract(Contract, Generic[ListT], interface=NodeList):
         after=("complete", "no_none"),
     )
     async def snapshot(self) -> None:
-        need(self.reload, 'reload')  # NEED
+        reload = need(self.reload, "reload")
         node_list = self._list([_node("one")])
         before = node_list.nodes()
-        call = self.reload(node_list, [_node("one"), _node("two")])
-        await given(call, "the reload")
+        await given(reload(node_list, [_node("one"), _node("two")]), "the reload")
         names = [node.name for node in before]
         expect(names == ["one"], f"what nodes() had returned became {names}")
 
-    def _list(self, nodes: Sequence[Node]) -> ListT:
+    def _list(self, nodes: Sequence[Node]) -> NodeListT:
         return owned(self.make(nodes))
 
 

@@ -1,4 +1,4 @@
-"""Trials of the checks of hops and of node lists."""
+"""Trials of the contracts of hops and of node lists."""
 
 import asyncio
 import random
