@@ -54,7 +54,7 @@ async def mend_observer(observer: RightObserver) -> None:
 def run(make: Callable[[], RightObserver]) -> Coroutine[object, object, Report]:
     return ObserverContract(
         make,
-        ServiceEvent,
+        event=ServiceEvent,
         delivered_events=delivered,
         break_backend=break_observer,
         mend_backend=mend_observer,

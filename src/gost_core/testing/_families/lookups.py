@@ -14,7 +14,7 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Generic, TypeAlias, TypeVar
 
-from gost_core.testing._families.options import AnyOption, OptionWatch, TakesOptions
+from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.waiting import expect, given, need, start, turns, within
@@ -27,7 +27,6 @@ __all__ = (
     "IPs",
     "Lookup",
     "OptionLookup",
-    "OptionWatch",
     "Question",
     "Respell",
     "Verdicts",

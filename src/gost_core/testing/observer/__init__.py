@@ -23,7 +23,7 @@ class ObserverContract(Backed[ObserverT], interface=Observer):
 
     make: Callable[[], ObserverT] = field(kw_only=False)
     """Makes an observer that has delivered nothing. It is closed at the end, if it is a Closer."""
-    event: Callable[[], Event] = field(kw_only=False)
+    event: Callable[[], Event]
     """Makes an event that the observer understands, a new one each time."""
     delivered_events: Callable[[ObserverT], Awaitable[int]] | None = None
     """Tells how many events have arrived where an observer delivers."""
