@@ -20,6 +20,7 @@ ConnLimiterT = TypeVar("ConnLimiterT", bound=ConnLimiter, default=ConnLimiter)
 LimiterT = TypeVar("LimiterT", bound=Limiter, default=Limiter)
 
 _LIMITERS: Final[int] = 200
+_PLACES: Final[int] = 3
 
 
 class LimiterContract(Budget[LimiterT], interface=Limiter, first=("grants_to_limit",)):
@@ -148,7 +149,7 @@ class ConnLimiterContract(OnePerKey[ConnLimiterT], interface=ConnLimiter):
     """Makes one with these limits by key, where all other keys are unlimited; the keys are
     addresses of clients, the limits numbers of places."""
 
-    _limit = 3
+    _limit = _PLACES
 
     def _build(self) -> ConnLimiterT:
-        return owned(self.make(dict.fromkeys(LIMITED, self._limit)))
+        return owned(self.make(dict.fromkeys(LIMITED, _PLACES)))

@@ -124,4 +124,4 @@ class RateLimiterContract(OnePerKey[RateLimiterT], interface=RateLimiter):
     _limit = _NEVER
 
     def _build(self) -> RateLimiterT:
-        return owned(self.make(dict.fromkeys(LIMITED, self._limit)))
+        return owned(self.make(dict.fromkeys(LIMITED, _NEVER)))

@@ -43,6 +43,8 @@ __all__ = ("LimiterContract", "TrafficLimiterContract")
 TrafficLimiterT = TypeVar("TrafficLimiterT", bound=TrafficLimiter, default=TrafficLimiter)
 
 _DRAWS: Final[int] = 1000
+# Bytes a second.
+_SLOW: Final[int] = 1
 
 
 class LimiterContract(Contract, interface=Limiter):
@@ -94,7 +96,7 @@ class LimiterContract(Contract, interface=Limiter):
 
     async def _spent(self) -> Limiter:
         """Return a limiter of which all is taken, for which a call waits."""
-        limiter = self.make(1)
+        limiter = self.make(_SLOW)
 
         async def same(_number: int) -> Limiter:
             return limiter
@@ -250,10 +252,10 @@ class TrafficLimiterContract(
     unserved_scope: str | None = None
     """A scope that it does not serve."""
 
-    _limit = 1
+    _limit = _SLOW
 
     def _build(self) -> TrafficLimiterT:
-        return owned(self.make(dict.fromkeys(LIMITED, self._limit)))
+        return owned(self.make(dict.fromkeys(LIMITED, _SLOW)))
 
     def _ways(self, lookup: TrafficLimiterT, /) -> Ways[Limiter]:
         return self._ways_with(lookup, scope_option(self.scope))
