@@ -216,10 +216,14 @@ def _interfaces() -> tuple[type[object], ...]:
     )
 
 
-def _modules() -> Iterator[ModuleType]:
-    for info in pkgutil.walk_packages(gost_core.__path__, "gost_core."):
-        if not info.name.startswith("gost_core.testing"):
-            yield importlib.import_module(info.name)
+def _modules(package: ModuleType = gost_core) -> Iterator[ModuleType]:
+    """Return the modules of a package, at any depth, without the kit: that has no interface."""
+    for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        if info.name != "gost_core.testing":
+            module = importlib.import_module(info.name)
+            yield module
+            if info.ispkg:
+                yield from _modules(module)
 
 
 def _lookalikes(protocol: type[object]) -> list[str]:
