@@ -1,4 +1,4 @@
-"""Trials of the check of handlers, by a protocol of one line each way."""
+"""Trials of the contract of handlers, by a protocol of one line each way."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
