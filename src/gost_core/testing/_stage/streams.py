@@ -157,9 +157,12 @@ async def blocked_write(conn: Conn, /) -> "asyncio.Future[int]":
 
 
 async def race_with_cancels(
-    accept: Callable[[], Awaitable[Conn]], connect: Callable[[], Awaitable[Conn]], /
+    accept: Callable[[], Awaitable[Conn]], connect: Callable[[], Awaitable[Conn | None]], /
 ) -> None:
-    """Connect clients beside cancelled accepts; break the clause if one is lost."""
+    """Connect clients beside cancelled accepts; break the clause if one is lost.
+
+    ``connect`` returns None for a client that was closed before that knew it.
+    """
     clients: list[Conn] = []
 
     async def echo(conn: Conn) -> None:
@@ -177,7 +180,8 @@ async def race_with_cancels(
             await asyncio.sleep(0)
             taken += 1
         accepting.cancel()
-        clients.append(await connecting)
+        if (client := await connecting) is not None:
+            clients.append(client)
         await ended(accepting)
         if not accepting.cancelled():
             start(echo(await within(accepting, "a cancelled accept()")))
@@ -186,6 +190,8 @@ async def race_with_cancels(
     taken = await connect_and_cancel(_MANY_TURNS)
     for number in range(2 * TURNS):
         await connect_and_cancel(max(0, taken - number % TURNS + 2))
+    if not clients:
+        raise NotTried("no client could connect")
 
     async def accept_all() -> None:
         while True:

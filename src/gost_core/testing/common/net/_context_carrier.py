@@ -36,11 +36,8 @@ class ContextCarrierContract(Contract, interface=ContextCarrier):
 
     @clause("context() returns a Context, or None.", "D28")
     async def context_or_none(self) -> None:
-        # object: what it returns may not be what its annotation says.
-        call: Callable[[], object] = (await self._specimen()).context
-        context = call()
-        right = context is None or isinstance(context, Context)
-        expect(right, f"context() returned {context!r:.80}")
+        context = (await self._specimen()).context()
+        expect(_is_context_or_none(context), f"context() returned {context!r:.80}")
 
     @clause("The values are the same each time.", "D28", after=("context_or_none",))
     async def same_each_time(self) -> None:
@@ -63,6 +60,10 @@ class ContextCarrierContract(Contract, interface=ContextCarrier):
         await settle()
         after = _values(carrier)
         expect(before == after, f"context() held {before}; when its maker had ended, {after}")
+
+
+def _is_context_or_none(value: object) -> bool:
+    return value is None or isinstance(value, Context)
 
 
 def _values(carrier: ContextCarrier) -> list[object] | None:

@@ -1,4 +1,4 @@
-"""Trials of the listener check."""
+"""Trials of the contract of listeners that bind here."""
 
 import asyncio
 import errno
@@ -8,18 +8,12 @@ from collections import deque
 from collections.abc import Coroutine
 from contextlib import suppress
 
-from gost_core.testing._doubles import Address
-from gost_core.testing._fakes import FakeMetadata
 from typing_extensions import Buffer
 
-from gost_core.common import net
-from gost_core.common.net import Addr, Conn, ProtocolError, UnsupportedError
+from gost_core.common.net import Addr, Conn, ProtocolError
 from gost_core.context import Context
-from gost_core.limiter.conn import Limiter as ConnPlaces
-from gost_core.limiter.traffic import Limiter as Budget
 from gost_core.listener import (
     AcceptError,
-    BindError,
     ClosedError,
     Listener,
     Option,
@@ -30,8 +24,11 @@ from gost_core.metadata import Metadata
 from gost_core.observer.stats import Kind
 from gost_core.options import apply
 from gost_core.testing import Report
+from gost_core.testing._stage.fakes.metadata import FakeMetadata
+from gost_core.testing._stage.memory import Address
 from gost_core.testing.listener import ListenerContract
-from tests.kit.net import SocketConn
+from tests.kit.common.net._sockets import SocketConn
+from tests.kit.listener._serving import RightWrapper, ServedConn, ServesOptions
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.0
@@ -47,57 +44,7 @@ TEMPORARY = (
 )
 
 
-class ServedConn(SocketConn):
-    """An accepted connection, with what the options want of it."""
-
-    place: ConnPlaces | None = None
-    budget: Budget | None = None
-    allowance: Budget | None = None
-
-    def __init__(self, sock: socket.socket, options: Options) -> None:
-        super().__init__(sock)
-        self.options = options
-        self.count(Kind.TOTAL_CONNS, 1)
-        self.count(Kind.CURRENT_CONNS, 1)
-
-    def count(self, kind: Kind, n: int) -> None:
-        if self.options.stats is not None:
-            self.options.stats.add(kind, n)
-
-    async def read(self, n: int, /) -> bytes:
-        data = await super().read(n)
-        self.count(Kind.INPUT_BYTES, len(data))
-        rest = len(data)
-        while self.allowance is not None and rest:
-            granted = await self.allowance.wait(Context(), rest)
-            if not granted:
-                raise OSError("the limit refuses what was read")
-            rest -= granted
-        return data
-
-    async def write(self, data: Buffer, /) -> None:
-        rest = memoryview(data).cast("B")
-        while self.budget is not None and rest:
-            granted = await self.budget.wait(Context(), len(rest))
-            if not granted:
-                raise OSError("the limit refuses more bytes")
-            await super().write(rest[:granted])
-            rest = rest[granted:]
-        await super().write(rest)
-
-    async def close(self) -> None:
-        was_open = not self.closed
-        await super().close()
-        if was_open:
-            self.give_back()
-
-    def give_back(self) -> None:
-        self.count(Kind.CURRENT_CONNS, -1)
-        if self.place is not None:
-            self.place.allow(-1)
-
-
-class RightListener(Listener):
+class RightListener(ServesOptions, Listener):
     """Accepts TCP clients that greet, and answers them."""
 
     served: type[ServedConn] = ServedConn
@@ -153,7 +100,7 @@ class RightListener(Listener):
         except OSError as error:
             self.failed(error)
             return
-        conn = self.served(client, self.options)
+        conn = self.served(SocketConn(client), self.options)
         greeting = asyncio.get_running_loop().create_task(self.serve(conn))
         self.greetings[greeting] = conn
         greeting.add_done_callback(self.greetings.pop)
@@ -172,7 +119,7 @@ class RightListener(Listener):
                 await self.greet(conn)
             if len(self.queue) >= self.backlog:
                 raise OSError("the backlog is full")
-            conn.sock.send(b"+")
+            await conn.inner.write(b"+")
         except BaseException as error:
             await conn.close()
             if not isinstance(error, Exception):
@@ -183,25 +130,6 @@ class RightListener(Listener):
 
     def refused(self, error: Exception) -> None:
         """Leave it at that: one client's trouble is its own."""
-
-    async def admit(self, conn: ServedConn) -> None:
-        await self.ask(conn)
-        remote, options = conn.remote_addr(), self.options
-        if options.conn_limiter is not None:
-            place = options.conn_limiter.limiter(str(remote).rpartition(":")[0])
-            if place is not None and not place.allow(1):
-                raise PermissionError(f"{remote} is beyond the limit")
-            conn.place = place
-        if options.traffic_limiter is not None:
-            conn.budget = await options.traffic_limiter.out(Context(), str(remote))
-            conn.allowance = await options.traffic_limiter.in_(Context(), str(remote))
-
-    async def ask(self, conn: ServedConn) -> None:
-        remote, admission = conn.remote_addr(), self.options.admission
-        if admission is not None and not await admission.admit(
-            Context(), remote.network(), str(remote)
-        ):
-            raise PermissionError(f"{remote} is not admitted")
 
     async def greet(self, conn: Conn) -> None:
         greeting = b""
@@ -259,84 +187,6 @@ class RightListener(Listener):
         self.wake()
 
 
-class RightReverse(Listener):
-    """Binds through its router."""
-
-    def __init__(self, *opts: Option) -> None:
-        self.options = apply(Options(), *opts)
-        self.address: Addr = Address("tcp", self.options.addr)
-        self.bound: net.Listener | None = None
-        self.initialized = False
-        self.closed = False
-
-    async def init(self, metadata: Metadata | None, /) -> None:
-        if self.initialized:
-            raise RuntimeError("this listener was initialized before")
-        self.initialized = True
-        if metadata is not None and metadata.is_exists("backlog"):
-            raise ValueError("backlog is no setting of this listener")
-        if self.options.router is None:
-            raise ValueError("a reverse listener needs a router")
-        if any((self.options.admission, self.options.conn_limiter, self.options.stats)):
-            raise ValueError("admission, limits and statistics are not served here")
-        if self.options.traffic_limiter is not None:
-            raise ValueError("a traffic limiter is not served here")
-
-    async def bind(self) -> net.Listener:
-        assert self.options.router is not None
-        self.bound = await self.options.router.bind(Context(), "tcp", self.options.addr)
-        self.address = self.bound.addr()
-        return self.bound
-
-    async def accept(self) -> Conn:
-        if not self.initialized:
-            raise RuntimeError("this listener is not initialized")
-        if self.closed:
-            raise ClosedError("this listener was closed")
-        try:
-            bound = self.bound or await self.bind()
-        except UnsupportedError:
-            raise
-        except OSError as error:
-            raise BindError(error) from error
-        try:
-            return await bound.accept()
-        except OSError as error:
-            raise await self.broken(bound, error) from error
-
-    async def broken(self, bound: net.Listener, error: OSError) -> Exception:
-        if self.closed:
-            return ClosedError("this listener was closed")
-        self.bound = None
-        await bound.close()
-        return AcceptError(error)
-
-    def addr(self) -> Addr:
-        return self.address
-
-    async def close(self) -> None:
-        self.closed = True
-        if self.bound is not None:
-            await self.bound.close()
-
-
-class RightWrapper(Listener):
-    def __init__(self, inner: Listener) -> None:
-        self.inner = inner
-
-    async def init(self, metadata: Metadata | None, /) -> None:
-        await self.inner.init(metadata)
-
-    async def accept(self) -> Conn:
-        return await self.inner.accept()
-
-    def addr(self) -> Addr:
-        return self.inner.addr()
-
-    async def close(self) -> None:
-        await self.inner.close()
-
-
 async def connect(addr: Addr) -> Conn:
     host, _, port = str(addr).rpartition(":")
     conn = SocketConn(socket.create_connection((host, int(port))))
@@ -357,16 +207,14 @@ async def fail(listener: Listener, error: OSError) -> None:
 
 LEFT_OPEN: list[Conn] = []
 
-AnyListener = type[RightListener] | type[RightReverse] | type[RightWrapper]
+AnyListener = type[RightListener] | type[RightWrapper]
 
 
 def run(kind: AnyListener) -> Coroutine[object, object, Report]:
     make = kind if issubclass(kind, RightListener) else RightListener
-    make_reverse = kind if issubclass(kind, RightReverse) else RightReverse
     return ListenerContract(
         lambda option: make(addr_option("127.0.0.1:0"), option),
         connect,
-        make_reverse=make_reverse,
         backlog=BACKLOG,
         bad_metadata=FakeMetadata(backlog="many"),
         fail=fail,
@@ -375,23 +223,23 @@ def run(kind: AnyListener) -> Coroutine[object, object, Report]:
     ).run()
 
 
-trial = Trial[AnyListener](ListenerContract, run, RightListener)
+local = Trial[AnyListener](ListenerContract, run, RightListener)
 
 
-@trial.breaks("shape")
+@local.breaks("shape")
 class AsyncAddr(RightListener):
     async def addr(self) -> Addr:  # type: ignore  # the fault
         return self.address
 
 
-@trial.breaks("built-anywhere")
+@local.breaks("built-anywhere")
 class BoundToALoop(RightListener):
     def __init__(self, *opts: Option) -> None:
         super().__init__(*opts)
         self.loop = asyncio.get_running_loop()
 
 
-@trial.breaks("use-before-init")
+@local.breaks("use-before-init")
 class WaitingForNothing(RightListener):
     async def accept(self) -> Conn:
         if not self.initialized:
@@ -399,7 +247,7 @@ class WaitingForNothing(RightListener):
         return await super().accept()
 
 
-@trial.breaks("close-before-init")
+@local.breaks("close-before-init")
 class ClosingWhatIsNotThere(RightListener):
     async def close(self) -> None:
         if self.sock is None:
@@ -407,7 +255,7 @@ class ClosingWhatIsNotThere(RightListener):
         await super().close()
 
 
-@trial.breaks("accepts", history="#873 b7d807b without statistics the connection is None")
+@local.breaks("accepts", history="#873 b7d807b without statistics the connection is None")
 class NoConnWithoutStats(RightListener):
     async def accept(self) -> Conn:
         conn = await super().accept()
@@ -423,21 +271,21 @@ class ClosingAfterWrite(ServedConn):
         await self.close()
 
 
-@trial.breaks(
+@local.breaks(
     "accepts", history="22e522e 12ef82e 6c32dda #56 #212 a session ends with its first answer"
 )
 class OneAnswer(RightListener):
     served = ClosingAfterWrite
 
 
-@trial.breaks("init-twice")
+@local.breaks("init-twice")
 class InitAgain(RightListener):
     async def init(self, metadata: Metadata | None, /) -> None:
         if not self.initialized:
             await super().init(metadata)
 
 
-@trial.breaks("init-none", history="#372 settings that are not there are read")
+@local.breaks("init-none", history="#372 settings that are not there are read")
 class NeedingSettings(RightListener):
     def read_settings(self, metadata: Metadata | None) -> None:
         if metadata is None:
@@ -445,14 +293,14 @@ class NeedingSettings(RightListener):
         super().read_settings(metadata)
 
 
-@trial.breaks("failed-init-releases")
+@local.breaks("failed-init-releases")
 class BindingFirst(RightListener):
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(FakeMetadata())
         self.read_settings(metadata)
 
 
-@trial.breaks("outlives-its-caller", history="404aaae b597467 the connection ends with its request")
+@local.breaks("outlives-its-caller", history="404aaae b597467 the connection ends with its request")
 class EndingWithAccept(RightListener):
     async def accept(self) -> Conn:
         conn = await super().accept()
@@ -462,20 +310,20 @@ class EndingWithAccept(RightListener):
         return conn
 
 
-@trial.breaks("address")
+@local.breaks("address")
 class AskingTheSocket(RightListener):
     def addr(self) -> Addr:
         assert self.sock is not None
         return Address("tcp", "{}:{}".format(*self.sock.getsockname()))
 
 
-@trial.breaks("real-address", history="x dns, pht, http3: addr shows the port that was asked for")
+@local.breaks("real-address", history="x dns, pht, http3: addr shows the port that was asked for")
 class RequestedAddress(RightListener):
     def addr(self) -> Addr:
         return Address("tcp", self.options.addr)
 
 
-@trial.breaks("bound", history="x pht, h3: the server starts some time after Init")
+@local.breaks("bound", history="x pht, h3: the server starts some time after Init")
 class ListeningLate(RightListener):
     listening = False
 
@@ -489,14 +337,14 @@ class ListeningLate(RightListener):
         return await super().accept()
 
 
-@trial.breaks("address-in-use", history="x h3: the error of the start goes to the log")
+@local.breaks("address-in-use", history="x h3: the error of the start goes to the log")
 class HidingTheBindError(RightListener):
     async def init(self, metadata: Metadata | None, /) -> None:
         with suppress(OSError):
             await super().init(metadata)
 
 
-@trial.breaks("silent-client", history="x PROXY header: one silent client holds up accepting")
+@local.breaks("silent-client", history="x PROXY header: one silent client holds up accepting")
 class OneGreetingAtATime(RightListener):
     def __init__(self, *opts: Option) -> None:
         super().__init__(*opts)
@@ -507,14 +355,14 @@ class OneGreetingAtATime(RightListener):
             await super().greet(conn)
 
 
-@trial.breaks("bad-client", history="#833 #413 #91 one client's error comes out of Accept")
+@local.breaks("bad-client", history="#833 #413 #91 one client's error comes out of Accept")
 class PassingOnTrouble(RightListener):
     def refused(self, error: Exception) -> None:
         if isinstance(error, ConnectionError):
             self.put(error)
 
 
-@trial.breaks("accept-cancellable")
+@local.breaks("accept-cancellable")
 class CancelledAsRetry(RightListener):
     async def accept(self) -> Conn:
         try:
@@ -523,7 +371,7 @@ class CancelledAsRetry(RightListener):
             raise AcceptError(TimeoutError("nobody came")) from None
 
 
-@trial.breaks("cancelled-accept-loses-nothing")
+@local.breaks("cancelled-accept-loses-nothing")
 class PreparingInAccept(RightListener):
     async def accept(self) -> Conn:
         conn = await super().accept()
@@ -534,14 +382,14 @@ class PreparingInAccept(RightListener):
         return conn
 
 
-@trial.breaks("backlog-full")
+@local.breaks("backlog-full")
 class BoundlessBacklog(RightListener):
     def read_settings(self, metadata: Metadata | None) -> None:
         super().read_settings(metadata)
         self.backlog = 1_000_000
 
 
-@trial.breaks("temporary-error")
+@local.breaks("temporary-error")
 class NoRetry(RightListener):
     def failed(self, error: OSError) -> None:
         if error.errno in TEMPORARY:
@@ -550,20 +398,20 @@ class NoRetry(RightListener):
             super().failed(error)
 
 
-@trial.breaks("failure-shows", history="x http2, h2, http3, wt: a dead server is only logged")
+@local.breaks("failure-shows", history="x http2, h2, http3, wt: a dead server is only logged")
 class LoggingFailure(RightListener):
     def failed(self, error: OSError) -> None:
         if error.errno in TEMPORARY:
             super().failed(error)
 
 
-@trial.breaks("closed-by-failure")
+@local.breaks("closed-by-failure")
 class WaitingAfterFailure(RightListener):
     def failed(self, error: OSError) -> None:
         self.put(AcceptError(error) if error.errno in TEMPORARY else error)
 
 
-@trial.breaks("wrapper-passes-errors")
+@local.breaks("wrapper-passes-errors")
 class WrappingErrors(RightWrapper):
     async def accept(self) -> Conn:
         try:
@@ -572,14 +420,14 @@ class WrappingErrors(RightWrapper):
             raise AcceptError(error) from error
 
 
-@trial.breaks("close-wakes-accept", history="x wt: close does not wake Accept")
+@local.breaks("close-wakes-accept", history="x wt: close does not wake Accept")
 class LeavingAccept(RightListener):
     async def close(self) -> None:
         self.arrival = None
         await super().close()
 
 
-@trial.breaks("close-wakes-accept", history="x http3: Accept gives neither connection nor error")
+@local.breaks("close-wakes-accept", history="x http3: Accept gives neither connection nor error")
 class NothingAtClose(RightListener):
     async def accept(self) -> Conn:
         closed = self.closed
@@ -591,7 +439,7 @@ class NothingAtClose(RightListener):
             return None  # type: ignore  # the fault
 
 
-@trial.breaks("accept-after-close")
+@local.breaks("accept-after-close")
 class BadDescriptor(RightListener):
     async def accept(self) -> Conn:
         if self.closed and not self.queue and self.initialized and not self.has_failed:
@@ -605,7 +453,7 @@ class BadDescriptor(RightListener):
         super().failed(error)
 
 
-@trial.breaks("close-twice", history="#779 a65b7a0 a channel is closed twice")
+@local.breaks("close-twice", history="#779 a65b7a0 a channel is closed twice")
 class ClosingOnce(RightListener):
     ended = False
 
@@ -616,7 +464,7 @@ class ClosingOnce(RightListener):
         await super().close()
 
 
-@trial.breaks("close-at-once")
+@local.breaks("close-at-once")
 class ClosingAhead(RightListener):
     closing = False
     contended = False
@@ -633,7 +481,7 @@ class ClosingAhead(RightListener):
             await super().close()
 
 
-@trial.breaks(
+@local.breaks(
     "address-freed", history="#754 ba3e1cb 82e7e50 the address is still in use after close"
 )
 class FreeingLater(RightListener):
@@ -644,14 +492,14 @@ class FreeingLater(RightListener):
         await super().close()
 
 
-@trial.breaks("close-cancelled")
+@local.breaks("close-cancelled")
 class ClosingInTwoSteps(RightListener):
     async def close(self) -> None:
         await asyncio.sleep(0.001)
         await super().close()
 
 
-@trial.breaks("unaccepted-closed", history="x ws, mtls, quic: what is queued at close stays open")
+@local.breaks("unaccepted-closed", history="x ws, mtls, quic: what is queued at close stays open")
 class ForgettingTheQueue(RightListener):
     async def close(self) -> None:
         LEFT_OPEN.extend(one for one in self.queue if not isinstance(one, Exception))
@@ -659,7 +507,7 @@ class ForgettingTheQueue(RightListener):
         await super().close()
 
 
-@trial.breaks("accepted-survive")
+@local.breaks("accepted-survive")
 class ClosingEverything(RightListener):
     def __init__(self, *opts: Option) -> None:
         super().__init__(*opts)
@@ -675,7 +523,7 @@ class ClosingEverything(RightListener):
             await conn.close()
 
 
-@trial.breaks("no-task-left", history="3cd4fad 50f4a6b background work outlives close")
+@local.breaks("no-task-left", history="3cd4fad 50f4a6b background work outlives close")
 class TickingOn(RightListener):
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
@@ -685,7 +533,7 @@ class TickingOn(RightListener):
         await asyncio.Event().wait()
 
 
-@trial.breaks("limit-keeps-serving", history="fa708f4 a client beyond the limit ends the service")
+@local.breaks("limit-keeps-serving", history="fa708f4 a client beyond the limit ends the service")
 class LimitAsError(RightListener):
     def refused(self, error: Exception) -> None:
         if "beyond the limit" in str(error):
@@ -700,19 +548,19 @@ class GivingBackPerClose(ServedConn):
             self.place.allow(-1)
 
 
-@trial.breaks("place-given-back-once", history="f9fb5f4 d12663d a place is given back per Close")
+@local.breaks("place-given-back-once", history="f9fb5f4 d12663d a place is given back per Close")
 class PlacePerClose(RightListener):
     served = GivingBackPerClose
 
 
-@trial.breaks("admission-refuses")
+@local.breaks("admission-refuses")
 class RefusalAsError(RightListener):
     def refused(self, error: Exception) -> None:
         if "not admitted" in str(error):
             self.put(error)
 
 
-@trial.breaks("admission-fails-closed", history="ed93d60 a plugin that is out of reach admits")
+@local.breaks("admission-fails-closed", history="ed93d60 a plugin that is out of reach admits")
 class FailingOpen(RightListener):
     async def admit(self, conn: ServedConn) -> None:
         try:
@@ -723,7 +571,7 @@ class FailingOpen(RightListener):
             return
 
 
-@trial.breaks(
+@local.breaks(
     "admission-told-source", history="ed93d60 the listener's network is given as the client's"
 )
 class TellingTheListener(RightListener):
@@ -744,7 +592,7 @@ class CountingEachClose(ServedConn):
             self.count(Kind.CURRENT_CONNS, -1)
 
 
-@trial.breaks("stats-counted", history="x stats: Close is counted each time")
+@local.breaks("stats-counted", history="x stats: Close is counted each time")
 class CountPerClose(RightListener):
     served = CountingEachClose
 
@@ -756,7 +604,7 @@ class AskingForEver(ServedConn):
         await super().write(data)
 
 
-@trial.breaks("refused-traffic-raises", history="e9372ea an endless loop when nothing is granted")
+@local.breaks("refused-traffic-raises", history="e9372ea an endless loop when nothing is granted")
 class LoopingOnNothing(RightListener):
     served = AskingForEver
 
@@ -767,12 +615,12 @@ class ReadingFreely(ServedConn):
         return await super().read(n)
 
 
-@trial.breaks("refused-reads-raise")
+@local.breaks("refused-reads-raise")
 class LimitingWritesOnly(RightListener):
     served = ReadingFreely
 
 
-@trial.breaks("close-ends-admission")
+@local.breaks("close-ends-admission")
 class AskingInAccept(RightListener):
     async def ask(self, conn: ServedConn) -> None:
         """Later."""
@@ -790,52 +638,3 @@ class AskingInAccept(RightListener):
                 raise
             else:
                 return conn
-
-
-@trial.breaks("reverse-binds-in-accept")
-class BindingInInit(RightReverse):
-    async def init(self, metadata: Metadata | None, /) -> None:
-        await super().init(metadata)
-        await self.bind()
-
-
-@trial.breaks("reverse-address", history="4d15ca5 rtcp, rudp: addr shows what was asked for")
-class AskedAddress(RightReverse):
-    def addr(self) -> Addr:
-        return Address("tcp", self.options.addr)
-
-
-@trial.breaks("reverse-bind-error")
-class BindErrorAsItIs(RightReverse):
-    async def accept(self) -> Conn:
-        try:
-            return await super().accept()
-        except BindError as error:
-            raise OSError("cannot bind") from error
-
-
-@trial.breaks(
-    "reverse-bind-unsupported", history="#170 a bind that nobody offers is tried for ever"
-)
-class RetryingForEver(RightReverse):
-    async def bind(self) -> net.Listener:
-        try:
-            return await super().bind()
-        except (UnsupportedError, ValueError) as error:
-            raise BindError(error) from error
-
-
-@trial.breaks("reverse-accept-error")
-class KeepingTheDead(RightReverse):
-    async def broken(self, bound: net.Listener, error: OSError) -> Exception:
-        return ClosedError("this listener was closed") if self.closed else error
-
-
-@trial.breaks("reverse-close", history="x rtcp: Accept after Close says to try again")
-class RetryAfterClose(RightReverse):
-    async def broken(self, bound: net.Listener, error: OSError) -> Exception:
-        await super().broken(bound, error)
-        return AcceptError(error)
-
-
-trials = (trial,)

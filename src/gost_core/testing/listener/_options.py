@@ -1,0 +1,273 @@
+"""What listeners promise of what they are given to serve: admission, limits, and statistics."""
+
+import asyncio
+from typing import Generic
+
+from typing_extensions import TypeVar
+
+from gost_core.admission import Admission
+from gost_core.admission import Option as AdmitOption
+from gost_core.common.net import Conn
+from gost_core.context import Context
+from gost_core.limiter import Option as LimiterOption
+from gost_core.limiter.conn import ConnLimiter
+from gost_core.limiter.conn import Limiter as ConnPlaces
+from gost_core.limiter.traffic import Limiter as Budget
+from gost_core.limiter.traffic import TrafficLimiter
+from gost_core.listener import (
+    Option,
+    admission_option,
+    conn_limiter_option,
+    stats_option,
+    traffic_limiter_option,
+)
+from gost_core.observer.stats import Kind
+from gost_core.testing._families.acceptors import HELLO
+from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.report import describe
+from gost_core.testing._run.waiting import (
+    expect,
+    failure_of,
+    given,
+    outcome_of,
+    owned,
+    raises,
+    settle,
+    start,
+    until,
+    within,
+)
+from gost_core.testing._stage.fakes.metadata import FakeMetadata
+from gost_core.testing._stage.fakes.service import FakeStats
+from gost_core.testing._stage.streams import begin, end_of
+from gost_core.testing.listener._serving import ListenerSite, Serving
+
+__all__ = ("ServingOptions",)
+
+SiteT = TypeVar("SiteT", bound=ListenerSite)
+
+
+class _CountedPlaces(ConnPlaces, ConnLimiter):
+    """A limit on connections, the same for all clients; it remembers what it was asked."""
+
+    def __init__(self, places: int) -> None:
+        self.free = places
+        self.keys: list[str] = []
+        self._places = places
+
+    def limiter(self, key: str, /) -> ConnPlaces:
+        self.keys.append(key)
+        return self
+
+    def allow(self, n: int, /) -> bool:
+        # Too many given back show as more than there are.
+        if n > self.free:
+            return False
+        self.free -= n
+        return True
+
+    def limit(self) -> int:
+        return self._places
+
+
+class _OneVerdict(Admission):
+    """Says something of one source, once, and admits all others."""
+
+    def __init__(self, verdict: bool | Exception) -> None:
+        self.sources: list[tuple[str, str]] = []
+        self._verdict = verdict
+
+    async def admit(self, ctx: Context, network: str, addr: str, /, *opts: AdmitOption) -> bool:
+        self.sources.append((network, addr))
+        verdict, self._verdict = self._verdict, True
+        if isinstance(verdict, Exception):
+            raise verdict
+        return verdict
+
+
+class _SilentAdmission(Admission):
+    """Never answers."""
+
+    was_asked = False
+
+    async def admit(self, ctx: Context, network: str, addr: str, /, *opts: AdmitOption) -> bool:
+        self.was_asked = True
+        await asyncio.Event().wait()
+        return False
+
+
+class _OneWay(Budget, TrafficLimiter):
+    """Limits one direction; grants everything there, and later nothing."""
+
+    def __init__(self, *, reads: bool) -> None:
+        self._reads = reads
+        self.grants = True
+
+    async def in_(self, ctx: Context, key: str, /, *opts: LimiterOption) -> Budget | None:
+        return self if self._reads else None
+
+    async def out(self, ctx: Context, key: str, /, *opts: LimiterOption) -> Budget | None:
+        return None if self._reads else self
+
+    async def wait(self, ctx: Context, n: int, /) -> int:
+        # A caller that asks again for ever must not stop the event loop.
+        await asyncio.sleep(0)
+        return n if self.grants else 0
+
+    def limit(self) -> int:
+        return 1
+
+    def set(self, n: int, /) -> None:
+        raise AssertionError("only the owner of a limiter sets it")
+
+
+class ServingOptions(Serving[SiteT], Generic[SiteT]):
+    """The clauses of listeners that serve what their options say, which none must."""
+
+    async def _given(self, option: Option) -> SiteT:
+        """Return a listener with an option that it need not serve, if it says so."""
+        site = self._build(option)
+        try:
+            await within(site.listener.init(FakeMetadata()), "init()")
+        except ValueError as error:
+            raise NotTried(f"init() refuses the option: {error}") from error
+        except Exception as error:
+            raise NotTried(f"init() failed: {describe(error)}") from error
+        return site
+
+    @clause(
+        "A client for whom the limiter has no place is closed, and the next one that fits comes.",
+        "D26",
+        after=("accepts",),
+    )
+    async def limit_keeps_serving(self) -> None:
+        places = _CountedPlaces(1)
+        site = await self._given(conn_limiter_option(places))
+        conn, _ = await site.meet()
+        accepting = await begin(site.listener.accept())
+        client = await site.connect_refused()
+        if client is not None and not site.listener.addr().network().startswith("udp"):
+            await within(end_of(client), "the connection of a client beyond the limit")
+        await settle()
+        what = f"with a client beyond the limit, accept() {outcome_of(accepting)}"
+        expect(not accepting.done(), what)
+        await within(conn.close(), "close() of the accepted connection")
+        await site.connect()
+        conn = owned(await within(accepting, "accept(), after a place became free,"))
+        expect(set(places.keys) <= {_host(conn)}, f"the limiter was asked for {places.keys}")
+
+    @clause(
+        "A connection gives its place back once, however often it is closed.",
+        "D51",
+        after=("limit_keeps_serving",),
+    )
+    async def place_given_back_once(self) -> None:
+        places = _CountedPlaces(2)
+        await self._close_one_of_two(await self._given(conn_limiter_option(places)))
+        expect(
+            places.free == 1, f"one of two connections was closed; {places.free} places are free"
+        )
+
+    async def _close_one_of_two(self, site: SiteT) -> None:
+        """Accept two connections, and close one of them again and again."""
+        conn, _ = await site.meet()
+        await site.meet()
+        await asyncio.gather(conn.close(), conn.close())
+        await conn.close()
+
+    @clause(
+        "A source that the admission refuses is closed, and the next client comes.",
+        "D26, D50",
+        after=("accepts",),
+    )
+    async def admission_refuses(self) -> None:
+        await self._refuse(_OneVerdict(False))
+
+    @clause("An admission that fails refuses.", "D49", after=("admission_refuses",))
+    async def admission_fails_closed(self) -> None:
+        await self._refuse(_OneVerdict(OSError("the rules are out of reach")))
+
+    async def _refuse(self, admission: _OneVerdict) -> None:
+        site = await self._given(admission_option(admission))
+        accepting = await begin(site.listener.accept())
+        await site.connect_refused()
+        await until(lambda: bool(admission.sources), "the admission was not asked about a client")
+        await settle()
+        if accepting.done() and failure_of(accepting) is None:
+            owned(accepting.result())
+            raise Broken("a client that was refused came out of accept()")
+        expect(not accepting.done(), f"with a refused client, accept() {outcome_of(accepting)}")
+        await site.connect()
+        owned(await within(accepting, "accept() of a client after a refused one"))
+
+    @clause(
+        "close() ends an accept() that waits while the admission is asked.",
+        "D1, D26",
+        after=("accepts", "admission_refuses", "close_wakes_accept"),
+    )
+    async def close_ends_admission(self) -> None:
+        admission = _SilentAdmission()
+        site = await self._given(admission_option(admission))
+        accepting = await begin(site.listener.accept())
+        start(site.connect_refused())
+        await until(lambda: admission.was_asked, "the admission was not asked about a client")
+        await within(site.listener.close(), "close() while the admission is asked")
+        await raises(accepting, "the waiting accept()", self._closed_error)
+
+    @clause(
+        "The admission is told the network and the address of the source.",
+        "D50",
+        after=("accepts", "admission_refuses"),
+    )
+    async def admission_told_source(self) -> None:
+        admission = _OneVerdict(True)
+        conn, _ = await (await self._given(admission_option(admission))).meet()
+        source = conn.remote_addr()
+        # The port is of no use to rules, and may be left out.
+        told = {(network, _host_of(addr)) for network, addr in admission.sources}
+        expect(
+            told == {(source.network(), _host(conn))},
+            f"of a client at {source} by {source.network()}, admit() was told {admission.sources}",
+        )
+
+    @clause(
+        "Each connection counts in the stats once, and no longer as open once it is closed.",
+        "D54",
+        after=("accepts",),
+    )
+    async def stats_counted(self) -> None:
+        stats = FakeStats()
+        await self._close_one_of_two(await self._given(stats_option(stats)))
+        counts = stats.get(Kind.TOTAL_CONNS), stats.get(Kind.CURRENT_CONNS)
+        expect(
+            counts == (2, 1),
+            f"two connections were accepted, one was closed; counted were (total, open) {counts}",
+        )
+        counted, right = stats.get(Kind.INPUT_BYTES), 2 * len(HELLO)
+        expect(counted >= right, f"{right} bytes were read, {counted} were counted")
+
+    @clause("When the traffic limiter grants nothing, write() raises.", "D52", after=("accepts",))
+    async def refused_traffic_raises(self) -> None:
+        limiter = _OneWay(reads=False)
+        conn, _ = await (await self._given(traffic_limiter_option(limiter))).meet()
+        limiter.grants = False
+        await raises(conn.write(b"x"), "write() that gets no bytes granted", OSError)
+
+    @clause("When the traffic limiter grants nothing, read() raises.", "D52", after=("accepts",))
+    async def refused_reads_raise(self) -> None:
+        limiter = _OneWay(reads=True)
+        conn, client = await (await self._given(traffic_limiter_option(limiter))).meet()
+        limiter.grants = False
+        await given(client.write(b"x"), "a client's write()")
+        await raises(conn.read(1), "read() that gets no bytes granted", OSError)
+
+
+def _host(conn: Conn) -> str:
+    return _host_of(str(conn.remote_addr()))
+
+
+def _host_of(addr: str) -> str:
+    """Return the host of an address with a port or without one."""
+    host, colon, port = addr.rpartition(":")
+    return (host if colon and port.isdecimal() else addr).strip("[]")

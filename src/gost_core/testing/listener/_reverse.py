@@ -1,0 +1,206 @@
+"""The contract of listeners that bind through a router."""
+
+import errno
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final
+
+from gost_core.chain import BindOption
+from gost_core.common import net
+from gost_core.common.net import Addr, Closer, Conn, UnsupportedError
+from gost_core.context import Context
+from gost_core.listener import (
+    AcceptError,
+    BindError,
+    ClosedError,
+    Listener,
+    Option,
+    addr_option,
+    router_option,
+)
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.report import describe
+from gost_core.testing._run.waiting import (
+    expect,
+    owned,
+    raises,
+    returned,
+    settle,
+    start,
+    until,
+    within,
+)
+from gost_core.testing._stage.fakes.chain import FakeRouter
+from gost_core.testing._stage.memory import Address, MemoryConn, MemoryListener
+from gost_core.testing._stage.streams import begin
+from gost_core.testing.listener._options import ServingOptions
+from gost_core.testing.listener._serving import BadClient, ListenerSite, MakeListener, all_of
+
+__all__ = ("ReverseListenerContract",)
+
+_ANY_PORT: Final[str] = "127.0.0.1:0"
+
+
+class _BindingRouter(FakeRouter):
+    """A router that binds addresses of its own, at which the scenario plays the clients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures: list[Exception] = []
+        self.bound: list[MemoryListener] = []
+        self._ports = count(1024)
+
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> net.Listener:
+        """Bind, or fail as the scenario says."""
+        if self.failures:
+            raise self.failures.pop(0)
+        if any(str(one.addr()) == address for one in self.in_use):
+            raise OSError(errno.EADDRINUSE, f"{address} is in use")
+        host, _, port = address.rpartition(":")
+        number = next(self._ports) if port in ("", "0") else int(port)
+        self.bound.append(MemoryListener(Address(network, f"{host or '127.0.0.1'}:{number}")))
+        return self.bound[-1]
+
+    @property
+    def in_use(self) -> list[MemoryListener]:
+        """What was bound and is not closed."""
+        return [one for one in self.bound if not one.closed]
+
+    async def reach(self, addr: Addr) -> MemoryConn:
+        """Connect a client where something is bound, whatever the listener says of it."""
+        await until(lambda: bool(self.in_use), "accept() bound no address")
+        return self.in_use[-1].connect()
+
+
+@dataclass(frozen=True, eq=False)
+class _ReverseSite(ListenerSite):
+    """A reverse listener, and the router through which clients come to it."""
+
+    router: _BindingRouter
+
+    def addr(self) -> Addr:
+        """Return where the router has bound."""
+        return self.router.bound[-1].addr()
+
+    async def let_bind(self) -> None:
+        """Have the listener accept a client."""
+        await self.meet()
+
+    async def _join(self) -> tuple[Conn, Conn]:
+        # It binds in accept(), and before that nobody can connect.
+        connecting = start(self.connect())
+        return await self.accept(), await connecting
+
+
+class ReverseListenerContract(ServingOptions[_ReverseSite], interface=Listener):
+    """What a listener promises that binds through a router.
+
+    A factory gets an option, which it gives to the listener behind its own ones. With it the
+    contract gives a Router, and plays that and the clients; it chooses an address, and gives an
+    admission, limits and statistics. A listener that does not serve what it was given says so by a
+    ValueError from ``init()``; then the clauses about it are not tried. To ignore it breaks them.
+    """
+
+    make: MakeListener = field(kw_only=False)
+    """Makes a listener that is not initialized."""
+
+    def _build(self, *opts: Option) -> _ReverseSite:
+        return self._build_through(_BindingRouter(), addr_option(_ANY_PORT), *opts)
+
+    def _build_at(self, addr: str, site: _ReverseSite) -> _ReverseSite:
+        return self._build_through(site.router, addr_option(addr))
+
+    def _build_through(self, router: _BindingRouter, *opts: Option) -> _ReverseSite:
+        listener = owned(self.make(all_of(router_option(router), *opts)))
+        return _ReverseSite(listener, router.reach, router)
+
+    async def _silent_client(self, site: _ReverseSite) -> Closer:
+        return site.router.in_use[-1].connect()
+
+    def _bad_clients(self, site: _ReverseSite) -> Mapping[str, BadClient]:
+        async def break_off(addr: Addr) -> Closer:
+            client = await site.router.reach(addr)
+            client.break_off()
+            return client
+
+        return {"one that broke off": break_off}
+
+    @clause("A reverse listener binds in accept(), not in init().", "D25")
+    async def reverse_binds_in_accept(self) -> None:
+        site = await self._ready()
+        await settle()
+        expect(not site.router.bound, "init() of a reverse listener bound an address")
+        await site.meet()
+
+    @clause(
+        "addr() of a reverse listener is the address asked for, and once it is bound the real one.",
+        "D25",
+        after=("reverse_binds_in_accept",),
+    )
+    async def reverse_address(self) -> None:
+        site = await self._ready()
+        before = str(returned(site.listener.addr(), "addr()"))
+        expect(
+            before == _ANY_PORT, f"{_ANY_PORT} was asked for; before accept(), addr() is {before}"
+        )
+        await site.meet()
+        after, real = str(site.listener.addr()), str(site.addr())
+        expect(after == real, f"{real} was bound; addr() is {after}")
+
+    @clause(
+        "A reverse listener that could not bind raises BindError, and binds at the next accept().",
+        "D26",
+        after=("reverse_binds_in_accept",),
+    )
+    async def reverse_bind_error(self) -> None:
+        site = await self._ready()
+        error = ConnectionRefusedError(errno.ECONNREFUSED, "the hop is away")
+        site.router.failures.append(error)
+        accepting = start(site.listener.accept())
+        await raises(accepting, "accept() that could not bind", BindError)
+        cause = accepting.exception()
+        expect(
+            cause is not None and cause.__cause__ is error,
+            f"the cause of the BindError is not {describe(error)}",
+        )
+        await site.meet()
+
+    @clause(
+        "What will never bind is raised as it is: UnsupportedError, ValueError.",
+        "D16",
+        after=("reverse_binds_in_accept",),
+    )
+    async def reverse_bind_unsupported(self) -> None:
+        for error in (UnsupportedError("nothing binds here"), ValueError("a malformed address")):
+            site = await self._ready()
+            site.router.failures.append(error)
+            await raises(site.listener.accept(), "accept() that can never bind", type(error))
+
+    @clause(
+        "When what was bound fails, accept() raises AcceptError, and the next one binds again.",
+        "D26",
+        after=("reverse_binds_in_accept",),
+    )
+    async def reverse_accept_error(self) -> None:
+        site = await self._bound()
+        accepting = await begin(site.listener.accept())
+        site.router.in_use[-1].fail(ConnectionResetError(errno.ECONNRESET, "the tunnel broke"))
+        await raises(accepting, "accept(), when the tunnel broke,", AcceptError)
+        await site.meet()
+        in_use = len(site.router.in_use)
+        expect(in_use == 1, f"after a failure, {in_use} bound addresses are in use")
+
+    @clause(
+        "close() of a reverse listener closes what it has bound; accept() raises ClosedError.",
+        "D27",
+        after=("reverse_binds_in_accept",),
+    )
+    async def reverse_close(self) -> None:
+        site = await self._bound()
+        accepting = await begin(site.listener.accept())
+        await within(site.listener.close(), "close() beside a waiting accept()")
+        await raises(accepting, "the waiting accept()", ClosedError)
+        expect(not site.router.in_use, "close() left the bound address in use")
