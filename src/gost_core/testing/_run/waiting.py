@@ -42,6 +42,8 @@ __all__ = (
 R = TypeVar("R")
 
 _THREADS: Final[int] = 4
+# More than a single call does that threads make.
+_ADDITIONS: Final[int] = 10_000
 
 
 # ---- What is there, and what is so
@@ -182,8 +184,8 @@ async def in_threads(work: Callable[[int], R], times: int, what: str, /) -> list
 
     Each thread calls it so many times, with 0, 1, 2 and so on. Returns, for each of them, what its
     calls have returned. The clause is broken if they are not done within the time limit, and then
-    none of them ends while a lock that counts does the same work beside them: under load, threads
-    wait for their turns.
+    none of them ends while as many threads count under a lock: on a machine under load, threads
+    wait long for their turns.
     """
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -192,7 +194,8 @@ async def in_threads(work: Callable[[int], R], times: int, what: str, /) -> list
         await ended(calls)
         while not calls.done():
             done = sum(map(len, results))
-            await _threads(_LockedCount().add, times)[1]
+            _, beside = _threads(_LockedCount().add, _ADDITIONS)
+            await asyncio.wait({calls, beside}, return_when=asyncio.FIRST_COMPLETED)
             expect(
                 calls.done() or sum(map(len, results)) > done,
                 f"{what} did not end within {current().time_limit:g} s",
