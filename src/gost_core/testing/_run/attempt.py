@@ -39,6 +39,8 @@ class Attempt:
     """What to call when it is over, the last one first."""
     started: list[asyncio.Future[Any]] = field(default_factory=list[asyncio.Future[Any]])
     """What goes on beside it. The event loop itself holds a task only weakly."""
+    others: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
+    """The tasks of who plays the rest of the world, which are not the object's."""
     remarks: list[Callable[[], str]] = field(default_factory=list[Callable[[], str]])
     """Asked when the clause is not held: what an observation may follow from, or ""."""
 

@@ -1,4 +1,4 @@
-"""The world around a dialer or a connector: a network within this process, and who plays the rest.
+"""A network within this process, and who plays the node at its far end.
 
 A :class:`Network` opens connections, and hands the far end of each to whoever plays the peer. An
 :class:`Outside` is such a network as a proxy node sees it: the targets that it dials, and the
@@ -6,69 +6,41 @@ visitors of what it binds.
 """
 
 import asyncio
-from abc import abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
-from typing_extensions import Buffer, Protocol
+from typing_extensions import Buffer
 
 from gost_core import chain
-from gost_core.common.net import (
-    Addr,
-    ClosedError,
-    Closer,
-    Conn,
-    Listener,
-    PacketConn,
-    UnsupportedError,
-)
+from gost_core.common.net import Addr, ClosedError, Conn, Listener, PacketConn, UnsupportedError
 from gost_core.common.net import Dialer as NetDialer
 from gost_core.context import Context
-from gost_core.dialer import Dialer
-from gost_core.metadata import Metadata
-from gost_core.testing._contract import (
-    Broken,
-    Contract,
-    NotTried,
-    clause,
-    describe,
-    expect,
-)
-from gost_core.testing._doubles import Address, MemoryConn, MemoryListener, connected_pair
-from gost_core.testing._fakes import FakeMetadata, cancel, happens
-from gost_core.testing._net import turns
+from gost_core.testing._run.attempt import current
+from gost_core.testing._run.report import describe
+from gost_core.testing._run.waiting import keep, turns, until
+from gost_core.testing._stage.memory import Address, MemoryConn, MemoryListener, connected_pair
+from gost_core.testing._stage.streams import ALL
 
 __all__ = (
     "GREETING",
     "BareConn",
-    "Component",
-    "LifeCycle",
-    "Made",
     "Network",
     "Node",
     "Outside",
     "PacketEnd",
     "Peer",
     "Ping",
-    "Setup",
-    "StreamConn",
-    "Wired",
-    "as_closer",
-    "break_off",
+    "alone",
     "echo",
     "ending",
-    "expect_addresses",
-    "expect_found",
     "resetting",
     "silent",
     "ssl_errors",
 )
 
-R = TypeVar("R")
 Peer: TypeAlias = Callable[[Conn], Awaitable[object]]
 Node: TypeAlias = Callable[[Conn, chain.Router], Awaitable[object]]
 Ping: TypeAlias = Callable[[Conn], Awaitable[object]]
@@ -76,12 +48,6 @@ Ping: TypeAlias = Callable[[Conn], Awaitable[object]]
 GREETING: Final[bytes] = b"hello"
 """What a peer or a target that speaks first says."""
 
-_ALL: Final[int] = 65535
-_FOR_EVER: Final[float] = 86400.0
-# A shorter one may stand in a repr by chance.
-_SEARCHABLE: Final[int] = 8
-# Up to how many turns of the event loop a call gets before it is cancelled.
-_TURNS: Final[int] = 50
 _numbers: Final = count(1)
 
 
@@ -96,18 +62,20 @@ def _port() -> int:
 class BareConn(Conn):
     """A connection that can do what every connection can, and no more.
 
-    It counts the bytes written to it. With ``late``, a read takes its time, so that what comes
-    close together is read together.
+    It counts the calls, and the bytes written to it. With ``late``, a read takes its time, so that
+    what comes close together is read together.
     """
 
     def __init__(self, inner: Conn, *, late: bool = False) -> None:
         self._inner = inner
         self._late = late
+        self.calls = 0
         self.written = 0
         self.closed = False
 
     async def read(self, n: int, /) -> bytes:
         """Read."""
+        self.calls += 1
         if self._late:
             await turns(40)
             await asyncio.sleep(0.01)
@@ -115,6 +83,7 @@ class BareConn(Conn):
 
     async def write(self, data: Buffer, /) -> None:
         """Write."""
+        self.calls += 1
         self.written += memoryview(data).nbytes
         await self._inner.write(data)
 
@@ -267,13 +236,13 @@ class _LoopbackListener(MemoryListener):
 
 async def echo(conn: Conn) -> None:
     """Send back what comes."""
-    while data := await conn.read(_ALL):
+    while data := await conn.read(ALL):
         await conn.write(data)
 
 
 async def silent(conn: Conn) -> None:
     """Say nothing."""
-    while await conn.read(_ALL):
+    while await conn.read(ALL):
         pass
 
 
@@ -283,8 +252,13 @@ async def ending(conn: Conn) -> None:
 
 async def resetting(conn: Conn) -> None:
     """Break the connection off after the first bytes."""
-    await conn.read(_ALL)
+    await conn.read(ALL)
     raise _Reset
+
+
+def alone(peer: Peer, /) -> Node:
+    """Return a node that reaches nobody."""
+    return lambda conn, _: peer(conn)
 
 
 class _Reset(Exception):
@@ -327,23 +301,25 @@ class Network(NetDialer):
     """A network whose connections all lead to one peer.
 
     Args:
-        contract: the scenarios that use it.
         peer: plays the far end of each connection; when it is done, that is closed.
     """
 
-    def __init__(self, contract: Contract, peer: Peer) -> None:
-        self._contract = contract
+    def __init__(self, peer: Peer, /) -> None:
         self.peer = peer
         self.listener: Listener | None = None
         self.dials: list[tuple[str, str]] = []
         self.links: list[_Link] = []
         self._sockets: list[PacketEnd] = []
-        self.tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self.failures: list[Exception] = []
         self.error: Exception | None = None
         self.is_silent = False
         self.black_holes: set[str] = set()
-        contract.keep(self.close)
+        keep(self.close)
+        current().remarks.append(self._failure)
+
+    def _failure(self) -> str:
+        return f"the peer had raised {describe(self.failures[0])}" if self.failures else ""
 
     async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
         """Open a connection to the peer."""
@@ -352,7 +328,7 @@ class Network(NetDialer):
         if self.error is not None:
             raise self.error
         if self.is_silent or addr in self.black_holes:
-            await asyncio.sleep(_FOR_EVER)
+            await asyncio.Event().wait()
         if network.startswith("udp"):
             return self._socket(network, addr)
         return self.connect(network, addr)
@@ -381,7 +357,7 @@ class Network(NetDialer):
     async def listen(self, listener: Listener) -> None:
         """Serve who connects to ``listener``, which is closed in the end."""
         self.listener = listener
-        self._contract.keep(listener.close)
+        keep(listener.close)
 
         async def serve() -> None:
             with suppress(OSError):
@@ -390,7 +366,7 @@ class Network(NetDialer):
                     far.link = _Link(None, far)
                     self.play(far.link)
 
-        self.tasks.add(asyncio.create_task(serve()))
+        self._begin(serve())
 
     async def listen_on_loopback(self) -> None:
         """Serve who connects through this host's own network."""
@@ -416,7 +392,12 @@ class Network(NetDialer):
                 link.ended = True
                 await link.far.close()
 
-        self.tasks.add(asyncio.create_task(play()))
+        self._begin(play())
+
+    def _begin(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        current().others.add(task)
 
     def carries_datagrams(self) -> bool:
         """Tell whether datagrams were asked for, which tell nothing of a peer that is gone."""
@@ -427,6 +408,10 @@ class Network(NetDialer):
         sockets_open = any(not socket.closed for socket in self._sockets)
         return sockets_open or any(link.is_open() for link in self.links)
 
+    async def expect_unused(self, when: str, /) -> None:
+        """Break the clause unless the object on trial comes to have nothing open here."""
+        await until(lambda: not self.is_used(), f"{when}, and a connection to the node stayed open")
+
     async def break_off(self) -> None:
         """Break off all connections, as when the node crashes."""
         for link in self.links:
@@ -435,7 +420,7 @@ class Network(NetDialer):
 
     async def close(self) -> None:
         """End what goes on."""
-        for task in self.tasks:
+        for task in self._tasks:
             task.cancel()
         for link in self.links:
             await link.far.close()
@@ -478,10 +463,10 @@ class _VisitedListener(MemoryListener):
 class Outside(chain.Router):
     """What a node reaches: targets that send back what they get, and visitors."""
 
-    def __init__(self, contract: "Wired") -> None:
+    def __init__(self) -> None:
         self.greeting = b""
         self.received: dict[str, bytes] = {}
-        self.network = contract.network(self._target)
+        self.network = Network(self._target)
         self.listeners: list[_VisitedListener] = []
         self.binds: list[tuple[str, str]] = []
         self.expects_early_visitor = False
@@ -515,329 +500,6 @@ class Outside(chain.Router):
         self.received.setdefault(addr, b"")
         if self.greeting:
             await conn.write(self.greeting)
-        while data := await conn.read(_ALL):
+        while data := await conn.read(ALL):
             self.received[addr] += data
             await conn.write(data)
-
-
-# ---- What scenarios have in common
-
-
-async def ping(conn: Conn) -> None:
-    """Raise unless the other end sends back what it gets."""
-    word = b"ping %d" % next(_numbers)
-    await conn.write(word)
-    received = b""
-    while len(received) < len(word):
-        if not (data := await conn.read(_ALL)):
-            break
-        received += data
-    expect(received == word, f"{word!r} was sent, and {received!r} came back")
-
-
-def expect_found(result: object, what: str) -> None:
-    """Break the clause if a call returned None."""
-    expect(result is not None, f"{what} returned None")
-
-
-def expect_addresses(conn: Conn, what: str) -> None:
-    """Break the clause unless both addresses of a connection can be asked for."""
-    addresses: list[tuple[str, Addr | None]] = [
-        ("local_addr", conn.local_addr()),
-        ("remote_addr", conn.remote_addr()),
-    ]
-    for name, addr in addresses:
-        if addr is None:
-            raise Broken(f"{name}() of {what} returned None")
-        network = addr.network()
-        expect(
-            network == network.lower(),
-            f"{name}().network() of {what} is {network!r}; write it in lower case",
-        )
-        str(addr)
-
-
-class Closable(Protocol):
-    """Whatever can be closed."""
-
-    async def close(self) -> None:
-        """Close it."""
-        ...
-
-
-class Wired(Contract, interface=NetDialer):
-    """What all scenarios here have in common: peers, their failures, and calls cut short."""
-
-    def __init__(self, ping_hook: Ping | None, secret: str | None) -> None:
-        super().__init__()
-        self._ping = ping_hook or ping
-        self._secret = secret
-        self._networks: list[Network] = []
-
-    def network(self, peer: Peer) -> Network:
-        """Return a network with that peer."""
-        network = Network(self, peer)
-        self._networks.append(network)
-        return network
-
-    async def lose_peers(self) -> None:
-        """Break off all connections to peers."""
-        for network in self._networks:
-            await network.break_off()
-
-    async def within(self, awaitable: Awaitable[R], what: str) -> R:
-        """Await; say what went wrong on the other side, if it did."""
-        try:
-            return await within(awaitable, what)
-        except Broken as observation:
-            failures = [error for network in self._networks for error in network.failures]
-            if not failures:
-                raise
-            raise Broken(f"{observation}; the peer had raised {describe(failures[0])}") from None
-
-    async def succeeds(self, awaitable: Awaitable[R], what: str) -> R:
-        """Await what has to succeed, and to return something."""
-        try:
-            result = await within(awaitable, what)
-        except (Broken, NotTried):
-            raise
-        except Exception as error:
-            raise Broken(f"{what} raised {describe(error)}") from error
-        expect_found(result, what)
-        return result
-
-    async def works(self, conn: Conn, what: str) -> None:
-        """Break the clause unless a connection carries data."""
-        try:
-            await within(self._ping(conn), "sending there and back")
-        except NotTried:
-            raise
-        except Exception as error:
-            reason = str(error) if isinstance(error, Broken) else describe(error)
-            raise Broken(f"{what} did not work: {reason}") from error
-
-    async def greeted(self, conn: Conn) -> None:
-        """Break the clause unless the greeting of who speaks first can be read."""
-        received = b""
-        while len(received) < len(GREETING):
-            data = await within(conn.read(_ALL), "read() of what the other end says first")
-            if not data:
-                break
-            received += data
-        expect(received == GREETING, f"{GREETING!r} was sent, and {received!r} was read")
-
-    async def eventually(self, condition: Callable[[], bool], otherwise: str) -> None:
-        """Break the clause unless a condition comes to hold."""
-        waiting = start(happens(condition))
-        await ended(waiting)
-        waiting.cancel()
-        expect(condition(), otherwise)
-
-    async def outlived(self, call: Awaitable[R], what: str) -> R:
-        """Make a call in a task of its own, whose time limit runs out once it has returned."""
-        results: list[R] = []
-
-        async def make() -> None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(None) as limit:
-                    results.append(await call)
-                    limit.reschedule(asyncio.get_running_loop().time())
-                    await asyncio.Event().wait()
-
-        try:
-            await within(start(make()), what)
-        except (Broken, NotTried):
-            raise
-        except Exception as error:
-            raise Broken(f"{what} raised {describe(error)}") from error
-        expect(bool(results), f"{what} raised TimeoutError, without a limit")
-        await settle()
-        return results[0]
-
-    async def cut_short(
-        self, call: Awaitable[object], waits: Callable[[], bool], what: str
-    ) -> None:
-        """Cancel a call when it waits for a silent peer; it must end by that."""
-        task = start(call)
-        await self.eventually(lambda: task.done() or waits(), f"{what} did not begin")
-        await settle()
-        if task.done():
-            raise NotTried(f"{what} waits for nothing that the peer says")
-        await cancel(task, f"{what}, waiting for a silent node,", self.time_limit)
-
-    async def cut_anywhere(self, begin: Callable[[], Awaitable[Closable]]) -> None:
-        """Cancel a call again and again, each time later; what it returned is closed."""
-        for number in range(_TURNS):
-            task = start(begin())
-            await turns(number)
-            task.cancel()
-            await ended(task)
-            if task.done() and not task.cancelled() and task.exception() is None:
-                await given(task.result().close(), "close()")
-
-    async def all_ended(self, network: Network, when: str) -> None:
-        """Break the clause unless all connections of a network come to be closed."""
-        await self.eventually(
-            lambda: not network.is_used(), f"{when}, and a connection to the node stayed open"
-        )
-
-    async def no_task_left(self, before: set[asyncio.Task[Any]], when: str) -> None:
-        """Break the clause if more tasks run than before and than the peers'."""
-
-        def left() -> set[asyncio.Task[Any]]:
-            peers = {task for network in self._networks for task in network.tasks}
-            return asyncio.all_tasks() - before - peers - {waiting}
-
-        waiting = asyncio.ensure_future(happens(lambda: not left()))
-        await ended(waiting)
-        waiting.cancel()
-        tasks = left()
-        expect(not tasks, f"{when}, and still running is {', '.join(map(_name_of, tasks))}")
-
-    def hidden(self, text: str, where: str) -> None:
-        """Break the clause if a text tells the secret."""
-        expect(self.secret() not in text, f"{where} tells the secret")
-
-    def secret(self) -> str:
-        """Return the secret."""
-        if self._secret is None:
-            raise NotTried("no `secret` was given")
-        if len(self._secret) < _SEARCHABLE:
-            raise NotTried(f"the `secret` has fewer than {_SEARCHABLE} characters")
-        return self._secret
-
-    async def hidden_in_error(self, call: Awaitable[Closable], what: str) -> None:
-        """Break the clause if the error of a call tells the secret."""
-        error: BaseException | None = None
-        try:
-            keep((await within(call, what)).close)
-        except Exception as raised:
-            error = raised
-        while error is not None:
-            texts = [str(error), repr(error), *getattr(error, "__notes__", ())]
-            self.hidden("\n".join(texts), f"the error of {what}")
-            error = error.__cause__ or error.__context__
-
-
-def _name_of(task: asyncio.Task[Any]) -> str:
-    return getattr(task.get_coro(), "__qualname__", task.get_name())
-
-
-# ---- The life of a component
-
-
-class Component(Protocol):
-    """A dialer or a connector, as far as its life goes."""
-
-    async def init(self, metadata: Metadata | None, /) -> None:
-        """Read the settings."""
-        ...
-
-
-def as_closer(component: object) -> Closer:
-    """Return what must be closed as such."""
-    if not isinstance(component, Closer):
-        raise NotTried("it has no close(), so there is nothing to close")
-    return component
-
-
-class _With(FakeMetadata):
-    """Metadata with one more setting."""
-
-    def __init__(self, metadata: Metadata | None, key: str, value: object) -> None:
-        super().__init__(**{key: value})
-        self._others = metadata or FakeMetadata()
-
-    def is_exists(self, key: str, /) -> bool:
-        """Tell whether the key is there."""
-        return super().is_exists(key) or self._others.is_exists(key)
-
-    def get(self, key: str, /) -> object:
-        """Return a value."""
-        return super().get(key) if super().is_exists(key) else self._others.get(key)
-
-
-ComponentT = TypeVar("ComponentT", bound=Component)
-
-
-@dataclass(frozen=True)
-class Setup(Generic[ComponentT]):
-    """What the check of a component is given about it."""
-
-    make: Callable[[], ComponentT]
-    metadata: Metadata | None
-    bad_setting: tuple[str, object] | None
-    ping: Ping | None
-    secret: str | None
-
-
-class Made(Wired, Generic[ComponentT], interface=Dialer):
-    """Scenarios with what a factory makes."""
-
-    def __init__(self, setup: Setup[ComponentT]) -> None:
-        super().__init__(setup.ping, setup.secret)
-        self._setup = setup
-
-    async def _specimen(self) -> ComponentT:
-        return self.made()
-
-    def made(self) -> ComponentT:
-        """Make one."""
-        return owned(self._setup.make())
-
-    async def ready(self) -> ComponentT:
-        """Make one, and initialise it."""
-        component = self.made()
-        await given(component.init(self._setup.metadata), "init()")
-        return component
-
-
-class LifeCycle(Made[ComponentT], interface=Dialer):
-    """The clauses of what is made, initialised once, and then used."""
-
-    @abstractmethod
-    def first_use(self, component: ComponentT) -> Awaitable[object]:
-        """Use it, as one does after init()."""
-
-    @clause("It can be made where no event loop runs.", "D18")
-    async def made_without_loop(self) -> None:
-        owned(await within(asyncio.to_thread(self._setup.make), "making it in a thread"))
-
-    @clause("init(None), or with empty metadata, means that nothing is set.", "D18, D64")
-    async def init_without_metadata(self) -> None:
-        for metadata in (None, FakeMetadata()):
-            try:
-                await within(self.made().init(metadata), "init() without metadata")
-            except ValueError:
-                # A setting that must be there is missing.
-                if self._setup.metadata is None:
-                    raise
-
-    @clause("A second init() raises RuntimeError.", "D18")
-    async def init_once(self) -> None:
-        component = self.made()
-        await given(component.init(self._setup.metadata), "init()")
-        await raises(component.init(self._setup.metadata), "a second init()", RuntimeError)
-
-    @clause("Use before init() raises RuntimeError.", "D18")
-    async def use_before_init(self) -> None:
-        await raises(self.first_use(self.made()), "use before init()", RuntimeError)
-
-    @clause("init() raises a ValueError that names the key, if a setting is wrong.", "D18, D64")
-    async def bad_setting_named(self) -> None:
-        if self._setup.bad_setting is None:
-            raise NotTried("no `bad_setting` was given")
-        key, _ = self._setup.bad_setting
-        try:
-            await within(self.made().init(self.wrong_metadata()), "init()")
-        except ValueError as error:
-            named = key.lower() in str(error).lower()
-            expect(named, f"init() with a wrong {key!r} raised {describe(error)}")
-        else:
-            raise Broken(f"init() with a wrong {key!r} raised nothing instead of ValueError")
-
-    def wrong_metadata(self) -> Metadata | None:
-        """Return metadata with the wrong setting, if one is known."""
-        if self._setup.bad_setting is None:
-            return self._setup.metadata
-        return _With(self._setup.metadata, *self._setup.bad_setting)

@@ -1,0 +1,83 @@
+"""Clauses of what is made, initialised once, and then used."""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Awaitable
+
+from gost_core.metadata import Metadata
+from gost_core.testing._families.steps import ComponentT, Made
+from gost_core.testing._run.attempt import Broken
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.report import describe
+from gost_core.testing._run.waiting import expect, given, need, owned, raises, within
+from gost_core.testing._stage.fakes import FakeMetadata
+
+__all__ = ("LifeCycle",)
+
+
+class LifeCycle(Made[ComponentT]):
+    """The clauses of a component's life."""
+
+    bad_setting: tuple[str, object] | None = None
+    """A key of its settings, and a value of a wrong type for it."""
+
+    @abstractmethod
+    def _first_use(self, component: ComponentT, /) -> Awaitable[object]:
+        """Use it, as one does after init()."""
+
+    @clause("It can be made where no event loop runs.", "D18")
+    async def made_without_loop(self) -> None:
+        owned(await within(asyncio.to_thread(self.make), "making it in a thread"))
+
+    @clause("init(None), or with empty metadata, means that nothing is set.", "D18, D64")
+    async def init_without_metadata(self) -> None:
+        for metadata in (None, FakeMetadata()):
+            try:
+                await within(self._made().init(metadata), "init() without metadata")
+            except ValueError:
+                # A setting that must be there is missing.
+                if self.metadata is None:
+                    raise
+
+    @clause("A second init() raises RuntimeError.", "D18")
+    async def init_once(self) -> None:
+        component = self._made()
+        await given(component.init(self.metadata), "init()")
+        await raises(component.init(self.metadata), "a second init()", RuntimeError)
+
+    @clause("Use before init() raises RuntimeError.", "D18")
+    async def use_before_init(self) -> None:
+        await raises(self._first_use(self._made()), "use before init()", RuntimeError)
+
+    @clause("init() raises a ValueError that names the key, if a setting is wrong.", "D18, D64")
+    async def bad_setting_named(self) -> None:
+        key, _ = need(self.bad_setting, "bad_setting")
+        try:
+            await within(self._made().init(self._wrong_metadata()), "init()")
+        except ValueError as error:
+            named = key.lower() in str(error).lower()
+            expect(named, f"init() with a wrong {key!r} raised {describe(error)}")
+        else:
+            raise Broken(f"init() with a wrong {key!r} raised nothing instead of ValueError")
+
+    def _wrong_metadata(self) -> Metadata | None:
+        """Return metadata with the wrong setting, if one is known."""
+        if self.bad_setting is None:
+            return self.metadata
+        return _With(self.metadata, *self.bad_setting)
+
+
+class _With(FakeMetadata):
+    """Metadata with one more setting."""
+
+    def __init__(self, metadata: Metadata | None, key: str, value: object) -> None:
+        super().__init__(**{key: value})
+        self._others = metadata or FakeMetadata()
+
+    def is_exists(self, key: str, /) -> bool:
+        """Tell whether the key is there."""
+        return super().is_exists(key) or self._others.is_exists(key)
+
+    def get(self, key: str, /) -> object:
+        """Return a value."""
+        return super().get(key) if super().is_exists(key) else self._others.get(key)

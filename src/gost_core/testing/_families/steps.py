@@ -1,0 +1,448 @@
+"""Clauses of a step on the way to a target in which a node takes part.
+
+A dial, either handshake, a connect, a bind: each is asked of a component, waits for a node that may
+refuse, talk nonsense, die or say nothing, and gives something that is used and closed.
+"""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import field
+from itertools import count
+from typing import Any, ClassVar, Final, Generic
+
+from typing_extensions import Protocol, TypeVar
+
+from gost_core.common.net import Conn, ProtocolError
+from gost_core.metadata import Metadata
+from gost_core.testing._run.attempt import Broken, NotTried, current
+from gost_core.testing._run.contract import FIRST, Contract, clause
+from gost_core.testing._run.report import describe
+from gost_core.testing._run.waiting import (
+    ended,
+    expect,
+    expect_cancelled,
+    given,
+    keep,
+    need,
+    owned,
+    raises,
+    returned,
+    settle,
+    start,
+    turns,
+    until,
+    within,
+)
+from gost_core.testing._stage.network import (
+    GREETING,
+    BareConn,
+    Network,
+    Peer,
+    Ping,
+    echo,
+    ending,
+    resetting,
+    silent,
+    ssl_errors,
+)
+from gost_core.testing._stage.streams import ALL
+
+__all__ = (
+    "BENEATH",
+    "Component",
+    "ComponentT",
+    "Made",
+    "NODE",
+    "OverConn",
+    "Pinged",
+    "Secretive",
+    "Step",
+    "bare",
+    "cut_anywhere",
+    "expect_addresses",
+    "expect_no_task_left",
+    "greeted",
+    "outlived",
+    "succeeds",
+)
+
+R = TypeVar("R")
+
+BENEATH: Final[str] = "Closing the result closes the connection beneath."
+NODE: Final[str] = "192.0.2.10:1080"
+"""Where a connection to a node leads that no dialer of the object made."""
+
+# Up to how many turns of the event loop a call gets before it is cancelled.
+_TURNS: Final[int] = 50
+_numbers: Final = count(1)
+# A shorter secret may stand in a repr by chance.
+_SEARCHABLE: Final[int] = 8
+
+
+class Component(Protocol):
+    """A dialer or a connector, as far as its life goes."""
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        """Read the settings."""
+        ...
+
+
+class Closable(Protocol):
+    """Whatever can be closed."""
+
+    async def close(self) -> None:
+        """Close it."""
+        ...
+
+
+ComponentT = TypeVar("ComponentT", bound=Component)
+NodeT = TypeVar("NodeT")
+ClosableT = TypeVar("ClosableT", bound=Closable, default=Closable)
+
+
+class Made(Contract, Generic[ComponentT]):
+    """What is made by a factory and initialised with settings."""
+
+    make: Callable[[], ComponentT] = field(kw_only=False)
+    """Makes one with no more options than it needs, not yet initialised."""
+    metadata: Metadata | None = None
+    """The settings that it needs; None = none."""
+
+    async def _specimen(self) -> ComponentT:
+        return self._made()
+
+    def _made(self) -> ComponentT:
+        return owned(self.make())
+
+    async def _ready(self) -> ComponentT:
+        """Make one, and initialise it."""
+        component = self._made()
+        await given(component.init(self.metadata), "init()")
+        return component
+
+
+class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
+    """The clauses of any step."""
+
+    refusing: NodeT | None = None
+    """Plays a node that refuses: the credentials, or by a rule of its own."""
+    garbling: NodeT | None = None
+    """Plays a node that sends what the protocol does not allow, then waits for the end."""
+
+    _called: ClassVar[str]
+    """What reports call the step: "connect()"."""
+
+    @abstractmethod
+    def _right(self) -> Peer:
+        """Return who plays a node that does all that it should."""
+
+    @abstractmethod
+    def _played(self, node: NodeT, /) -> Peer:
+        """Return who plays a node as one of the fields says."""
+
+    @abstractmethod
+    async def _step(self, component: ComponentT, network: Network, /) -> ClosableT:
+        """Take the step, with the node at the far end of a network; keep what it gives."""
+
+    @abstractmethod
+    async def _use(
+        self, component: ComponentT, result: ClosableT, peer: Peer, what: str, /
+    ) -> None:
+        """Break the clause unless a result, to which ``peer`` helped, is good for what comes."""
+
+    async def _use_at_once(self, result: ClosableT, /) -> None:
+        """Do with a result what shows a failure that the step may leave for later."""
+
+    async def _network(self, peer: Peer, /) -> Network:
+        """Return a network with that peer at its far end."""
+        return Network(peer)
+
+    async def _deaths(self) -> tuple[Peer, ...]:
+        """Return who plays the nodes that go away, if that can be noticed."""
+        return ending, resetting
+
+    async def _failing(self) -> list[Peer]:
+        """Return who plays the nodes that fail."""
+        nodes = (self.refusing, self.garbling)
+        played = (self._played(node) for node in nodes if node is not None)
+        return [*await self._deaths(), *played]
+
+    async def _taken(self) -> tuple[ComponentT, ClosableT]:
+        """Take the step by a right node; return the component and the result."""
+        component, network = await self._ready(), await self._network(self._right())
+        return component, await succeeds(self._step(component, network), self._called)
+
+    async def _fails(self, node: NodeT | None, hook: str, *errors: type[Exception]) -> None:
+        """Break the clause unless the step, or the first use of what it gives, raises."""
+        network = await self._network(self._played(need(node, hook)))
+        component = await self._ready()
+
+        async def fail() -> None:
+            await self._use_at_once(await self._step(component, network))
+
+        await raises(fail(), f"{self._called}, with a {hook} node,", *errors)
+
+    @clause("The result outlives the time limit and the task of the call.", "D4", after=(FIRST,))
+    async def outlives_call(self) -> None:
+        component, peer = await self._ready(), self._right()
+        network = await self._network(peer)
+        result = await outlived(self._step(component, network), self._called)
+        await self._use(component, result, peer, f"the result, after the task of {self._called},")
+
+    @clause(
+        "If the node ends or breaks off the connection, that is an OSError.", "D14", after=(FIRST,)
+    )
+    async def node_dies(self) -> None:
+        deaths = await self._deaths()
+        if not deaths:
+            raise NotTried("datagrams do not tell that a node is gone")
+        for peer in deaths:
+            component, network = await self._ready(), await self._network(peer)
+            await self._expect_death_shown(self._step(component, network))
+
+    async def _expect_death_shown(self, call: Awaitable[object]) -> None:
+        """Break the clause if the step raises anything but OSError; it may leave that to a use."""
+        what = f"{self._called} with a node that goes away"
+        try:
+            await within(call, what)
+        except OSError:
+            return
+        except Broken:
+            raise
+        except Exception as error:
+            raise Broken(f"{what} raised {describe(error)} instead of OSError") from error
+
+    @clause("A refusal by the node raises PermissionError.", "D15", after=(FIRST,))
+    async def refused(self) -> None:
+        await self._fails(self.refusing, "refusing", PermissionError)
+
+    @clause(
+        "A malformed answer raises ProtocolError, or ssl.SSLError from TLS.", "D15", after=(FIRST,)
+    )
+    async def malformed(self) -> None:
+        await self._fails(self.garbling, "garbling", ProtocolError, *ssl_errors())
+
+
+class OverConn(Step[ComponentT, NodeT, ClosableT]):
+    """The clauses of a step over a connection that the caller brings, and closes if it fails."""
+
+    @abstractmethod
+    async def _begin(
+        self, component: ComponentT, conn: BareConn, aside: Network | None = None, /
+    ) -> ClosableT:
+        """Take the step over a connection; what it opens besides, it opens by ``aside``."""
+
+    async def _step(self, component: ComponentT, network: Network, /) -> ClosableT:
+        return await self._begin(component, bare(network))
+
+    @clause(
+        "When it raises, and the caller has closed the connection, nothing goes on and nothing "
+        "is left open.",
+        "D3, D20",
+        after=("node_dies", FIRST),
+    )
+    async def failure_frees(self) -> None:
+        for peer in await self._failing():
+            before = asyncio.all_tasks()
+            component, conn, aside = await self._ready(), bare(Network(peer)), Network(echo)
+            call = start(self._begin(component, conn, aside))
+            await within(asyncio.wait({call}), self._called)
+            if call.exception() is None:
+                await given(call.result().close(), "close()")
+            await within(conn.close(), "close() of the connection to the node")
+            await aside.expect_unused(f"{self._called} had failed")
+            await expect_no_task_left(before, f"{self._called} had failed")
+
+    @clause(
+        "Cancelled while the node is silent, it ends promptly, as cancelled.",
+        "D7, D14",
+        after=(FIRST,),
+    )
+    async def cancellable(self) -> None:
+        component, conn = await self._ready(), bare(Network(silent))
+        call = start(self._begin(component, conn))
+        await until(lambda: call.done() or bool(conn.calls), f"{self._called} did not begin")
+        await settle()
+        if call.done():
+            raise NotTried(f"{self._called} waits for nothing that the peer says")
+        await expect_cancelled(call, f"{self._called}, waiting for a silent node,")
+
+    @clause(
+        "Cancelled anywhere, and the connection closed by the caller, nothing goes on.",
+        "D4, D20",
+        after=("cancellable",),
+    )
+    async def cancel_frees(self) -> None:
+        before = asyncio.all_tasks()
+        component, aside = await self._ready(), Network(echo)
+        conns: list[BareConn] = []
+
+        def begin() -> Awaitable[ClosableT]:
+            conns.append(bare(Network(silent)))
+            return self._begin(component, conns[-1], aside)
+
+        await cut_anywhere(begin)
+        for conn in conns:
+            await within(conn.close(), "close() of the connection to the node")
+        await aside.expect_unused(f"{self._called} was cancelled")
+        await expect_no_task_left(before, f"{self._called} was cancelled")
+
+
+class Pinged(Contract):
+    """What gives connections that can be tried."""
+
+    ping: Ping | None = None
+    """Uses a connection, and raises unless it works; None = what is written comes back."""
+
+    async def _works(self, conn: Conn, what: str, /) -> None:
+        """Break the clause unless a connection carries data."""
+        try:
+            await within((self.ping or _ping)(conn), "sending there and back")
+        except NotTried:
+            raise
+        except Exception as error:
+            reason = str(error) if isinstance(error, Broken) else describe(error)
+            raise Broken(f"{what} did not work: {reason}") from error
+
+
+async def _ping(conn: Conn) -> None:
+    """Raise unless the other end sends back what it gets."""
+    # Each time another word, so that connections which mix are noticed.
+    word = b"ping %d" % next(_numbers)
+    await conn.write(word)
+    received = b""
+    while len(received) < len(word):
+        if not (data := await conn.read(ALL)):
+            break
+        received += data
+    expect(received == word, f"{word!r} was sent, and {received!r} came back")
+
+
+class Secretive(Step[ComponentT, NodeT, ClosableT]):
+    """The clause of a step that may bring credentials."""
+
+    secret: str | None = field(default=None, repr=False)
+    """The password that ``make`` gives, or whatever else is never to be told."""
+
+    @clause("No credential is in the repr or in an error.", "D17", after=(FIRST,))
+    async def secret_hidden(self) -> None:
+        secret = need(self.secret, "secret")
+        if len(secret) < _SEARCHABLE:
+            raise NotTried(f"the `secret` has fewer than {_SEARCHABLE} characters")
+        component, result = await self._taken()
+        _hidden(secret, repr(component), "the repr")
+        _hidden(secret, repr(result), "the repr of the result")
+        for peer in await self._failing():
+            component, network = await self._ready(), await self._network(peer)
+            try:
+                await within(self._step(component, network), self._called)
+            except Exception as error:
+                for one in _chain(error):
+                    texts = [str(one), repr(one), *getattr(one, "__notes__", ())]
+                    _hidden(secret, "\n".join(texts), f"the error of {self._called}")
+            _hidden(secret, repr(component), "the repr")
+
+
+def _hidden(secret: str, text: str, where: str) -> None:
+    expect(secret not in text, f"{where} tells the secret")
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    """Return an exception and those behind it."""
+    errors: list[BaseException] = []
+    while error is not None:
+        errors.append(error)
+        error = error.__cause__ or error.__context__
+    return errors
+
+
+# ---- Verbs
+
+
+def bare(network: Network, /, *, late: bool = False) -> BareConn:
+    """Return a connection that no dialer of the object made."""
+    conn = BareConn(network.connect("tcp", NODE), late=late)
+    keep(conn.close)
+    return conn
+
+
+async def succeeds(awaitable: Awaitable[R], what: str, /) -> R:
+    """Await what has to succeed, and to return something."""
+    try:
+        return returned(await within(awaitable, what), what)
+    except (Broken, NotTried):
+        raise
+    except Exception as error:
+        raise Broken(f"{what} raised {describe(error)}") from error
+
+
+async def outlived(call: Awaitable[R], what: str, /) -> R:
+    """Make a call in a task of its own, whose time limit runs out once it has returned."""
+    results: list[R] = []
+
+    async def make() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None) as limit:
+                results.append(await call)
+                limit.reschedule(asyncio.get_running_loop().time())
+                await asyncio.Event().wait()
+
+    await succeeds(_then_true(make()), what)
+    expect(bool(results), f"{what} raised TimeoutError, without a limit")
+    await settle()
+    return results[0]
+
+
+async def _then_true(awaitable: Awaitable[object]) -> bool:
+    await awaitable
+    return True
+
+
+async def cut_anywhere(begin: Callable[[], Awaitable[Closable]], /) -> None:
+    """Cancel a call again and again, each time later; what it returned is closed."""
+    for number in range(_TURNS):
+        task = start(begin())
+        await turns(number)
+        task.cancel()
+        await ended(task)
+        if task.done() and not task.cancelled() and task.exception() is None:
+            await given(task.result().close(), "close()")
+
+
+async def expect_no_task_left(before: set[asyncio.Task[Any]], when: str, /) -> None:
+    """Break the clause if more tasks run on than before, but for those of the peers."""
+    mine = asyncio.current_task()
+
+    def left() -> set[asyncio.Task[Any]]:
+        return {
+            task for task in asyncio.all_tasks() - before - current().others if task is not mine
+        }
+
+    def names() -> str:
+        return ", ".join(getattr(one.get_coro(), "__qualname__", one.get_name()) for one in left())
+
+    with suppress(Broken):
+        await until(lambda: not left(), "")
+    expect(not left(), f"{when}, and still running is {names()}")
+
+
+async def greeted(conn: Conn, /) -> None:
+    """Break the clause unless the greeting of who speaks first can be read."""
+    received = b""
+    while len(received) < len(GREETING):
+        data = await within(conn.read(ALL), "read() of what the other end says first")
+        if not data:
+            break
+        received += data
+    expect(received == GREETING, f"{GREETING!r} was sent, and {received!r} was read")
+
+
+def expect_addresses(conn: Conn, what: str, /) -> None:
+    """Break the clause unless both addresses of a connection can be asked for."""
+    for name, addr in (("local_addr", conn.local_addr()), ("remote_addr", conn.remote_addr())):
+        network = returned(addr, f"{name}() of {what}").network()
+        lower = network.lower()
+        expect(network == lower, f"{name}().network() of {what} is {network!r}; write it {lower!r}")
+        str(addr)

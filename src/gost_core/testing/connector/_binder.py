@@ -1,0 +1,336 @@
+"""The contract of connectors that can have their node listen."""
+
+from collections.abc import Awaitable
+from typing import Final
+
+from gost_core.common.net import ClosedError, Conn, Listener
+from gost_core.connector import (
+    Binder,
+    BindOption,
+    BindOptions,
+    BindUnsupportedError,
+    Connector,
+    mux_bind_option,
+)
+from gost_core.context import Context
+from gost_core.testing._families.options import AnyOption, TakesOptions
+from gost_core.testing._families.steps import expect_addresses, succeeds
+from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.report import describe
+from gost_core.testing._run.waiting import (
+    expect,
+    given,
+    keep,
+    need,
+    raises,
+    returned,
+    settle,
+    start,
+    until,
+    within,
+)
+from gost_core.testing._stage.network import BareConn, Network, Node, Outside, Peer
+from gost_core.testing._stage.streams import ALL, carry
+from gost_core.testing.connector._node import ConnectorT, Playing, ThroughNode
+
+__all__ = ("BinderContract",)
+
+_CALLS: Final[int] = 5
+_ADDRESSES: Final[tuple[str, ...]] = (
+    "",
+    ":0",
+    ":8080",
+    "0.0.0.0:8080",
+    "[::]:8080",
+    "bind.example:8080",
+)
+_EVERYWHERE: Final[tuple[str, ...]] = ("", "0.0.0.0", "[::]", "::")
+
+
+class BinderContract(
+    TakesOptions,
+    ThroughNode[ConnectorT, Listener],
+    interface=Binder,
+    first=("binds",),
+    said={
+        "outlives_call": ("The listener outlives the time limit and the task of the call.", "D4"),
+    },
+):
+    """What a connector promises that can bind.
+
+    The contract is the client, the connection to the node, and the visitors who come to what the
+    node has bound; ``node`` is what is between. The rest of the connector has a contract of its
+    own, :class:`ConnectorContract`, which takes the same factories.
+    """
+
+    node: Node
+    """Plays the proxy node at its end of a connection: reads what the connector asks for, binds by
+    the router's ``bind()``, tells where, and passes on whoever comes, with the address, until the
+    connection ends. The contract closes its end."""
+    networks: list[str] | tuple[str, ...] = ("tcp",)
+    """By what it binds: "tcp", or "tcp" and "udp"."""
+    incapable: Node | None = None
+    """Plays a node that says that it cannot bind."""
+
+    _called = "bind()"
+    _options = BindOptions
+
+    async def _begin(
+        self, component: ConnectorT, conn: BareConn, aside: Network | None = None, /
+    ) -> Listener:
+        return await self._binding(component, conn)
+
+    def _asking(
+        self, connector: ConnectorT, conn: Conn, network: str, address: str, /
+    ) -> Awaitable[Listener]:
+        return _binder(connector).bind(Context(), conn, network, address)
+
+    async def _use(self, component: ConnectorT, result: Listener, peer: Peer, what: str, /) -> None:
+        assert isinstance(peer, Playing)
+        await self._expect_visit(peer.outside, result)
+
+    async def _expect_death_shown(self, call: Awaitable[object]) -> None:
+        # Nothing can be left for later: bind() tells what was bound.
+        await raises(call, "bind() at a node that goes away", OSError)
+
+    async def _call_with(self, *opts: AnyOption) -> None:
+        connector = await self._ready()
+        await given(self._binding(connector, self._reach()), "bind()")
+        await self._binding(connector, self._reach(), ":0", "tcp", *opts)
+
+    async def _binding(
+        self,
+        connector: ConnectorT,
+        conn: Conn,
+        address: str = ":0",
+        network: str = "tcp",
+        *opts: BindOption,
+    ) -> Listener:
+        """Bind, after the connector's handshake if it has one."""
+        conn = await self._shaken(connector, conn)
+        binding = _binder(connector).bind(Context(), conn, network, address, *opts)
+        listener = returned(await binding, "bind()")
+        keep(listener.close)
+        return listener
+
+    async def _bind(
+        self,
+        outside: Outside,
+        address: str = ":0",
+        network: str = "tcp",
+        *opts: BindOption,
+        late: bool = False,
+    ) -> Listener:
+        """Bind by a connector of its own."""
+        connector, conn = await self._ready(), self._reach(outside, late=late)
+        return await succeeds(self._binding(connector, conn, address, network, *opts), "bind()")
+
+    async def _accept(self, listener: Listener) -> Conn:
+        conn = await succeeds(listener.accept(), "accept()")
+        keep(conn.close)
+        return conn
+
+    async def _expect_visit(self, outside: Outside, listener: Listener) -> None:
+        """Break the clause unless a visitor is accepted, and bytes go both ways."""
+        await _expect_carried(*await self._visit(outside, listener))
+
+    async def _visit(self, outside: Outside, listener: Listener) -> tuple[Conn, Conn]:
+        """Have a visitor come while accept() waits; return the visitor's end, and what came."""
+        expect(bool(outside.listeners), "bind() returned, and the node did not listen")
+        accepting = start(self._accept(listener))
+        await settle()
+        visitor = outside.listeners[0].visit()
+        return visitor, await accepting
+
+    @clause("The node listens, and what comes to it is accepted here, and carries data.", "D35")
+    async def binds(self) -> None:
+        connector, outside = await self._ready(), Outside()
+        conn = self._reach(outside)
+
+        async def use() -> None:
+            listener = await self._binding(connector, conn)
+            await self._expect_visit(outside, listener)
+
+        await within(use(), "bind()")
+
+    @clause(
+        'The node is asked for "", ":0", ":port", "0.0.0.0:port", "[::]:port" and "host:port" '
+        "alike: the port as it is, no host as everywhere.",
+        "D35",
+        after=("outlives_call",),
+    )
+    async def address_forms(self) -> None:
+        for address in _ADDRESSES:
+            outside = Outside()
+            try:
+                await self._bind(outside, address)
+            except (OSError, ValueError) as error:
+                raise Broken(f"bind() to {address!r} raised {describe(error)}") from error
+            asked = outside.binds[0][1]
+            expect(
+                _split(asked) == _split(address),
+                f"bind() to {address!r} had the node listen on {asked!r}",
+            )
+
+    @clause("addr() is what the node bound, with its real port.", "D2, D25, D35", after=("binds",))
+    async def bound_address(self) -> None:
+        outside = Outside()
+        listener = await self._bind(outside, ":0")
+        addr, bound = listener.addr(), outside.listeners[0].addr()
+        returned(addr, "addr()")
+        expect(
+            _split(str(addr))[1] == _split(str(bound))[1],
+            f"the node listens on {bound}, and addr() is {addr}",
+        )
+
+    @clause(
+        "What is accepted has the visitor's address as its remote one.",
+        "D35",
+        after=("outlives_call",),
+    )
+    async def visitor_address(self) -> None:
+        outside = Outside()
+        listener = await self._bind(outside)
+        visitor, conn = await self._visit(outside, listener)
+        expect_addresses(conn, "the accepted connection")
+        remote = str(conn.remote_addr())
+        expect(
+            remote == str(visitor.local_addr()),
+            f"{visitor.local_addr()} came, and the accepted connection is with {remote}",
+        )
+
+    @clause(
+        "Options that say nothing leave room: a visitor who comes and writes before accept() is "
+        "not lost.",
+        "D24",
+        after=("outlives_call",),
+    )
+    async def visitor_waits(self) -> None:
+        outside = Outside()
+        listener = await self._bind(outside)
+        visitor = outside.listeners[0].visit()
+        await given(visitor.write(b"early "), "the visitor's write()")
+        await settle()
+        conn = await self._accept(listener)
+        received = b""
+        while len(received) < 6:
+            if not (data := await within(conn.read(ALL), "read() from the visitor")):
+                break
+            received += data
+        expect(received == b"early ", f"b'early ' was written, and {received!r} arrived")
+
+    @clause(
+        "Options that say nothing leave datagrams of 8000 bytes whole.",
+        "D24",
+        after=("visitor_waits",),
+    )
+    async def datagrams(self) -> None:
+        network, outside = self._offered("udp"), Outside()
+        listener = await self._bind(outside, ":0", network)
+        visitor = outside.listeners[0].visit()
+        sent = [b"a" * 8000, b"b"]
+        for data in sent:
+            await given(visitor.write(data), "the visitor's write()")
+        conn = await self._accept(listener)
+        received = [await within(conn.read(ALL), "read() of a datagram") for _ in sent]
+        expect(
+            received == sent,
+            f"datagrams of {[*map(len, sent)]} bytes were read as {[*map(len, received)]}",
+        )
+
+    @clause(
+        "With the option mux many visitors may come, and they do not mix.",
+        "Go's implementations",
+        after=("visitor_address",),
+    )
+    async def many_visitors(self) -> None:
+        outside = Outside()
+        listener = await self._bind(outside, ":0", "tcp", mux_bind_option(True))
+        visitors = {
+            str(visitor.local_addr()): visitor
+            for visitor in (outside.listeners[0].visit() for _ in range(_CALLS))
+        }
+        for _ in range(_CALLS):
+            conn = await self._accept(listener)
+            remote = str(conn.remote_addr())
+            expect(remote in visitors, f"{remote} was accepted twice, or never came")
+            await _expect_carried(visitors.pop(remote), conn)
+
+    @clause(
+        "A visitor who comes right behind the node's answer is not lost.",
+        "D33",
+        after=("visitor_waits",),
+    )
+    async def early_visitor(self) -> None:
+        outside = Outside()
+        outside.expects_early_visitor = True
+        listener = await self._bind(outside, late=True)
+        await _expect_carried(outside.visitors[0], await self._accept(listener))
+
+    # ---- Closing
+
+    @clause("Closing the listener ends the tunnel.", "D3, D35", after=("outlives_call",))
+    async def close_ends_tunnel(self) -> None:
+        connector, outside = await self._ready(), Outside()
+        conn = self._reach(outside)
+        listener = await succeeds(self._binding(connector, conn), "bind()")
+        await within(listener.close(), "close()")
+        await within(listener.close(), "a second close()")
+        await until(
+            lambda: conn.closed, "the listener was closed, and the connection beneath was not"
+        )
+
+    @clause(
+        "Closing the listener wakes a waiting accept(), which raises ClosedError, and so does one "
+        "after it.",
+        "D1, D14",
+        after=("close_ends_tunnel",),
+    )
+    async def close_wakes_accept(self) -> None:
+        listener = await self._bind(Outside())
+        accepting = start(listener.accept())
+        await settle()
+        await within(listener.close(), "close()")
+        await raises(accepting, "the waiting accept()", ClosedError)
+        await raises(listener.accept(), "accept() after close()", ClosedError)
+
+    @clause(
+        "When the node is gone, accept() raises an OSError.", "D14, D26", after=("outlives_call",)
+    )
+    async def node_lost(self) -> None:
+        network = Network(self._right())
+        listener = await succeeds(self._step(await self._ready(), network), "bind()")
+        accepting = start(listener.accept())
+        await settle()
+        await network.break_off()
+        await raises(accepting, "accept(), when the node was gone,", OSError)
+
+    # ---- Failures
+
+    @clause(
+        "If the node cannot bind, that is a BindUnsupportedError.", "D15, D16", after=("binds",)
+    )
+    async def unable(self) -> None:
+        network = Network(self._played(need(self.incapable, "incapable")))
+        call = self._step(await self._ready(), network)
+        await raises(call, "bind() at a node that cannot", BindUnsupportedError)
+
+
+def _split(address: str) -> tuple[str, str]:
+    """Return host and port; any host that means everywhere is "", and so is port 0."""
+    host, _, port = address.rpartition(":")
+    return "" if host in _EVERYWHERE else host, port.lstrip("0")
+
+
+def _binder(connector: Connector) -> Binder:
+    """Return the connector as a Binder, which the scenario needs it to be."""
+    if not isinstance(connector, Binder):
+        raise NotTried("it has no bind()")
+    return connector
+
+
+async def _expect_carried(visitor: Conn, conn: Conn) -> None:
+    """Break the clause unless bytes go both ways."""
+    await carry(visitor, conn, b"from the visitor")
+    await carry(conn, visitor, b"to the visitor")

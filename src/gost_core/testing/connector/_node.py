@@ -1,0 +1,90 @@
+"""What the contracts of a connector have in common: a proxy node that the hooks play."""
+
+from abc import abstractmethod
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Final
+
+from typing_extensions import TypeVar
+
+from gost_core.common.net import Conn, UnsupportedError
+from gost_core.connector import Connector, Handshaker
+from gost_core.context import Context
+from gost_core.testing._families.steps import ClosableT, OverConn, bare
+from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.waiting import expect, given, raises, returned
+from gost_core.testing._stage.network import BareConn, Network, Node, Outside, Peer
+
+__all__ = ("TARGET", "ConnectorT", "Playing", "ThroughNode")
+
+ConnectorT = TypeVar("ConnectorT", bound=Connector, default=Connector)
+
+TARGET: Final[str] = "target.example:80"
+
+
+@dataclass(frozen=True)
+class Playing:
+    """A node as a peer, with what it reaches."""
+
+    node: Node
+    outside: Outside
+
+    def __call__(self, conn: Conn, /) -> Awaitable[object]:
+        """Play the node."""
+        return self.node(conn, self.outside)
+
+
+class ThroughNode(OverConn[ConnectorT, Node, ClosableT]):
+    """The clauses of what a connector asks of a node."""
+
+    node: Node
+    """Plays the proxy node at its end of a connection."""
+    networks: list[str] | tuple[str, ...] = ("tcp",)
+    """By what it can be asked."""
+
+    @abstractmethod
+    def _asking(
+        self, connector: ConnectorT, conn: Conn, network: str, address: str, /
+    ) -> Awaitable[object]:
+        """Ask for an address, over a connection on which the handshake is done."""
+
+    def _right(self) -> Peer:
+        return self._played(self.node)
+
+    def _played(self, node: Node, /) -> Peer:
+        return Playing(node, Outside())
+
+    def _reach(self, outside: Outside | None = None, *, late: bool = False) -> BareConn:
+        """Return a connection to the node; what that reaches is ``outside``."""
+        return bare(Network(Playing(self.node, outside or Outside())), late=late)
+
+    def _offered(self, network: str) -> str:
+        """Return a network that has to be one of those that the contract was given."""
+        if network not in self.networks:
+            raise NotTried(f"`networks` does not name {network}")
+        return network
+
+    async def _shaken(self, connector: ConnectorT, conn: Conn) -> Conn:
+        """Do the connector's handshake if it has one."""
+        if isinstance(connector, Handshaker):
+            conn = returned(await connector.handshake(Context(), conn), "handshake()")
+        return conn
+
+    @clause(
+        "A network that is not offered raises UnsupportedError, before anything is sent.", "D15"
+    )
+    async def network_unsupported(self) -> None:
+        await self._expect_nothing_sent("sctp", TARGET, UnsupportedError)
+
+    async def _expect_nothing_sent(
+        self, network: str, address: str, expected: type[Exception]
+    ) -> None:
+        """Break the clause unless the step is refused here, before the node is asked."""
+        connector, conn = await self._ready(), self._reach()
+        shaken = await given(self._shaken(connector, conn), "handshake()")
+        before = conn.written
+        what = f"{self._called} by {network!r} to {address!r}"
+        await raises(self._asking(connector, shaken, network, address), what, expected)
+        sent = conn.written - before
+        expect(not sent, f"{sent} bytes were sent before {what} raised {expected.__name__}")

@@ -1,0 +1,97 @@
+"""The contract of the handshakes that dialers do."""
+
+from collections.abc import Awaitable
+
+from gost_core.common.net import Conn
+from gost_core.context import Context
+from gost_core.dialer import (
+    HandshakeOptions,
+    Handshaker,
+    addr_handshake_option,
+    host_dial_option,
+    net_dialer_dial_option,
+)
+from gost_core.testing._families.handshakes import Handshakes
+from gost_core.testing._families.options import AnyOption, TakesOptions
+from gost_core.testing._families.steps import bare, greeted, succeeds
+from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.waiting import given, keep, need, returned
+from gost_core.testing._stage.network import Network, Peer
+from gost_core.testing.dialer._dialer import ADDR, NAME, DialerT
+
+__all__ = ("HandshakerContract",)
+
+
+class HandshakerContract(Handshakes[DialerT, Peer], TakesOptions, interface=Handshaker):
+    """What the handshake of a dialer promises.
+
+    The rest of the dialer has a contract of its own, :class:`DialerContract`, which takes the same
+    factories. A silent node and one that dies need no hook.
+    """
+
+    peer: Peer
+    """Plays the node at its end of a connection: does its part of the handshake, and sends back
+    what comes through, until it ends. The contract closes that end."""
+    host: str = NAME
+    """The node's address as configured; its host is what certificates must be for."""
+    greeting: Peer | None = None
+    """A peer that sends ``b"hello"`` right behind the last message of the handshake, then waits for
+    the end."""
+    exact: Peer | None = None
+    """A peer like ``peer`` that goes on only if the TLS settings that ``make`` gives have arrived,
+    and the name of ``host``."""
+
+    _options = HandshakeOptions
+
+    def _right(self) -> Peer:
+        return self.peer
+
+    def _played(self, node: Peer, /) -> Peer:
+        return node
+
+    def _shaking(self, component: DialerT, conn: Conn, /, *opts: AnyOption) -> Awaitable[Conn]:
+        if not isinstance(component, Handshaker):
+            raise NotTried("it has no handshake()")
+        return component.handshake(Context(), conn, addr_handshake_option(self.host), *opts)
+
+    async def _carries(self, component: DialerT, result: Conn, what: str, /) -> None:
+        await self._works(result, what)
+
+    async def _call_with(self, *opts: AnyOption) -> None:
+        dialer = await self._ready()
+        await given(self._begin(dialer, bare(Network(self.peer))), "handshake()")
+        result = await self._shaking(dialer, bare(Network(self.peer)), *opts)
+        keep(returned(result, "handshake()").close)
+
+    @clause(
+        "It takes what its own dial() gave, time after time.", "D31, D32", after=("outlives_call",)
+    )
+    async def own_connection(self) -> None:
+        dialer, network = await self._ready(), Network(self.peer)
+        opts = (net_dialer_dial_option(network), host_dial_option(self.host))
+        for _ in range(2):
+            conn = await given(dialer.dial(Context(), ADDR, *opts), "dial()")
+            keep(conn.close)
+            result = await succeeds(self._shaking(dialer, conn), "handshake()")
+            keep(result.close)
+            await self._works(result, "the result")
+
+    @clause(
+        "What the node sends right behind the handshake is not lost.",
+        "D8",
+        after=("outlives_call",),
+    )
+    async def early_bytes(self) -> None:
+        conn = bare(Network(need(self.greeting, "greeting")), late=True)
+        await greeted(await succeeds(self._begin(await self._ready(), conn), "handshake()"))
+
+    @clause(
+        "TLS settings arrive at the node whole: versions, ALPN, and the name of the host.",
+        "D32, D66",
+        after=("outlives_call",),
+    )
+    async def tls_settings(self) -> None:
+        conn = bare(Network(need(self.exact, "exact")))
+        result = await succeeds(self._begin(await self._ready(), conn), "handshake()")
+        await self._works(result, "the result")

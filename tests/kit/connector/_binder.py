@@ -1,0 +1,305 @@
+"""Trials of the contract of connectors that can have their node listen."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Final
+
+from gost_core.common.net import (
+    Addr,
+    ClosedError,
+    Conn,
+    Listener,
+)
+from gost_core.connector import (
+    Binder,
+    BindOption,
+    BindOptions,
+    BindUnsupportedError,
+    Connector,
+)
+from gost_core.context import Context
+from gost_core.options import apply
+from gost_core.testing import Report
+from gost_core.testing._stage.memory import Address
+from gost_core.testing.connector import BinderContract
+from tests.kit.connector._connector import (
+    CancelledAsTimeout,
+    ExpectingAWord,
+    MalformedAsValue,
+    RefusedAsReset,
+    RightConnector,
+    WatchingAfterCancelling,
+    WatchingAfterFailure,
+)
+from tests.kit.connector._protocol import (
+    Tunnel,
+    Visit,
+    malformed_proxy,
+    proxy,
+    refusing_proxy,
+    unable_proxy,
+)
+from tests.kit.dialer._protocol import TIME_LIMIT, Stream, mixed
+from tests.kit.trial import Trial
+
+
+class TunnelListener(Listener):
+    def __init__(self, tunnel: Tunnel, addr: Addr) -> None:
+        self.tunnel = tunnel
+        self.bound = addr
+        self.closed = False
+
+    async def accept(self) -> Conn:
+        while not self.closed:
+            if self.tunnel.arrived:
+                return self.tunnel.arrived.popleft()
+            if self.tunnel.ended:
+                raise ConnectionResetError("the node is gone")
+            self.tunnel.changed.clear()
+            await self.tunnel.changed.wait()
+        raise ClosedError("the listener was closed")
+
+    async def close(self) -> None:
+        self.closed = True
+        self.tunnel.changed.set()
+        await self.tunnel.close()
+
+    def addr(self) -> Addr:
+        return self.bound
+
+
+class RightBinder(RightConnector, Binder):
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        self.check_ready()
+        options = apply(BindOptions(), *opts)
+        answer = await self.ask(conn, "bind", self.kind(network), self.wish(address))
+        bound = Address(network, answer.partition(" ")[2])
+        return self.listener(self.tunnel(conn, options), bound, options, address)
+
+    def wish(self, address: str) -> str:
+        return address or ":0"
+
+    def tunnel(self, conn: Conn, options: BindOptions) -> Tunnel:
+        return Tunnel(conn)
+
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return TunnelListener(tunnel, bound)
+
+
+def run_binder(make: Callable[[], Connector]) -> Coroutine[object, object, Report]:
+    return BinderContract(
+        make,
+        node=proxy,
+        networks=("tcp", "udp"),
+        refusing=refusing_proxy,
+        garbling=malformed_proxy,
+        incapable=unable_proxy,
+        time_limit=TIME_LIMIT,
+    ).run()
+
+
+binders = Trial[Callable[[], Connector]](BinderContract, run_binder, RightBinder)
+
+ASKING_FAULTS: Final[tuple[tuple[str, type[RightConnector]], ...]] = (
+    ("node-dies", ExpectingAWord),
+    ("refused", RefusedAsReset),
+    ("malformed", MalformedAsValue),
+    ("failure-frees", WatchingAfterFailure),
+    ("cancel-frees", WatchingAfterCancelling),
+    ("cancellable", CancelledAsTimeout),
+)
+for clause, asking in ASKING_FAULTS:
+    binders.breaks(clause)(mixed(asking, RightBinder))
+
+
+@binders.breaks("shape")
+class WithoutBindOptions(RightBinder):
+    async def bind(  # type: ignore  # the fault
+        self, ctx: Context, conn: Conn, network: str, address: str, /
+    ) -> Listener:
+        return await super().bind(ctx, conn, network, address)
+
+
+@binders.breaks("binds")
+class ListeningNowhere(RightBinder):
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return None  # type: ignore  # the fault
+
+
+@binders.breaks("outlives-call", history="221144f the listener depended on the call's limit")
+class EndingWithTheBind(RightBinder):
+    def tunnel(self, conn: Conn, options: BindOptions) -> Tunnel:
+        tunnel = super().tunnel(conn, options)
+        call = asyncio.current_task()
+        assert call is not None
+        call.add_done_callback(lambda _: tunnel.receiving.cancel())
+        return tunnel
+
+
+@binders.breaks("address-forms", history="b8d9c79 ca767cc the wildcard was put before all of :port")
+class JoiningTheWhole(RightBinder):
+    def wish(self, address: str) -> str:
+        return (
+            f"0.0.0.0:{address}" if address.startswith(":") and address != ":0" else address or ":0"
+        )
+
+
+@binders.breaks("address-forms", history='74a8f7c "" was no address')
+class NeedingAPort(RightBinder):
+    def wish(self, address: str) -> str:
+        _, port = address.split(":", 1) if not address.startswith("[") else ("", "0")
+        return address if port else ":0"
+
+
+@binders.breaks("bound-address", history="4d15ca5 addr() was what had been asked for")
+class TellingTheWish(RightBinder):
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return TunnelListener(tunnel, Address("tcp", address))
+
+
+class Anonymous(Tunnel):
+    def visit(self, number: int, visitor: str) -> Stream:
+        return Stream(self, number)
+
+
+@binders.breaks("visitor-address")
+class HidingTheVisitor(RightBinder):
+    def tunnel(self, conn: Conn, options: BindOptions) -> Tunnel:
+        return Anonymous(conn)
+
+
+class Unbuffered(Tunnel):
+    waiting = False
+
+    def arrive(self, number: int, data: bytes) -> None:
+        if number in self.streams or self.waiting:
+            super().arrive(number, data)
+
+
+class UnbufferedListener(TunnelListener):
+    async def accept(self) -> Conn:
+        assert isinstance(self.tunnel, Unbuffered)
+        self.tunnel.waiting = True
+        try:
+            return await super().accept()
+        finally:
+            self.tunnel.waiting = False
+
+
+@binders.breaks("visitor-waits", history="x socks5 rudp: a backlog of 0 was a queue of 0")
+class WithoutBacklog(RightBinder):
+    def tunnel(self, conn: Conn, options: BindOptions) -> Tunnel:
+        return Tunnel(conn) if options.backlog else Unbuffered(conn)
+
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return UnbufferedListener(tunnel, bound)
+
+
+class CutVisit(Visit):
+    def feed(self, data: bytes) -> None:
+        super().feed(data[:4096])
+
+
+class Cutting(Tunnel):
+    def visit(self, number: int, visitor: str) -> Stream:
+        return CutVisit(self, number, visitor)
+
+
+@binders.breaks("datagrams", history="x socks5 rudp: a buffer of 0 bytes was taken at its word")
+class WithoutBuffer(RightBinder):
+    def tunnel(self, conn: Conn, options: BindOptions) -> Tunnel:
+        return Tunnel(conn) if options.udp_data_buffer_size else Cutting(conn)
+
+
+class OnceListener(TunnelListener):
+    accepted = False
+
+    async def accept(self) -> Conn:
+        if self.accepted:
+            raise ClosedError("this listener accepts one connection")
+        self.accepted = True
+        return await super().accept()
+
+
+@binders.breaks("many-visitors")
+class AcceptingOnce(RightBinder):
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return OnceListener(tunnel, bound)
+
+
+@binders.breaks("early-visitor")
+class LosingWhatFollows(RightBinder):
+    async def answer(self, conn: Conn) -> str:
+        if not (data := await conn.read(4096)):
+            raise ConnectionResetError("the node is gone")
+        return data.decode(errors="replace").partition("\n")[0]
+
+
+@binders.breaks("options")
+class BindIgnoringOrder(RightBinder):
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        return await super().bind(ctx, conn, network, address, *reversed(opts))
+
+
+class HalfClosing(TunnelListener):
+    async def close(self) -> None:
+        self.closed = True
+        self.tunnel.changed.set()
+
+
+@binders.breaks("close-ends-tunnel", history="x sshd: only the listener was closed")
+class LeavingTheTunnel(RightBinder):
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return HalfClosing(tunnel, bound)
+
+
+class Abrupt(TunnelListener):
+    async def accept(self) -> Conn:
+        with suppress(ClosedError):
+            return await super().accept()
+        raise ConnectionResetError("the tunnel is gone")
+
+
+@binders.breaks("close-wakes-accept")
+class ResettingItsAcceptor(RightBinder):
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return Abrupt(tunnel, bound)
+
+
+class Patient(TunnelListener):
+    async def accept(self) -> Conn:
+        with suppress(ConnectionResetError):
+            return await super().accept()
+        self.tunnel.changed.clear()
+        await self.tunnel.changed.wait()
+        raise ClosedError("the listener was closed")
+
+
+@binders.breaks("node-lost")
+class WaitingForTheGone(RightBinder):
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return Patient(tunnel, bound)
+
+
+@binders.breaks("network-unsupported")
+class BindingFirst(RightBinder):
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        if not network.startswith(("tcp", "udp")):
+            await self.ask(conn, "bind", "tcp", address)
+        return await super().bind(ctx, conn, network, address, *opts)
+
+
+@binders.breaks("unable", history="#170 a bind that nobody offers was tried for ever")
+class UnableAsRefused(RightBinder):
+    def judge(self, answer: str, address: str) -> None:
+        try:
+            super().judge(answer, address)
+        except BindUnsupportedError as error:
+            raise ConnectionRefusedError(str(error)) from None

@@ -1,0 +1,75 @@
+"""Trials of the contract of the handshakes that connectors do."""
+
+from collections.abc import Callable, Coroutine
+
+from gost_core.chain import Router
+from gost_core.common.net import (
+    Conn,
+)
+from gost_core.connector import (
+    Connector,
+    Handshaker,
+)
+from gost_core.context import Context
+from gost_core.testing import Report
+from gost_core.testing.connector import HandshakerContract
+from tests.kit.connector._connector import RightConnector
+from tests.kit.connector._protocol import proxy
+from tests.kit.dialer._handshakes import HANDSHAKE_FAULTS, Limit, LoggingIn
+from tests.kit.dialer._protocol import (
+    PASSWORD,
+    TIME_LIMIT,
+    let_in,
+    malformed_node,
+    mixed,
+    refusing_node,
+)
+from tests.kit.trial import Trial
+
+
+class RightLogin(LoggingIn, RightConnector, Handshaker):
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        return await self.shake(conn)
+
+
+async def login_proxy(conn: Conn, router: Router) -> None:
+    await let_in(conn)
+    await proxy(conn, router)
+
+
+async def refusing_login(conn: Conn, router: Router) -> None:
+    await refusing_node(conn)
+
+
+async def malformed_login(conn: Conn, router: Router) -> None:
+    await malformed_node(conn)
+
+
+def run_login(make: Callable[[], Connector]) -> Coroutine[object, object, Report]:
+    return HandshakerContract(
+        make,
+        node=login_proxy,
+        refusing=refusing_login,
+        garbling=malformed_login,
+        pass_limit=Limit.run_out,
+        secret=PASSWORD,
+        time_limit=TIME_LIMIT,
+    ).run()
+
+
+logins = Trial[Callable[[], Connector]](HandshakerContract, run_login, RightLogin)
+
+for clause, shaking, history in HANDSHAKE_FAULTS:
+    logins.breaks(clause, history=history)(mixed(shaking, RightLogin))
+
+
+@logins.breaks("shape")
+class SyncLogin(RightLogin):
+    def handshake(self, ctx: Context, conn: Conn, /) -> Conn:  # type: ignore  # the fault
+        return conn
+
+
+@logins.breaks("any-connection")
+class LoginIntoNothing(RightLogin):
+    def secured(self, conn: Conn, limit: Limit) -> Conn:
+        return None  # type: ignore  # the fault

@@ -1,0 +1,432 @@
+"""Trials of the contract of dialers."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from gost_core.common.net import Addr, ClosedError, Closer, Conn, ProtocolError
+from gost_core.common.url import Userinfo
+from gost_core.context import Context
+from gost_core.dialer import (
+    Dialer,
+    DialOption,
+    DialOptions,
+    HandshakeOption,
+    HandshakeOptions,
+    Handshaker,
+    Multiplexer,
+)
+from gost_core.options import apply
+from gost_core.testing import Report
+from gost_core.testing._stage.fakes import FakeMetadata
+from gost_core.testing.dialer import DialerContract
+from tests.kit.dialer._protocol import (
+    LIFE_FAULTS,
+    PASSWORD,
+    TIME_LIMIT,
+    OwnNetwork,
+    Session,
+    Settings,
+    Stream,
+    log_in,
+    malformed_node,
+    mixed,
+    node,
+    read_line,
+    refusing_node,
+)
+from tests.kit.trial import Trial
+
+
+class RightDialer(Settings, Dialer, Multiplexer, Closer):
+    """Keeps one session for each address, of which every result is a stream."""
+
+    def __init__(self, auth: Userinfo | None = None) -> None:
+        super().__init__(auth)
+        self.closed = False
+        self.sessions: dict[str, Session] = {}
+        self.openings: set[asyncio.Task[Session]] = set()
+
+    async def dial(self, ctx: Context, addr: str, /, *opts: DialOption) -> Conn:
+        self.check_ready()
+        self.check_open()
+        options = apply(DialOptions(), *opts)
+        session = self.sessions.get(self.key(addr, options))
+        if session is None or not self.usable(session):
+            session = await self.opened(ctx, addr, options)
+            self.sessions[self.key(addr, options)] = session
+        return self.handle(session)
+
+    def key(self, addr: str, options: DialOptions) -> str:
+        return addr
+
+    def usable(self, session: Session) -> bool:
+        return not session.ended
+
+    def handle(self, session: Session) -> Conn:
+        return session.stream()
+
+    def check_open(self) -> None:
+        if self.closed:
+            raise ClosedError("the dialer was closed")
+
+    async def opened(self, ctx: Context, addr: str, options: DialOptions) -> Session:
+        opening = asyncio.create_task(self.open(ctx, addr, options), name=addr)
+        self.openings.add(opening)
+        try:
+            return await opening
+        except asyncio.CancelledError:
+            if opening.done() and not opening.cancelled() and opening.exception() is None:
+                await opening.result().close()
+            self.check_open()
+            raise
+        finally:
+            self.openings.discard(opening)
+
+    async def open(self, ctx: Context, addr: str, options: DialOptions) -> Session:
+        conn = await self.beneath(ctx, addr, options)
+        try:
+            await self.log_in(conn)
+        except BaseException as error:
+            await self.abandon(conn, error)
+            raise
+        return Session(conn)
+
+    async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:
+        return await (options.dialer or OwnNetwork()).dial(ctx, "tcp", addr)
+
+    async def log_in(self, conn: Conn) -> None:
+        await log_in(conn, self.auth)
+
+    async def abandon(self, conn: Conn, error: BaseException) -> None:
+        await conn.close()
+
+    def multiplex(self) -> bool:
+        return True
+
+    async def close(self) -> None:
+        self.closed = True
+        await self.end_openings()
+        await self.end_sessions()
+
+    async def end_openings(self) -> None:
+        for opening in self.openings:
+            opening.cancel()
+        if self.openings:
+            await asyncio.wait(self.openings)
+
+    async def end_sessions(self) -> None:
+        for session in self.sessions.values():
+            await session.close()
+
+
+def run_dialer(make: Callable[[], Dialer]) -> Coroutine[object, object, Report]:
+    return DialerContract(
+        make,
+        peer=node,
+        metadata=FakeMetadata(timeout=10.0),
+        bad_setting=("timeout", "soon"),
+        refusing=refusing_node,
+        garbling=malformed_node,
+        secret=PASSWORD,
+        time_limit=TIME_LIMIT,
+    ).run()
+
+
+dialers = Trial[Callable[[], Dialer]](DialerContract, run_dialer, RightDialer)
+
+
+@dialers.breaks("shape")
+class AddressWithoutOptions(RightDialer):
+    async def dial(self, ctx: Context, addr: str, /) -> Conn:  # type: ignore  # the fault
+        return await super().dial(ctx, addr)
+
+
+for clause, fault, history in LIFE_FAULTS:
+    dialers.breaks(clause, history=history)(mixed(fault, RightDialer))
+
+
+@dialers.breaks("close-any-time")
+class ClosableOnceReady(RightDialer):
+    async def close(self) -> None:
+        self.check_ready()
+        await super().close()
+
+
+@dialers.breaks("dials", history="82fff49 x#8 the direct dialer returned no connection")
+class NoConnection(RightDialer):
+    def handle(self, session: Session) -> Conn:
+        return None  # type: ignore  # the fault
+
+
+@dialers.breaks("outlives-call", history="221144f x#117 the connection ended with the dial's limit")
+class EndingWithTheCall(RightDialer):
+    def handle(self, session: Session) -> Conn:
+        call = asyncio.current_task()
+        assert call is not None
+        call.add_done_callback(lambda _: session.receiving.cancel())
+        return super().handle(session)
+
+
+@dialers.breaks("outlives-call", history="404aaae h2 and http2 streams ended when their dial did")
+class StreamEndingWithTheCall(RightDialer):
+    def handle(self, session: Session) -> Conn:
+        stream = session.stream()
+        call = asyncio.current_task()
+        assert call is not None
+        call.add_done_callback(lambda _: stream.feed(b""))
+        return stream
+
+
+@dialers.breaks(
+    "known-by-address", history="x mtls mws: dial() keys by the ip, handshake() by name"
+)
+class KeyedByBoth(RightDialer, Handshaker):
+    dials = 0
+
+    async def dial(self, ctx: Context, addr: str, /, *opts: DialOption) -> Conn:
+        self.dials += 1
+        return await super().dial(ctx, addr, *opts)
+
+    async def handshake(self, ctx: Context, conn: Conn, /, *opts: HandshakeOption) -> Conn:
+        if self.dials > 1 and apply(HandshakeOptions(), *opts).addr not in self.sessions:
+            raise ConnectionResetError("unrecognized connection")
+        return conn
+
+
+class Nowhere(Stream):
+    def remote_addr(self) -> Addr:
+        return None  # type: ignore  # the fault
+
+
+@dialers.breaks("addresses", history="x#8 a connection without a socket had no addresses")
+class WithoutAddresses(RightDialer):
+    def handle(self, session: Session) -> Conn:
+        stream = session.stream()
+        session.streams[stream.number] = nowhere = Nowhere(session, stream.number)
+        return nowhere
+
+
+@dialers.breaks("options-dialer-used", history="x unix ftcp icmp: the dialer given is ignored")
+class GoingItsOwnWay(RightDialer):
+    async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:
+        return await OwnNetwork().dial(ctx, "tcp", addr)
+
+
+@dialers.breaks("address-dialed")
+class DialingTheName(RightDialer):
+    async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:
+        return await super().beneath(ctx, options.host or addr, options)
+
+
+@dialers.breaks("own-network", history="4efb4b9 a missing dialer was called all the same")
+class NeedingADialer(RightDialer):
+    async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:
+        assert options.dialer is not None
+        return await options.dialer.dial(ctx, "tcp", addr)
+
+
+@dialers.breaks("options")
+class ApplyingInReverse(RightDialer):
+    async def dial(self, ctx: Context, addr: str, /, *opts: DialOption) -> Conn:
+        return await super().dial(ctx, addr, *reversed(opts))
+
+
+@dialers.breaks("concurrent", history="x mtls: two first dials replaced each other's session")
+class ReplacingTheEntry(RightDialer):
+    latest: object = None
+
+    async def opened(self, ctx: Context, addr: str, options: DialOptions) -> Session:
+        self.latest = mine = object()
+        session = await super().opened(ctx, addr, options)
+        if self.latest is not mine:
+            await session.close()
+            raise ConnectionResetError("unrecognized connection")
+        return session
+
+
+@dialers.breaks("addresses-apart")
+class KeyedByHost(RightDialer):
+    def key(self, addr: str, options: DialOptions) -> str:
+        return options.host
+
+
+class SharedStream(Stream):
+    async def close(self) -> None:
+        await super().close()
+        await self.session.close()
+
+
+@dialers.breaks("handles-apart", history="x mtls mtcp mws sshd: dial() gave the session itself")
+class GivingTheSession(RightDialer):
+    def handle(self, session: Session) -> Conn:
+        stream = session.stream()
+        session.streams[stream.number] = shared = SharedStream(session, stream.number)
+        return shared
+
+
+class StayingStream(Stream):
+    async def close(self) -> None:
+        self.closed = True
+        self.changed.set()
+
+
+@dialers.breaks("close-frees", history="x dialers: sessions outlived all their users")
+class KeepingSessions(RightDialer):
+    def handle(self, session: Session) -> Conn:
+        stream = session.stream()
+        session.streams[stream.number] = staying = StayingStream(session, stream.number)
+        return staying
+
+
+@dialers.breaks("failure-beneath")
+class HidingTheFailure(RightDialer):
+    async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:
+        try:
+            return await super().beneath(ctx, addr, options)
+        except Exception as error:
+            raise OSError(f"cannot dial {addr}") from error
+
+
+@dialers.breaks("node-dies")
+class ExpectingAnAnswer(RightDialer):
+    async def log_in(self, conn: Conn) -> None:
+        try:
+            await super().log_in(conn)
+        except ConnectionResetError:
+            raise IndexError("index out of range") from None
+
+
+@dialers.breaks("failure-frees", history="569572d connections leaked when a later step failed")
+class LeavingTheFailedOpen(RightDialer):
+    async def abandon(self, conn: Conn, error: BaseException) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            await super().abandon(conn, error)
+
+
+@dialers.breaks("refused")
+class RefusedAsReset(RightDialer):
+    async def log_in(self, conn: Conn) -> None:
+        try:
+            await super().log_in(conn)
+        except PermissionError:
+            raise ConnectionResetError("the login failed") from None
+
+
+@dialers.breaks("malformed")
+class MalformedAsValue(RightDialer):
+    async def log_in(self, conn: Conn) -> None:
+        try:
+            await super().log_in(conn)
+        except ProtocolError as error:
+            raise ValueError("what is this?") from error
+
+
+@dialers.breaks("secret-hidden")
+class TellingInRepr(RightDialer):
+    def __repr__(self) -> str:
+        return f"<TellingInRepr {self.auth.username}:{self.auth.password}>"
+
+
+@dialers.breaks("secret-hidden")
+class TellingInErrors(RightDialer):
+    async def log_in(self, conn: Conn) -> None:
+        try:
+            await super().log_in(conn)
+        except PermissionError as error:
+            error.add_note(f"the password was {self.auth.password}")
+            raise
+
+
+@dialers.breaks("cancellable", history="b92c1b1 #777 the caller's limit did not end the dial")
+class DeafToCancelling(RightDialer):
+    async def log_in(self, conn: Conn) -> None:
+        try:
+            await super().log_in(conn)
+        except asyncio.CancelledError:
+            await read_line(conn)
+
+
+@dialers.breaks("cancellable")
+class CancelledAsTimeout(RightDialer):
+    async def log_in(self, conn: Conn) -> None:
+        try:
+            await super().log_in(conn)
+        except asyncio.CancelledError:
+            raise TimeoutError("the login took too long") from None
+
+
+@dialers.breaks("cancel-frees")
+class LeavingTheCancelledOpen(RightDialer):
+    async def abandon(self, conn: Conn, error: BaseException) -> None:
+        if not isinstance(error, asyncio.CancelledError):
+            await super().abandon(conn, error)
+
+
+@dialers.breaks("cancel-frees")
+class LosingTheSession(RightDialer):
+    async def opened(self, ctx: Context, addr: str, options: DialOptions) -> Session:
+        opening = asyncio.create_task(self.open(ctx, addr, options), name=addr)
+        self.openings.add(opening)
+        try:
+            return await opening
+        except asyncio.CancelledError:
+            self.check_open()
+            raise
+        finally:
+            self.openings.discard(opening)
+
+
+@dialers.breaks("silent-dial-alone", history="9fab332 #352 one dead node blocked every dial")
+class LockedDialer(RightDialer):
+    def __init__(self, auth: Userinfo | None = None) -> None:
+        super().__init__(auth)
+        self.lock = asyncio.Lock()
+
+    async def opened(self, ctx: Context, addr: str, options: DialOptions) -> Session:
+        async with self.lock:
+            return await super().opened(ctx, addr, options)
+
+
+@dialers.breaks("cancel-spares-others")
+class SharingTheAttempt(RightDialer):
+    async def opened(self, ctx: Context, addr: str, options: DialOptions) -> Session:
+        for opening in self.openings:
+            if opening.get_name() == addr:
+                return await opening
+        return await super().opened(ctx, addr, options)
+
+
+@dialers.breaks("node-comes-back", history="18c1d60 #792 a dead session was handed out for ever")
+class HandingOutTheDead(RightDialer):
+    def usable(self, session: Session) -> bool:
+        return True
+
+
+@dialers.breaks("node-comes-back", history="5484717 the dial after a session's death failed")
+class FailingOnce(RightDialer):
+    def usable(self, session: Session) -> bool:
+        if session.ended:
+            self.sessions.clear()
+            raise ConnectionResetError("the session is dead")
+        return True
+
+
+@dialers.breaks("multiplex-constant")
+class MultiplexingOnceOpen(RightDialer):
+    def multiplex(self) -> bool:
+        return bool(self.sessions)
+
+
+@dialers.breaks("close-ends-sessions", history="x dialers: no close(), sessions outlive a reload")
+class LeavingSessions(RightDialer):
+    async def end_sessions(self) -> None:
+        pass
+
+
+@dialers.breaks("close-wakes-dial")
+class CancellingItsCallers(RightDialer):
+    async def opened(self, ctx: Context, addr: str, options: DialOptions) -> Session:
+        try:
+            return await super().opened(ctx, addr, options)
+        except ClosedError:
+            raise asyncio.CancelledError from None

@@ -1,0 +1,130 @@
+"""Trials of the contract of the handshakes that dialers do."""
+
+from collections.abc import Callable, Coroutine
+
+from gost_core.common.net import Conn, ProtocolError
+from gost_core.common.url import Userinfo
+from gost_core.context import Context
+from gost_core.dialer import (
+    Dialer,
+    DialOption,
+    DialOptions,
+    HandshakeOption,
+    HandshakeOptions,
+    Handshaker,
+)
+from gost_core.options import apply
+from gost_core.testing import Report
+from gost_core.testing.dialer import HandshakerContract
+from tests.kit.dialer._handshakes import HANDSHAKE_FAULTS, Limit, LoggingIn
+from tests.kit.dialer._protocol import (
+    PASSWORD,
+    TIME_LIMIT,
+    OwnNetwork,
+    exact_node,
+    greeting_node,
+    log_in,
+    malformed_node,
+    mixed,
+    node,
+    refusing_node,
+)
+from tests.kit.trial import Trial
+
+
+class RightHandshaker(LoggingIn, Dialer, Handshaker):
+    settings = "h2 http/1.1"
+
+    async def log_in(self, conn: Conn) -> None:
+        await log_in(conn, self.auth, self.settings)
+
+    async def dial(self, ctx: Context, addr: str, /, *opts: DialOption) -> Conn:
+        self.check_ready()
+        options = apply(DialOptions(), *opts)
+        return await (options.dialer or OwnNetwork()).dial(ctx, "tcp", addr)
+
+    async def handshake(self, ctx: Context, conn: Conn, /, *opts: HandshakeOption) -> Conn:
+        apply(HandshakeOptions(), *opts)
+        return await self.shake(conn)
+
+
+def run_handshaker(make: Callable[[], Dialer]) -> Coroutine[object, object, Report]:
+    return HandshakerContract(
+        make,
+        peer=node,
+        refusing=refusing_node,
+        garbling=malformed_node,
+        greeting=greeting_node,
+        exact=exact_node,
+        pass_limit=Limit.run_out,
+        secret=PASSWORD,
+        time_limit=TIME_LIMIT,
+    ).run()
+
+
+handshakers = Trial[Callable[[], Dialer]](HandshakerContract, run_handshaker, RightHandshaker)
+
+
+for clause, shaking, history in HANDSHAKE_FAULTS:
+    handshakers.breaks(clause, history=history)(mixed(shaking, RightHandshaker))
+
+
+@handshakers.breaks("shape")
+class HandshakeWithoutOptions(RightHandshaker):
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:  # type: ignore  # the fault
+        return await super().handshake(ctx, conn)
+
+
+@handshakers.breaks("any-connection", history="x mtls mws: only what dial() gave was recognised")
+class KnowingItsOwnOnly(RightHandshaker):
+    def __init__(self, auth: Userinfo | None = None) -> None:
+        super().__init__(auth)
+        self.dialed: set[Conn] = set()
+
+    async def dial(self, ctx: Context, addr: str, /, *opts: DialOption) -> Conn:
+        conn = await super().dial(ctx, addr, *opts)
+        self.dialed.add(conn)
+        return conn
+
+    async def handshake(self, ctx: Context, conn: Conn, /, *opts: HandshakeOption) -> Conn:
+        if conn not in self.dialed:
+            raise ConnectionResetError("unrecognized connection")
+        return await super().handshake(ctx, conn, *opts)
+
+
+@handshakers.breaks("own-connection", history="x mtls mws: the second connection is unrecognized")
+class RecognisingOne(RightHandshaker):
+    dials = 0
+
+    async def dial(self, ctx: Context, addr: str, /, *opts: DialOption) -> Conn:
+        self.dials += 1
+        return await super().dial(ctx, addr, *opts)
+
+    async def handshake(self, ctx: Context, conn: Conn, /, *opts: HandshakeOption) -> Conn:
+        if self.dials > 1:
+            raise ConnectionResetError("unrecognized connection")
+        return await super().handshake(ctx, conn, *opts)
+
+
+@handshakers.breaks("options")
+class HandshakeIgnoringOrder(RightHandshaker):
+    async def handshake(self, ctx: Context, conn: Conn, /, *opts: HandshakeOption) -> Conn:
+        return await super().handshake(ctx, conn, *reversed(opts))
+
+
+@handshakers.breaks("early-bytes")
+class ReadingAhead(RightHandshaker):
+    async def log_in(self, conn: Conn) -> None:
+        await conn.write(f"{self.settings}\t{self.auth.username}:{self.auth.password}\n".encode())
+        answer = await conn.read(4096)
+        if answer.startswith(b"refused"):
+            raise PermissionError("refused")
+        if not answer:
+            raise ConnectionResetError("the other end is gone")
+        if not answer.startswith(b"welcome"):
+            raise ProtocolError("malformed")
+
+
+@handshakers.breaks("tls-settings", history="5810404 10f63f8 a copy of the settings lost some")
+class LosingSettings(RightHandshaker):
+    settings = "h2"

@@ -1,0 +1,207 @@
+"""Handshakes, right and wrong, for dialers and for connectors."""
+
+import asyncio
+from typing import ClassVar, Final
+
+from typing_extensions import Buffer
+
+from gost_core.common.net import Addr, Conn, ProtocolError
+from tests.kit.dialer._protocol import Settings, log_in
+
+
+class Limit:
+    """A time limit, which runs out when the trial says so."""
+
+    pending: ClassVar[set["Limit"]] = set()
+
+    def __init__(self) -> None:
+        self.expired = False
+        self.pending.add(self)
+
+    def clear(self) -> None:
+        self.pending.discard(self)
+
+    def expire(self) -> None:
+        self.expired = True
+
+    @classmethod
+    async def run_out(cls) -> None:
+        while cls.pending:
+            cls.pending.pop().expire()
+
+
+class Secured(Conn):
+    """A connection after a handshake."""
+
+    def __init__(self, inner: Conn, limit: Limit) -> None:
+        self.inner = inner
+        self.limit = limit
+
+    async def read(self, n: int, /) -> bytes:
+        if self.limit.expired:
+            raise TimeoutError("the handshake took too long")
+        return await self.inner.read(n)
+
+    async def write(self, data: Buffer, /) -> None:
+        await self.inner.write(data)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    def local_addr(self) -> Addr:
+        return self.inner.local_addr()
+
+    def remote_addr(self) -> Addr:
+        return self.inner.remote_addr()
+
+
+class LoggingIn(Settings):
+    """A handshake, within a time limit of its own."""
+
+    async def shake(self, conn: Conn) -> Conn:
+        self.check_ready()
+        limit = Limit()
+        try:
+            await self.log_in(conn)
+        finally:
+            self.clear(limit)
+        return self.secured(conn, limit)
+
+    async def log_in(self, conn: Conn) -> None:
+        await log_in(conn, self.auth)
+
+    def clear(self, limit: Limit) -> None:
+        limit.clear()
+
+    def secured(self, conn: Conn, limit: Limit) -> Conn:
+        return Secured(conn, limit)
+
+
+class WithoutAddress(Secured):
+    def local_addr(self) -> Addr:
+        return None  # type: ignore  # the fault
+
+
+class ForgettingAddresses(LoggingIn):
+    def secured(self, conn: Conn, limit: Limit) -> Conn:
+        return WithoutAddress(conn, limit)
+
+
+class OneHandshakeAtATime(LoggingIn):
+    busy = False
+
+    async def log_in(self, conn: Conn) -> None:
+        if self.busy:
+            raise ConnectionResetError("a handshake is going on")
+        self.busy = True
+        try:
+            await super().log_in(conn)
+        finally:
+            self.busy = False
+
+
+class Borrowing(Secured):
+    async def close(self) -> None:
+        pass
+
+
+class LeavingTheInputOpen(LoggingIn):
+    def secured(self, conn: Conn, limit: Limit) -> Conn:
+        return Borrowing(conn, limit)
+
+
+class EndingWithTheHandshake(LoggingIn):
+    def secured(self, conn: Conn, limit: Limit) -> Conn:
+        call = asyncio.current_task()
+        assert call is not None
+        call.add_done_callback(lambda _: limit.expire())
+        return super().secured(conn, limit)
+
+
+class KeepingTheLimit(LoggingIn):
+    def clear(self, limit: Limit) -> None:
+        pass
+
+
+class ExpectingAGreeting(LoggingIn):
+    async def log_in(self, conn: Conn) -> None:
+        try:
+            await super().log_in(conn)
+        except ConnectionResetError:
+            raise AttributeError("'NoneType' object has no attribute 'status'") from None
+
+
+class HandshakeRefusedAsReset(LoggingIn):
+    async def log_in(self, conn: Conn) -> None:
+        try:
+            await super().log_in(conn)
+        except PermissionError:
+            raise ConnectionResetError("the login failed") from None
+
+
+class HandshakeMalformedAsReset(LoggingIn):
+    async def log_in(self, conn: Conn) -> None:
+        try:
+            await super().log_in(conn)
+        except ProtocolError:
+            raise ConnectionResetError("the login failed") from None
+
+
+async def watch() -> None:
+    await asyncio.sleep(3600.0)
+
+
+class WatchingAfterFailure(LoggingIn):
+    async def log_in(self, conn: Conn) -> None:
+        self.watching = asyncio.create_task(watch())
+        try:
+            await super().log_in(conn)
+        except OSError:
+            raise
+        except BaseException:
+            self.watching.cancel()
+            raise
+        self.watching.cancel()
+
+
+class WatchingAfterCancelling(LoggingIn):
+    async def log_in(self, conn: Conn) -> None:
+        self.watching = asyncio.create_task(watch())
+        try:
+            await super().log_in(conn)
+        except OSError:
+            self.watching.cancel()
+            raise
+        self.watching.cancel()
+
+
+class TellingThePassword(LoggingIn):
+    async def log_in(self, conn: Conn) -> None:
+        try:
+            await super().log_in(conn)
+        except PermissionError as error:
+            raise PermissionError(f"{self.auth.password!r} is wrong") from error
+
+
+class CancelledHandshakeAsTimeout(LoggingIn):
+    async def log_in(self, conn: Conn) -> None:
+        try:
+            await super().log_in(conn)
+        except asyncio.CancelledError:
+            raise TimeoutError("the handshake took too long") from None
+
+
+HANDSHAKE_FAULTS: Final[tuple[tuple[str, type[LoggingIn], str], ...]] = (
+    ("addresses", ForgettingAddresses, ""),
+    ("concurrent", OneHandshakeAtATime, ""),
+    ("owns-input", LeavingTheInputOpen, ""),
+    ("outlives-call", EndingWithTheHandshake, "221144f x#117 ended with the limit of the call"),
+    ("limits-cleared", KeepingTheLimit, "x tls: the handshake's deadline stayed set"),
+    ("node-dies", ExpectingAGreeting, ""),
+    ("refused", HandshakeRefusedAsReset, ""),
+    ("malformed", HandshakeMalformedAsReset, ""),
+    ("failure-frees", WatchingAfterFailure, ""),
+    ("cancel-frees", WatchingAfterCancelling, ""),
+    ("secret-hidden", TellingThePassword, ""),
+    ("cancellable", CancelledHandshakeAsTimeout, "x ssh socks5: the caller's limit was not heard"),
+)
