@@ -10,7 +10,7 @@ from typing_extensions import TypeVar
 from gost_core.context import Context
 from gost_core.selector import Filter, Markable, Marker, Selector, Strategy
 from gost_core.testing._families.counts import Count
-from gost_core.testing._families.items import KEYS, ByFailures, ByWeight
+from gost_core.testing._families.items import BY_FAILURES, BY_WEIGHT, ByFailures, ByWeight
 from gost_core.testing._families.lookups import is_empty
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.verify import examine
@@ -83,8 +83,9 @@ class MarkerContract(
             marker.mark()
             times.append(marker.time())
             await asyncio.sleep(0.02)
-        # Whole seconds would give two values at most.
-        expect(len(set(times)) > 2, f"marks 0.02 s apart were at {times!r}")
+        # Whole seconds would give two values at most, and more on a machine under load.
+        fine = len(set(times)) > 2 and any(one % 1 for one in times)
+        expect(fine, f"marks 0.02 s apart were at {times!r}")
 
     @clause(
         "reset() sets the count to 0, from where it counts again.", "D43", after=("mark_counts",)
@@ -132,9 +133,11 @@ class MarkableContract(Contract, interface=Markable):
 class SelectorContract(ByFailures[Selector[T], T], ByWeight[Selector[T], T], interface=Selector):
     """What a selector promises."""
 
-    honours: Collection[str] = KEYS
+    honours: Collection[str] = (*BY_FAILURES, *BY_WEIGHT)
     """What it goes by, of the keys of metadata ``weight``, ``backup``, ``maxFails`` and
     ``failTimeout``. Leave ``weight`` out for one that chooses in another way."""
+
+    _keys = (*BY_FAILURES, *BY_WEIGHT)
 
     async def _choose(self, chooser: Selector[T], ctx: Context, /, *items: T) -> Sequence[T | None]:
         return [await chooser.select(ctx, *items)]

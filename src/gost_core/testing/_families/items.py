@@ -6,7 +6,7 @@ import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import field
-from typing import Final, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
 from gost_core.context import Context
 from gost_core.keys import CLIENT_ID, HASH_SOURCE
@@ -17,13 +17,13 @@ from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import expect, need, owned, within
 from gost_core.testing._stage.fakes import FakeMetadata
 
-__all__ = ("KEYS", "ByFailures", "ByWeight", "Choice")
+__all__ = ("BY_FAILURES", "BY_WEIGHT", "ByFailures", "ByWeight")
 
 ChooserT = TypeVar("ChooserT")
 T = TypeVar("T")
 
-KEYS: Final[Collection[str]] = ("backup", "failTimeout", "maxFails", "weight")
-"""The keys of metadata that may be gone by."""
+BY_FAILURES: Final[tuple[str, ...]] = ("backup", "failTimeout", "maxFails")
+BY_WEIGHT: Final[tuple[str, ...]] = ("weight",)
 
 # How often a choice is made where it may be one of chance: what a clause forbids then comes up at
 # least once, what it asks for is never missed.
@@ -36,8 +36,8 @@ _SHORT: Final[float] = 0.05
 class Choice(Contract, Generic[ChooserT, T]):
     """The clauses of all that chooses, be it one item or several.
 
-    Hook: ``_choose`` has it choose among items, and returns all that may be chosen. A field
-    ``honours`` in a contract names those of ``KEYS`` that it goes by.
+    Hooks: ``_choose`` has it choose among items, and returns all that may be chosen; ``_keys`` are
+    what ``honours`` may name.
     """
 
     make: Callable[[], ChooserT] = field(kw_only=False)
@@ -48,12 +48,14 @@ class Choice(Contract, Generic[ChooserT, T]):
     """Makes an item with this metadata, and with a marker if failures count, a new one each
     time."""
     honours: Collection[str] = ()
-    """What it goes by, of the keys of metadata ``weight``, ``backup``, ``maxFails`` and
-    ``failTimeout``."""
+    """What it goes by, of the keys of metadata: selectors and strategies of ``weight``, selectors
+    and filters of ``backup``, ``maxFails`` and ``failTimeout``."""
+
+    _keys: ClassVar[Collection[str]] = ()
 
     def __post_init__(self) -> None:
-        if unknown := set(self.honours) - set(KEYS):
-            raise ValueError(f"`honours` names {sorted(unknown)}; it may name {sorted(KEYS)}")
+        if others := set(self.honours) - set(self._keys):
+            raise ValueError(f"`honours` names {sorted(others)}; it may name {sorted(self._keys)}")
 
     @abstractmethod
     async def _choose(self, chooser: ChooserT, ctx: Context, /, *items: T) -> Sequence[T | None]:
@@ -90,6 +92,7 @@ class Choice(Contract, Generic[ChooserT, T]):
         return drawn
 
     async def _expect_never(self, unwanted: T, other: T, why: str) -> None:
+        """Break the clause if an item is ever chosen that must not be; ``why`` says what it is."""
         drawn = await self._draw(unwanted, other)
         expect(all(one is not unwanted for one in drawn), f"an item was chosen {why}")
 
@@ -154,13 +157,13 @@ class Choice(Contract, Generic[ChooserT, T]):
         groups = [(self.item(), self.item()) for _ in range(_CALLS)]
         choices = asyncio.gather(*(self._choose(chooser, Context(), *one) for one in groups))
         found = await within(choices, f"{_CALLS} calls at once")
-        others = {id(item): number for number, group in enumerate(groups) for item in group}
-        for number, chosen in enumerate(found):
+        known = {id(item) for group in groups for item in group}
+        for group, chosen in zip(groups, found, strict=True):
             expect(bool(chosen), "nothing was chosen beside other calls")
             for one in chosen:
                 expect(one is not None, "None was chosen beside other calls")
                 # It may be none of the items at all, but not one of another call.
-                mine = others.get(id(one), number) == number
+                mine = any(one is item for item in group) or id(one) not in known
                 expect(mine, "an item of another call was chosen")
 
 
@@ -188,6 +191,8 @@ def _state(item: object) -> str:
 
 class ByFailures(Choice[ChooserT, T]):
     """The clauses of those that go by failures and know backups (D45)."""
+
+    _keys = BY_FAILURES
 
     def _failed(self, **values: object) -> T:
         """Make an item that has failed once, just now."""
@@ -276,6 +281,8 @@ class ByFailures(Choice[ChooserT, T]):
 
 class ByWeight(Choice[ChooserT, T]):
     """The clauses of those that choose one item, perhaps by its weight."""
+
+    _keys = BY_WEIGHT
 
     @clause("Of no items it chooses None.", "D44")
     async def no_items(self) -> None:
