@@ -81,17 +81,12 @@ class HopContract(Contract, interface=Hop):
 
     @clause("A node that has failed is not chosen while another lives.", "D45", after=("chosen",))
     async def failed_skipped(self) -> None:
-        failed = _node("failed")
-        failed.marker().mark()
-        await self._expect_only("live", failed, _node("live"))
+        await self._expect_only("live", _failed("failed"), _node("live"))
 
     @clause("A node has failed only after `maxFails` failures.", "D45", after=("failed_skipped",))
     async def failures_counted(self) -> None:
-        one = _node("one", metadata_node_option(FakeMetadata(maxFails=2)))
-        other = _node("other")
-        one.marker().mark()
-        other.marker().mark()
-        await self._expect_only("one", other, one)
+        one = _failed("one", metadata_node_option(FakeMetadata(maxFails=2)))
+        await self._expect_only("one", _failed("other"), one)
 
     @clause(
         "A node that failed may be chosen again after `failTimeout` seconds.",
@@ -99,20 +94,15 @@ class HopContract(Contract, interface=Hop):
         after=("failed_skipped",),
     )
     async def failures_expire(self) -> None:
-        one = _node("one", metadata_node_option(FakeMetadata(failTimeout=0.02)))
-        other = _node("other")
-        one.marker().mark()
-        other.marker().mark()
+        one = _failed("one", metadata_node_option(FakeMetadata(failTimeout=0.02)))
         await asyncio.sleep(0.04)
-        await self._expect_only("one", other, one)
+        await self._expect_only("one", _failed("other"), one)
 
     @clause("A node whose marker was reset lives.", "D43, D45", after=("failed_skipped",))
     async def reset_lives(self) -> None:
-        one, other = _node("one"), _node("other")
-        one.marker().mark()
+        one = _failed("one")
         one.marker().reset()
-        other.marker().mark()
-        await self._expect_only("one", other, one)
+        await self._expect_only("one", _failed("other"), one)
 
     @clause(
         "If all have failed, the first that fits is chosen all the same.",
@@ -120,14 +110,9 @@ class HopContract(Contract, interface=Hop):
         after=("chosen",),
     )
     async def last_resort(self) -> None:
-        misfit = _node("misfit", matcher_node_option(FakeMatcher(False)))
-        nodes = misfit, _node("first"), _node("second")
-        for node in nodes:
-            node.marker().mark()
-        await self._expect_only("first", *nodes)
-        alone = _node("alone")
-        alone.marker().mark()
-        await self._expect_only("alone", alone)
+        misfit = _failed("misfit", matcher_node_option(FakeMatcher(False)))
+        await self._expect_only("first", misfit, _failed("first"), _failed("second"))
+        await self._expect_only("alone", _failed("alone"))
 
     @clause("A backup is not chosen while another node lives.", "D45", after=("chosen",))
     async def backup_waits(self) -> None:
@@ -137,9 +122,7 @@ class HopContract(Contract, interface=Hop):
         "A backup is chosen when the other nodes have failed.", "D45", after=("failed_skipped",)
     )
     async def backup_steps_in(self) -> None:
-        main = _node("main")
-        main.marker().mark()
-        await self._expect_only("backup", main, _node("backup", _backup()))
+        await self._expect_only("backup", _failed("main"), _node("backup", _backup()))
 
     @clause("The one highest priority above 0 wins.", "D45", after=("chosen",))
     async def priority_wins(self) -> None:
@@ -148,9 +131,7 @@ class HopContract(Contract, interface=Hop):
 
     @clause("A priority wins nothing for a node that has failed.", "D45", after=("failed_skipped",))
     async def priority_failed(self) -> None:
-        high = _node("high", priority_node_option(7))
-        high.marker().mark()
-        await self._expect_only("low", high, _node("low"))
+        await self._expect_only("low", _failed("high", priority_node_option(7)), _node("low"))
 
     @clause("A priority wins nothing for a backup.", "D45", after=("backup_waits",))
     async def priority_backup(self) -> None:
@@ -343,6 +324,13 @@ class HopContract(Contract, interface=Hop):
 
 def _node(name: str, *opts: NodeOption) -> Node:
     return Node(name, "192.0.2.1:1080", *opts)
+
+
+def _failed(name: str, *opts: NodeOption) -> Node:
+    """Make a node that has failed once, just now."""
+    node = _node(name, *opts)
+    node.marker().mark()
+    return node
 
 
 def _backup() -> NodeOption:
