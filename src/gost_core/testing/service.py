@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
 from gost_core.common.net import Conn, UnsupportedError
 from gost_core.connector import BindUnsupportedError
@@ -12,41 +13,74 @@ from gost_core.keys import DESTINATION_ADDRESS, HASH_SOURCE, SESSION_ID, SOURCE_
 from gost_core.listener import AcceptError, BindError, Listener
 from gost_core.observer.stats import Kind, Stats
 from gost_core.service import Service
-from gost_core.testing._contract import (
-    Broken,
-    Contract,
-    NotTried,
-    checks,
-    clause,
-    describe,
+from gost_core.testing._families.closers import closed_twice
+from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.waiting import (
+    ended,
     expect,
-    run,
+    expect_cancelled,
+    given,
+    need,
+    outcome_of,
+    owned,
+    raises,
+    settle,
+    start,
+    turns,
+    until,
+    within,
 )
-from gost_core.testing._doubles import Address, MemoryConn, connected_pair
-from gost_core.testing._fakes import (
-    CarryingConn,
+from gost_core.testing._stage.fakes.connections import CarryingConn, World, Wrapper
+from gost_core.testing._stage.fakes.service import (
     ClosableHandler,
     FakeHandler,
     FakeListener,
     FakeStats,
-    World,
-    Wrapper,
-    cancel,
-    happens,
 )
-from gost_core.testing._report import Report
+from gost_core.testing._stage.memory import Address, MemoryConn, connected_pair
+from gost_core.testing._stage.streams import carry
 
-__all__ = ("check_service_service",)
+__all__ = ("ServiceContract",)
 
-Sleep = Callable[[float], Awaitable[None]]
+Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+Serve: TypeAlias = Callable[[Context, Conn], Awaitable[None]]
 
-_MARK: Final[Key[str]] = Key("a value of the check")
+_MARK: Final[Key[str]] = Key("a value of the contract")
 # How many steps of the event loop a connection is given before its service is cancelled.
 _STEPS: Final[int] = 10
 
 
+@dataclass(frozen=True, eq=False)
+class _Served:
+    """A service at work, and what it works with."""
+
+    service: Service
+    listener: FakeListener
+    handler: FakeHandler
+    serving: "asyncio.Future[None]"
+
+    async def handles(self, *conns: Conn) -> None:
+        """Have connections come, and break the clause unless each is handled."""
+        expected = len(self.handler.conns) + len(conns)
+        self.listener.push(*conns)
+        await until(
+            lambda: len(self.handler.conns) == expected,
+            f"{expected} connections came, and {len(self.handler.conns)} were handled",
+        )
+
+    async def handled(self) -> None:
+        """Wait until a connection has been handled."""
+        handler = self.handler
+        await until(
+            lambda: handler.came.is_set() and not handler.running, "a handler came to no end"
+        )
+
+    async def close(self, what: str = "close()") -> None:
+        await within(self.service.close(), what)
+
+
 class ServiceContract(Contract, interface=Service):
-    """Check a service, over listeners and handlers of the kit."""
+    """What a service promises, over listeners and handlers of the kit."""
 
     make: Callable[[Listener, Handler], Service] = field(kw_only=False)
     """Makes a service over a listener and a handler that are ready for use."""
@@ -60,52 +94,78 @@ class ServiceContract(Contract, interface=Service):
     async def _specimen(self) -> Service:
         return self._service(FakeListener(), FakeHandler())
 
+    def _service(self, listener: Listener, handler: Handler) -> Service:
+        return owned(self.make(listener, handler))
+
+    def _begin(
+        self,
+        handler: FakeHandler,
+        *,
+        listener: FakeListener | None = None,
+        make: Callable[[Listener, Handler], Service] | None = None,
+    ) -> _Served:
+        """Make a service, and begin to serve."""
+        listener = listener or FakeListener()
+        service = owned((make or self.make)(listener, handler))
+        return _Served(service, listener, handler, start(service.serve()))
+
+    def _serve(self, serve: Serve | None = None) -> _Served:
+        """Begin to serve by a handler that does something."""
+        return self._begin(FakeHandler(serve))
+
+    async def _busy(self, serve: Serve) -> _Served:
+        """Begin to serve, and let a connection come."""
+        served = self._serve(serve)
+        served.listener.push(_conn())
+        await given(served.handler.came.wait(), "the handling of a connection")
+        return served
+
+    async def _context_of(self, conn: Conn) -> Context:
+        """Return the context with which a connection is handled."""
+        served = self._serve()
+        served.handler.closes_connections = False
+        await served.handles(conn)
+        return served.handler.contexts[0]
+
     @clause("Before, during and after serving addr() is the listener's address.", "D2")
     async def addr(self) -> None:
         listener = FakeListener()
         service = self._service(listener, FakeHandler())
         expected = str(listener.addr())
-        self._expect_addr(service, expected, "before serving")
+
+        def expect_addr(when: str) -> None:
+            addr = str(service.addr())
+            expect(addr == expected, f"the listener is at {expected}, and {when} addr() is {addr}")
+
+        expect_addr("before serving")
         start(service.serve())
         await settle()
-        self._expect_addr(service, expected, "while serving")
+        expect_addr("while serving")
         await within(service.close(), "close()")
-        self._expect_addr(service, expected, "after close()")
+        expect_addr("after close()")
 
-    def _expect_addr(self, service: Service, expected: str, when: str) -> None:
-        addr = str(service.addr())
-        expect(addr == expected, f"the listener is at {expected}, and {when} addr() is {addr}")
+    # ---- Handling
 
     @clause("Each connection that is accepted is handled.", "D28")
     async def handled(self) -> None:
-        listener, handler = FakeListener(), FakeHandler()
-        self._serve(listener, handler)
-        listener.push(_conn(), _conn())
-        await self._until(lambda: len(handler.conns) == 2, "the handling of two connections")
+        await self._serve().handles(_conn(), _conn())
 
     @clause("A handler at work does not hold up the next connection.", "D28", after=("handled",))
     async def handlers_concurrent(self) -> None:
-        listener, handler = FakeListener(), FakeHandler(_wait_for_ever)
-        self._serve(listener, handler)
-        listener.push(_conn(), _conn())
-        await self._until(lambda: len(handler.conns) == 2, "the handling of a second connection")
+        await self._serve(_wait_for_ever).handles(_conn(), _conn())
 
     @clause("accept() has one caller at a time.", "D26", after=("handled",))
     async def accept_alone(self) -> None:
-        listener, handler = FakeListener(), FakeHandler()
-        self._serve(listener, handler)
-        listener.push(_conn(), _conn(), _conn())
-        await self._until(lambda: len(handler.conns) == 3, "the handling of three connections")
-        most = listener.most_at_once
+        served = self._serve()
+        await served.handles(_conn(), _conn(), _conn())
+        most = served.listener.most_at_once
         expect(most == 1, f"accept() was called by {most} at once")
 
     @clause("The context has a session id, another for each connection.", "D28", after=("handled",))
     async def session_id(self) -> None:
-        listener, handler = FakeListener(), FakeHandler()
-        self._serve(listener, handler)
-        listener.push(_conn(), _conn())
-        await self._until(lambda: len(handler.conns) == 2, "the handling of two connections")
-        first, second = (ctx.value(SESSION_ID) for ctx in handler.contexts)
+        served = self._serve()
+        await served.handles(_conn(), _conn())
+        first, second = (ctx.value(SESSION_ID) for ctx in served.handler.contexts)
         expect(bool(first) and bool(second), f"the session ids are {first!r} and {second!r}")
         expect(first != second, f"two connections have the session id {first!r}")
 
@@ -116,10 +176,7 @@ class ServiceContract(Contract, interface=Service):
         after=("handled",),
     )
     async def addresses(self) -> None:
-        ctx = await self._context_of(_conn())
-        source, destination = ctx.value(SOURCE_ADDRESS), ctx.value(DESTINATION_ADDRESS)
-        expect(str(source) == "192.0.2.1:1024", f"SOURCE_ADDRESS is {source}")
-        expect(str(destination) == "192.0.2.2:80", f"DESTINATION_ADDRESS is {destination}")
+        _expect_addresses(await self._context_of(_conn()), "192.0.2.1:1024", "192.0.2.2:80")
 
     @clause("The context's hash source is the client's host.", "D12, D28", after=("handled",))
     async def hash_source(self) -> None:
@@ -136,9 +193,8 @@ class ServiceContract(Contract, interface=Service):
         after=("handled",),
     )
     async def carried_context(self) -> None:
-        world = self._world()
-        carried = Context().with_value(_MARK, "here")
-        carrier = CarryingConn(world, _conn(), carried)
+        world = World()
+        carrier = CarryingConn(world, _conn(), Context().with_value(_MARK, "here"))
         for conn in (carrier, Wrapper(world, "a wrapper", carrier)):
             ctx = await self._context_of(conn)
             where = "carried" if conn is carrier else "carried beneath a wrapper"
@@ -152,16 +208,15 @@ class ServiceContract(Contract, interface=Service):
         after=("carried_context",),
     )
     async def carried_addresses(self) -> None:
-        carried = Context().with_value(SOURCE_ADDRESS, Address("tcp", "203.0.113.7:5000"))
-        carried = carried.with_value(DESTINATION_ADDRESS, Address("tcp", "203.0.113.8:443"))
-        ctx = await self._context_of(CarryingConn(self._world(), _conn(), carried))
-        source, destination = ctx.value(SOURCE_ADDRESS), ctx.value(DESTINATION_ADDRESS)
-        expect(str(source) == "203.0.113.7:5000", f"SOURCE_ADDRESS became {source}")
-        expect(str(destination) == "203.0.113.8:443", f"DESTINATION_ADDRESS became {destination}")
+        source, destination = "203.0.113.7:5000", "203.0.113.8:443"
+        carried = Context().with_value(SOURCE_ADDRESS, Address("tcp", source))
+        carried = carried.with_value(DESTINATION_ADDRESS, Address("tcp", destination))
+        ctx = await self._context_of(CarryingConn(World(), _conn(), carried))
+        _expect_addresses(ctx, source, destination)
 
     @clause("A connection that carries None is handled as any other.", "D28", after=("handled",))
     async def carried_none(self) -> None:
-        ctx = await self._context_of(CarryingConn(self._world(), _conn(), None))
+        ctx = await self._context_of(CarryingConn(World(), _conn(), None))
         session = ctx.value(SESSION_ID)
         expect(bool(session), "there is no session id")
 
@@ -171,44 +226,39 @@ class ServiceContract(Contract, interface=Service):
         after=("handled",),
     )
     async def conn_left(self) -> None:
-        for fails in (False, True):
-            listener, handler = FakeListener(), FakeHandler(_fail if fails else None)
-            handler.closes_connections = False
-            self._serve(listener, handler)
-            conn = _conn()
-            keep(conn.close)
-            listener.push(conn)
-            await self._handling_over(handler)
+        for serve, what in ((None, "returned"), (_fail, "failed")):
+            served = self._serve(serve)
+            served.handler.closes_connections = False
+            conn = owned(_conn())
+            served.listener.push(conn)
+            await served.handled()
             await settle()
-            what = "failed" if fails else "returned"
             expect(not conn.closed, f"handle() {what}, and the service closed the connection")
 
     @clause("A handler that fails ends nothing but its own connection.", "D28", after=("handled",))
     async def failure_contained(self) -> None:
-        listener, handler = FakeListener(), FakeHandler(_fail)
-        serving = self._serve(listener, handler)
-        listener.push(_conn())
-        await self._handling_over(handler)
+        served = self._serve(_fail)
+        served.listener.push(_conn())
+        await served.handled()
         await settle()
-        expect(not serving.done(), "a handler failed, and serve() ended")
-        listener.push(_conn())
-        await self._until(lambda: len(handler.conns) == 2, "the handling of the next connection")
+        expect(not served.serving.done(), "a handler failed, and serve() ended")
+        await served.handles(_conn())
+
+    # ---- Closing
 
     @clause("After close() serve() returns.", "D29")
     async def close_ends_serve(self) -> None:
-        service = self._service(FakeListener(), FakeHandler())
-        serving = start(service.serve())
+        served = self._serve()
         await settle()
-        await within(service.close(), "close()")
-        await within(serving, "serve() after close()")
+        await served.close()
+        await within(served.serving, "serve() after close()")
 
     @clause("close() closes the listener, then the handler if it is a Closer.", "D19, D29")
     async def close_order(self) -> None:
         events: list[str] = []
-        service = self._service(FakeListener(events), ClosableHandler(events))
-        start(service.serve())
+        served = self._begin(ClosableHandler(events), listener=FakeListener(events))
         await settle()
-        await within(service.close(), "close()")
+        await served.close()
         order = list(dict.fromkeys(events))
         expect(order == ["listener.close", "handler.close"], f"what was closed: {order}")
 
@@ -218,20 +268,16 @@ class ServiceContract(Contract, interface=Service):
         after=("handled",),
     )
     async def close_leaves_handlers(self) -> None:
-        listener, handler = FakeListener(), FakeHandler(_echo)
-        service = self._service(listener, handler)
-        start(service.serve())
+        served = self._serve(_echo)
         client, conn = connected_pair()
-        keep(client.close)
-        listener.push(conn)
-        await given(handler.came.wait(), "the handling of a connection")
-        await within(service.close(), "close() beside a handler")
+        owned(client)
+        served.listener.push(conn)
+        await given(served.handler.came.wait(), "the handling of a connection")
+        await served.close("close() beside a handler")
         await settle()
-        expect(handler.cancelled == 0, "close() cancelled a handler")
+        expect(served.handler.cancelled == 0, "close() cancelled a handler")
         expect(not conn.closed, "close() closed a connection that is being handled")
-        await client.write(b"ping")
-        data = await within(client.read(4), "the exchange after close()")
-        expect(data == b"ping", f"after close() the handler sent back {data!r} for b'ping'")
+        await carry(client, client, b"ping")
 
     @clause(
         "serve() returns only after the handlers that run.",
@@ -240,30 +286,21 @@ class ServiceContract(Contract, interface=Service):
     )
     async def serve_waits(self) -> None:
         release = asyncio.Event()
-        listener, handler = FakeListener(), FakeHandler(_until_set(release))
-        service = self._service(listener, handler)
-        serving = start(service.serve())
-        listener.push(_conn())
-        await given(handler.came.wait(), "the handling of a connection")
-        await within(service.close(), "close()")
+        served = await self._busy(_until_set(release))
+        await served.close()
         await settle()
-        expect(not serving.done(), "serve() ended before a handler had")
+        expect(not served.serving.done(), "serve() ended before a handler had")
         release.set()
-        await within(serving, "serve() after the last handler")
+        await within(served.serving, "serve() after the last handler")
 
     @clause("Closing twice is legal, one call after the other and both at once.", "D1")
     async def close_twice(self) -> None:
-        for at_once in (False, True):
-            events: list[str] = []
-            service = self._service(FakeListener(events), ClosableHandler(events))
-            start(service.serve())
-            await settle()
-            if at_once:
-                both = asyncio.gather(service.close(), service.close())
-                await within(both, "two calls of close() at once")
-            else:
-                await within(service.close(), "close()")
-                await within(service.close(), "a second close()")
+        service = self._begin(ClosableHandler([])).service
+        await settle()
+        await closed_twice(service)
+        service = self._begin(ClosableHandler([])).service
+        await settle()
+        await within(asyncio.gather(service.close(), service.close()), "close(), twice at once")
 
     @clause(
         "close() is legal before serving; serve() then returns.",
@@ -279,42 +316,35 @@ class ServiceContract(Contract, interface=Service):
 
     @clause("close() is legal from inside a handler.", "D22", after=("handled", "close_ends_serve"))
     async def close_inside_handler(self) -> None:
-        listener, handler = FakeListener(), FakeHandler()
-        service = self._service(listener, handler)
+        served = self._serve()
 
         async def close(ctx: Context, conn: Conn) -> None:
-            await service.close()
+            await served.service.close()
 
-        handler.serve = close
-        serving = start(service.serve())
-        listener.push(_conn())
-        await within(serving, "serve() of a service that a handler closes")
+        served.handler.serve = close
+        served.listener.push(_conn())
+        await within(served.serving, "serve() of a service that a handler closes")
 
     @clause("A second serve() raises RuntimeError.", "D29")
     async def serve_once(self) -> None:
-        service = self._service(FakeListener(), FakeHandler())
-        serving = start(service.serve())
+        served = self._serve()
         await settle()
-        await raises(service.serve(), "a second serve()", RuntimeError)
-        await given(service.close(), "close()")
-        await given(serving, "serve()")
-        await raises(service.serve(), "serve() after the first has ended", RuntimeError)
+        await raises(served.service.serve(), "a second serve()", RuntimeError)
+        await given(served.close(), "close()")
+        await given(served.serving, "serve()")
+        what = "serve() after the first has ended"
+        await raises(served.service.serve(), what, RuntimeError)
+
+    # ---- Final errors
 
     @clause("serve() raises the listener's final error.", "D29")
     async def final_error(self) -> None:
-        listener = FakeListener()
-        serving = self._serve(listener, FakeHandler())
-        listener.push(ConnectionAbortedError("the listener is broken"))
-        try:
-            await within(serving, "serve() over a listener that fails")
-        except ConnectionAbortedError as error:
-            expect(str(error) == "the listener is broken", f"serve() raised {describe(error)}")
-        except Broken:
-            raise
-        except Exception as error:
-            raise Broken(f"serve() raised {describe(error)} instead of the listener's") from error
-        else:
-            raise Broken("the listener failed, and serve() returned")
+        error = ConnectionAbortedError("the listener is broken")
+        served = self._serve()
+        served.listener.push(error)
+        await raises(served.serving, "serve() over a listener that fails", ConnectionAbortedError)
+        same = str(served.serving.exception()) == str(error)
+        expect(same, f"serve() {outcome_of(served.serving)}, which is not the listener's error")
 
     @clause(
         "UnsupportedError and ValueError of the listener are final: there is no waiting.",
@@ -327,43 +357,37 @@ class ServiceContract(Contract, interface=Service):
             BindUnsupportedError("this node cannot bind"),
             ValueError("malformed"),
         ):
-            listener = FakeListener()
-            serving = self._serve(listener, FakeHandler())
-            listener.push(error)
+            served = self._serve()
+            served.listener.push(error)
             what = f"serve() over a listener that raises {type(error).__name__}"
-            await raises(serving, what, type(error))
+            await raises(served.serving, what, type(error))
 
     @clause("A final error has the listener closed.", "D29", after=("final_error",))
     async def final_error_closes(self) -> None:
-        listener = FakeListener()
-        serving = self._serve(listener, FakeHandler())
-        listener.push(OSError("the listener is broken"))
-        await ended(serving)
-        expect(listener.closed, "serve() raised the listener's error and left it open")
+        served = self._serve()
+        served.listener.push(OSError("the listener is broken"))
+        await ended(served.serving)
+        expect(served.listener.closed, "serve() raised the listener's error and left it open")
 
     @clause("A final error is raised after the handlers that run.", "D29", after=("final_error",))
     async def final_error_waits(self) -> None:
         release = asyncio.Event()
-        listener, handler = FakeListener(), FakeHandler(_until_set(release))
-        serving = self._serve(listener, handler)
-        listener.push(_conn())
-        await given(handler.came.wait(), "the handling of a connection")
-        listener.push(OSError("the listener is broken"))
+        served = await self._busy(_until_set(release))
+        served.listener.push(OSError("the listener is broken"))
         await settle()
-        expect(not serving.done(), "serve() ended before a handler had")
-        expect(handler.cancelled == 0, "the listener failed, and a handler was cancelled")
+        expect(not served.serving.done(), "serve() ended before a handler had")
+        expect(served.handler.cancelled == 0, "the listener failed, and a handler was cancelled")
         release.set()
-        await raises(serving, "serve() after the last handler", OSError)
+        await raises(served.serving, "serve() after the last handler", OSError)
+
+    # ---- Cancelling
 
     @clause("Cancelling serve() cancels the handlers, and ends after them.", "D29")
     async def cancel_handlers(self) -> None:
-        listener, handler = FakeListener(), FakeHandler(_wait_for_ever)
-        serving = self._serve(listener, handler)
-        listener.push(_conn())
-        await given(handler.came.wait(), "the handling of a connection")
-        await cancel(serving, "serve()", self.time_limit)
-        expect(handler.cancelled == 1, "serve() was cancelled, and the handler was not")
-        expect(handler.running == 0, "serve() ended before the handler that it cancelled")
+        served = await self._busy(_wait_for_ever)
+        await expect_cancelled(served.serving, "serve()")
+        expect(served.handler.cancelled == 1, "serve() was cancelled, and the handler was not")
+        expect(served.handler.running == 0, "serve() ended before the handler that it cancelled")
 
     @clause(
         "Cancelling serve() closes every connection that was accepted, also one that comes at "
@@ -372,16 +396,22 @@ class ServiceContract(Contract, interface=Service):
     )
     async def cancel_closes(self) -> None:
         for steps in range(_STEPS):
-            listener, handler = FakeListener(), FakeHandler(_wait_for_ever)
-            serving = self._serve(listener, handler)
+            served = self._serve(_wait_for_ever)
             conn = _conn()
-            listener.push(conn)
-            for _ in range(steps):
-                await asyncio.sleep(0)
-            serving.cancel()
-            await ended(serving)
-            left_open = conn in listener.taken and not conn.closed
+            served.listener.push(conn)
+            await turns(steps)
+            served.serving.cancel()
+            await ended(served.serving)
+            left_open = conn in served.listener.taken and not conn.closed
             expect(not left_open, "a connection was accepted, and serve() cancelled: it stays open")
+
+    # ---- Waiting before it accepts again
+
+    def _serve_with(self, sleep: Sleep) -> _Served:
+        with_sleep = need(self.with_sleep, "with_sleep")
+        return self._begin(
+            FakeHandler(), make=lambda listener, handler: with_sleep(listener, handler, sleep)
+        )
 
     @clause(
         "After BindErrors the service waits 1 s, doubling to 5 s, and accepts again.",
@@ -402,6 +432,25 @@ class ServiceContract(Contract, interface=Service):
         bind = BindError(OSError("no tunnel"))
         await self._expect_waits([1, 2, 1], bind, bind, _conn(), bind)
 
+    async def _expect_waits(self, expected: list[float], *items: Conn | Exception) -> None:
+        waits: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            await asyncio.sleep(0)
+
+        served = self._serve_with(sleep)
+        last = _conn()
+        served.listener.push(*items, last)
+        await until(
+            lambda: last in served.listener.taken or served.serving.done(),
+            "the connection after the failures was not accepted",
+        )
+        close = len(waits) == len(expected) and all(
+            abs(wait - right) < 0.01 for wait, right in zip(waits, expected, strict=True)
+        )
+        expect(close, f"the waits were {waits} instead of {expected}")
+
     @clause("close() ends the wait too.", "D1, D29", after=("backoff", "close_ends_serve"))
     async def backoff_closed(self) -> None:
         waiting = asyncio.Event()
@@ -410,13 +459,13 @@ class ServiceContract(Contract, interface=Service):
             waiting.set()
             await asyncio.Event().wait()
 
-        listener = FakeListener()
-        service = self._sleeping(listener, FakeHandler(), sleep)
-        serving = start(service.serve())
-        listener.push(BindError(OSError("no tunnel")))
+        served = self._serve_with(sleep)
+        served.listener.push(BindError(OSError("no tunnel")))
         await given(waiting.wait(), "the wait")
-        await within(service.close(), "close()")
-        await within(serving, "serve() after close()")
+        await served.close()
+        await within(served.serving, "serve() after close()")
+
+    # ---- Counting
 
     @clause("A handler that fails is counted as an error.", "D28", after=("handled",))
     async def failure_counted(self) -> None:
@@ -432,75 +481,26 @@ class ServiceContract(Contract, interface=Service):
         errors = await self._errors_of(None)
         expect(errors == 0, f"the handler returned, and TOTAL_ERRS is {errors}")
 
-    async def _errors_of(self, handling: Callable[[Context, Conn], Awaitable[None]] | None) -> int:
-        need(self.with_stats, 'with_stats')  # NEED
-        listener, handler, stats = FakeListener(), FakeHandler(handling), FakeStats()
-        service = self.with_stats(listener, handler, stats)
-        keep(service.close)
-        serving = start(service.serve())
-        listener.push(_conn())
-        await self._handling_over(handler)
-        await given(service.close(), "close()")
-        await given(serving, "serve()")
+    async def _errors_of(self, serve: Serve | None) -> int:
+        with_stats, stats = need(self.with_stats, "with_stats"), FakeStats()
+        served = self._begin(
+            FakeHandler(serve),
+            make=lambda listener, handler: with_stats(listener, handler, stats),
+        )
+        served.listener.push(_conn())
+        await served.handled()
+        await given(served.close(), "close()")
+        await given(served.serving, "serve()")
         return stats.get(Kind.TOTAL_ERRS)
-
-    async def _expect_waits(self, expected: list[float], *items: Conn | Exception) -> None:
-        waits: list[float] = []
-
-        async def sleep(seconds: float) -> None:
-            waits.append(seconds)
-            await asyncio.sleep(0)
-
-        listener, handler = FakeListener(), FakeHandler()
-        service = self._sleeping(listener, handler, sleep)
-        serving = start(service.serve())
-        last = _conn()
-        listener.push(*items, last)
-        await self._until(
-            lambda: last in listener.taken or serving.done(), "the connection after the failures"
-        )
-        close = len(waits) == len(expected) and all(
-            abs(wait - right) < 0.01 for wait, right in zip(waits, expected, strict=True)
-        )
-        expect(close, f"the waits were {waits} instead of {expected}")
-
-    def _sleeping(self, listener: Listener, handler: Handler, sleep: Sleep) -> Service:
-        need(self.with_sleep, 'with_sleep')  # NEED
-        service = self.with_sleep(listener, handler, sleep)
-        keep(service.close)
-        return service
-
-    async def _context_of(self, conn: Conn) -> Context:
-        """Return the context with which a connection is handled."""
-        listener, handler = FakeListener(), FakeHandler()
-        handler.closes_connections = False
-        self._serve(listener, handler)
-        listener.push(conn)
-        await within(handler.came.wait(), "the handling of a connection")
-        return handler.contexts[0]
-
-    async def _handling_over(self, handler: FakeHandler) -> None:
-        await self._until(lambda: handler.came.is_set() and not handler.running, "the handling")
-
-    async def _until(self, condition: Callable[[], bool], what: str) -> None:
-        await within(happens(condition), what)
-
-    def _serve(self, listener: Listener, handler: Handler) -> "asyncio.Future[None]":
-        return start(self._service(listener, handler).serve())
-
-    def _service(self, listener: Listener, handler: Handler) -> Service:
-        service = self.make(listener, handler)
-        keep(service.close)
-        return service
-
-    def _world(self) -> World:
-        world = World()
-        keep(world.close)
-        return world
 
 
 def _conn(client: str = "192.0.2.1:1024") -> MemoryConn:
     return connected_pair(client=client)[1]
+
+
+def _expect_addresses(ctx: Context, source: str, destination: str) -> None:
+    found = str(ctx.value(SOURCE_ADDRESS)), str(ctx.value(DESTINATION_ADDRESS))
+    expect(found == (source, destination), f"source and destination are {found} in the context")
 
 
 async def _fail(ctx: Context, conn: Conn) -> None:
@@ -516,7 +516,7 @@ async def _echo(ctx: Context, conn: Conn) -> None:
         await conn.write(data)
 
 
-def _until_set(event: asyncio.Event) -> Callable[[Context, Conn], Awaitable[None]]:
+def _until_set(event: asyncio.Event) -> Serve:
     async def wait(ctx: Context, conn: Conn) -> None:
         await event.wait()
 
