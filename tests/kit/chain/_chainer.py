@@ -18,8 +18,8 @@ from gost_core.hop import Hop, addr_select_option, host_select_option, network_s
 from gost_core.options import apply
 from gost_core.testing import Report
 from gost_core.testing.chain import ChainerContract
-from tests.kit.chain._direct import split
 from tests.kit.chain._route import RightRoute
+from tests.kit.common.net._sockets import split
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5

@@ -31,8 +31,9 @@ from gost_core.recorder import (
 from gost_core.resolver import InvalidError
 from gost_core.testing import Report
 from gost_core.testing.chain import RouterContract
-from tests.kit.chain._direct import join, lookup, split
+from tests.kit.chain._direct import join, lookup
 from tests.kit.chain._route import RightRoute
+from tests.kit.common.net._sockets import split
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
