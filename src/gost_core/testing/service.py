@@ -30,7 +30,7 @@ from gost_core.testing._run.waiting import (
     until,
     within,
 )
-from gost_core.testing._stage.fakes.connections import CarryingConn, World, Wrapper
+from gost_core.testing._stage.fakes.connections import CarryingConn, Scene, Wrapper
 from gost_core.testing._stage.fakes.service import (
     ClosableHandler,
     FakeHandler,
@@ -193,9 +193,9 @@ class ServiceContract(Contract, interface=Service):
         after=("handled",),
     )
     async def carried_context(self) -> None:
-        world = World()
-        carrier = CarryingConn(world, _conn(), Context().with_value(_MARK, "here"))
-        for conn in (carrier, Wrapper(world, "a wrapper", carrier)):
+        scene = Scene()
+        carrier = CarryingConn(scene, _conn(), Context().with_value(_MARK, "here"))
+        for conn in (carrier, Wrapper(scene, "a wrapper", carrier)):
             ctx = await self._context_of(conn)
             where = "carried" if conn is carrier else "carried beneath a wrapper"
             expect(ctx.value(_MARK) == "here", f"the handler has no value that was {where}")
@@ -211,12 +211,12 @@ class ServiceContract(Contract, interface=Service):
         source, destination = "203.0.113.7:5000", "203.0.113.8:443"
         carried = Context().with_value(SOURCE_ADDRESS, Address("tcp", source))
         carried = carried.with_value(DESTINATION_ADDRESS, Address("tcp", destination))
-        ctx = await self._context_of(CarryingConn(World(), _conn(), carried))
+        ctx = await self._context_of(CarryingConn(Scene(), _conn(), carried))
         _expect_addresses(ctx, source, destination)
 
     @clause("A connection that carries None is handled as any other.", "D28", after=("handled",))
     async def carried_none(self) -> None:
-        ctx = await self._context_of(CarryingConn(World(), _conn(), None))
+        ctx = await self._context_of(CarryingConn(Scene(), _conn(), None))
         session = ctx.value(SESSION_ID)
         expect(bool(session), "there is no session id")
 

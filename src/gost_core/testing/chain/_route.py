@@ -33,7 +33,7 @@ from gost_core.testing._stage.fakes import (
     FakeResolver,
     FakeTransporter,
     Recorded,
-    World,
+    Scene,
     proxy,
 )
 from gost_core.testing.chain._shared import (
@@ -66,7 +66,7 @@ _STEPS: Final[tuple[str, ...]] = (
 class _Two:
     """A route through two nodes, whose transports are the kit's."""
 
-    world: World
+    scene: Scene
     route: Route
     nodes: tuple[Node, Node]
     one: FakeTransporter
@@ -94,7 +94,7 @@ class _Two:
             "two: handshake",
             last,
         ]
-        log = self.world.log
+        log = self.scene.log
         expect(log == expected, f"the steps were {', '.join(log)}")
 
     def expect_marks(self, expected: Sequence[str], when: str) -> None:
@@ -117,11 +117,11 @@ class RouteContract(Contract, interface=Route):
         return self.make(())
 
     def _two(self) -> _Two:
-        world = World()
-        first, one = proxy(world, "one", "192.0.2.1:1080")
-        second, two = proxy(world, "two", "192.0.2.2:1080")
+        scene = Scene()
+        first, one = proxy(scene, "one", "192.0.2.1:1080")
+        second, two = proxy(scene, "two", "192.0.2.2:1080")
         nodes = (first, second)
-        return _Two(world, self.make(nodes), nodes, one, two)
+        return _Two(scene, self.make(nodes), nodes, one, two)
 
     @clause("nodes() returns the nodes in order.", "D36")
     async def nodes(self) -> None:
@@ -133,7 +133,7 @@ class RouteContract(Contract, interface=Route):
     @clause("The connection outlives the task and the timeout of the call.", "D4")
     async def outlives(self) -> None:
         two = self._two()
-        await expect_outlives(two.dial(), two.world)
+        await expect_outlives(two.dial(), two.scene)
 
     # ---- The steps
 
@@ -147,7 +147,7 @@ class RouteContract(Contract, interface=Route):
         two = self._two()
         conn = await within(two.dial(network="udp"), "dial()")
         two.expect_steps(f"two: connect udp {TARGET}")
-        await expect_carries(conn, two.world.far_ends[0], "the result of dial()")
+        await expect_carries(conn, two.scene.far_ends[0], "the result of dial()")
 
     @clause("The steps of a bind are those of a dial, and the last node binds.", "D31")
     async def bind_order(self) -> None:
@@ -168,14 +168,14 @@ class RouteContract(Contract, interface=Route):
         "A node's own host mapper and resolver tell its address.", "D39, D42", after=("dial_order",)
     )
     async def nodes_resolved(self) -> None:
-        world = World()
+        scene = Scene()
         mapped = FakeHostMapper({"one.example": [ip_address("192.0.2.1")]})
         known = FakeResolver({"two.example": [ip_address("2001:db8::2")]})
-        one, _ = proxy(world, "one", "one.example:1080", host_mapper_node_option(mapped))
-        two, _ = proxy(world, "two", "two.example:1080", resolver_node_option(known))
+        one, _ = proxy(scene, "one", "one.example:1080", host_mapper_node_option(mapped))
+        two, _ = proxy(scene, "two", "two.example:1080", resolver_node_option(known))
         await within(self.make((one, two)).dial(Context(), "tcp", TARGET), "dial()")
         expected = ["one: dial 192.0.2.1:1080", "one: connect tcp [2001:db8::2]:1080"]
-        expect([world.log[0], world.log[2]] == expected, f"the steps were {world.log}")
+        expect([scene.log[0], scene.log[2]] == expected, f"the steps were {scene.log}")
 
     @clause("Every step is given the values of the request.", "D28", after=("dial_order",))
     async def context_handed_on(self) -> None:
@@ -193,7 +193,7 @@ class RouteContract(Contract, interface=Route):
         await within(second.write(b"2"), "writing to the second connection")
         far_ends = {
             await within(far.read(1), "the arrival of what was written"): far
-            for far in two.world.far_ends
+            for far in two.scene.far_ends
         }
         expect(
             set(far_ends) == {b"1", b"2"},
@@ -224,24 +224,24 @@ class RouteContract(Contract, interface=Route):
         two = self._two()
         two.step(step).fail_always(step_error())
         await expect_failing(two.dial(), "the dial")
-        expect_nothing_open(two.world, f"{_STEPS[step]} failed")
+        expect_nothing_open(two.scene, f"{_STEPS[step]} failed")
 
     @clause("When binding at the last node fails, everything is closed.", "D3")
     async def bind_failure_closes(self) -> None:
         two = self._two()
         two.two.binds.fail_always(step_error())
         await expect_failing(two.bind(), "the bind")
-        expect_nothing_open(two.world, "binding at the last node failed")
+        expect_nothing_open(two.scene, "binding at the last node failed")
 
     @clause("When a later node's name does not resolve, everything before it is closed.", "D3")
     async def resolve_failure_closes(self) -> None:
-        world = World()
+        scene = Scene()
         known = FakeResolver({})
         known.asked.fail_always(step_error())
-        one, _ = proxy(world, "one", "192.0.2.1:1080")
-        two, _ = proxy(world, "two", "two.example:1080", resolver_node_option(known))
+        one, _ = proxy(scene, "one", "192.0.2.1:1080")
+        two, _ = proxy(scene, "two", "two.example:1080", resolver_node_option(known))
         await expect_failing(self.make((one, two)).dial(Context(), "tcp", TARGET), "the dial")
-        expect_nothing_open(world, "the second node's resolver failed")
+        expect_nothing_open(scene, "the second node's resolver failed")
 
     @clause("When a dial is cancelled at any step, everything is closed.", "D4")
     async def cancel_closes(self) -> None:
@@ -251,7 +251,7 @@ class RouteContract(Contract, interface=Route):
             task = start(two.dial())
             await two.step(step).reached(what)
             await expect_cancelled(task, f"dial at {what}")
-            expect_nothing_open(two.world, f"the dial was cancelled at {what}")
+            expect_nothing_open(two.scene, f"the dial was cancelled at {what}")
 
     @clause("Errors of a step come through as they were raised.", "D14, D15")
     async def errors_pass(self) -> None:
@@ -306,10 +306,10 @@ class RouteContract(Contract, interface=Route):
         two = self._two()
         conn = await within(two.dial(), "dial()")
         await within(conn.close(), "close()")
-        expect_nothing_open(two.world, "the connection was closed")
+        expect_nothing_open(two.scene, "the connection was closed")
         tunnel = await within(two.bind(), "bind()")
         await within(tunnel.close(), "close()")
-        expect_nothing_open(two.world, "the listener was closed")
+        expect_nothing_open(two.scene, "the listener was closed")
 
     # ---- Without nodes
 

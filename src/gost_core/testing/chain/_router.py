@@ -52,7 +52,7 @@ from gost_core.testing._stage.fakes import (
     FakeResolver,
     FakeRoute,
     Recorded,
-    World,
+    Scene,
     loopback,
 )
 from gost_core.testing.chain._shared import (
@@ -83,7 +83,7 @@ _SLACK: Final[int] = 10
 class _Routed:
     """A router over a chain that finds a route with a node."""
 
-    world: World
+    scene: Scene
     route: FakeRoute
     chain: FakeChainer
     router: Router
@@ -98,10 +98,10 @@ class _Routed:
         return self.route.dials[0]
 
 
-def _chain() -> tuple[World, FakeRoute, FakeChainer]:
-    world = World()
-    route = FakeRoute(world, node(world, "one"))
-    return world, route, FakeChainer(route)
+def _chain() -> tuple[Scene, FakeRoute, FakeChainer]:
+    scene = Scene()
+    route = FakeRoute(scene, node(scene, "one"))
+    return scene, route, FakeChainer(route)
 
 
 def _maps(*addresses: str) -> tuple[FakeHostMapper, RouterOption]:
@@ -153,8 +153,8 @@ class RouterContract(Contract, interface=Router):
     ``*opts: RouterOption`` will do."""
 
     def _routed(self, *opts: RouterOption) -> _Routed:
-        world, route, chain = _chain()
-        return _Routed(world, route, chain, self._serving(chain_router_option(chain), *opts))
+        scene, route, chain = _chain()
+        return _Routed(scene, route, chain, self._serving(chain_router_option(chain), *opts))
 
     def _serving(self, *opts: RouterOption) -> Router:
         """Make a router with options that it need not serve, if it says so."""
@@ -179,7 +179,7 @@ class RouterContract(Contract, interface=Router):
         expect(len(one.route.dials) == 1, f"the route was dialed {len(one.route.dials)} times")
         told = (one.route.dials[0].network, one.route.dials[0].address)
         expect(told == ("tcp", TARGET), f"dial('tcp', {TARGET!r}) had the route dial {told}")
-        await expect_carries(conn, one.world.far_ends[0], "the result of dial()")
+        await expect_carries(conn, one.scene.far_ends[0], "the result of dial()")
 
     @clause("Without a chain, a dial is direct.", "D36")
     async def no_chain_direct(self) -> None:
@@ -188,7 +188,7 @@ class RouterContract(Contract, interface=Router):
     @clause("A chain that finds None, or a route without nodes, makes a dial direct.", "D36")
     async def no_route_direct(self) -> None:
         await expect_direct(self.make(chain_router_option(FakeChainer(None))).dial)
-        router = self.make(chain_router_option(FakeChainer(FakeRoute(World()))))
+        router = self.make(chain_router_option(FakeChainer(FakeRoute(Scene()))))
         server = await loopback()
         call = kept(router.dial(Context(), "tcp", server.address))
         await within(call, "dial() by a route without nodes")
@@ -226,7 +226,7 @@ class RouterContract(Contract, interface=Router):
         "D36",
     )
     async def bind_empty_route(self) -> None:
-        for route in (None, FakeRoute(World())):
+        for route in (None, FakeRoute(Scene())):
             router = self.make(chain_router_option(FakeChainer(route)))
             what = "None" if route is None else "a route without nodes"
             call = kept(router.bind(Context(), "tcp", "127.0.0.1:0"))
@@ -383,7 +383,7 @@ class RouterContract(Contract, interface=Router):
         dialing = by_task_that_ends(one.dial(), "a dial")
         conn = await given(dialing, "a dial in a task of its own")
         await asyncio.sleep(3 * _SHORT)
-        await expect_carries(conn, one.world.far_ends[-1], "a connection older than the timeout")
+        await expect_carries(conn, one.scene.far_ends[-1], "a connection older than the timeout")
 
     @clause("One dial that hangs does not hold up another.", "D22", after=("dial",))
     async def concurrent(self) -> None:
@@ -398,7 +398,7 @@ class RouterContract(Contract, interface=Router):
     async def _expect_interface(self, expected: str, *of_the_call: str) -> None:
         """Break the clause unless a dial goes by an interface."""
         # A route without nodes: only there do these options concern anything.
-        route = FakeRoute(World())
+        route = FakeRoute(Scene())
         router = self._serving(
             chain_router_option(FakeChainer(route)), interface_router_option("of-the-router")
         )

@@ -10,7 +10,7 @@ from gost_core.context import Context, Key
 from gost_core.testing._run.attempt import Broken, NotTried, current
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import by_task_that_ends, expect, owned, settle, within
-from gost_core.testing._stage.fakes import World, loopback, proxy
+from gost_core.testing._stage.fakes import Scene, loopback, proxy
 from gost_core.testing._stage.memory import MemoryConn
 
 __all__ = (
@@ -53,9 +53,9 @@ def expect_context(ctx: Context, who: str, /) -> None:
     expect(ctx.value(_MARK) == "here", f"{who} was given a context without the request's values")
 
 
-def node(world: World, name: str, /) -> Node:
+def node(scene: Scene, name: str, /) -> Node:
     """Return a node of a chain."""
-    return proxy(world, name, "192.0.2.1:1080")[0]
+    return proxy(scene, name, "192.0.2.1:1080")[0]
 
 
 def names(route: Route | None, /) -> list[str]:
@@ -81,7 +81,7 @@ async def expect_carries(near: Conn, far: MemoryConn, what: str, /) -> None:
     expect(data == b"pong", f"b'pong' was sent, and {data!r} was read from {what}")
 
 
-async def expect_outlives(call: Awaitable[Conn], world: World, /) -> None:
+async def expect_outlives(call: Awaitable[Conn], scene: Scene, /) -> None:
     """Break the clause unless a connection carries when its task and its timeout have ended."""
 
     async def make() -> Conn:
@@ -90,7 +90,7 @@ async def expect_outlives(call: Awaitable[Conn], world: World, /) -> None:
 
     conn = await by_task_that_ends(make(), "making a connection in a task")
     await settle()
-    await expect_carries(conn, world.far_ends[0], "a connection of a task that ended")
+    await expect_carries(conn, scene.far_ends[0], "a connection of a task that ended")
 
 
 async def expect_direct(dial: Callable[[Context, str, str], Awaitable[Conn]], /) -> None:
@@ -131,7 +131,7 @@ async def expect_failing(call: Awaitable[object], what: str, /) -> None:
     raise NotTried(f"{what} did not fail")
 
 
-def expect_nothing_open(world: World, when: str, /) -> None:
+def expect_nothing_open(scene: Scene, when: str, /) -> None:
     """Break the clause if something that was opened is still open."""
-    if left := world.still_open():
+    if left := scene.still_open():
         raise Broken(f"{when}, and still open is {', '.join(left)}")

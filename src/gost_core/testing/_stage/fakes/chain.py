@@ -26,7 +26,7 @@ from gost_core.common.net import Closer, Conn, Listener
 from gost_core.context import Context
 from gost_core.hop import Hop, SelectOption, SelectOptions
 from gost_core.options import apply
-from gost_core.testing._stage.fakes.connections import FakeNetListener, Layer, World
+from gost_core.testing._stage.fakes.connections import FakeNetListener, LayeredConn, Scene
 from gost_core.testing._stage.fakes.recorded import Call, Recorded
 from gost_core.testing._stage.memory import MemoryConn, connected_pair
 
@@ -36,8 +36,8 @@ __all__ = ("FakeChainer", "FakeHop", "FakeRoute", "FakeRouter", "FakeTransporter
 class FakeTransporter(Transporter):
     """The transport of a node; each step puts a layer on what it is given."""
 
-    def __init__(self, world: World, name: str, *, multiplexes: bool = False) -> None:
-        self.world = world
+    def __init__(self, scene: Scene, name: str, *, multiplexes: bool = False) -> None:
+        self.scene = scene
         self.name = name
         self.dials = Recorded[Call[None]]()
         self.handshakes = Recorded[Call[None]]()
@@ -50,19 +50,19 @@ class FakeTransporter(Transporter):
         """Open a connection."""
         self._log(f"dial {addr}")
         await self.dials.record(Call(ctx, None, address=addr))
-        return self.world.connection(f"what {self.name} dialed")
+        return self.scene.connection(f"what {self.name} dialed")
 
     async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
         """Put a layer on ``conn``."""
         self._log("handshake")
         await self.handshakes.record(Call(ctx, None, conn=conn))
-        return Layer(self.world, f"what the handshake of {self.name} made", conn)
+        return LayeredConn(self.scene, f"what the handshake of {self.name} made", conn)
 
     async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
         """Put a layer on ``conn``."""
         self._log(f"connect {network} {address}")
         await self.connects.record(Call(ctx, None, network, address, conn))
-        return Layer(self.world, f"what {self.name} connected", conn)
+        return LayeredConn(self.scene, f"what {self.name} connected", conn)
 
     async def bind(
         self,
@@ -77,7 +77,7 @@ class FakeTransporter(Transporter):
         self._log(f"bind {network} {address}")
         options = apply(connector.BindOptions(), *opts)
         await self.binds.record(Call(ctx, options, network, address, conn))
-        return FakeNetListener(self.world, f"what {self.name} bound", conn, address)
+        return FakeNetListener(self.scene, f"what {self.name} bound", conn, address)
 
     def multiplex(self) -> bool:
         """Say whether routes are cut here."""
@@ -94,22 +94,22 @@ class FakeTransporter(Transporter):
         return twin
 
     def _log(self, step: str) -> None:
-        self.world.log.append(f"{self.name}: {step}")
+        self.scene.log.append(f"{self.name}: {step}")
 
 
 def proxy(
-    world: World, name: str, addr: str, *opts: NodeOption, multiplexes: bool = False
+    scene: Scene, name: str, addr: str, *opts: NodeOption, multiplexes: bool = False
 ) -> tuple[Node, FakeTransporter]:
     """Return a node of a chain, and its transport."""
-    transport = FakeTransporter(world, name, multiplexes=multiplexes)
+    transport = FakeTransporter(scene, name, multiplexes=multiplexes)
     return Node(name, addr, transport_node_option(transport), *opts), transport
 
 
 class FakeRoute(Route):
     """A route; it opens connections that are no PacketConn."""
 
-    def __init__(self, world: World, *nodes: Node) -> None:
-        self.world = world
+    def __init__(self, scene: Scene, *nodes: Node) -> None:
+        self.scene = scene
         self.dials = Recorded[Call[DialOptions]]()
         self.binds = Recorded[Call[BindOptions]]()
         self._nodes = nodes
@@ -117,14 +117,14 @@ class FakeRoute(Route):
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
         """Open a connection."""
         await self.dials.record(Call(ctx, apply(DialOptions(), *opts), network, address))
-        return self.world.connection("what the route dialed")
+        return self.scene.connection("what the route dialed")
 
     async def bind(
         self, ctx: Context, network: str, address: str, /, *opts: BindOption
     ) -> Listener:
         """Open a listener."""
         await self.binds.record(Call(ctx, apply(BindOptions(), *opts), network, address))
-        return FakeNetListener(self.world, "what the route bound", None, address)
+        return FakeNetListener(self.scene, "what the route bound", None, address)
 
     def nodes(self) -> Sequence[Node]:
         """Return the nodes."""

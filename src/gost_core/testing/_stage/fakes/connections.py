@@ -12,20 +12,20 @@ from gost_core.testing._stage.memory import Address, MemoryConn, connected_pair
 __all__ = (
     "CarryingConn",
     "FakeNetListener",
-    "Layer",
+    "LayeredConn",
     "Loopback",
-    "World",
+    "Scene",
     "Wrapper",
     "loopback",
 )
 
 
-class World:
+class Scene:
     """What happened in a scenario, in order, and what was opened; closed when that is over."""
 
     def __init__(self) -> None:
         self.log: list[str] = []
-        self.opened: list[Layer | FakeNetListener] = []
+        self.opened: list[LayeredConn | FakeNetListener] = []
         self.far_ends: list[MemoryConn] = []
         keep(self.close)
 
@@ -33,11 +33,11 @@ class World:
         """Name what was opened and is not closed."""
         return [one.name for one in self.opened if not one.closed]
 
-    def connection(self, name: str) -> "Layer":
+    def connection(self, name: str) -> "LayeredConn":
         """Open a connection; the other end goes to :attr:`far_ends`."""
         near, far = connected_pair()
         self.far_ends.append(far)
-        return Layer(self, name, near)
+        return LayeredConn(self, name, near)
 
     async def close(self) -> None:
         """Close everything."""
@@ -45,14 +45,14 @@ class World:
             await one.close()
 
 
-class Layer(Conn):
+class LayeredConn(Conn):
     """A connection that one step made over the one before, and that owns it."""
 
-    def __init__(self, world: World, name: str, inner: Conn) -> None:
+    def __init__(self, scene: Scene, name: str, inner: Conn) -> None:
         self.name = name
         self.inner = inner
         self.closed = False
-        world.opened.append(self)
+        scene.opened.append(self)
 
     async def read(self, n: int, /) -> bytes:
         """Read from the connection below."""
@@ -76,11 +76,11 @@ class Layer(Conn):
         return Address("tcp", str(self.inner.remote_addr()))
 
 
-class CarryingConn(Layer, ContextCarrier):
+class CarryingConn(LayeredConn, ContextCarrier):
     """A connection that brings a context."""
 
-    def __init__(self, world: World, inner: Conn, carried: Context | None) -> None:
-        super().__init__(world, "the connection", inner)
+    def __init__(self, scene: Scene, inner: Conn, carried: Context | None) -> None:
+        super().__init__(scene, "the connection", inner)
         self._carried = carried
 
     def context(self) -> Context | None:
@@ -88,7 +88,7 @@ class CarryingConn(Layer, ContextCarrier):
         return self._carried
 
 
-class Wrapper(Layer, ConnUnwrapper):
+class Wrapper(LayeredConn, ConnUnwrapper):
     """A wrapper that shows what it wraps."""
 
     def unwrap_conn(self) -> Conn:
@@ -99,12 +99,12 @@ class Wrapper(Layer, ConnUnwrapper):
 class FakeNetListener(Listener):
     """A listener somewhere, over a connection if there is one below, which it owns."""
 
-    def __init__(self, world: World, name: str, inner: Conn | None, address: str) -> None:
+    def __init__(self, scene: Scene, name: str, inner: Conn | None, address: str) -> None:
         self.name = name
         self.closed = False
         self._inner = inner
         self._address = Address("tcp", address)
-        world.opened.append(self)
+        scene.opened.append(self)
 
     async def accept(self) -> Conn:
         """Wait for ever."""
