@@ -1,7 +1,7 @@
 """Trials of the contract of connectors."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from typing_extensions import Buffer
 
@@ -19,7 +19,7 @@ from gost_core.connector import (
 )
 from gost_core.context import Context
 from gost_core.options import apply
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing._stage.fakes import FakeMetadata
 from gost_core.testing.connector import ConnectorContract
 from tests.kit.connector._protocol import (
@@ -91,7 +91,7 @@ class RightConnector(Settings, Connector):
                 raise ProtocolError("the node's answer is malformed")
 
 
-def run_connector(make: Callable[[], Connector]) -> Coroutine[object, object, Report]:
+def run_connector(make: Callable[[], Connector]) -> Contract:
     return ConnectorContract(
         make,
         node=proxy,
@@ -103,7 +103,7 @@ def run_connector(make: Callable[[], Connector]) -> Coroutine[object, object, Re
         garbling=malformed_proxy,
         secret=PASSWORD,
         time_limit=TIME_LIMIT,
-    ).run()
+    )
 
 
 connectors = Trial[Callable[[], Connector]](ConnectorContract, run_connector, RightConnector)

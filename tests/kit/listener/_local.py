@@ -5,7 +5,6 @@ import errno
 import os
 import socket
 from collections import deque
-from collections.abc import Coroutine
 from contextlib import suppress
 
 from typing_extensions import Buffer
@@ -23,7 +22,7 @@ from gost_core.listener import (
 from gost_core.metadata import Metadata
 from gost_core.observer.stats import Kind
 from gost_core.options import apply
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing._stage.fakes.metadata import FakeMetadata
 from gost_core.testing._stage.memory import Address
 from gost_core.testing.listener import ListenerContract
@@ -210,7 +209,7 @@ LEFT_OPEN: list[Conn] = []
 AnyListener = type[RightListener] | type[RightWrapper]
 
 
-def run(kind: AnyListener) -> Coroutine[object, object, Report]:
+def run(kind: AnyListener) -> Contract:
     make = kind if issubclass(kind, RightListener) else RightListener
     return ListenerContract(
         lambda option: make(addr_option("127.0.0.1:0"), option),
@@ -220,7 +219,7 @@ def run(kind: AnyListener) -> Coroutine[object, object, Report]:
         fail=fail,
         wrap=kind if issubclass(kind, RightWrapper) else RightWrapper,
         time_limit=TIME_LIMIT,
-    ).run()
+    )
 
 
 local = Trial[AnyListener](ListenerContract, run, RightListener)

@@ -130,7 +130,7 @@ class Contract(Declared):
                     detail = f"it needs {', '.join(missing)}"
                     results[one.id] = Result(one, Outcome.NOT_TRIED, detail)
                     continue
-                made = Attempt(self.time_limit)
+                made = Attempt(one.id, self.time_limit)
                 with _told_after_silence(one):
                     failure = await attempt(partial(self._scenarios[one.id], self), made)
                 subject = subject or made.subject
