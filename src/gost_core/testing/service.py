@@ -262,11 +262,7 @@ class ServiceContract(Contract, interface=Service):
         order = list(dict.fromkeys(events))
         expect(order == ["listener.close", "handler.close"], f"what was closed: {order}")
 
-    @clause(
-        "close() waits for no handler, and handlers that run go on.",
-        "D29",
-        after=("handled",),
-    )
+    @clause("close() waits for no handler, and handlers that run go on.", "D29", after=("handled",))
     async def close_leaves_handlers(self) -> None:
         served = self._serve(_echo)
         client, conn = connected_pair()
@@ -484,8 +480,7 @@ class ServiceContract(Contract, interface=Service):
     async def _errors_of(self, serve: Serve | None) -> int:
         with_stats, stats = need(self.with_stats, "with_stats"), FakeStats()
         served = self._begin(
-            FakeHandler(serve),
-            make=lambda listener, handler: with_stats(listener, handler, stats),
+            FakeHandler(serve), make=lambda listener, handler: with_stats(listener, handler, stats)
         )
         served.listener.push(_conn())
         await served.handled()

@@ -8,14 +8,7 @@ from typing import Generic, TypeAlias
 from typing_extensions import TypeVar
 
 from gost_core.common.net import Addr, Closer, Conn
-from gost_core.listener import (
-    AcceptError,
-    BindError,
-    ClosedError,
-    Listener,
-    Option,
-    Options,
-)
+from gost_core.listener import AcceptError, BindError, ClosedError, Listener, Option, Options
 from gost_core.metadata import Metadata
 from gost_core.testing._families.acceptors import Acceptors, Site
 from gost_core.testing._families.closers import CUTS, close_cut_short, expect_no_task_left
