@@ -1,4 +1,4 @@
-"""Trials of the check of services."""
+"""Trials of the contract of services."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
