@@ -21,8 +21,9 @@ from gost_core.handler import (
 )
 from gost_core.hop import Hop
 from gost_core.keys import CLIENT_ID
+from gost_core.testing._families.life import InitialisedOnce
 from gost_core.testing._run.attempt import Broken, NotTried
-from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
     ended,
@@ -141,7 +142,7 @@ class _Served:
         )
 
 
-class HandlerContract(Contract, interface=Handler):
+class HandlerContract(InitialisedOnce, interface=Handler):
     """What a handler promises that dials by a router of the kit."""
 
     make: Callable[[*tuple[handler.Option, ...]], Handler] = field(kw_only=False)
@@ -165,6 +166,9 @@ class HandlerContract(Contract, interface=Handler):
         served = self._made(*opts)
         await given(served.handler.init(None), "init()")
         return served
+
+    async def _initialised(self) -> tuple[Handler, None]:
+        return (await self._ready()).handler, None
 
     async def _obliging(self, *opts: handler.Option) -> _Served:
         """Return a handler whose targets go when the client goes."""
@@ -190,11 +194,6 @@ class HandlerContract(Contract, interface=Handler):
     async def init_without_options(self) -> None:
         with suppress(ValueError):
             await within(owned(self.make()).init(None), "init() without options")
-
-    @clause("A second init() raises RuntimeError.", "D18", after=("init_without_metadata",))
-    async def init_once(self) -> None:
-        served = await self._ready()
-        await raises(served.handler.init(None), "a second init()", RuntimeError)
 
     @clause("handle() before init() raises RuntimeError, and closes the connection.", "D18, D28")
     async def handle_before_init(self) -> None:

@@ -1,6 +1,7 @@
 """The contract of routes."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -17,12 +18,11 @@ from gost_core.chain import (
 from gost_core.common.net import Conn, Listener, UnsupportedError
 from gost_core.connector import BindUnsupportedError
 from gost_core.context import Context
-from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     expect,
     expect_cancelled,
     given,
-    keep,
     raises,
     start,
     within,
@@ -38,12 +38,12 @@ from gost_core.testing._stage.fakes import (
 )
 from gost_core.testing.chain._shared import (
     TARGET,
+    Connecting,
     expect_carries,
     expect_context,
     expect_direct,
     expect_failing,
     expect_nothing_open,
-    expect_outlives,
     expect_step_error,
     kept,
     names,
@@ -104,7 +104,7 @@ class _Two:
         expect(counts == right, f"{when}, and the counts of failures are {counts}")
 
 
-class RouteContract(Contract, interface=Route):
+class RouteContract(Connecting, interface=Route):
     """What a route promises, over nodes whose transports are the kit's.
 
     Without nodes it is tried on this host's loopback.
@@ -123,17 +123,16 @@ class RouteContract(Contract, interface=Route):
         nodes = (first, second)
         return _Two(scene, self.make(nodes), nodes, one, two)
 
+    def _opening(self) -> tuple[Awaitable[Conn], Scene]:
+        two = self._two()
+        return two.dial(), two.scene
+
     @clause("nodes() returns the nodes in order.", "D36")
     async def nodes(self) -> None:
         found = names(self._two().route)
         expect(found == ["one", "two"], f"the nodes are one, two, and nodes() has {found}")
         none = self.make(()).nodes()
         expect(len(none) == 0, f"a route without nodes has {none!r}")
-
-    @clause("The connection outlives the task and the timeout of the call.", "D4")
-    async def outlives(self) -> None:
-        two = self._two()
-        await expect_outlives(two.dial(), two.scene)
 
     # ---- The steps
 
@@ -324,9 +323,9 @@ class RouteContract(Contract, interface=Route):
         )
         host, _, port = str(tunnel.addr()).rpartition(":")
         expect(port not in ("", "0"), f"port 0 was asked for, and addr() is {tunnel.addr()}")
-        _, writer = await given(asyncio.open_connection(host, int(port)), "connecting")
-        keep(_closing(writer))
-        await within(kept(tunnel.accept()), "accept()")
+        connecting = asyncio.to_thread(socket.create_connection, (host, int(port)))
+        with await given(connecting, "connecting"):
+            await within(kept(tunnel.accept()), "accept()")
 
     @clause("Without nodes, dialing an address without a host raises ValueError.", "D12")
     async def direct_empty_host(self) -> None:
@@ -337,10 +336,3 @@ class RouteContract(Contract, interface=Route):
     async def direct_unsupported(self) -> None:
         call = kept(self.make(()).dial(Context(), "semaphore", "192.0.2.1:1"))
         await raises(call, "dialing the network 'semaphore'", UnsupportedError)
-
-
-def _closing(writer: asyncio.StreamWriter) -> Callable[[], Awaitable[None]]:
-    async def close() -> None:
-        writer.close()
-
-    return close

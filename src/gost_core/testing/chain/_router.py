@@ -1,6 +1,5 @@
 """The contract of routers."""
 
-import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -33,12 +32,10 @@ from gost_core.recorder import (
 )
 from gost_core.resolver import InvalidError
 from gost_core.testing._run.attempt import Broken, NotTried
-from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
-    by_task_that_ends,
     expect,
     expect_cancelled,
-    given,
     raises,
     settle,
     start,
@@ -53,15 +50,16 @@ from gost_core.testing._stage.fakes import (
     FakeRoute,
     Recorded,
     Scene,
-    loopback,
 )
 from gost_core.testing.chain._shared import (
     TARGET,
+    Connecting,
     expect_carries,
     expect_context,
     expect_direct,
     expect_failing,
     kept,
+    loopback,
     node,
     request,
     step_error,
@@ -142,7 +140,7 @@ async def _expect_packets(router: Router, network: str, address: str) -> None:
     expect(isinstance(conn, PacketConn), f"a {kind}, for {network}, is no PacketConn")
 
 
-class RouterContract(Contract, interface=Router):
+class RouterContract(Connecting, interface=Router, first=("dial",)):
     """What a router promises, over chains, routes, mappers and resolvers of the kit.
 
     What is direct is tried on this host's loopback.
@@ -162,6 +160,13 @@ class RouterContract(Contract, interface=Router):
             return self.make(*opts)
         except ValueError as error:
             raise NotTried(f"the constructor refuses an option: {error}") from error
+
+    _timeout = 2 * _SHORT
+
+    def _opening(self) -> tuple[Awaitable[Conn], Scene]:
+        limit = timeout_router_option(self._timeout)
+        one = self._routed(limit, retries_router_option(_MANY))
+        return one.dial(), one.scene
 
     @clause("options() returns what the router was made with.", "D23")
     async def options(self) -> None:
@@ -189,18 +194,18 @@ class RouterContract(Contract, interface=Router):
     async def no_route_direct(self) -> None:
         await expect_direct(self.make(chain_router_option(FakeChainer(None))).dial)
         router = self.make(chain_router_option(FakeChainer(FakeRoute(Scene()))))
-        server = await loopback()
-        call = kept(router.dial(Context(), "tcp", server.address))
+        _, address = await loopback()
+        call = kept(router.dial(Context(), "tcp", address))
         await within(call, "dial() by a route without nodes")
 
     @clause("An exception of the chain is never turned into a direct connection.", "D36")
     async def refusal_not_direct(self) -> None:
         for error in (PermissionError("refused by rule"), OSError("out of reach")):
-            server = await loopback()
+            server, address = await loopback()
             chain = FakeChainer(None)
             chain.asked.fail_always(error)
             router = self.make(chain_router_option(chain))
-            call = kept(router.dial(Context(), "tcp", server.address))
+            call = kept(router.dial(Context(), "tcp", address))
             await raises(call, f"dial() by a chain that raises {error!r}", type(error))
             await settle()
             expect(server.connections == 0, "the target was connected to all the same")
@@ -376,14 +381,6 @@ class RouterContract(Contract, interface=Router):
         await expect_cancelled(task, "dial")
         more = len(one.route.dials) - 1
         expect(not more, f"after the cancellation there were {more} more attempts")
-
-    @clause("The connection outlives the task and the timeout of the call.", "D4", after=("dial",))
-    async def outlives(self) -> None:
-        one = self._routed(timeout_router_option(2 * _SHORT), retries_router_option(_MANY))
-        dialing = by_task_that_ends(one.dial(), "a dial")
-        conn = await given(dialing, "a dial in a task of its own")
-        await asyncio.sleep(3 * _SHORT)
-        await expect_carries(conn, one.scene.far_ends[-1], "a connection older than the timeout")
 
     @clause("One dial that hangs does not hold up another.", "D22", after=("dial",))
     async def concurrent(self) -> None:

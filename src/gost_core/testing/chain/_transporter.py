@@ -1,7 +1,7 @@
 """The contract of transporters."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import field
 from typing import Any, TypeVar
 
@@ -11,13 +11,12 @@ from gost_core.connector import BindUnsupportedError, Connector, mux_bind_option
 from gost_core.context import Context
 from gost_core.dialer import Dialer
 from gost_core.testing._run.attempt import NotTried
-from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     ended,
     expect,
     expect_cancelled,
     given,
-    keep,
     raises,
     start,
     within,
@@ -33,17 +32,18 @@ from gost_core.testing._stage.fakes import (
     MultiplexingDialer,
     Recorded,
     Scene,
-    loopback,
 )
 from gost_core.testing.chain._shared import (
     NAME,
     RESOLVED,
     TARGET,
+    Connecting,
     expect_carries,
     expect_context,
     expect_failing,
-    expect_outlives,
     expect_step_error,
+    kept,
+    loopback,
     node,
     request,
     step_error,
@@ -55,7 +55,16 @@ ConnectorT = TypeVar("ConnectorT", bound=FakeConnector)
 DialerT = TypeVar("DialerT", bound=FakeDialer)
 
 
-class TransporterContract(Contract, interface=Transporter):
+class TransporterContract(
+    Connecting,
+    interface=Transporter,
+    said={
+        "outlives": (
+            "The connection outlives the task and the timeout of the calls that made it.",
+            "D4",
+        )
+    },
+):
     """What a transporter promises, over dialers and connectors of the kit."""
 
     make: Callable[[Dialer, Connector], Transporter] = field(kw_only=False)
@@ -74,20 +83,16 @@ class TransporterContract(Contract, interface=Transporter):
         one, other = dialer(scene), connector(scene)
         return scene, one, other, self.make(one, other)
 
+    def _opening(self) -> tuple[Awaitable[Conn], Scene]:
+        scene, _, _, transport = self._over(HandshakingDialer, HandshakingConnector)
+        return self._all_steps(transport), scene
+
     @clause("options() returns the options themselves, the same object each time.", "D23")
     async def options_live(self) -> None:
         _, _, _, transport = self._over(FakeDialer, FakeConnector)
         transport.options().addr = NAME
         addr = transport.options().addr
         expect(addr == NAME, f"options().addr was set to {NAME!r} and is {addr!r}")
-
-    @clause(
-        "The connection outlives the task and the timeout of the calls that made it.",
-        "D4",
-    )
-    async def outlives(self) -> None:
-        scene, _, _, transport = self._over(HandshakingDialer, HandshakingConnector)
-        await expect_outlives(self._all_steps(transport), scene)
 
     @clause(
         "dial() opens the transport by the dialer, at the address that it is given.",
@@ -217,10 +222,9 @@ class TransporterContract(Contract, interface=Transporter):
         await within(transport.connect(Context(), conn, "tcp", TARGET), "connect()")
         dialer = connector.connects[0].options.dialer
         if dialer is not None:
-            server = await loopback()
-            call = dialer.dial(Context(), "tcp", server.address)
-            beside = await within(call, "dialing by the connector's dialer")
-            keep(beside.close)
+            _, address = await loopback()
+            call = kept(dialer.dial(Context(), "tcp", address))
+            await within(call, "dialing by the connector's dialer")
         expect(not route.dials, "the connector's dialer dialed by the route")
 
     @clause("bind() has the connector bind, with the options of the call.", "D31")

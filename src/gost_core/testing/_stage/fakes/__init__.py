@@ -12,10 +12,8 @@ from gost_core.testing._stage.fakes.connections import (
     CarryingConn,
     FakeNetListener,
     LayeredConn,
-    Loopback,
     Scene,
     Wrapper,
-    loopback,
 )
 from gost_core.testing._stage.fakes.connector import (
     BindingConnector,
@@ -69,11 +67,9 @@ __all__ = (
     "HandshakingConnector",
     "HandshakingDialer",
     "LayeredConn",
-    "Loopback",
     "MultiplexingDialer",
     "Recorded",
     "Scene",
     "Wrapper",
-    "loopback",
     "proxy",
 )

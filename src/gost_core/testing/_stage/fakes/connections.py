@@ -1,4 +1,4 @@
-"""Connections and listeners that know whether they were closed, and a server on the loopback."""
+"""Connections and listeners that know whether they were closed."""
 
 import asyncio
 
@@ -6,18 +6,10 @@ from typing_extensions import Buffer
 
 from gost_core.common.net import Conn, ConnUnwrapper, ContextCarrier, Listener
 from gost_core.context import Context
-from gost_core.testing._run.waiting import given, keep
+from gost_core.testing._run.waiting import keep
 from gost_core.testing._stage.memory import Address, MemoryConn, connected_pair
 
-__all__ = (
-    "CarryingConn",
-    "FakeNetListener",
-    "LayeredConn",
-    "Loopback",
-    "Scene",
-    "Wrapper",
-    "loopback",
-)
+__all__ = ("CarryingConn", "FakeNetListener", "LayeredConn", "Scene", "Wrapper")
 
 
 class Scene:
@@ -120,45 +112,3 @@ class FakeNetListener(Listener):
     def addr(self) -> Address:
         """Return the address."""
         return self._address
-
-
-class Loopback:
-    """A server on this host's loopback that sends back what it receives."""
-
-    def __init__(self) -> None:
-        self.address = ""
-        self.connections = 0
-        self._server: asyncio.Server | None = None
-        self._writers: list[asyncio.StreamWriter] = []
-
-    async def start(self) -> None:
-        """Bind, and begin to serve."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def close(self) -> None:
-        """Close the server and its connections."""
-        if self._server is not None:
-            self._server.close()
-        for writer in self._writers:
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self._writers.append(writer)
-        try:
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
-
-
-async def loopback() -> Loopback:
-    """Start a server on the loopback, and keep it."""
-    server = Loopback()
-    keep(server.close)
-    await given(server.start(), "a server on the loopback")
-    return server
