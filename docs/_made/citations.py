@@ -179,7 +179,7 @@ def place(node: nodes.Node) -> str:
     for parent in ancestors(node):
         if isinstance(parent, addnodes.desc):
             signature = parent.next_node(addnodes.desc_signature)
-            if signature is not None and signature["ids"]:
+            if isinstance(signature, addnodes.desc_signature) and signature["ids"]:
                 return str(signature["ids"][0])
     return ""
 
