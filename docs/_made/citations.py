@@ -132,8 +132,7 @@ def decision_sections(document: nodes.document) -> Iterator[tuple[str, nodes.sec
     """Return the section of each decision, with its number."""
     for section in document.findall(nodes.section):
         title = section.next_node(nodes.title)
-        found = title and TITLED_DECISION.fullmatch(title.astext())
-        if found:
+        if title is not None and (found := TITLED_DECISION.fullmatch(title.astext())):
             yield found[1], section
 
 

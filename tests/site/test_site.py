@@ -190,17 +190,34 @@ def test_a_link_to_a_decision_tells_its_title(pages: dict[str, Page]) -> None:
     ] == []
 
 
-def test_each_decision_says_what_checks_it_or_why_nothing_does(site: Path) -> None:
+@pytest.fixture(scope="session")
+def decisions(site: Path) -> dict[str, str]:
+    """What stands under each decision, by its address."""
     text = (site / "decisions.html").read_text(encoding="utf-8")
-    silent = [
-        number
-        for number in titles()
-        if not re.search(
-            r"<strong>(?:Checked by|No clause yet|No clause possible)</strong>",
-            text.partition(f'<section id="{number.lower()}">')[2].partition("</section>")[0],
-        )
+    return {
+        f"{HOME}decisions.html#{anchor}": under
+        for anchor, under in re.findall(r'<section id="(d\d+)">(.*?)</section>', text, re.DOTALL)
+    }
+
+
+def test_each_decision_says_what_checks_it_or_why_nothing_does(decisions: dict[str, str]) -> None:
+    assert len(decisions) == len(titles())
+    says = re.compile(r"<strong>(Checked by|No clause yet|No clause possible)</strong>: ")
+    assert [address for address, under in decisions.items() if not says.search(under)] == []
+
+
+def test_each_decision_leads_to_the_pages_that_cite_it(
+    decisions: dict[str, str], pages: dict[str, Page]
+) -> None:
+    citing = [
+        (name, target)
+        for name, page in pages.items()
+        if name not in ("decisions.html", "clauses.html")
+        for link in page.links
+        if (target := urljoin(HOME + name, link)) in decisions
     ]
-    assert silent == []
+    assert len(citing) > 500
+    assert {(name, at) for name, at in citing if f'href="{name}' not in decisions[at]} == set()
 
 
 # ---- The search
