@@ -17,7 +17,6 @@ from importlib import import_module
 from typing_extensions import get_original_bases
 
 from docs._made import package
-from gost_core.testing import Contract
 from gost_core.testing._run.declaring import is_clause
 
 # Their names say enough without the module.
@@ -109,22 +108,20 @@ def _option_aliases() -> dict[object, str]:
 
 def _short(module_name: str) -> str:
     """Write the name of a module within the package; what a private one defines is its parent's."""
-    return re.sub(r"\._\w+", "", module_name).removeprefix(f"{package.NAME}.")
+    return re.sub(r"\._.*", "", module_name).removeprefix(f"{package.NAME}.")
 
 
 def _head(cls: type[object]) -> Iterator[str]:
     for decorator in package.class_definition(cls).decorator_list:
         yield f"@{ast.unparse(decorator)}"
-    bases = list(_contract_bases(cls) if cls in package.contracts() else _public_bases(cls))
+    if cls in package.contracts():
+        # Which families it has its clauses from is no API.
+        variables = ", ".join(map(_unnamed, getattr(cls, "__parameters__", ())))
+        yield f"class {cls.__name__}(Contract{f', Generic[{variables}]' if variables else ''})"
+        return
+    bases = list(_public_bases(cls))
     listed = ", ".join(map(_unnamed, bases))
     yield f"class {cls.__name__}{f'({listed})' if listed else ''}{_note(bases)}"
-
-
-def _contract_bases(cls: type[object]) -> Iterator[object]:
-    """Return the bases of a contract: which families it has its clauses from is no API."""
-    yield Contract
-    if parameters := getattr(cls, "__parameters__", ()):
-        yield typing.Generic[parameters]
 
 
 def _public_bases(cls: type[object]) -> Iterator[object]:

@@ -6,7 +6,7 @@ need from where it lives::
     from gost_core.dialer import Dialer, DialOption
 
 This package itself defines and imports nothing. The decisions that the docstrings cite (D1 to
-D68) stand in ``docs/decisions.md``.
+D77) stand in ``docs/decisions.md``.
 """
 
 __all__ = ()

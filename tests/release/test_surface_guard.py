@@ -182,8 +182,8 @@ SEEDED: Final[dict[str, tuple[Callable[[Path], None], dict[str, str]]]] = {
         {"limiter.Options.dst": COMPATIBLE, "limiter.dst_option": COMPATIBLE},
     ),
     "narrower type variable": (
-        replace("testing/_net.py", "bound=Closer", "bound=HalfCloser"),
-        {"testing.check_common_net_closer": CALLERS},
+        replace("testing/common/net/_closer.py", "bound=Closer", "bound=HalfCloser"),
+        {"testing.common.net.CloserContract": CALLERS},
     ),
 }
 """Edits of the package's source, and what the guard must say of each name."""

@@ -13,6 +13,8 @@ import pytest
 from docs._made import package
 
 DECISIONS: Final = Path(__file__).parents[2] / "docs" / "decisions.md"
+NEW: Final = set(range(69, 78))
+"""What the second edition adds; docstrings cite it from when its types are there."""
 
 
 def public_definitions(module_name: str) -> Iterator[tuple[str, package.Definition]]:
@@ -64,8 +66,9 @@ def cited(module_names: tuple[str, ...]) -> dict[int, str]:
 
 @pytest.fixture(scope="module")
 def decisions() -> set[int]:
-    items = re.findall(r"^[-*] \**D(\d+)\b", DECISIONS.read_text(encoding="utf-8"), re.MULTILINE)
-    return set(map(int, items))
+    titles = re.findall(r"^### D(\d+): ", DECISIONS.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(titles) == len(set(titles))
+    return set(map(int, titles))
 
 
 @pytest.mark.parametrize("module_name", package.all_module_names())
@@ -104,11 +107,11 @@ def test_every_constant_is_described(module_name: str) -> None:
 
 def test_the_decisions_are_numbered_without_a_gap(decisions: set[int]) -> None:
     assert decisions == set(range(1, len(decisions) + 1))
-    assert len(decisions) >= 68
+    assert len(decisions) >= 77
 
 
 def test_every_decision_is_cited_where_it_applies(decisions: set[int]) -> None:
-    assert sorted(decisions - set(cited(package.contract_names()))) == []
+    assert decisions - set(cited(package.contract_names())) <= NEW
 
 
 def test_no_docstring_cites_a_decision_that_does_not_exist(decisions: set[int]) -> None:
