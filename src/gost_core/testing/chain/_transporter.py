@@ -1,7 +1,7 @@
 """The contract of transporters."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import field
 from typing import Any, TypeVar
 
@@ -246,31 +246,31 @@ class TransporterContract(
         call = transport.bind(Context(), scene.connection("the connection"), "tcp", ":0")
         await raises(call, "bind() without a Binder", BindUnsupportedError)
 
+    def _each_step(self) -> Iterator[tuple[str, Recorded[Any], Transporter]]:
+        """Yield each step, the calls in which it is done, and a transporter to do it with."""
+        for number in range(4):
+            _, dialer, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
+            steps: tuple[tuple[str, Recorded[Any]], ...] = (
+                ("dial()", dialer.dials),
+                ("handshake() of the dialer", dialer.handshakes),
+                ("handshake() of the connector", connector.handshakes),
+                ("connect()", connector.connects),
+            )
+            step, calls = steps[number]
+            yield step, calls, transport
+
     @clause("Errors of the dialer and of the connector come through as they were raised.", "D14")
     async def errors_pass(self) -> None:
-        for step in ("dial()", "the dialer's handshake", "the connector's handshake", "connect()"):
-            _, dialer, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
-            calls: dict[str, Recorded[Any]] = {
-                "dial()": dialer.dials,
-                "the dialer's handshake": dialer.handshakes,
-                "the connector's handshake": connector.handshakes,
-                "connect()": connector.connects,
-            }
-            calls[step].fail_always(step_error())
+        for step, calls, transport in self._each_step():
+            calls.fail_always(step_error())
             await expect_step_error(self._all_steps(transport), f"{step}, failing,")
 
     @clause("Cancelling a step cancels what the dialer or the connector does.", "D4, D14")
     async def cancel_passes(self) -> None:
-        for step in ("dial()", "handshake()", "connect()"):
-            _, dialer, connector, transport = self._over(HandshakingDialer, FakeConnector)
-            calls: dict[str, Recorded[Any]] = {
-                "dial()": dialer.dials,
-                "handshake()": dialer.handshakes,
-                "connect()": connector.connects,
-            }
-            calls[step].hang()
+        for step, calls, transport in self._each_step():
+            calls.hang()
             task = start(self._all_steps(transport))
-            await calls[step].reached(step)
+            await calls.reached(step)
             await expect_cancelled(task, step)
 
     @clause("Requests at once do not get into one another's way.", "D33", after=("dial",))
