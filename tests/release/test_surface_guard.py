@@ -182,7 +182,10 @@ SEEDED: Final[dict[str, tuple[Callable[[Path], None], dict[str, str]]]] = {
         {"limiter.Options.dst": COMPATIBLE, "limiter.dst_option": COMPATIBLE},
     ),
     "narrower type variable": (
-        replace("testing/common/net/_closer.py", "bound=Closer", "bound=HalfCloser"),
+        both(
+            replace("testing/common/net/_closer.py", "import Closer", "import Closer, HalfCloser"),
+            replace("testing/common/net/_closer.py", "bound=Closer", "bound=HalfCloser"),
+        ),
         {"testing.common.net.CloserContract": CALLERS},
     ),
 }

@@ -56,8 +56,8 @@ from gost_core.testing._stage.streams import end_of, read_exactly
 
 __all__ = ("HandlerContract",)
 
-Connect: TypeAlias = Callable[[Conn, str], Awaitable[Conn]]
-Login: TypeAlias = Callable[[Conn, str, str, str], Awaitable[Conn]]
+_Connect: TypeAlias = Callable[[Conn, str], Awaitable[Conn]]
+_Login: TypeAlias = Callable[[Conn, str, str, str], Awaitable[Conn]]
 
 _MARK: Final[Key[str]] = Key("a value of the check")
 _TARGET: Final[str] = "target.example:80"
@@ -148,12 +148,12 @@ class HandlerContract(InitialisedOnce, interface=Handler):
     make: Callable[[*tuple[handler.Option, ...]], Handler] = field(kw_only=False)
     """Makes a handler with the options that it is called with, a router among them, before
     ``init()``; a class whose constructor takes ``*opts: Option`` will do."""
-    connect: Connect | None = None
+    connect: _Connect | None = None
     """Speaks the client's side of the protocol on the connection, up to where bytes for the target
     at the address can be sent, and returns the connection on which they are. It raises, or waits
     until it is cancelled, when the handler refuses. For a handler that needs no protocol it returns
     the connection as it is."""
-    login: Login | None = None
+    login: _Login | None = None
     """The same, with a user and a password."""
     elapse: Callable[[float], Awaitable[object]] | None = None
     """Lets so many seconds pass by the clock by which the handler ends what is idle."""

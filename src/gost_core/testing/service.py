@@ -42,8 +42,8 @@ from gost_core.testing._stage.streams import carry
 
 __all__ = ("ServiceContract",)
 
-Sleep: TypeAlias = Callable[[float], Awaitable[None]]
-Serve: TypeAlias = Callable[[Context, Conn], Awaitable[None]]
+_Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+_Serve: TypeAlias = Callable[[Context, Conn], Awaitable[None]]
 
 _MARK: Final[Key[str]] = Key("a value of the contract")
 # How many steps of the event loop a connection is given before its service is cancelled.
@@ -84,7 +84,7 @@ class ServiceContract(Contract, interface=Service):
 
     make: Callable[[Listener, Handler], Service] = field(kw_only=False)
     """Makes a service over a listener and a handler that are ready for use."""
-    with_sleep: Callable[[Listener, Handler, Sleep], Service] | None = None
+    with_sleep: Callable[[Listener, Handler, _Sleep], Service] | None = None
     """Makes one that waits by calling and awaiting the function that it is given, with the seconds
     to wait, in place of ``asyncio.sleep``; without it nothing is known of what follows an
     AcceptError or a BindError."""
@@ -109,11 +109,11 @@ class ServiceContract(Contract, interface=Service):
         service = owned((make or self.make)(listener, handler))
         return _Served(service, listener, handler, start(service.serve()))
 
-    def _serve(self, serve: Serve | None = None) -> _Served:
+    def _serve(self, serve: _Serve | None = None) -> _Served:
         """Begin to serve by a handler that does something."""
         return self._begin(FakeHandler(serve))
 
-    async def _busy(self, serve: Serve) -> _Served:
+    async def _busy(self, serve: _Serve) -> _Served:
         """Begin to serve, and let a connection come."""
         served = self._serve(serve)
         served.listener.push(_conn())
@@ -403,7 +403,7 @@ class ServiceContract(Contract, interface=Service):
 
     # ---- Waiting before it accepts again
 
-    def _serve_with(self, sleep: Sleep) -> _Served:
+    def _serve_with(self, sleep: _Sleep) -> _Served:
         with_sleep = need(self.with_sleep, "with_sleep")
         return self._begin(
             FakeHandler(), make=lambda listener, handler: with_sleep(listener, handler, sleep)
@@ -477,7 +477,7 @@ class ServiceContract(Contract, interface=Service):
         errors = await self._errors_of(None)
         expect(errors == 0, f"the handler returned, and TOTAL_ERRS is {errors}")
 
-    async def _errors_of(self, serve: Serve | None) -> int:
+    async def _errors_of(self, serve: _Serve | None) -> int:
         with_stats, stats = need(self.with_stats, "with_stats"), FakeStats()
         served = self._begin(
             FakeHandler(serve), make=lambda listener, handler: with_stats(listener, handler, stats)
@@ -511,7 +511,7 @@ async def _echo(ctx: Context, conn: Conn) -> None:
         await conn.write(data)
 
 
-def _until_set(event: asyncio.Event) -> Serve:
+def _until_set(event: asyncio.Event) -> _Serve:
     async def wait(ctx: Context, conn: Conn) -> None:
         await event.wait()
 

@@ -131,12 +131,21 @@ class FakeRoute(Route):
         return self._nodes
 
 
-class FakeChainer(Chainer, Closer):
+class _Lent(Closer):
+    """What others are lent, and must not close."""
+
+    closed = False
+
+    async def close(self) -> None:
+        """Remember it."""
+        self.closed = True
+
+
+class FakeChainer(_Lent, Chainer):
     """A chainer that gives the same route each time."""
 
     def __init__(self, route: Route | None) -> None:
         self.asked = Recorded[Call[RouteOptions]]()
-        self.closed = False
         self._route = route
 
     async def route(
@@ -146,37 +155,27 @@ class FakeChainer(Chainer, Closer):
         await self.asked.record(Call(ctx, apply(RouteOptions(), *opts), network, address))
         return self._route
 
-    async def close(self) -> None:
-        """Remember it."""
-        self.closed = True
 
-
-class FakeHop(Hop, Closer):
+class FakeHop(_Lent, Hop):
     """A hop that chooses the same node each time."""
 
     def __init__(self, node: Node | None) -> None:
         self.node = node
         self.asked = Recorded[Call[SelectOptions]]()
-        self.closed = False
 
     async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
         """Choose the node."""
         await self.asked.record(Call(ctx, apply(SelectOptions(), *opts)))
         return self.node
 
-    async def close(self) -> None:
-        """Remember it."""
-        self.closed = True
 
-
-class FakeRouter(Router, Closer):
+class FakeRouter(_Lent, Router):
     """A router to targets that the scenario plays."""
 
     def __init__(self) -> None:
         self.dials = Recorded[Call[DialOptions]]()
         self.near_ends: list[MemoryConn] = []
         self.targets: asyncio.Queue[MemoryConn] = asyncio.Queue()
-        self.closed = False
         self._options = RouterOptions()
 
     def options(self) -> RouterOptions:
@@ -196,7 +195,3 @@ class FakeRouter(Router, Closer):
     ) -> Listener:
         """Refuse."""
         raise connector.BindUnsupportedError("this router binds nothing")
-
-    async def close(self) -> None:
-        """Remember it."""
-        self.closed = True
