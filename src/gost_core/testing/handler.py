@@ -41,17 +41,11 @@ from gost_core.testing._run.waiting import (
     until,
     within,
 )
-from gost_core.testing._stage.fakes import (
-    Call,
-    FakeAuthenticator,
-    FakeBypass,
-    FakeHop,
-    FakeMetadata,
-    FakeRateLimiter,
-    FakeRouter,
-    FakeTrafficLimiter,
-)
-from gost_core.testing._stage.memory import MemoryConn, connected_pair
+from gost_core.testing._stage.fakes.chain import FakeHop, FakeRouter
+from gost_core.testing._stage.fakes.limiter import FakeRateLimiter, FakeTrafficLimiter
+from gost_core.testing._stage.fakes.lookups import FakeAuthenticator, FakeBypass
+from gost_core.testing._stage.fakes.recorded import Call
+from gost_core.testing._stage.memory import MemoryConn, MemoryMetadata, connected_pair
 from gost_core.testing._stage.streams import end_of, read_exactly
 
 __all__ = ("HandlerContract",)
@@ -186,7 +180,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
 
     @clause("init() accepts None, and empty metadata.", "D18")
     async def init_without_metadata(self) -> None:
-        for metadata in (None, FakeMetadata()):
+        for metadata in (None, MemoryMetadata()):
             init = self._made().handler.init(metadata)
             await within(init, f"init({metadata and 'empty metadata'})")
 

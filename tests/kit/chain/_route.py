@@ -19,7 +19,7 @@ from gost_core.common.net import Addr, Conn, Listener
 from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.testing import Contract
-from gost_core.testing._stage.fakes import LayeredConn
+from gost_core.testing._stage.fakes.connections import LayeredConn
 from gost_core.testing.chain import RouteContract
 from tests.kit.chain._direct import bind_here, dial_here, lookup
 from tests.kit.chain._transporter import die_with_the_task

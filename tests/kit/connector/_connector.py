@@ -20,7 +20,7 @@ from gost_core.connector import (
 from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.testing import Contract
-from gost_core.testing._stage.fakes import FakeMetadata
+from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing.connector import ConnectorContract
 from tests.kit.connector._protocol import (
     Association,
@@ -97,7 +97,7 @@ def run_connector(make: Callable[[], Connector]) -> Contract:
         node=proxy,
         networks=("tcp", "udp"),
         associates=True,
-        metadata=FakeMetadata(timeout=10.0),
+        metadata=MemoryMetadata(timeout=10.0),
         bad_setting=("timeout", "soon"),
         refusing=refusing_proxy,
         garbling=malformed_proxy,

@@ -17,7 +17,7 @@ from gost_core.dialer import (
 )
 from gost_core.options import apply
 from gost_core.testing import Contract
-from gost_core.testing._stage.fakes import FakeMetadata
+from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing.dialer import DialerContract
 from tests.kit.dialer._protocol import (
     LIFE_FAULTS,
@@ -123,7 +123,7 @@ def run_dialer(make: Callable[[], Dialer]) -> Contract:
     return DialerContract(
         make,
         peer=node,
-        metadata=FakeMetadata(timeout=10.0),
+        metadata=MemoryMetadata(timeout=10.0),
         bad_setting=("timeout", "soon"),
         refusing=refusing_node,
         garbling=malformed_node,

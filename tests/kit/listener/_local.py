@@ -23,8 +23,7 @@ from gost_core.metadata import Metadata
 from gost_core.observer.stats import Kind
 from gost_core.options import apply
 from gost_core.testing import Contract
-from gost_core.testing._stage.fakes.metadata import FakeMetadata
-from gost_core.testing._stage.memory import Address
+from gost_core.testing._stage.memory import Address, MemoryMetadata
 from gost_core.testing.listener import ListenerContract
 from tests.kit.common.net._sockets import SocketConn
 from tests.kit.listener._serving import RightWrapper, ServedConn, ServesOptions
@@ -215,7 +214,7 @@ def run(kind: AnyListener) -> Contract:
         lambda option: make(addr_option("127.0.0.1:0"), option),
         connect,
         backlog=BACKLOG,
-        bad_metadata=FakeMetadata(backlog="many"),
+        bad_metadata=MemoryMetadata(backlog="many"),
         fail=fail,
         wrap=kind if issubclass(kind, RightWrapper) else RightWrapper,
         time_limit=TIME_LIMIT,
@@ -295,7 +294,7 @@ class NeedingSettings(RightListener):
 @local.breaks("failed-init-releases")
 class BindingFirst(RightListener):
     async def init(self, metadata: Metadata | None, /) -> None:
-        await super().init(FakeMetadata())
+        await super().init(MemoryMetadata())
         self.read_settings(metadata)
 
 

@@ -16,8 +16,7 @@ from gost_core.listener import (
 from gost_core.metadata import Metadata
 from gost_core.options import apply
 from gost_core.testing import Contract
-from gost_core.testing._stage.fakes.metadata import FakeMetadata
-from gost_core.testing._stage.memory import Address
+from gost_core.testing._stage.memory import Address, MemoryMetadata
 from gost_core.testing.listener import ReverseListenerContract
 from tests.kit.listener._serving import RightWrapper, ServedConn, ServesOptions
 from tests.kit.trial import Trial
@@ -115,7 +114,7 @@ class RightReverse(ServesOptions, Listener):
 def run(make: type[RightReverse]) -> Contract:
     return ReverseListenerContract(
         make,
-        bad_metadata=FakeMetadata(backlog="many"),
+        bad_metadata=MemoryMetadata(backlog="many"),
         wrap=RightWrapper,
         time_limit=TIME_LIMIT,
     )

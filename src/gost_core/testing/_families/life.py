@@ -10,7 +10,7 @@ from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import expect, need, owned, raises, within
-from gost_core.testing._stage.fakes import FakeMetadata
+from gost_core.testing._stage.memory import MemoryMetadata
 
 __all__ = ("InitialisedOnce", "LifeCycle")
 
@@ -47,7 +47,7 @@ class LifeCycle(Made[ComponentT], InitialisedOnce):
 
     @clause("init(None), or with empty metadata, means that nothing is set.", "D18, D64")
     async def init_without_metadata(self) -> None:
-        for metadata in (None, FakeMetadata()):
+        for metadata in (None, MemoryMetadata()):
             try:
                 await within(self._made().init(metadata), "init() without metadata")
             except ValueError:
@@ -77,12 +77,12 @@ class LifeCycle(Made[ComponentT], InitialisedOnce):
         return _With(self.metadata, *self.bad_setting)
 
 
-class _With(FakeMetadata):
+class _With(MemoryMetadata):
     """Metadata with one more setting."""
 
     def __init__(self, metadata: Metadata | None, key: str, value: object) -> None:
         super().__init__(**{key: value})
-        self._others = metadata or FakeMetadata()
+        self._others = metadata or MemoryMetadata()
 
     def is_exists(self, key: str, /) -> bool:
         """Tell whether the key is there."""

@@ -404,22 +404,18 @@ async def outlived(call: Awaitable[R], what: str, /) -> R:
     """Make a call in a task of its own, whose time limit runs out once it has returned."""
     results: list[R] = []
 
-    async def make() -> None:
+    async def make() -> bool:
         with suppress(TimeoutError):
             async with asyncio.timeout(None) as limit:
                 results.append(await call)
                 limit.reschedule(asyncio.get_running_loop().time())
                 await asyncio.Event().wait()
+        return True
 
-    await succeeds(_then_true(make()), what)
+    await succeeds(make(), what)
     expect(bool(results), f"{what} raised TimeoutError, without a limit")
     await settle()
     return results[0]
-
-
-async def _then_true(awaitable: Awaitable[object]) -> bool:
-    await awaitable
-    return True
 
 
 async def cut_anywhere(begin: Callable[[], Awaitable[Closable]], /) -> None:

@@ -10,7 +10,8 @@ from gost_core.hop import Hop
 from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import expect, raises, start, within
-from gost_core.testing._stage.fakes import FakeHop, Scene, proxy
+from gost_core.testing._stage.fakes.chain import FakeHop, proxy
+from gost_core.testing._stage.fakes.connections import Scene
 from gost_core.testing.chain._shared import (
     NAME,
     RESOLVED,

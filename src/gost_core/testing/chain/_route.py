@@ -27,15 +27,10 @@ from gost_core.testing._run.waiting import (
     start,
     within,
 )
-from gost_core.testing._stage.fakes import (
-    Call,
-    FakeHostMapper,
-    FakeResolver,
-    FakeTransporter,
-    Recorded,
-    Scene,
-    proxy,
-)
+from gost_core.testing._stage.fakes.chain import FakeTransporter, proxy
+from gost_core.testing._stage.fakes.connections import Scene
+from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver
+from gost_core.testing._stage.fakes.recorded import Call, Recorded
 from gost_core.testing.chain._shared import (
     TARGET,
     Connecting,

@@ -41,16 +41,11 @@ from gost_core.testing._run.waiting import (
     start,
     within,
 )
-from gost_core.testing._stage.fakes import (
-    Call,
-    FakeChainer,
-    FakeHostMapper,
-    FakeRecorder,
-    FakeResolver,
-    FakeRoute,
-    Recorded,
-    Scene,
-)
+from gost_core.testing._stage.fakes.chain import FakeChainer, FakeRoute
+from gost_core.testing._stage.fakes.connections import Scene
+from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver
+from gost_core.testing._stage.fakes.recorded import Call, Recorded
+from gost_core.testing._stage.fakes.recorder import FakeRecorder
 from gost_core.testing.chain._shared import (
     TARGET,
     Connecting,

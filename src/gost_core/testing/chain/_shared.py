@@ -19,7 +19,8 @@ from gost_core.testing._run.waiting import (
     settle,
     within,
 )
-from gost_core.testing._stage.fakes import Scene, proxy
+from gost_core.testing._stage.fakes.chain import proxy
+from gost_core.testing._stage.fakes.connections import Scene
 from gost_core.testing._stage.memory import MemoryConn
 from gost_core.testing._stage.servers import EchoServer
 

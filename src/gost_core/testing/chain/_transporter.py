@@ -21,18 +21,15 @@ from gost_core.testing._run.waiting import (
     start,
     within,
 )
-from gost_core.testing._stage.fakes import (
+from gost_core.testing._stage.fakes.chain import FakeRoute
+from gost_core.testing._stage.fakes.connections import LayeredConn, Scene
+from gost_core.testing._stage.fakes.connector import (
     BindingConnector,
     FakeConnector,
-    FakeDialer,
-    FakeRoute,
     HandshakingConnector,
-    HandshakingDialer,
-    LayeredConn,
-    MultiplexingDialer,
-    Recorded,
-    Scene,
 )
+from gost_core.testing._stage.fakes.dialer import FakeDialer, HandshakingDialer, MultiplexingDialer
+from gost_core.testing._stage.fakes.recorded import Recorded
 from gost_core.testing.chain._shared import (
     NAME,
     RESOLVED,

@@ -2,12 +2,10 @@
 
 import asyncio
 
-from typing_extensions import Buffer
-
 from gost_core.common.net import Conn, ConnUnwrapper, ContextCarrier, Listener
 from gost_core.context import Context
 from gost_core.testing._run.waiting import keep
-from gost_core.testing._stage.memory import Address, MemoryConn, connected_pair
+from gost_core.testing._stage.memory import Address, ForwardingConn, MemoryConn, connected_pair
 
 __all__ = ("CarryingConn", "FakeNetListener", "LayeredConn", "Scene", "Wrapper")
 
@@ -37,35 +35,19 @@ class Scene:
             await one.close()
 
 
-class LayeredConn(Conn):
+class LayeredConn(ForwardingConn):
     """A connection that one step made over the one before, and that owns it."""
 
     def __init__(self, scene: Scene, name: str, inner: Conn) -> None:
+        super().__init__(inner)
         self.name = name
-        self.inner = inner
         self.closed = False
         scene.opened.append(self)
-
-    async def read(self, n: int, /) -> bytes:
-        """Read from the connection below."""
-        return await self.inner.read(n)
-
-    async def write(self, data: Buffer, /) -> None:
-        """Write to the connection below."""
-        await self.inner.write(data)
 
     async def close(self) -> None:
         """Close this layer and those below."""
         self.closed = True
-        await self.inner.close()
-
-    def local_addr(self) -> Address:
-        """Return this end's address."""
-        return Address("tcp", str(self.inner.local_addr()))
-
-    def remote_addr(self) -> Address:
-        """Return the other end's address."""
-        return Address("tcp", str(self.inner.remote_addr()))
+        await super().close()
 
 
 class CarryingConn(LayeredConn, ContextCarrier):

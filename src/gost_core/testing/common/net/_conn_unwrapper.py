@@ -23,8 +23,7 @@ from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import expect, need, owned, raises, within
 from gost_core.testing._stage.fakes.connections import CarryingConn, LayeredConn, Scene, Wrapper
-from gost_core.testing._stage.fakes.metadata import FakeMetadata
-from gost_core.testing._stage.memory import MemoryConn, connected_pair
+from gost_core.testing._stage.memory import MemoryConn, MemoryMetadata, connected_pair
 from gost_core.testing._stage.streams import ALL, carry, read, write
 
 __all__ = ("ConnUnwrapperContract",)
@@ -36,8 +35,8 @@ _MANY_LAYERS: Final[int] = 10
 class _Described(LayeredConn, Metadatable):
     """A connection with metadata."""
 
-    def metadata(self) -> FakeMetadata:
-        return FakeMetadata(weight=2)
+    def metadata(self) -> MemoryMetadata:
+        return MemoryMetadata(weight=2)
 
 
 class _Packets(LayeredConn, PacketConn):
