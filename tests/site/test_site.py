@@ -24,6 +24,8 @@ from gost_core import testing
 from tests.site import browser
 from tests.site.browser import Browser
 
+pytestmark = pytest.mark.one_python
+
 ROOT: Final = Path(__file__).parents[2]
 HOME: Final = "https://docs.invalid/"
 
