@@ -127,7 +127,7 @@ def test_traffic_goes_through_the_proxy_that_is_the_gateway() -> None:
 # ---- discovery
 
 SERVICE = Service(id="1", name="web", node="here", network="tcp", address="192.0.2.1:80")
-LEASE = 0.6
+LEASE = 2.0
 
 
 class Clock:
@@ -475,6 +475,7 @@ def test_a_directory_that_fails_is_a_clear_error_and_no_hang(how: str) -> None:
     run(main())
 
 
+@pytest.mark.one_python
 def test_a_directory_or_a_rule_that_makes_no_sense_is_named_and_hides_its_password() -> None:
     for arguments, reason in (
         (("-L", "gateway://:0", "--sd", "redis://u:secret@host:port"), "argument --sd: .*Port"),

@@ -13,6 +13,8 @@ import pytest
 from docs._made import package, surface, translation
 from docs._made.go_facts import Symbol, packages, symbols
 
+pytestmark = pytest.mark.one_python
+
 ADDITIONS: Final[Mapping[str, frozenset[str]]] = {
     "chain": frozenset({"EmptyRouteError", "TLSOptions"}),
     "common.net": frozenset(

@@ -3,6 +3,8 @@ import pytest
 from docs._made import translation
 from docs._made.go_facts import symbols
 
+pytestmark = pytest.mark.one_python
+
 
 @pytest.mark.parametrize(
     ("go_name", "python_name"),

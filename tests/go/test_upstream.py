@@ -16,6 +16,8 @@ from docs._made import go_facts, translation
 from tests.go import upstream
 from tests.go.upstream_reader import MODULE, Facts, UnreadableError, read
 
+pytestmark = pytest.mark.one_python
+
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 Packages = dict[str, dict[str, Facts]]

@@ -15,10 +15,13 @@ from tests.release.release import ReleaseError
 
 ROOT: Final = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("git") is None or not all(map(find_spec, ("build", "hatchling", "twine"))),
-    reason="git or the dependency group 'release' is not installed: run tox -e release",
-)
+pytestmark = [
+    pytest.mark.one_python,
+    pytest.mark.skipif(
+        shutil.which("git") is None or not all(map(find_spec, ("build", "hatchling", "twine"))),
+        reason="git or the dependency group 'release' is not installed: run tox -e release",
+    ),
+]
 
 HOOK: Final = """
 import os

@@ -19,6 +19,8 @@ from tests.release import snapshot, surface_guard
 from tests.release.surface_guard import Change, Version, changes, required, verdict
 from tests.release.surface_types import fits, misfits, parse_signature, parse_type
 
+pytestmark = pytest.mark.one_python
+
 ROOT: Final = Path(__file__).parents[2]
 
 CALLERS: Final = "breaks callers"

@@ -7,6 +7,8 @@ from typing import Final
 
 import pytest
 
+pytestmark = pytest.mark.one_python
+
 ROOT: Final = Path(__file__).parents[2]
 FILES: Final = [
     path.relative_to(ROOT) for part in ("docs", "tests") for path in ROOT.glob(f"{part}/**/*.py")

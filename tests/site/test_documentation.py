@@ -12,6 +12,8 @@ import pytest
 
 from docs._made import package
 
+pytestmark = pytest.mark.one_python
+
 DECISIONS: Final = Path(__file__).parents[2] / "docs" / "decisions.md"
 NEW: Final = set(range(69, 78))
 """What the second edition adds; docstrings cite it from when its types are there."""

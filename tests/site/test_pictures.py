@@ -20,6 +20,8 @@ from tests.contract import test_imports
 from tests.site import browser
 from tests.site.browser import Browser
 
+pytestmark = pytest.mark.one_python
+
 SVG: Final = "{http://www.w3.org/2000/svg}"
 NAMES: Final = sorted(draw.PICTURES)
 

@@ -23,6 +23,8 @@ from docs._made.go_facts import Symbol, symbols
 from tests.site import browser
 from tests.site.browser import Browser
 
+pytestmark = pytest.mark.one_python
+
 ROOT: Final = Path(__file__).parents[2]
 HOME: Final = "https://docs.invalid/"
 
