@@ -181,6 +181,14 @@ SEEDED: Final[dict[str, tuple[Callable[[Path], None], dict[str, str]]]] = {
         ),
         {"limiter.Options.dst": COMPATIBLE, "limiter.dst_option": COMPATIBLE},
     ),
+    "permuted parameters": (
+        replace(
+            "common/net.py",
+            "async def dial(self, ctx: Context, network: str, addr: str, /)",
+            "async def dial(self, ctx: Context, addr: str, network: str, /)",
+        ),
+        {"common.net.Dialer.dial": BOTH},
+    ),
     "narrower type variable": (
         replace("testing/_net.py", "bound=Closer", "bound=HalfCloser"),
         {"testing.check_common_net_closer": CALLERS},
@@ -231,6 +239,8 @@ gost_core.sample
     class Interface(Protocol)
         name: str
         abstract def get(key: str, /, *opts: Option) -> int | None
+        abstract def put(key: str, value: str, /) -> None
+        abstract def set(key: str, value: str, *, old: str, new: str) -> None
 
     LIMIT: Final[int] = 1
     Name = NewType(str)
@@ -292,6 +302,15 @@ gost_core.observer.stats
         ("(key: str, /", "(key: str", IMPLEMENTERS),
         ("(key: str, /", "(key: str | None, /", IMPLEMENTERS),
         (", /, *opts: Option)", ", /)", CALLERS),
+        ("put(key: str, value: str, /)", "put(value: str, key: str, /)", BOTH),
+        ("put(key: str, value: str, /)", "put(value: str, old: str, /)", BOTH),
+        ("put(key: str, value: str, /)", "put(old: str, key: str, /)", BOTH),
+        ("put(key: str, value: str, /)", "put(old: str = '', key: str = '', /)", BOTH),
+        ("put(key: str, value: str, /)", "put(old: str, new: str, /)", COMPATIBLE),
+        ("set(key: str, value: str,", "set(value: str, key: str,", BOTH),
+        ("set(key: str, value: str, *,", "set(key: str, *, value: str,", CALLERS),
+        ("*, old: str, new: str)", "*, new: str, old: str)", COMPATIBLE),
+        ("*, old: str, new: str)", "*, old: str, newer: str)", BOTH),
         ("abstract def get(key", "abstract async def get(key", BOTH),
         ("abstract def get(key: str, /, *opts: Option)", "abstract property def get()", BOTH),
         ("LIMIT: Final[int] = 1", "LIMIT: Final[int] = 2", BOTH),
@@ -332,6 +351,7 @@ gost_core.observer.stats
         ("limit: float = 1.0", "limit: float = 1.0, more: int = 0", COMPATIBLE),
         ("limit: float = 1.0", "limit: float = 1.0, more: int", CALLERS),
         ("limit: float = 1.0", "bound: float = 1.0", CALLERS),
+        ("run(value: int, other: T, /", "run(other: T, value: int, /", CALLERS),
         ("    def run", "    async def run", CALLERS),
         ("T is Interface", "T is Other", CALLERS),
         ("gost_core.observer.stats\n", "gost_core.observer.counts\n", ""),
