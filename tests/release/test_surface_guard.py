@@ -230,6 +230,11 @@ def test_a_change_of_the_source_is_classified_right(
 SNAPSHOT: Final = """\
 gost_core.sample
 
+    class CheckedContract(testing.Contract, Generic[CheckedT])
+        time_limit: float = 5.0
+        make: Callable[[], CheckedT]
+        sample: str | None = None
+
     class Closed(Enum)
         LOW = 1
         HIGH = 2
@@ -280,6 +285,17 @@ gost_core.observer.stats
 @pytest.mark.parametrize(
     ("old", "new", "effect"),
     [
+        ("    class CheckedContract", "    class RenamedContract", CALLERS),
+        ("        sample: str", "        example: str", CALLERS),
+        ("        sample: str", "        more: int = 0\n        sample: str", COMPATIBLE),
+        ("        sample: str", "        more: int\n        sample: str", CALLERS),
+        ("sample: str | None = None", "sample: str | bytes | None = None", COMPATIBLE),
+        ("sample: str | None = None", "sample: str = None", CALLERS),
+        ("sample: str | None = None", "sample: str | None = ''", CALLERS),
+        ("sample: str | None = None", "sample: str | None", CALLERS),
+        ("Callable[[], CheckedT]", "Callable[[], object]", COMPATIBLE),
+        ("Callable[[], CheckedT]", "Callable[[str], CheckedT]", CALLERS),
+        ("Generic[CheckedT]", "Generic[CheckedT, T]", CALLERS),
         ("        HIGH = 2", "        HIGH = 2\n        TOP = 3", BOTH),
         ("        HIGH = 2", "        HIGH = 3", BOTH),
         ("        LOW = 1\n        HIGH = 2", "        HIGH = 2\n        LOW = 1", BOTH),

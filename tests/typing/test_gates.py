@@ -118,6 +118,14 @@ def test_checker_reports_every_marked_line_and_no_other(checker: Checker, python
         pytest.fail("\n".join(missing + extra), pytrace=False)
 
 
+def test_the_hooks_before_a_commit_run_the_ruff_that_is_pinned() -> None:
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    hooked = re.findall(r"ruff-pre-commit\n +rev: v(\S+)", hooks)
+    pinned = re.findall(r'"ruff==(\S+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert hooked == pinned
+    assert len(pinned) == 1
+
+
 def test_every_mark_names_known_checkers() -> None:
     known = {checker.name for checker in CHECKERS}
     assert [line for line, names in _marks() if not names or not names <= known] == []
