@@ -15,11 +15,19 @@ where a name enters. A name stays a name until something must resolve it. An emp
 everywhere to whoever listens, and is a ValueError to whoever dials (D12).
 """
 
-from abc import abstractmethod
+from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
-from typing import TypeVar, cast
+from types import GetSetDescriptorType
+from typing import TypeGuard, TypeVar, cast
+from weakref import WeakKeyDictionary
 
-from typing_extensions import Buffer, Protocol, is_protocol, runtime_checkable
+from typing_extensions import (
+    Buffer,
+    Protocol,
+    get_protocol_members,
+    is_protocol,
+    runtime_checkable,
+)
 
 from gost_core.context import Context
 
@@ -460,16 +468,76 @@ def find_capability(conn: Conn, capability: Callable[..., T], /) -> T | None:
     Raises:
         TypeError: ``capability`` is a protocol without ``runtime_checkable``.
     """
-    # A class all the same: Callable[..., T] takes a protocol where mypy refuses type[T].
-    cls = cast("type[T]", capability)
-    # A concrete class may be looked for at any depth: to look at what it is, not to do I/O.
-    for_io = is_protocol(cls) and not {PacketConn, HalfCloser}.isdisjoint(cls.__mro__)
-    layers = 1 if for_io else _DEEPEST_WRAPPER
+    cls = _class(capability)
+    layers, members = _search(cls)
     layer: object = conn
     for _ in range(layers):
-        if isinstance(layer, cls):
+        if _has(layer, cls, members):
             return layer
-        if not isinstance(layer, ConnUnwrapper):
+        if not _has(layer, _UNWRAPPER, _UNWRAPPER_MEMBERS):
             return None
         layer = layer.unwrap_conn()
     return None
+
+
+def _class(capability: Callable[..., T], /) -> type[T]:
+    # A class all the same: Callable[..., T] takes a protocol where mypy refuses type[T].
+    return cast("type[T]", capability)
+
+
+# What a search for a class needs to know, found once for each: how many layers to look at, and the
+# members to ask for first, which are none where isinstance alone can tell.
+_searches: WeakKeyDictionary[type, tuple[int, frozenset[str]]] = WeakKeyDictionary()
+_UNWRAPPER = _class(ConnUnwrapper)
+_UNWRAPPER_MEMBERS = get_protocol_members(ConnUnwrapper)
+_ProtocolMeta = type(Conn)
+_PLAIN_METACLASSES = (_ProtocolMeta, ABCMeta, type)
+
+
+def _search(cls: type, /) -> tuple[int, frozenset[str]]:
+    try:
+        return _searches[cls]
+    except KeyError:
+        isinstance(None, cls)  # Raises the TypeError of a protocol without runtime_checkable.
+    # A concrete class may be looked for at any depth: to look at what it is, not to do I/O.
+    for_io = is_protocol(cls) and not {PacketConn, HalfCloser}.isdisjoint(cls.__mro__)
+    asked_first = is_protocol(cls) and type(cls) is _ProtocolMeta
+    members = get_protocol_members(cls) if asked_first else frozenset[str]()
+    _searches[cls] = search = (1 if for_io else _DEEPEST_WRAPPER, members)
+    return search
+
+
+def _has(layer: object, cls: type[T], members: frozenset[str], /) -> TypeGuard[T]:
+    """Answer as isinstance does, which is slow to say no about a protocol.
+
+    It asks the class, which is quick, and then looks for each member on the object.
+    """
+    if members and isinstance(cls, ABCMeta):
+        if ABCMeta.__instancecheck__(cls, layer):
+            return True
+        if _lacks_one(layer, members):
+            return False
+    return isinstance(layer, cls)
+
+
+def _lacks_one(layer: object, members: frozenset[str], /) -> bool:
+    """Tell, without running any code of ``layer``, that it lacks one of ``members``.
+
+    False leaves it to isinstance: all may be there, or the class hides what it has.
+    """
+    kind = type(layer)
+    if type(kind) not in _PLAIN_METACLASSES or isinstance(layer, type):
+        return False
+    for member in members:
+        for base in kind.__mro__:
+            names = base.__dict__
+            if member in names:
+                break
+            if "__dict__" in names and type(names["__dict__"]) is not GetSetDescriptorType:
+                return False
+        else:
+            try:
+                return member not in object.__getattribute__(layer, "__dict__")
+            except AttributeError:  # It has slots only.
+                return True
+    return False
