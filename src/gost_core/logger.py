@@ -158,7 +158,7 @@ class LoggerGroup(Logger):
         TypeError: a member is None.
     """
 
-    __slots__ = ("_loggers",)
+    __slots__ = ("__weakref__", "_loggers")
 
     def __init__(self, *loggers: Logger) -> None:
         for position, logger in enumerate(loggers, 1):

@@ -93,7 +93,8 @@ class Metrics(Protocol):
     """Gives instruments.
 
     One name and one set of labels give one series, from the same object or another; ask once and
-    keep it. One name has one kind and one set of label keys. A name or keys that the
+    keep it. Two sets of labels are the same if they have the same pairs, in any order. One name has
+    one kind and one set of label keys, which its first use fixes. A name or keys that the
     implementation does not know, or knows otherwise, give an instrument that does nothing: never
     None, never an exception, since measuring must not break what it measures (D58).
 

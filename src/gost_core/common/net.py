@@ -1,18 +1,27 @@
 """Connections, listeners, addresses and their errors: the stand-in for Go's ``net`` and ``io``.
 
 A class that has the methods is a :class:`Conn`; what it can do beyond them it shows by one of the
-capabilities: :class:`PacketConn`, :class:`HalfCloser`, :class:`ConnUnwrapper`,
+capabilities: :class:`PacketConn`, :class:`HalfCloser`, :class:`Aborter`, :class:`ConnUnwrapper`,
 :class:`ContextCarrier`, :class:`Closer`. :func:`find_capability` looks for one through wrappers.
 
 **Networks** are lower-case names: ``tcp`` and ``udp``, either also with a 4 or a 6 behind it,
-``unix``, ``serial``, ``ip``. Test how a network begins, never whether it equals a name. "" = not
-told (D11).
+``unix``, ``serial``, ``ip``. Others may exist; these names mean the same everywhere. Test how a
+network begins, never whether it equals a name. "" = not told. A network names what carries the
+bytes, and decides nothing: a connection carries datagrams exactly if it is a :class:`PacketConn`
+(D11).
 
 **Addresses** are ``host:port`` with an IPv6 host in brackets; a ``host`` alone stands without
 them. A network without ports has a path, a name, or "" for its address: what cannot be split is
-all host. Hosts compare without regard to ASCII case and to a final dot; IDNA is applied once,
-where a name enters. A name stays a name until something must resolve it. An empty host means
-everywhere to whoever listens, and is a ValueError to whoever dials (D12).
+all host. A name stays a name until something must resolve it. An empty host means everywhere to
+whoever listens, and is a ValueError to whoever dials (D12).
+
+**Hosts** compare without regard to ASCII case and to a final dot. Where a name enters the program,
+in a client's request, a setting, a rule or a hosts file, it is brought to one form, once: IDNA in
+ASCII (UTS 46, non-transitional), lower case, without the final dot. A name with a backslash, a
+space or a control character is refused with a ValueError. A host whose last label is all digits, or
+0x with hexadecimal digits behind it, must be an IPv4 address in four decimal parts, and is a
+ValueError otherwise: ``127.1`` and ``0x7f000001`` are no hosts. To every rule an IPv4 address that
+is written as IPv6 counts as the IPv4 address, and an unspecified address counts as loopback (D12).
 """
 
 from abc import ABCMeta, abstractmethod
@@ -32,12 +41,14 @@ from typing_extensions import (
 from gost_core.context import Context
 
 __all__ = (
+    "Aborter",
     "Addr",
     "ClosedError",
     "Closer",
     "Conn",
     "ConnUnwrapper",
     "ContextCarrier",
+    "DeniedError",
     "Dialer",
     "Error",
     "HalfCloser",
@@ -63,6 +74,15 @@ class ClosedError(OSError):
     """
 
 
+class DeniedError(PermissionError):
+    """A rule of this side denies it: an admission, a bypass, a matcher, a limit, a chain (D15).
+
+    Final: a Router does not try again, and a reverse listener raises it as it is (D16). A plain
+    PermissionError is something else: wrong credentials, what the system forbids, or what a peer
+    refuses by its own rules. Another node may allow that, so it is tried again (D15).
+    """
+
+
 class ProtocolError(ConnectionError):
     """The peer sent what its protocol does not allow; the connection is of no more use (D15).
 
@@ -73,7 +93,7 @@ class ProtocolError(ConnectionError):
 class UnsupportedError(OSError):
     """The network or the operation is not offered here, and will not be (D15).
 
-    Raised before the first byte is sent. Permanent: nobody tries again (D16).
+    Raised before the first byte is sent. Final: nobody tries again (D16).
     """
 
 
@@ -137,7 +157,11 @@ class Conn(Protocol):
     event loop (D21).
 
     For implementers: a wrapper keeps the capabilities that its bytes still have, and offers
-    :class:`ConnUnwrapper` unless it changes the bytes (D10).
+    :class:`ConnUnwrapper` unless it changes the bytes (D10). It is a :class:`PacketConn` exactly if
+    what it wraps is one, so its class is chosen when it is made (D11). What a protocol must answer
+    while it reads, such as a pong or a key update, is sent by a task of the connection or with the
+    next write, never within ``read()``, where a cancellation could cut it in two. Answers that wait
+    to be sent are bounded; a newer pong, for instance, takes the place of the older one (D6, D7).
 
     Checked by :func:`gost_core.testing.check_common_net_conn`: ``shape``, ``addresses``,
     ``addresses-after-close``, ``reads-what-is-there``, ``reads-at-most``, ``reads-at-least-one``,
@@ -161,12 +185,18 @@ class Conn(Protocol):
             n: at least 1, the most to return. 65535 loses nothing of any datagram.
 
         Returns:
-            1 to ``n`` bytes; ``b""`` exactly when the peer has ended the stream, and then always.
-            On a datagram connection: one datagram, never an empty one, cut to ``n`` (D8).
+            1 to ``n`` bytes; ``b""`` exactly when the peer has ended the stream in the way in which
+            its protocol ends streams, and then always. On a datagram connection: one datagram,
+            never an empty one, cut to ``n`` (D8).
 
         Raises:
             ClosedError: this side closed the connection, perhaps during the call.
-            ConnectionResetError: the peer, or the network, broke it off.
+            ConnectionResetError: the peer, or the network, broke it off. Where a protocol announces
+                its end, as TLS and WebSocket do, so is an end without the announcement: what was
+                cut must not look complete. What the connection holds in its own buffers is
+                returned first (D8).
+            ConnectionRefusedError: one datagram found nobody. The next call on the connection
+                raises it, once, and the connection goes on (D9).
             UnsupportedError: a datagram connection that is not connected (D9).
             ValueError: ``n`` is less than 1.
 
@@ -188,6 +218,7 @@ class Conn(Protocol):
         Raises:
             ClosedError: this side closed the connection, perhaps during the call.
             BrokenPipeError, ConnectionResetError: the peer takes no more.
+            ConnectionRefusedError: an earlier datagram found nobody; the connection goes on (D9).
             UnsupportedError: a datagram connection that is not connected (D9).
             OSError: the datagram is too long.
 
@@ -199,10 +230,17 @@ class Conn(Protocol):
     async def close(self) -> None:
         """Close the connection and everything that it owns (D3).
 
-        What a write took before still reaches a peer that reads on (D8).
-        Waiting calls end with ClosedError. Closing twice, or beside any other call, is legal; a
-        second close returns when the first has. It takes bounded time, frees everything even when
-        it is cancelled, and raises nothing: faults of closing are logged (D1).
+        Before it lets go it tells the peer what its protocol has for that: an end of stream, a
+        close frame, a goodbye. It takes bounded time, 1 to 3 seconds at most, whatever the peer
+        does (D1). What a write took before still reaches a peer that reads it within that time,
+        also one that goes on sending. So TCP, whose peer has not ended its stream, ends its own
+        first, then discards what comes until the peer ends, nothing is unsent any more, or the time
+        is over (D8).
+
+        Waiting calls raise ClosedError at once. Closing twice, or beside any other call, is legal;
+        a second close returns when the first has. When it is cancelled it frees everything at once.
+        It raises nothing: faults of closing are logged. Several closes do not wait for each other
+        (D1, D8).
         """
         ...
 
@@ -251,7 +289,9 @@ class Listener(Protocol):
         """Close the listener.
 
         Frees the address before it returns and closes the connections that nobody accepted, but
-        none that was accepted (D27). A waiting :meth:`accept` raises ClosedError. Otherwise as
+        none that was accepted. Where the accepted ones live on the listener's own socket, as with
+        UDP and QUIC, nobody new is accepted from now on, and the address is free once the last
+        accepted one is closed (D27). A waiting :meth:`accept` raises ClosedError. Otherwise as
         :meth:`Conn.close` (D1).
         """
         ...
@@ -281,20 +321,22 @@ class Dialer(Protocol):
         """Open a connection. The caller owns it.
 
         Args:
-            ctx: the call's values; may be empty.
+            ctx: the call's values; may be empty. If its TIME_LIMIT has passed, the call raises
+                TimeoutError before any I/O (D69).
             network: ``tcp``, ``udp`` or ``unix`` (D11).
             addr: where to (D12); a name in it is resolved here. "" with ``udp`` gives an
-                unconnected socket, which is a :class:`PacketConn` and whose ``read`` and ``write``
-                raise UnsupportedError. With an address a ``udp`` connection is connected, and
-                ``write_to`` another address is a ValueError (D9).
+                unconnected socket, whose ``read`` and ``write`` raise UnsupportedError. With an
+                address a ``udp`` connection is connected, and ``write_to`` another address is a
+                ValueError (D9). Both are a :class:`PacketConn` (D11).
 
         Raises:
             ConnectionRefusedError: nobody listens there.
             socket.gaierror: the name does not resolve.
-            TimeoutError: the system gave up; a caller's own limit arrives as a cancellation (D14).
+            TimeoutError: the system gave up, or the TIME_LIMIT in ``ctx`` had passed already. A
+                caller's own timeout arrives as a cancellation (D14).
             OSError: any other failure.
             UnsupportedError: the network is not offered. ValueError: the address is malformed or
-                has no host. Both before any I/O, both permanent (D15, D16).
+                has no host. Both before any I/O, both final (D15, D16).
 
         The connection outlives the timeout and the task of this call. Cancelling frees what was
         opened (D4).
@@ -308,7 +350,9 @@ class PacketConn(Protocol):
 
     It has no ``close``: keep the :class:`Conn` that offers it. It counts on the outermost
     connection only, since datagrams sent beneath a wrapper would escape what the wrapper does
-    (D10).
+    (D10). A connection carries datagrams exactly if ``isinstance`` finds this capability on it,
+    whatever its ``network()`` says; so accepted datagram sessions have it, and what any dialer,
+    connector or route gives for ``udp`` (D11).
 
     Checked by :func:`gost_core.testing.check_common_net_packet_conn`: ``shape``, ``exchange``,
     ``foreign-addr``, ``malformed-addr``, ``whole``, ``cut``, ``reads-at-least-one``, ``too-long``,
@@ -332,7 +376,9 @@ class PacketConn(Protocol):
 
         Raises:
             ClosedError: this side closed the connection.
-            ConnectionResetError: the network reports a peer that is gone.
+            ConnectionRefusedError: a datagram that was sent before found nobody. Raised once, by
+                the next call on the connection, which goes on (D9).
+            ConnectionResetError: the connection has ended (D9).
             ValueError: ``n`` is less than 1.
 
         Cancelling loses no datagram (D7).
@@ -346,11 +392,16 @@ class PacketConn(Protocol):
         Args:
             data: any buffer, sent whole.
             addr: any :class:`Addr`, taken by ``network()`` and ``str()``. On a connected socket
-                it must be the peer.
+                it must be the peer. A name is resolved here if a Router of this side gave the
+                connection, by that Router's HostMapper and Resolver and never by the system in
+                their place; through a chain it travels as a name (D9, D39).
 
         Raises:
             ClosedError: this side closed the connection.
-            OSError: the datagram is too long, or was dropped by a limit (D52).
+            ConnectionRefusedError: a datagram that was sent before found nobody; the connection
+                goes on (D9).
+            OSError: the datagram is too long, was refused by a limit (D52), or its name has no
+                address, and nothing is sent (D9).
             ValueError: ``addr`` is malformed, or not the peer of a connected socket (D9).
         """
         ...
@@ -360,8 +411,10 @@ class PacketConn(Protocol):
 class HalfCloser(Protocol):
     """The capability to end one's own direction of a stream and go on reading the other.
 
-    It counts on the outermost connection only (D10). A connection whose capability a wrapper can
-    tell only at run time may have the method and raise UnsupportedError.
+    It counts on the outermost connection only. A transport whose own close ends both directions,
+    such as WebSocket, does not offer it; one that has to carry half-closed exchanges frames an end
+    mark of its own (D10). A connection whose capability a wrapper can tell only at run time may
+    have the method and raise UnsupportedError.
 
     Checked by :func:`gost_core.testing.check_common_net_half_closer`: ``shape``, ``ends-stream``,
     ``reading-goes-on``, ``twice``, ``write-after``, ``after-close``, ``writing-goes-on``,
@@ -380,6 +433,33 @@ class HalfCloser(Protocol):
             UnsupportedError: what is below cannot; the caller closes the whole connection (D10).
             ClosedError: this side closed the connection.
             ConnectionResetError, BrokenPipeError: the peer is gone.
+        """
+        ...
+
+
+@runtime_checkable
+class Aborter(Protocol):
+    """The capability to break a connection off, so that what the peer has does not look complete.
+
+    Whoever relays uses it when a source breaks off: first the other side gets what was read for it,
+    for as long as a close may take, then it is aborted; one that cannot be aborted is closed. A
+    side whose source has ended in order is closed (D72).
+
+    It counts on the outermost connection only. For implementers: a wrapper hands it on to what it
+    wraps; if that is no Aborter, the close of the wrapper says no goodbye of its own (D72).
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Break the connection off at once.
+
+        Waiting calls raise ClosedError, as after a close. What is unsent is discarded. The peer is
+        told by a reset where the protocol has one; else it gets no goodbye, neither TLS's
+        close_notify nor a close frame. It does not wait: what cannot be done at once is left to
+        :meth:`Conn.close`, which must follow. Legal twice, without effect after close; raises
+        nothing (D72).
         """
         ...
 
@@ -428,8 +508,9 @@ class Closer(Protocol):
 
     Dialers with sessions, handlers with background work, hops, chainers, routers and registered
     things may have it. Whoever made the component closes it; nobody closes what was only lent
-    (D19). ``isinstance`` sees names only: a :class:`gost_core.chain.Node` has a ``close`` that is
-    not awaited, and is no Closer.
+    (D19). On an event loop with structured concurrency, a component whose tasks outlive its calls
+    is given the scope for them by its constructor (D18). ``isinstance`` sees names only: a
+    :class:`gost_core.chain.Node` has a ``close`` that is not awaited, and is no Closer.
 
     Checked by :func:`gost_core.testing.check_common_net_closer`: ``shape``, ``closes``,
     ``releases``, ``no-task-left``, ``twice``, ``at-once``, ``cancelled``, ``wakes-waiting``,
@@ -443,21 +524,24 @@ class Closer(Protocol):
         """End what the component does, release what it holds, and await its tasks (D20).
 
         Legal twice, at any time, beside any other call and from inside one (D22). Waiting calls
-        end with ClosedError. Bounded; frees even when cancelled; raises nothing (D1).
+        end with ClosedError. It takes 1 to 3 seconds at most; frees even when cancelled; raises
+        nothing (D1).
         """
         ...
 
 
-def find_capability(conn: Conn, capability: Callable[..., T], /) -> T | None:
-    """Find a capability on a connection or beneath its wrappers.
+def find_capability(conn: Conn | Listener, capability: Callable[..., T], /) -> T | None:
+    """Find a capability on a connection or beneath its wrappers, or on a listener.
 
-    For looking: at a context, metadata, TLS state, the socket. I/O beneath a wrapper would escape
-    what the wrapper does, so :class:`PacketConn`, :class:`HalfCloser` and protocols that extend
+    A capability is what ``isinstance`` finds. This is for looking: at a context, metadata, TLS
+    state, the socket, the route that was taken. I/O beneath a wrapper would escape what the wrapper
+    does, so :class:`PacketConn`, :class:`HalfCloser`, :class:`Aborter` and protocols that extend
     them are found on ``conn`` itself only (D10). Ask once, when the connection comes, and keep the
     answer.
 
     Args:
-        conn: the outermost connection.
+        conn: the outermost connection, or a listener. A listener is looked at alone: one that wraps
+            another hands its capabilities on (D74).
         capability: a class decorated with ``runtime_checkable``, from here or your own, or any
             other class.
 
@@ -500,7 +584,7 @@ def _search(cls: type, /) -> tuple[int, frozenset[str]]:
     except KeyError:
         isinstance(None, cls)  # Raises the TypeError of a protocol without runtime_checkable.
     # A concrete class may be looked for at any depth: to look at what it is, not to do I/O.
-    for_io = is_protocol(cls) and not {PacketConn, HalfCloser}.isdisjoint(cls.__mro__)
+    for_io = is_protocol(cls) and not {PacketConn, HalfCloser, Aborter}.isdisjoint(cls.__mro__)
     asked_first = is_protocol(cls) and type(cls) is _ProtocolMeta
     members = get_protocol_members(cls) if asked_first else frozenset[str]()
     _searches[cls] = search = (1 if for_io else _DEEPEST_WRAPPER, members)

@@ -10,6 +10,9 @@ __all__ = ("ConnLimiter", "Limiter")
 class Limiter(Protocol):
     """A number of places, taken by connections while they are open.
 
+    A call that is refused has taken nothing (D51). An accepted session of datagrams takes one place
+    (D54).
+
     Any thread may use it (D21), and no call waits.
 
     For callers: give back exactly once for each time that places were taken, however often the
@@ -49,6 +52,9 @@ class ConnLimiter(Protocol):
 
     It has the same members as :class:`gost_core.limiter.rate.RateLimiter`; no ``isinstance`` tells
     the two apart.
+
+    A budget belongs to its key for as long as it matters, whoever still holds a limiter, and
+    however many other keys are asked for. Keys are compared whole (D53).
 
     Checked by :func:`gost_core.testing.check_limiter_conn_conn_limiter`: ``shape``,
     ``limit-found``, ``same-budget``, ``keys-apart``, ``unlimited-free``, ``empty-key``,

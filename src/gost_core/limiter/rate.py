@@ -10,6 +10,10 @@ __all__ = ("Limiter", "RateLimiter")
 class Limiter(Protocol):
     """A budget that begins full and refills as time goes by, up to its burst.
 
+    Over half a second or more, what is granted lies between half of what the limit brings in that
+    time and one and a half times of it, plus the burst. To ask often costs nothing, and a refused
+    call has taken nothing (D51).
+
     Any thread may use it (D21), and no call waits.
 
     Checked by :func:`gost_core.testing.check_limiter_rate_limiter`: ``shape``, ``limit-told``,
@@ -42,6 +46,9 @@ class RateLimiter(Protocol):
 
     It has the same members as :class:`gost_core.limiter.conn.ConnLimiter`; no ``isinstance`` tells
     the two apart.
+
+    A budget belongs to its key for as long as it matters, whoever still holds a limiter, and
+    however many other keys are asked for. Keys are compared whole (D53).
 
     Checked by :func:`gost_core.testing.check_limiter_rate_rate_limiter`: ``shape``,
     ``limit-found``, ``same-budget``, ``keys-apart``, ``unlimited-free``, ``empty-key``,

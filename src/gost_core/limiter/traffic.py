@@ -13,6 +13,10 @@ __all__ = ("Limiter", "TrafficLimiter")
 class Limiter(Protocol):
     """A budget of bytes that refills as time goes by, shared by all who draw on it.
 
+    Over half a second or more, what is granted lies between half of what the limit brings in that
+    time and one and a half times of it, plus the burst, which is at most what one second brings.
+    Who asks often does not go without (D52).
+
     For callers: a limiter whose :meth:`limit` is 0 or less need not be asked.
 
     Checked by :func:`gost_core.testing.check_limiter_traffic_limiter`: ``shape``, ``limit-told``,
@@ -32,10 +36,10 @@ class Limiter(Protocol):
             n: bytes, at least 1: what the caller holds in hand, not what it hopes for.
 
         Returns:
-            How many were granted, 1 to ``n``; the caller asks again for the rest. Without a limit,
-            all of ``n`` (D51). 0 refuses the rest for good, and a read or write of it raises
-            OSError: a caller that loops on 0 never ends (D52). A datagram that is granted less than
-            its size is dropped; its sender gets an OSError (D52).
+            How many were granted, 1 to ``n``; the caller asks again for the rest, also for the rest
+            of a datagram, until all of it is granted. Without a limit, all of ``n`` (D51). 0
+            refuses the rest for good: a read or write of it raises OSError, and a datagram is
+            dropped, on write with an OSError. A caller that loops on 0 never ends (D52).
 
         Cancelling the wait takes nothing from the budget. Any number of connections may wait at
         once.
