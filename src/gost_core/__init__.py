@@ -5,8 +5,8 @@ need from where it lives::
 
     from gost_core.dialer import Dialer, DialOption
 
-This package itself defines and imports nothing. A docstring says its rule in full; the number
-behind a rule, such as (D8), is that of the decision in ``docs/decisions.md``, which says why.
+This package itself defines and imports nothing. A docstring says its rule in full; the number in
+parentheses behind a rule is that of its decision in ``docs/decisions.md``, which says why.
 """
 
 __all__ = ()

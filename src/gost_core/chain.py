@@ -762,7 +762,7 @@ class Route(Protocol):
         Args:
             ctx: the request's values. No step is begun after its TIME_LIMIT: that is a
                 TimeoutError, and marks nobody (D69).
-            network: what the target is reached by (D11); between nodes it is ``tcp``.
+            network: the network of the target (D11); between nodes it is ``tcp``.
             address: the target (D12). "" with ``udp`` gives an unconnected PacketConn (D9).
             opts: see :class:`DialOptions`.
 
@@ -1198,7 +1198,7 @@ class Router(Protocol):
 
         Args:
             ctx: the request's values.
-            network: what the target is reached by (D11). ``udp`` gives a PacketConn (D38). ``tcp4``
+            network: the network of the target (D11). ``udp`` gives a PacketConn (D38). ``tcp4``
                 and ``udp4`` resolve the name to IPv4 only, ``tcp6`` and ``udp6`` to IPv6 (D39).
             address: the target, as it was asked for (D12). What does not split into host and port
                 is neither mapped nor resolved. "" with ``udp`` gives an unconnected connection,

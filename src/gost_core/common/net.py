@@ -324,7 +324,7 @@ class Dialer(Protocol):
             ctx: the call's values; may be empty. If its TIME_LIMIT has passed, the call raises
                 TimeoutError before any I/O (D69).
             network: ``tcp``, ``udp`` or ``unix`` (D11).
-            addr: where to (D12); a name in it is resolved here. "" with ``udp`` gives an
+            addr: the target (D12); a name in it is resolved here. "" with ``udp`` gives an
                 unconnected socket, whose ``read`` and ``write`` raise UnsupportedError. With an
                 address a ``udp`` connection is connected, and ``write_to`` another address is a
                 ValueError (D9). Both are a :class:`PacketConn` (D11).
