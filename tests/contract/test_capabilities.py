@@ -15,8 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typing_extensions import Buffer, Protocol, runtime_checkable
 
+from gost_core.chain import Route, RouteCarrier
 from gost_core.common.net import (
+    Aborter,
     Addr,
+    Closer,
     Conn,
     ConnUnwrapper,
     ContextCarrier,
@@ -102,6 +105,32 @@ class Datagrams(Connection):
 class HalfClosable(Connection):
     async def close_write(self) -> None:
         return
+
+
+class Abortable(Connection):
+    def abort(self) -> None:
+        return
+
+
+class FromRouter(Connection):
+    def taken_route(self) -> Route | None:
+        return None
+
+
+class BoundByRouter:
+    """A listener that tells its route."""
+
+    async def accept(self) -> Conn:
+        return Connection()
+
+    async def close(self) -> None:
+        return
+
+    def addr(self) -> Addr:
+        return Address()
+
+    def taken_route(self) -> Route | None:
+        return None
 
 
 class Tagged(Connection):
@@ -202,6 +231,20 @@ def test_a_stream_is_never_ended_beneath_a_wrapper() -> None:
     conn = HalfClosable()
     assert find_capability(conn, HalfCloser) is conn
     assert find_capability(Wrapper(conn), HalfCloser) is None
+
+
+def test_what_is_beneath_a_wrapper_is_not_aborted() -> None:
+    conn = Abortable()
+    assert find_capability(conn, Aborter) is conn
+    assert find_capability(Wrapper(conn), Aborter) is None
+
+
+def test_the_route_that_was_taken_is_found_beneath_wrappers_and_on_a_listener() -> None:
+    conn, bound = FromRouter(), BoundByRouter()
+    assert find_capability(Wrapper(conn), RouteCarrier) is conn
+    assert find_capability(bound, RouteCarrier) is bound
+    assert find_capability(bound, Closer) is bound
+    assert find_capability(bound, HalfCloser) is None
 
 
 def test_what_derives_from_io_is_not_found_beneath_a_wrapper_either() -> None:
