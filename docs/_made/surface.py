@@ -138,9 +138,10 @@ def _members(cls: type[object]) -> Iterator[str]:
         yield from _attributes(cls)
     for definer in (cls, *filter(_is_private, cls.__mro__)):
         for node in package.methods(package.class_definition(definer)):
-            if _is_shown(node.name) or "abstractmethod" in map(ast.unparse, node.decorator_list):
-                if "overload" not in map(ast.unparse, node.decorator_list):
-                    yield from _method(inspect.getattr_static(definer, node.name))
+            decorators = [ast.unparse(decorator) for decorator in node.decorator_list]
+            is_shown = _is_shown(node.name) or "abstractmethod" in decorators
+            if is_shown and "overload" not in decorators:
+                yield from _method(inspect.getattr_static(definer, node.name))
 
 
 def _is_private(cls: type[object]) -> bool:
@@ -161,7 +162,8 @@ def _method(method: typing.Any) -> Iterator[str]:
     yield kind + _signature(function)
     for overload in typing.get_overloads(function):
         deprecated = ", deprecated" if hasattr(overload, "__deprecated__") else ""
-        yield f"{_signature(overload)}  # overload{deprecated}"
+        if isinstance(overload, types.FunctionType):  # which deprecated() returns too
+            yield f"{_signature(overload)}  # overload{deprecated}"
 
 
 def _field(field: "dataclasses.Field[object]", hint: object) -> str:

@@ -87,7 +87,7 @@ class Context:
         context._values = {**self._values, key: value}
         return context
 
-    def without(self, key: Key[object], /) -> "Context":
+    def without(self, key: Key[T], /) -> "Context":
         """Return a context that holds all that this one holds, but nothing under ``key``.
 
         This context does not change. What is kept beyond a call is kept without the values that

@@ -56,10 +56,14 @@ def docstrings(module_name: str) -> Iterator[str]:
             yield ast.unparse(node.value)
 
 
+def clean(text: ast.Expr) -> str:
+    return inspect.cleandoc(ast.literal_eval(text.value)).strip()
+
+
 def field_texts(module_name: str) -> dict[str, str]:
     """Return the texts below the fields of a module's classes, by class and field."""
     return {
-        f"{cls.name}.{ast.unparse(field.target)}": inspect.cleandoc(ast.literal_eval(text.value)).strip()
+        f"{cls.name}.{ast.unparse(field.target)}": clean(text)
         for cls in package.syntax_tree(module_name).body
         if isinstance(cls, ast.ClassDef)
         for field, text in pairwise(cls.body)
