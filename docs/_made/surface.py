@@ -148,8 +148,10 @@ def _members(cls: type[object]) -> Iterator[str]:
         for node in package.methods(package.class_definition(definer)):
             if is_clause(vars(definer)[node.name]):
                 continue
-            if _is_shown(node.name) or "abstractmethod" in map(ast.unparse, node.decorator_list):
-                yield _method(inspect.getattr_static(definer, node.name))
+            decorators = [ast.unparse(decorator) for decorator in node.decorator_list]
+            is_shown = _is_shown(node.name) or "abstractmethod" in decorators
+            if is_shown and "overload" not in decorators:
+                yield from _method(inspect.getattr_static(definer, node.name))
 
 
 def _is_private(cls: type[object]) -> bool:
@@ -163,11 +165,15 @@ def _is_shown(method_name: str) -> bool:
     return not method_name.startswith("_")
 
 
-def _method(method: typing.Any) -> str:
+def _method(method: typing.Any) -> Iterator[str]:
     # A property has its function in fget, a static method and a class method in __func__.
     function = getattr(method, "fget", None) or getattr(method, "__func__", method)
     kind = "" if method is function else f"{type(method).__name__} "
-    return kind + _signature(function)
+    yield kind + _signature(function)
+    for overload in typing.get_overloads(function):
+        deprecated = ", deprecated" if hasattr(overload, "__deprecated__") else ""
+        if isinstance(overload, types.FunctionType):  # which deprecated() returns too
+            yield f"{_signature(overload)}  # overload{deprecated}"
 
 
 def _field(field: "dataclasses.Field[object]", hint: object) -> str:

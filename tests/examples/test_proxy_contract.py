@@ -10,12 +10,6 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from gost_core.testing.limiter.conn import ConnLimiterContract
-from gost_core.testing.limiter.conn import LimiterContract as ConnLimiterContract
-from gost_core.testing.limiter.rate import LimiterContract as RateLimiterContract
-from gost_core.testing.limiter.rate import RateLimiterContract
-from gost_core.testing.limiter.traffic import LimiterContract as TrafficLimiterContract
-from gost_core.testing.limiter.traffic import TrafficLimiterContract
 from typing_extensions import Buffer
 
 from gost_core.auth import Authenticator
@@ -50,6 +44,12 @@ from gost_core.testing.dialer import DialerContract as DialerDialerContract
 from gost_core.testing.handler import HandlerContract
 from gost_core.testing.hop import HopContract, NodeListContract
 from gost_core.testing.hosts import HostMapperContract
+from gost_core.testing.limiter.conn import ConnLimiterContract
+from gost_core.testing.limiter.conn import LimiterContract as ConnLimiterContract
+from gost_core.testing.limiter.rate import LimiterContract as RateLimiterContract
+from gost_core.testing.limiter.rate import RateLimiterContract
+from gost_core.testing.limiter.traffic import LimiterContract as TrafficLimiterContract
+from gost_core.testing.limiter.traffic import TrafficLimiterContract
 from gost_core.testing.listener import ListenerContract as ListenerListenerContract
 from gost_core.testing.logger import LoggerContract
 from gost_core.testing.metadata import MetadatableContract, MetadataContract

@@ -30,6 +30,7 @@ from proxy.redis_directory import RedisSD
 from proxy.routes import TableChain, TableRouter
 from proxy.socks5 import SOCKS5Handler
 from proxy.urls import parse
+from tests.contract.untyped import untyped
 from tests.examples.proxy_harness import EXAMPLES, echo, program, proxy, run, server
 from tests.examples.redis_server import RedisServer, needs_redis
 
@@ -99,7 +100,8 @@ def test_an_unknown_gateway_refuses_and_does_not_go_direct() -> None:
 
 
 def test_a_route_of_the_deprecated_network_counts() -> None:
-    table = {"": [Route(net=ip_network("192.0.2.0/24"), gateway="one")]}
+    route: Route = untyped(Route)(net=ip_network("192.0.2.0/24"), gateway="one")
+    table = {"": [route]}
     assert run(gate_of(table, "192.0.2.1:80")) == "one"
 
 
