@@ -107,7 +107,7 @@ async def garbage(conn: Conn) -> None:
         pass
 
 
-TestMuxDialer = DialerContract(MuxDialer, node, malformed=garbage).as_tests()
+TestMuxDialer = DialerContract(MuxDialer, peer=node, garbling=garbage).as_tests()
 
 
 async def at_work() -> MuxDialer:

@@ -10,12 +10,6 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from gost_core.testing.limiter.conn import ConnLimiterContract
-from gost_core.testing.limiter.conn import LimiterContract as ConnLimiterContract
-from gost_core.testing.limiter.rate import LimiterContract as RateLimiterContract
-from gost_core.testing.limiter.rate import RateLimiterContract
-from gost_core.testing.limiter.traffic import LimiterContract as TrafficLimiterContract
-from gost_core.testing.limiter.traffic import TrafficLimiterContract
 from typing_extensions import Buffer
 
 from gost_core.auth import Authenticator
@@ -50,6 +44,12 @@ from gost_core.testing.dialer import DialerContract as DialerDialerContract
 from gost_core.testing.handler import HandlerContract
 from gost_core.testing.hop import HopContract, NodeListContract
 from gost_core.testing.hosts import HostMapperContract
+from gost_core.testing.limiter.conn import ConnLimiterContract
+from gost_core.testing.limiter.conn import LimiterContract as PlacesContract
+from gost_core.testing.limiter.rate import LimiterContract as RequestsContract
+from gost_core.testing.limiter.rate import RateLimiterContract
+from gost_core.testing.limiter.traffic import LimiterContract as BytesContract
+from gost_core.testing.limiter.traffic import TrafficLimiterContract
 from gost_core.testing.listener import ListenerContract as ListenerListenerContract
 from gost_core.testing.logger import LoggerContract
 from gost_core.testing.metadata import MetadatableContract, MetadataContract
@@ -126,7 +126,9 @@ async def set_level(logger: TextLogger, level: LogLevel) -> None:
 
 
 TestMemoryMetadata = MetadataContract(MemoryMetadata).as_tests()
-TestMemoryRegistry = RegistryContract(MemoryRegistry[MemoryMetadata], MemoryMetadata).as_tests()
+TestMemoryRegistry = RegistryContract(
+    MemoryRegistry[MemoryMetadata], value=MemoryMetadata
+).as_tests()
 TestStandardLogger = LoggerContract(TextLogger, lines=lines, set_level=set_level).as_tests()
 
 
@@ -261,7 +263,7 @@ TestTCPListener = ListenerListenerContract(
     fail=fail,
 ).as_tests()
 TestBoundListener = NetListenerContract(bound, dial, make_at=bound).as_tests()
-TestSystemDialer = NetDialerContract(SystemDialer, unresolvable="host.invalid:80").as_tests()
+TestSystemDialer = NetDialerContract(SystemDialer, unresolvable_addr="host.invalid:80").as_tests()
 TestTCPDialer = DialerDialerContract(TCPDialer).as_tests()
 
 
@@ -301,14 +303,14 @@ def per_scope(scope: str) -> Callable[[Mapping[str, int]], ScopedTrafficLimiter]
     return lambda limits: ScopedTrafficLimiter({scope: limits})
 
 
-TestPlaces = ConnLimiterContract(
+TestPlaces = PlacesContract(
     Places,
     wrap=lambda conn, places: take_place(conn, OneLimiter(places)),
 ).as_tests()
 TestHostConnLimiter = ConnLimiterContract(HostConnLimiter).as_tests()
-TestRequests = RateLimiterContract(lambda limit: Requests(limit, burst=5)).as_tests()
+TestRequests = RequestsContract(lambda limit: Requests(limit, burst=5)).as_tests()
 TestHostRateLimiter = RateLimiterContract(HostRateLimiter).as_tests()
-TestBytes = TrafficLimiterContract(
+TestBytes = BytesContract(
     Bytes,
     wrap=lambda conn, budget: LimitedConn(Context(), conn, None, budget),
 ).as_tests()
@@ -408,35 +410,35 @@ TestHTTPHandler = HandlerContract(
 ).as_tests()
 TestSOCKS5Connector = ConnectorContract(
     lambda: SOCKS5Connector(auth_option(USER)),
-    node(SOCKS5Handler, UserTable(USER)),
+    node=node(SOCKS5Handler, UserTable(USER)),
     refusing=node(SOCKS5Handler, UserTable(Userinfo("user", "other"))),
-    malformed=talk_nonsense,
+    garbling=talk_nonsense,
     secret=USER.password,
 ).as_tests()
 TestSOCKS5Handshaker = HandshakerContract(
     lambda: SOCKS5Connector(auth_option(USER)),
-    node(SOCKS5Handler, UserTable(USER)),
+    node=node(SOCKS5Handler, UserTable(USER)),
     refusing=node(SOCKS5Handler, UserTable(Userinfo("user", "other"))),
-    malformed=talk_nonsense,
+    garbling=talk_nonsense,
     secret=USER.password,
 ).as_tests()
 TestHTTPConnector = ConnectorContract(
     lambda: HTTPConnector(auth_option(USER)),
-    node(HTTPHandler, UserTable(USER)),
+    node=node(HTTPHandler, UserTable(USER)),
     refusing=node(HTTPHandler, UserTable(Userinfo("user", "other"))),
-    malformed=talk_nonsense,
+    garbling=talk_nonsense,
     secret=USER.password,
 ).as_tests()
 TestUserTable = AuthenticatorContract(
     lambda: UserTable(USER, Userinfo("other", "password")),
-    accepted=("user", "open sesame"),
+    accepted_pair=("user", "open sesame"),
     client_id="user",
-    refused=("other", "open sesame"),
+    refused_pair=("other", "open sesame"),
 ).as_tests()
 TestNamelessUser = AuthenticatorContract(
     lambda: UserTable(Userinfo("", "open sesame")),
     nameless=("", "open sesame"),
-    refused=("", "other"),
+    refused_pair=("", "other"),
 ).as_tests()
 
 
@@ -466,25 +468,27 @@ TestNodeMarkable = MarkableContract(node_with_metadata).as_tests()
 TestNodeMetadatable = MetadatableContract(node_with_metadata).as_tests()
 TestFailFilter = FilterContract(
     FailFilter[Item],
-    Item,
+    item=Item,
     item_with=Item,
     honours=("maxFails", "failTimeout"),
 ).as_tests()
 TestBackupFilter = FilterContract(
-    BackupFilter[Item], Item, item_with=Item, honours=("backup",)
+    BackupFilter[Item], item=Item, item_with=Item, honours=("backup",)
 ).as_tests()
-TestPriorityFilter = FilterContract(PriorityFilter, lambda: Node("node", "192.0.2.1:80")).as_tests()
-TestRoundRobin = StrategyContract(RoundRobin[Item], Item, item_with=Item).as_tests()
+TestPriorityFilter = FilterContract(
+    PriorityFilter, item=lambda: Node("node", "192.0.2.1:80")
+).as_tests()
+TestRoundRobin = StrategyContract(RoundRobin[Item], item=Item, item_with=Item).as_tests()
 TestWeighted = StrategyContract(
-    Weighted[Item], Item, item_with=Item, honours=("weight",)
+    Weighted[Item], item=Item, item_with=Item, honours=("weight",)
 ).as_tests()
-TestHash = StrategyContract(Hash, lambda: Node("node", "192.0.2.1:80")).as_tests()
+TestHash = StrategyContract(Hash, item=lambda: Node("node", "192.0.2.1:80")).as_tests()
 TestLowestLatency = StrategyContract(
-    LowestLatency[Item], Item, item_with=Item, honours=("weight",)
+    LowestLatency[Item], item=Item, item_with=Item, honours=("weight",)
 ).as_tests()
 TestFilteringSelector = SelectorContract(
     lambda: FilteringSelector(RoundRobin[Item](), FailFilter[Item](), BackupFilter[Item]()),
-    Item,
+    item=Item,
     item_with=Item,
     honours=("backup", "maxFails", "failTimeout"),
 ).as_tests()

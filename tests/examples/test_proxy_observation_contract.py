@@ -144,15 +144,15 @@ async def counting_unable() -> Conn:
 
 TestRecordingObserver = ObserverObserverContract(
     KeptObserver,
-    lambda: StatusEvent("service", "running", ""),
-    delivered=delivered,
+    event=lambda: StatusEvent("service", "running", ""),
+    delivered_events=delivered,
     break_backend=break_delivery,
     mend_backend=mend_delivery,
 ).as_tests()
 TestStatsEvents = ObserverObserverContract(
     KeptObserver,
-    lambda: StatsEvent("service", {"total_conns": 1}),
-    delivered=delivered,
+    event=lambda: StatsEvent("service", {"total_conns": 1}),
+    delivered_events=delivered,
 ).as_tests()
 TestCounts = StatsContract(Counts).as_tests()
 TestCountingConn = ConnContract(counting, break_off=break_off).as_tests()

@@ -11,7 +11,6 @@ from pathlib import Path
 import dns.message
 import pytest
 import socks
-from gost_core.testing.limiter.traffic import LimiterContract
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +28,7 @@ from gost_core.limiter import SCOPE_CLIENT
 from gost_core.listener import addr_option
 from gost_core.testing.common.net import ConnContract, ConnUnwrapperContract, PacketConnContract
 from gost_core.testing.connector import ConnectorContract
+from gost_core.testing.limiter.traffic import LimiterContract
 from proxy.access import UserTable
 from proxy.address import TCPAddr, UDPAddr, split_host_port
 from proxy.association import Association, pack_address, unpack_address
@@ -211,9 +211,9 @@ TestAssociation = ConnContract(None, make_datagram=both_ends).as_tests()
 TestAssociationPackets = PacketConnContract(through_proxy, make_connected=both_ends).as_tests()
 TestConnector = ConnectorContract(
     SOCKS5Connector,
-    node,
+    node=node,
     networks=("tcp", "udp"),
-    association=True,
+    associates=True,
 ).as_tests()
 
 

@@ -16,7 +16,7 @@ from gost_core.testing.common.net import ConnContract
 from gost_core.testing.common.net import ListenerContract as NetListenerContract
 from gost_core.testing.connector import BinderContract
 from gost_core.testing.handler import HandlerContract
-from gost_core.testing.listener import ListenerContract as ListenerListenerContract
+from gost_core.testing.listener import ReverseListenerContract
 from proxy.access import UserTable
 from proxy.chain import RetryRouter
 from proxy.forward import ForwardHandler
@@ -61,10 +61,10 @@ async def malformed(conn: Conn, router: Router) -> None:
 
 TestSOCKS5Binder = BinderContract(
     SOCKS5Connector,
-    bind,
-    unable=unable,
+    node=bind,
+    incapable=unable,
     refusing=refusing,
-    malformed=malformed,
+    garbling=malformed,
 ).as_tests()
 
 
@@ -111,10 +111,8 @@ def reverse(option: Option) -> ServiceListener:
     return ReverseListener(option)
 
 
-TestReverseListener = ListenerListenerContract(
-    None,
-    None,
-    make_reverse=reverse,
+TestReverseListener = ReverseListenerContract(
+    reverse,
     bad_metadata=MemoryMetadata({"backlog": "many"}),
 ).as_tests()
 

@@ -152,26 +152,26 @@ def exact() -> Dialer:
 
 TestTLSDialer = DialerContract(
     trusting,
-    node,
+    peer=node,
     host=f"{NAME}:443",
-    malformed=nonsense_node,
+    garbling=nonsense_node,
 ).as_tests()
 TestTLSSettings = DialerContract(
     TLSDialer,
-    node,
+    peer=node,
     metadata=MemoryMetadata({"caFile": CA_FILE}),
     bad_setting=("caFile", 7),
     host=f"{NAME}:443",
 ).as_tests()
 TestTLSHandshaker = HandshakerContract(
     trusting,
-    node,
+    peer=node,
     host=f"{NAME}:443",
-    malformed=nonsense_node,
+    garbling=nonsense_node,
     greeting=greeting_node,
 ).as_tests()
 TestExactHandshaker = HandshakerContract(
-    exact, node, host=f"{NAME}:443", exact=exact_node
+    exact, peer=node, host=f"{NAME}:443", exact=exact_node
 ).as_tests()
 
 
