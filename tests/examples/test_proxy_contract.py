@@ -64,40 +64,39 @@ from gost_core.testing.selector import (
     StrategyContract,
 )
 from gost_core.testing.service import ServiceContract
-from proxy.access import NetworkAdmission, UserTable
-from proxy.chain import HopChain, NodeRoute, RetryRouter
-from proxy.connector import ProxyConnector
-from proxy.handler import ProxyHandler
-from proxy.hop import (
-    BackupFilter,
-    FailFilter,
-    FilteringSelector,
-    NodeHop,
-    PriorityFilter,
-)
-from proxy.http import HTTPConnector, HTTPHandler
-from proxy.limited import CountedConn, LimitedConn, take_place
-from proxy.limits import (
-    Bytes,
-    HostConnLimiter,
-    HostRateLimiter,
-    Places,
-    Requests,
-    ScopedTrafficLimiter,
-)
+from proxy.admission import NetworkAdmission
+from proxy.auth import UserTable
+from proxy.bypass import PatternBypass
+from proxy.chain.chainer import HopChain
+from proxy.chain.probe import Prober
+from proxy.chain.route import NodeRoute
+from proxy.chain.router import RetryRouter
+from proxy.chain.transporter import NodeTransporter
+from proxy.connector.http import HTTPConnector
+from proxy.connector.proxy import ProxyConnector
+from proxy.connector.socks5 import SOCKS5Connector
+from proxy.dialer.tcp import TCPDialer
+from proxy.handler.http import HTTPHandler
+from proxy.handler.proxy import ProxyHandler
+from proxy.handler.socks5 import SOCKS5Handler
+from proxy.hop.nodes import NodeHop
+from proxy.hosts import TableHostMapper
+from proxy.limiter.conn import CountedConn, HostConnLimiter, Places, take_place
+from proxy.limiter.limited import LimitedConn
+from proxy.limiter.rate import HostRateLimiter, Requests
+from proxy.limiter.traffic import Bytes, ScopedTrafficLimiter
+from proxy.listener.tcp import TCPListener
 from proxy.logger import StandardLogger
 from proxy.metadata import MemoryMetadata
-from proxy.names import TableHostMapper
-from proxy.probe import Prober
+from proxy.net.dialer import SystemDialer
+from proxy.net.stream import PrefixedConn
+from proxy.net.tcp import Readiness, TCPConn
 from proxy.registry import MemoryRegistry
 from proxy.resolver import DNSResolver
-from proxy.rules import PatternBypass, RequestMatcher
+from proxy.routing import RequestMatcher
+from proxy.selector.filters import BackupFilter, FailFilter, FilteringSelector, PriorityFilter
+from proxy.selector.strategies import Hash, LowestLatency, RoundRobin, Weighted
 from proxy.service import TaskService
-from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
-from proxy.strategies import Hash, LowestLatency, RoundRobin, Weighted
-from proxy.stream import PrefixedConn
-from proxy.tcp import Readiness, SystemDialer, TCPConn, TCPDialer, TCPListener
-from proxy.transport import NodeTransporter
 from tests.examples.dns_server import DNSServer
 
 # ---- component, metadata, registry, logger

@@ -17,13 +17,15 @@ from gost_core.testing.common.net import ListenerContract as NetListenerContract
 from gost_core.testing.connector import BinderContract
 from gost_core.testing.handler import HandlerContract
 from gost_core.testing.listener import ReverseListenerContract
-from proxy.access import UserTable
-from proxy.chain import RetryRouter
-from proxy.forward import ForwardHandler
+from proxy.auth import UserTable
+from proxy.chain.router import RetryRouter
+from proxy.connector.socks5 import SOCKS5Connector
+from proxy.handler.forward import ForwardHandler
+from proxy.handler.socks5 import SOCKS5Handler
+from proxy.listener.rtcp import ReverseListener
+from proxy.listener.tcp import TCPListener
 from proxy.metadata import MemoryMetadata
-from proxy.reverse import ReverseListener
-from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
-from proxy.tcp import SystemDialer, TCPListener
+from proxy.net.dialer import SystemDialer
 
 # ---- binding
 
