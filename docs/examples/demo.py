@@ -26,15 +26,19 @@ from gost_core.context import Context
 from gost_core.handler import router_option
 from gost_core.hop import Hop, SelectOption
 from gost_core.listener import addr_option
-from proxy.chain import HopChain, RetryRouter
-from proxy.connector import ProxyConnector
-from proxy.handler import ProxyHandler
-from proxy.hop import NodeHop
-from proxy.http import HTTPConnector, HTTPHandler
+from proxy.chain.chainer import HopChain
+from proxy.chain.router import RetryRouter
+from proxy.chain.transporter import NodeTransporter
+from proxy.connector.http import HTTPConnector
+from proxy.connector.proxy import ProxyConnector
+from proxy.connector.socks5 import SOCKS5Connector
+from proxy.dialer.tcp import TCPDialer
+from proxy.handler.http import HTTPHandler
+from proxy.handler.proxy import ProxyHandler
+from proxy.handler.socks5 import SOCKS5Handler
+from proxy.hop.nodes import NodeHop
+from proxy.listener.tcp import TCPListener
 from proxy.service import TaskService
-from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
-from proxy.tcp import TCPDialer, TCPListener
-from proxy.transport import NodeTransporter
 
 try:
     import httpx

@@ -1,6 +1,6 @@
 """Writes docs/coverage.md: where the example implements each interface, and what exercises it.
 
-``PYTHONPATH=docs/examples python -m tests.examples.coverage_table`` runs the example's traffic
+``python -m tests.examples.coverage_table`` runs the example's traffic
 tests and notes which of them call which interface; tests of the contract's clauses do not count.
 ``--check`` compares the recorded page with the code, without running anything.
 """
@@ -50,7 +50,7 @@ def interfaces() -> dict[str, type[object]]:
 def classes() -> tuple[type[object], ...]:
     """Return the classes of the example, and the concrete ones of the package."""
     modules: list[ModuleType] = [*OF_THE_PACKAGE]
-    for info in pkgutil.iter_modules(proxy.__path__, "proxy."):
+    for info in pkgutil.walk_packages(proxy.__path__, "proxy."):
         if not info.name.endswith("__main__"):
             modules.append(importlib.import_module(info.name))
     return tuple(
@@ -104,7 +104,9 @@ def traffic() -> dict[str, list[str]]:
     """Run the traffic tests; return for each interface the tests that exercise it."""
     witness = Witness()
     witness.install()
-    files = [path for path in TESTS.glob("test_*.py") if "contract" not in path.name]
+    files = [
+        path for path in TESTS.glob("test_*.py") if not re.search("contract|coverage", path.name)
+    ]
     code = pytest.main(["--quiet", "-p", "no:xdist", *map(str, sorted(files))])
     if code:
         sys.exit("a test failed, so the page was left as it is")

@@ -19,13 +19,14 @@ from gost_core.common.net import Conn
 from gost_core.common.url import Userinfo
 from gost_core.handler import auther_option, router_option
 from gost_core.listener import addr_option
-from proxy.access import UserTable
+from proxy.auth import UserTable
 from proxy.build import make_node
-from proxy.chain import HopChain, RetryRouter
-from proxy.handler import ProxyHandler
-from proxy.hop import NodeHop
+from proxy.chain.chainer import HopChain
+from proxy.chain.router import RetryRouter
+from proxy.handler.proxy import ProxyHandler
+from proxy.hop.nodes import NodeHop
+from proxy.listener.tcp import TCPListener
 from proxy.service import TaskService
-from proxy.tcp import TCPListener
 from proxy.urls import parse
 
 T = TypeVar("T")

@@ -14,11 +14,14 @@ from gost_core.common import net
 from gost_core.context import Context
 from gost_core.dialer import net_dialer_dial_option
 from gost_core.listener import addr_option
-from proxy import session as session_module
-from proxy.mux import MuxDialer, MuxListener
-from proxy.session import Session, Stream
-from proxy.tcp import SystemDialer, TCPListener
-from proxy.wrapper import Wrapper
+from proxy.dialer.h2 import MuxDialer
+from proxy.listener.h2 import MuxListener
+from proxy.listener.tcp import TCPListener
+from proxy.net import h2_session as session_module
+from proxy.net.dialer import SystemDialer
+from proxy.net.h2_session import Session
+from proxy.net.h2_stream import Stream
+from proxy.net.wrapper import Wrapper
 from tests.examples.proxy_harness import run
 
 Serve = Callable[[net.Conn], Coroutine[Any, Any, None]]

@@ -14,10 +14,13 @@ from gost_core.options import apply
 from gost_core.testing.common.net import CloserContract, ConnContract, HalfCloserContract
 from gost_core.testing.dialer import DialerContract
 from gost_core.testing.listener import ListenerContract
+from proxy.dialer.h2 import MuxDialer
+from proxy.listener.h2 import MuxListener
+from proxy.listener.tcp import TCPListener
 from proxy.metadata import MemoryMetadata
-from proxy.mux import MuxDialer, MuxListener
-from proxy.session import Session, Stream
-from proxy.tcp import Readiness, TCPConn, TCPListener
+from proxy.net.h2_session import Session
+from proxy.net.h2_stream import Stream
+from proxy.net.tcp import Readiness, TCPConn
 
 # ---- streams
 
@@ -107,7 +110,7 @@ async def garbage(conn: Conn) -> None:
         pass
 
 
-TestMuxDialer = DialerContract(MuxDialer, node, malformed=garbage).as_tests()
+TestMuxDialer = DialerContract(MuxDialer, peer=node, garbling=garbage).as_tests()
 
 
 async def at_work() -> MuxDialer:

@@ -36,18 +36,20 @@ from gost_core.keys import CLIENT_ID, HASH_SOURCE
 from gost_core.listener import addr_option
 from gost_core.selector import Strategy
 from proxy.build import make_node
-from proxy.chain import TRACE, HopChain, RetryRouter, Trace
-from proxy.handler import ProxyHandler
-from proxy.hop import NodeHop
-from proxy.http import HTTPHandler
-from proxy.names import TableHostMapper
-from proxy.probe import Prober
+from proxy.bypass import PatternBypass
+from proxy.chain.chainer import HopChain
+from proxy.chain.probe import Prober
+from proxy.chain.router import TRACE, RetryRouter, Trace
+from proxy.handler.http import HTTPHandler
+from proxy.handler.proxy import ProxyHandler
+from proxy.handler.socks5 import SOCKS5Handler
+from proxy.hop.nodes import NodeHop
+from proxy.hosts import TableHostMapper
+from proxy.listener.tcp import TCPListener
 from proxy.resolver import DNSResolver
-from proxy.rules import PatternBypass, RequestMatcher
+from proxy.routing import RequestMatcher
+from proxy.selector.strategies import Hash, LowestLatency, Weighted
 from proxy.service import TaskService
-from proxy.socks5 import SOCKS5Handler
-from proxy.strategies import Hash, LowestLatency, Weighted
-from proxy.tcp import TCPListener
 from proxy.urls import parse
 from tests.examples.dns_server import DNSServer
 from tests.examples.proxy_harness import echo, proxy, run, server

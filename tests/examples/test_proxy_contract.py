@@ -45,10 +45,10 @@ from gost_core.testing.handler import HandlerContract
 from gost_core.testing.hop import HopContract, NodeListContract
 from gost_core.testing.hosts import HostMapperContract
 from gost_core.testing.limiter.conn import ConnLimiterContract
-from gost_core.testing.limiter.conn import LimiterContract as ConnLimiterContract
-from gost_core.testing.limiter.rate import LimiterContract as RateLimiterContract
+from gost_core.testing.limiter.conn import LimiterContract as PlacesContract
+from gost_core.testing.limiter.rate import LimiterContract as RequestsContract
 from gost_core.testing.limiter.rate import RateLimiterContract
-from gost_core.testing.limiter.traffic import LimiterContract as TrafficLimiterContract
+from gost_core.testing.limiter.traffic import LimiterContract as BytesContract
 from gost_core.testing.limiter.traffic import TrafficLimiterContract
 from gost_core.testing.listener import ListenerContract as ListenerListenerContract
 from gost_core.testing.logger import LoggerContract
@@ -64,40 +64,39 @@ from gost_core.testing.selector import (
     StrategyContract,
 )
 from gost_core.testing.service import ServiceContract
-from proxy.access import NetworkAdmission, UserTable
-from proxy.chain import HopChain, NodeRoute, RetryRouter
-from proxy.connector import ProxyConnector
-from proxy.handler import ProxyHandler
-from proxy.hop import (
-    BackupFilter,
-    FailFilter,
-    FilteringSelector,
-    NodeHop,
-    PriorityFilter,
-)
-from proxy.http import HTTPConnector, HTTPHandler
-from proxy.limited import CountedConn, LimitedConn, take_place
-from proxy.limits import (
-    Bytes,
-    HostConnLimiter,
-    HostRateLimiter,
-    Places,
-    Requests,
-    ScopedTrafficLimiter,
-)
+from proxy.admission import NetworkAdmission
+from proxy.auth import UserTable
+from proxy.bypass import PatternBypass
+from proxy.chain.chainer import HopChain
+from proxy.chain.probe import Prober
+from proxy.chain.route import NodeRoute
+from proxy.chain.router import RetryRouter
+from proxy.chain.transporter import NodeTransporter
+from proxy.connector.http import HTTPConnector
+from proxy.connector.proxy import ProxyConnector
+from proxy.connector.socks5 import SOCKS5Connector
+from proxy.dialer.tcp import TCPDialer
+from proxy.handler.http import HTTPHandler
+from proxy.handler.proxy import ProxyHandler
+from proxy.handler.socks5 import SOCKS5Handler
+from proxy.hop.nodes import NodeHop
+from proxy.hosts import TableHostMapper
+from proxy.limiter.conn import CountedConn, HostConnLimiter, Places, take_place
+from proxy.limiter.limited import LimitedConn
+from proxy.limiter.rate import HostRateLimiter, Requests
+from proxy.limiter.traffic import Bytes, ScopedTrafficLimiter
+from proxy.listener.tcp import TCPListener
 from proxy.logger import StandardLogger
 from proxy.metadata import MemoryMetadata
-from proxy.names import TableHostMapper
-from proxy.probe import Prober
+from proxy.net.dialer import SystemDialer
+from proxy.net.stream import PrefixedConn
+from proxy.net.tcp import Readiness, TCPConn
 from proxy.registry import MemoryRegistry
 from proxy.resolver import DNSResolver
-from proxy.rules import PatternBypass, RequestMatcher
+from proxy.routing import RequestMatcher
+from proxy.selector.filters import BackupFilter, FailFilter, FilteringSelector, PriorityFilter
+from proxy.selector.strategies import Hash, LowestLatency, RoundRobin, Weighted
 from proxy.service import TaskService
-from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
-from proxy.strategies import Hash, LowestLatency, RoundRobin, Weighted
-from proxy.stream import PrefixedConn
-from proxy.tcp import Readiness, SystemDialer, TCPConn, TCPDialer, TCPListener
-from proxy.transport import NodeTransporter
 from tests.examples.dns_server import DNSServer
 
 # ---- component, metadata, registry, logger
@@ -126,7 +125,9 @@ async def set_level(logger: TextLogger, level: LogLevel) -> None:
 
 
 TestMemoryMetadata = MetadataContract(MemoryMetadata).as_tests()
-TestMemoryRegistry = RegistryContract(MemoryRegistry[MemoryMetadata], MemoryMetadata).as_tests()
+TestMemoryRegistry = RegistryContract(
+    MemoryRegistry[MemoryMetadata], value=MemoryMetadata
+).as_tests()
 TestStandardLogger = LoggerContract(TextLogger, lines=lines, set_level=set_level).as_tests()
 
 
@@ -261,7 +262,7 @@ TestTCPListener = ListenerListenerContract(
     fail=fail,
 ).as_tests()
 TestBoundListener = NetListenerContract(bound, dial, make_at=bound).as_tests()
-TestSystemDialer = NetDialerContract(SystemDialer, unresolvable="host.invalid:80").as_tests()
+TestSystemDialer = NetDialerContract(SystemDialer, unresolvable_addr="host.invalid:80").as_tests()
 TestTCPDialer = DialerDialerContract(TCPDialer).as_tests()
 
 
@@ -301,14 +302,14 @@ def per_scope(scope: str) -> Callable[[Mapping[str, int]], ScopedTrafficLimiter]
     return lambda limits: ScopedTrafficLimiter({scope: limits})
 
 
-TestPlaces = ConnLimiterContract(
+TestPlaces = PlacesContract(
     Places,
     wrap=lambda conn, places: take_place(conn, OneLimiter(places)),
 ).as_tests()
 TestHostConnLimiter = ConnLimiterContract(HostConnLimiter).as_tests()
-TestRequests = RateLimiterContract(lambda limit: Requests(limit, burst=5)).as_tests()
+TestRequests = RequestsContract(lambda limit: Requests(limit, burst=5)).as_tests()
 TestHostRateLimiter = RateLimiterContract(HostRateLimiter).as_tests()
-TestBytes = TrafficLimiterContract(
+TestBytes = BytesContract(
     Bytes,
     wrap=lambda conn, budget: LimitedConn(Context(), conn, None, budget),
 ).as_tests()
@@ -408,35 +409,35 @@ TestHTTPHandler = HandlerContract(
 ).as_tests()
 TestSOCKS5Connector = ConnectorContract(
     lambda: SOCKS5Connector(auth_option(USER)),
-    node(SOCKS5Handler, UserTable(USER)),
+    node=node(SOCKS5Handler, UserTable(USER)),
     refusing=node(SOCKS5Handler, UserTable(Userinfo("user", "other"))),
-    malformed=talk_nonsense,
+    garbling=talk_nonsense,
     secret=USER.password,
 ).as_tests()
 TestSOCKS5Handshaker = HandshakerContract(
     lambda: SOCKS5Connector(auth_option(USER)),
-    node(SOCKS5Handler, UserTable(USER)),
+    node=node(SOCKS5Handler, UserTable(USER)),
     refusing=node(SOCKS5Handler, UserTable(Userinfo("user", "other"))),
-    malformed=talk_nonsense,
+    garbling=talk_nonsense,
     secret=USER.password,
 ).as_tests()
 TestHTTPConnector = ConnectorContract(
     lambda: HTTPConnector(auth_option(USER)),
-    node(HTTPHandler, UserTable(USER)),
+    node=node(HTTPHandler, UserTable(USER)),
     refusing=node(HTTPHandler, UserTable(Userinfo("user", "other"))),
-    malformed=talk_nonsense,
+    garbling=talk_nonsense,
     secret=USER.password,
 ).as_tests()
 TestUserTable = AuthenticatorContract(
     lambda: UserTable(USER, Userinfo("other", "password")),
-    accepted=("user", "open sesame"),
+    accepted_pair=("user", "open sesame"),
     client_id="user",
-    refused=("other", "open sesame"),
+    refused_pair=("other", "open sesame"),
 ).as_tests()
 TestNamelessUser = AuthenticatorContract(
     lambda: UserTable(Userinfo("", "open sesame")),
     nameless=("", "open sesame"),
-    refused=("", "other"),
+    refused_pair=("", "other"),
 ).as_tests()
 
 
@@ -466,25 +467,27 @@ TestNodeMarkable = MarkableContract(node_with_metadata).as_tests()
 TestNodeMetadatable = MetadatableContract(node_with_metadata).as_tests()
 TestFailFilter = FilterContract(
     FailFilter[Item],
-    Item,
+    item=Item,
     item_with=Item,
     honours=("maxFails", "failTimeout"),
 ).as_tests()
 TestBackupFilter = FilterContract(
-    BackupFilter[Item], Item, item_with=Item, honours=("backup",)
+    BackupFilter[Item], item=Item, item_with=Item, honours=("backup",)
 ).as_tests()
-TestPriorityFilter = FilterContract(PriorityFilter, lambda: Node("node", "192.0.2.1:80")).as_tests()
-TestRoundRobin = StrategyContract(RoundRobin[Item], Item, item_with=Item).as_tests()
+TestPriorityFilter = FilterContract(
+    PriorityFilter, item=lambda: Node("node", "192.0.2.1:80")
+).as_tests()
+TestRoundRobin = StrategyContract(RoundRobin[Item], item=Item, item_with=Item).as_tests()
 TestWeighted = StrategyContract(
-    Weighted[Item], Item, item_with=Item, honours=("weight",)
+    Weighted[Item], item=Item, item_with=Item, honours=("weight",)
 ).as_tests()
-TestHash = StrategyContract(Hash, lambda: Node("node", "192.0.2.1:80")).as_tests()
+TestHash = StrategyContract(Hash, item=lambda: Node("node", "192.0.2.1:80")).as_tests()
 TestLowestLatency = StrategyContract(
-    LowestLatency[Item], Item, item_with=Item, honours=("weight",)
+    LowestLatency[Item], item=Item, item_with=Item, honours=("weight",)
 ).as_tests()
 TestFilteringSelector = SelectorContract(
     lambda: FilteringSelector(RoundRobin[Item](), FailFilter[Item](), BackupFilter[Item]()),
-    Item,
+    item=Item,
     item_with=Item,
     honours=("backup", "maxFails", "failTimeout"),
 ).as_tests()

@@ -22,13 +22,16 @@ from gost_core.testing.ingress import IngressContract
 from gost_core.testing.router import RouterContract
 from gost_core.testing.sd import SDContract
 from proxy.build import make_node
-from proxy.chain import TRACE, HopChain, RetryRouter, Trace
-from proxy.discovery import MemorySD, registered
-from proxy.hop import NodeHop
+from proxy.chain.chainer import HopChain
+from proxy.chain.router import TRACE, RetryRouter, Trace
+from proxy.chain.table import TableChain
+from proxy.handler.socks5 import SOCKS5Handler
+from proxy.hop.nodes import NodeHop
 from proxy.ingress import MemoryIngress
-from proxy.redis_directory import RedisSD
-from proxy.routes import TableChain, TableRouter
-from proxy.socks5 import SOCKS5Handler
+from proxy.router import TableRouter
+from proxy.sd.memory import MemorySD
+from proxy.sd.redis import RedisSD
+from proxy.sd.services import registered
 from proxy.urls import parse
 from tests.contract.untyped import untyped
 from tests.examples.proxy_harness import EXAMPLES, echo, program, proxy, run, server
@@ -393,7 +396,7 @@ REGISTER = """
 import asyncio, sys
 from gost_core.context import Context
 from gost_core.sd import Service
-from proxy.redis_directory import RedisSD
+from proxy.sd.redis import RedisSD
 
 async def main():
     sd = RedisSD(sys.argv[1], lease=float(sys.argv[3]))

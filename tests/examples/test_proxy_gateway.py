@@ -44,16 +44,18 @@ from gost_core.routing import Matcher, Request
 from gost_core.sd import Service
 from gost_core.testing.handler import HandlerContract
 from gost_core.testing.rewriter import RewriterContract
-from proxy.access import UserTable
-from proxy.chain import RetryRouter
-from proxy.discovery import MemorySD
-from proxy.gateway import GatewayHandler
-from proxy.hop import NodeHop
-from proxy.ingress import IngressHop, MemoryIngress
-from proxy.rewrite import BodyRules, PatternRewriter
-from proxy.rules import RequestMatcher
+from proxy.auth import UserTable
+from proxy.chain.router import RetryRouter
+from proxy.handler.bodies import BodyRules
+from proxy.handler.gateway import GatewayHandler
+from proxy.hop.ingress import IngressHop
+from proxy.hop.nodes import NodeHop
+from proxy.ingress import MemoryIngress
+from proxy.listener.tcp import TCPListener
+from proxy.rewriter import PatternRewriter
+from proxy.routing import RequestMatcher
+from proxy.sd.memory import MemorySD
 from proxy.service import TaskService
-from proxy.tcp import TCPListener
 from tests.examples.proxy_harness import run, server
 from tests.examples.tls_harness import NAME, server_context
 

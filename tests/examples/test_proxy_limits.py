@@ -18,14 +18,19 @@ from gost_core.connector import auth_option
 from gost_core.context import Context
 from gost_core.limiter import SCOPE_CLIENT, SCOPE_CONN, SCOPE_SERVICE
 from gost_core.limiter.traffic import Limiter
-from proxy import tcp
-from proxy.access import NetworkAdmission, UserTable
-from proxy.chain import RetryRouter
-from proxy.limited import LimitedConn
-from proxy.limits import Bytes, HostConnLimiter, HostRateLimiter, ScopedTrafficLimiter
+from proxy.admission import NetworkAdmission
+from proxy.auth import UserTable
+from proxy.chain.router import RetryRouter
+from proxy.connector.socks5 import SOCKS5Connector
+from proxy.handler.socks5 import SOCKS5Handler
+from proxy.limiter.conn import HostConnLimiter
+from proxy.limiter.limited import LimitedConn
+from proxy.limiter.rate import HostRateLimiter
+from proxy.limiter.traffic import Bytes, ScopedTrafficLimiter
+from proxy.listener import tcp
+from proxy.listener.tcp import TCPListener
+from proxy.net.dialer import SystemDialer
 from proxy.service import TaskService
-from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
-from proxy.tcp import SystemDialer, TCPListener
 from tests.examples.proxy_harness import echo, run, server
 
 ALICE, BOB = Userinfo("alice", "rabbit"), Userinfo("bob", "builder")

@@ -36,19 +36,21 @@ from gost_core.recorder import (
     RecorderObject,
     RecordOption,
 )
-from proxy import observer, recorder
-from proxy.access import NetworkAdmission
-from proxy.chain import RetryRouter
-from proxy.handler import ProxyHandler
-from proxy.http import HTTPHandler
+from proxy import recorder
+from proxy.admission import NetworkAdmission
+from proxy.chain.router import RetryRouter
+from proxy.handler.http import HTTPHandler
+from proxy.handler.proxy import ProxyHandler
+from proxy.handler.socks5 import SOCKS5Handler
+from proxy.listener.tcp import TCPListener
 from proxy.logger import StandardLogger
-from proxy.metrics import MeasuredCounts
-from proxy.observer import Counts, StatsEvent, StatusEvent
-from proxy.prometheus import PrometheusMetrics
+from proxy.metrics.instruments import MeasuredCounts
+from proxy.metrics.prometheus import PrometheusMetrics
+from proxy.observer import reporter
+from proxy.observer.events import RecordingObserver, StatsEvent, StatusEvent
+from proxy.observer.stats import Counts
 from proxy.recorder import TRAFFIC, FileRecorder, RecordPoint
 from proxy.service import TaskService
-from proxy.socks5 import SOCKS5Handler
-from proxy.tcp import TCPListener
 from tests.examples.peers import program
 from tests.examples.proxy_harness import LIMIT, connected, echo, run, server
 
@@ -664,7 +666,7 @@ def test_a_batch_that_was_not_delivered_comes_again_before_anything_newer() -> N
 def test_an_observer_that_hangs_holds_up_no_connection_and_no_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(observer, "LAST_WORDS", 0.01)
+    monkeypatch.setattr(reporter, "LAST_WORDS", 0.01)
 
     class Hanging(Observer):
         async def observe(self, ctx: Context, events: Sequence[Event], /, *opts: Option) -> None:
@@ -695,7 +697,7 @@ def test_an_observer_may_close_the_service_that_it_observes() -> None:
 def test_events_are_delivered_as_json() -> None:
     async def main() -> None:
         memory = Memory()
-        told = observer.RecordingObserver(memory)
+        told = RecordingObserver(memory)
         async with server(echo) as target, serving(await made(told=told)) as at:
             await exchange(at, target)
         events = [json.loads(one) for one in memory.records]

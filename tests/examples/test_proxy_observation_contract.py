@@ -30,12 +30,14 @@ from gost_core.testing.observer import ObserverContract as ObserverObserverContr
 from gost_core.testing.observer.stats import StatsContract
 from gost_core.testing.recorder import RecorderContract
 from gost_core.testing.service import ServiceContract
-from proxy.metrics import BYTES, CONNECTIONS, DURATION, OPEN, Instrument, MeasuredCounts
-from proxy.observer import CountingConn, Counts, RecordingObserver, StatsEvent, StatusEvent
-from proxy.prometheus import PrometheusMetrics
+from proxy.connector.socks5 import SOCKS5Connector
+from proxy.handler.socks5 import SOCKS5Handler
+from proxy.metrics.instruments import BYTES, CONNECTIONS, DURATION, OPEN, Instrument, MeasuredCounts
+from proxy.metrics.prometheus import PrometheusMetrics
+from proxy.observer.events import RecordingObserver, StatsEvent, StatusEvent
+from proxy.observer.stats import CountingConn, Counts
 from proxy.recorder import TRAFFIC, FileRecorder, RecordPoint
 from proxy.service import TaskService
-from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
 from tests.examples.test_proxy_contract import Whole, accepted, break_off, client, user
 
 # ---- recorder
@@ -144,15 +146,15 @@ async def counting_unable() -> Conn:
 
 TestRecordingObserver = ObserverObserverContract(
     KeptObserver,
-    lambda: StatusEvent("service", "running", ""),
-    delivered=delivered,
+    event=lambda: StatusEvent("service", "running", ""),
+    delivered_events=delivered,
     break_backend=break_delivery,
     mend_backend=mend_delivery,
 ).as_tests()
 TestStatsEvents = ObserverObserverContract(
     KeptObserver,
-    lambda: StatsEvent("service", {"total_conns": 1}),
-    delivered=delivered,
+    event=lambda: StatsEvent("service", {"total_conns": 1}),
+    delivered_events=delivered,
 ).as_tests()
 TestCounts = StatsContract(Counts).as_tests()
 TestCountingConn = ConnContract(counting, break_off=break_off).as_tests()

@@ -21,15 +21,19 @@ from gost_core.common.url import Userinfo
 from gost_core.connector import Connector, auth_option
 from gost_core.context import Context
 from gost_core.handler import auther_option, router_option
-from proxy.access import UserTable
-from proxy.chain import RetryRouter
-from proxy.connector import ProxyConnector
-from proxy.handler import ProxyHandler, RefusedError
-from proxy.http import HTTPConnector, HTTPHandler
-from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
-from proxy.stream import PrefixedConn
-from proxy.tcp import SystemDialer, TCPConn, TCPDialer
-from proxy.transport import NodeTransporter
+from proxy.auth import UserTable
+from proxy.chain.router import RetryRouter
+from proxy.chain.transporter import NodeTransporter
+from proxy.connector.http import HTTPConnector
+from proxy.connector.proxy import ProxyConnector
+from proxy.connector.socks5 import SOCKS5Connector
+from proxy.dialer.tcp import TCPDialer
+from proxy.handler.http import HTTPHandler
+from proxy.handler.proxy import ProxyHandler, RefusedError
+from proxy.handler.socks5 import SOCKS5Handler
+from proxy.net.dialer import SystemDialer
+from proxy.net.stream import PrefixedConn
+from proxy.net.tcp import TCPConn
 from tests.examples.proxy_harness import LIMIT, connected, echo, proxy, router_through, run, server
 
 NO_AUTHENTICATION = b"\x05\x01\x00"

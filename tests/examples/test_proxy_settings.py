@@ -15,9 +15,9 @@ from gost_core.recorder import (
     RECORDER_SERVICE_CLIENT_ADDRESS,
     RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
 )
+from proxy.connector.socks5 import SOCKS5Connector
+from proxy.net.dialer import SystemDialer
 from proxy.plugins import Plugins, connectors, dialers, handlers, listeners, strategies
-from proxy.socks5 import SOCKS5Connector
-from proxy.tcp import SystemDialer
 from tests.examples.proxy_harness import echo, program, run, server
 
 
@@ -169,7 +169,7 @@ def test_a_plugin_of_another_package_is_found(
     install(
         tmp_path,
         "telepathy = other:Telepathy",
-        "from proxy.socks5 import SOCKS5Connector\nclass Telepathy(SOCKS5Connector): pass\n",
+        "from proxy.connector.http import HTTPConnector\nclass Telepathy(HTTPConnector): pass\n",
     )
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     found = Plugins[object, Connector]("gost.connectors")

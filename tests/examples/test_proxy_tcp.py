@@ -14,9 +14,11 @@ from gost_core.context import Context
 from gost_core.dialer import net_dialer_dial_option
 from gost_core.listener import AcceptError, addr_option, netns_option, proxy_protocol_option
 from gost_core.listener import ClosedError as ListenerClosedError
-from proxy.address import TCPAddr, split_host_port
+from proxy.dialer.tcp import TCPDialer
+from proxy.listener.tcp import TCPListener
 from proxy.metadata import MemoryMetadata
-from proxy.tcp import SystemDialer, TCPDialer, TCPListener
+from proxy.net.address import TCPAddr, split_host_port
+from proxy.net.dialer import SystemDialer
 from tests.examples.proxy_harness import connected, echo, run, server
 
 

@@ -21,12 +21,16 @@ from gost_core.common.tls import TLSConfig
 from gost_core.context import Context
 from gost_core.keys import PEER_CERTIFICATE
 from gost_core.listener import Option, addr_option, logger_option, tls_config_option
-from proxy import tls, upgrade
+from proxy.dialer.tls import TLSDialer
+from proxy.listener import serving
+from proxy.listener.tls import TLSListener
 from proxy.logger import StandardLogger
 from proxy.metadata import MemoryMetadata
-from proxy.tcp import SystemDialer, TCPConn
-from proxy.tls import TLSConn, TLSDialer, TLSListener, connect_tls
-from proxy.tls_settings import CIPHERS, client_config, server_config, target_config
+from proxy.net import tls
+from proxy.net.dialer import SystemDialer
+from proxy.net.tcp import TCPConn
+from proxy.net.tls import TLSConn, connect_tls
+from proxy.net.tls_settings import CIPHERS, client_config, server_config, target_config
 from tests.examples import test_proxy_program as programs
 from tests.examples.proxy_harness import connected, echo, program, router_through, run, server
 from tests.examples.test_proxy_program import BLOCK, curl, needs_curl
@@ -278,7 +282,7 @@ def test_a_peer_that_changes_its_keys_and_asks_for_new_ones_is_served() -> None:
 def test_clients_that_speak_no_tls_or_nothing_at_all_disturb_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(upgrade, "LIMIT", 2.0)
+    monkeypatch.setattr(serving, "LIMIT", 2.0)
     log = io.StringIO()
     target = logging.Manager(logging.RootLogger(logging.NOTSET)).getLogger("tls")
     target.addHandler(logging.StreamHandler(log))
@@ -305,7 +309,7 @@ def test_clients_that_speak_no_tls_or_nothing_at_all_disturb_nobody(
 
 
 def test_no_more_than_so_many_handshakes_go_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upgrade, "MOST", 3)
+    monkeypatch.setattr(serving, "MOST", 3)
 
     async def main() -> None:
         async with listening() as listener:

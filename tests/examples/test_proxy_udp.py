@@ -29,20 +29,23 @@ from gost_core.listener import addr_option
 from gost_core.testing.common.net import ConnContract, ConnUnwrapperContract, PacketConnContract
 from gost_core.testing.connector import ConnectorContract
 from gost_core.testing.limiter.traffic import LimiterContract
-from proxy.access import UserTable
-from proxy.address import TCPAddr, UDPAddr, split_host_port
-from proxy.association import Association, pack_address, unpack_address
-from proxy.chain import RetryRouter
-from proxy.handler import RefusedError
-from proxy.limited import LimitedConn, LimitedPackets
-from proxy.limits import Bytes, ScopedTrafficLimiter
-from proxy.names import TableHostMapper
+from proxy.auth import UserTable
+from proxy.bypass import PatternBypass
+from proxy.chain.router import RetryRouter
+from proxy.connector.association import Association
+from proxy.connector.socks5 import SOCKS5Connector
+from proxy.handler.proxy import RefusedError
+from proxy.handler.socks5 import SOCKS5Handler
+from proxy.hosts import TableHostMapper
+from proxy.limiter.limited import LimitedConn, LimitedPackets
+from proxy.limiter.traffic import Bytes, ScopedTrafficLimiter
+from proxy.listener.tcp import TCPListener
+from proxy.net.address import TCPAddr, UDPAddr, split_host_port
+from proxy.net.dialer import SystemDialer
+from proxy.net.udp import PeerConn, UDPConn, dial_udp, open_udp
+from proxy.net.wrapper import Wrapper
 from proxy.resolver import DNSResolver
-from proxy.rules import PatternBypass
-from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
-from proxy.tcp import SystemDialer, TCPListener
-from proxy.udp import PeerConn, UDPConn, dial_udp, open_udp
-from proxy.wrapper import Wrapper
+from proxy.wire.socks5 import pack_address, unpack_address
 from tests.examples.dns_server import DNSServer
 from tests.examples.peers import dante, microsocks
 from tests.examples.proxy_harness import LIMIT, proxy, router_through, run
@@ -211,9 +214,9 @@ TestAssociation = ConnContract(None, make_datagram=both_ends).as_tests()
 TestAssociationPackets = PacketConnContract(through_proxy, make_connected=both_ends).as_tests()
 TestConnector = ConnectorContract(
     SOCKS5Connector,
-    node,
+    node=node,
     networks=("tcp", "udp"),
-    association=True,
+    associates=True,
 ).as_tests()
 
 

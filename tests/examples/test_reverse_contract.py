@@ -16,14 +16,16 @@ from gost_core.testing.common.net import ConnContract
 from gost_core.testing.common.net import ListenerContract as NetListenerContract
 from gost_core.testing.connector import BinderContract
 from gost_core.testing.handler import HandlerContract
-from gost_core.testing.listener import ListenerContract as ListenerListenerContract
-from proxy.access import UserTable
-from proxy.chain import RetryRouter
-from proxy.forward import ForwardHandler
+from gost_core.testing.listener import ReverseListenerContract
+from proxy.auth import UserTable
+from proxy.chain.router import RetryRouter
+from proxy.connector.socks5 import SOCKS5Connector
+from proxy.handler.forward import ForwardHandler
+from proxy.handler.socks5 import SOCKS5Handler
+from proxy.listener.rtcp import ReverseListener
+from proxy.listener.tcp import TCPListener
 from proxy.metadata import MemoryMetadata
-from proxy.reverse import ReverseListener
-from proxy.socks5 import SOCKS5Connector, SOCKS5Handler
-from proxy.tcp import SystemDialer, TCPListener
+from proxy.net.dialer import SystemDialer
 
 # ---- binding
 
@@ -61,10 +63,10 @@ async def malformed(conn: Conn, router: Router) -> None:
 
 TestSOCKS5Binder = BinderContract(
     SOCKS5Connector,
-    bind,
-    unable=unable,
+    node=bind,
+    incapable=unable,
     refusing=refusing,
-    malformed=malformed,
+    garbling=malformed,
 ).as_tests()
 
 
@@ -111,10 +113,8 @@ def reverse(option: Option) -> ServiceListener:
     return ReverseListener(option)
 
 
-TestReverseListener = ListenerListenerContract(
-    None,
-    None,
-    make_reverse=reverse,
+TestReverseListener = ReverseListenerContract(
+    reverse,
     bad_metadata=MemoryMetadata({"backlog": "many"}),
 ).as_tests()
 

@@ -11,9 +11,11 @@ from gost_core.testing.common.net import ConnContract, ContextCarrierContract, H
 from gost_core.testing.common.net import ListenerContract as NetListenerContract
 from gost_core.testing.dialer import DialerContract, HandshakerContract
 from gost_core.testing.listener import ListenerContract as ListenerListenerContract
+from proxy.dialer.tls import TLSDialer
+from proxy.listener.serving import UpgradingListener
+from proxy.listener.tls import TLSListener
 from proxy.metadata import MemoryMetadata
-from proxy.tls import TLSDialer, TLSListener, connect_tls
-from proxy.upgrade import UpgradingListener
+from proxy.net.tls import connect_tls
 from tests.examples.test_proxy_contract import (
     Breakable,
     FailingListener,
@@ -152,26 +154,26 @@ def exact() -> Dialer:
 
 TestTLSDialer = DialerContract(
     trusting,
-    node,
+    peer=node,
     host=f"{NAME}:443",
-    malformed=nonsense_node,
+    garbling=nonsense_node,
 ).as_tests()
 TestTLSSettings = DialerContract(
     TLSDialer,
-    node,
+    peer=node,
     metadata=MemoryMetadata({"caFile": CA_FILE}),
     bad_setting=("caFile", 7),
     host=f"{NAME}:443",
 ).as_tests()
 TestTLSHandshaker = HandshakerContract(
     trusting,
-    node,
+    peer=node,
     host=f"{NAME}:443",
-    malformed=nonsense_node,
+    garbling=nonsense_node,
     greeting=greeting_node,
 ).as_tests()
 TestExactHandshaker = HandshakerContract(
-    exact, node, host=f"{NAME}:443", exact=exact_node
+    exact, peer=node, host=f"{NAME}:443", exact=exact_node
 ).as_tests()
 
 

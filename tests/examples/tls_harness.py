@@ -10,7 +10,7 @@ import trustme
 
 from gost_core.common.net import Conn
 from gost_core.common.tls import TLSConfig
-from proxy.tls import TLSConn
+from proxy.net.tls import TLSConn
 
 NAME = "proxy.example"
 

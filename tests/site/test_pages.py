@@ -12,9 +12,9 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 from gost_core.listener import addr_option
 from gost_core.testing.common.net import ConnContract
 from gost_core.testing.listener import ListenerContract
+from proxy.listener.tcp import TCPListener
 from proxy.metadata import MemoryMetadata
 from proxy.registry import MemoryRegistry
-from proxy.tcp import TCPListener
 from tutorial import checks
 
 ROOT: Final = Path(__file__).parents[2]

@@ -27,14 +27,16 @@ from gost_core.recorder import (
     RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
     RecorderObject,
 )
+from gost_core.resolver import Resolver
 from gost_core.sd import SD
 
-from .address import split_host_port, split_target
 from .build import Shared, make_hop, make_service
-from .chain import HopChain, RetryRouter
+from .chain.chainer import HopChain
+from .chain.router import RetryRouter
+from .hosts import TableHostMapper
 from .logger import StandardLogger
-from .names import TableHostMapper
-from .observer import RecordingObserver
+from .net.address import split_host_port, split_target
+from .observer.events import RecordingObserver
 from .plugins import connectors, handlers, listeners, resolvers, sds
 from .recorder import FileRecorder
 from .urls import Address, hidden, parse
@@ -111,6 +113,11 @@ def hosts(path: str) -> HostMapper:
     return TableHostMapper.parse(Path(path).read_text(encoding="utf-8").splitlines())
 
 
+def resolver(address: str) -> Resolver:
+    """Read the argument of --resolver."""
+    return resolvers.named("dns")(address)
+
+
 def directory(url: str) -> SD:
     """Read the argument of --sd."""
     kind, mark, _ = url.partition("://")
@@ -135,7 +142,7 @@ def _share(options: argparse.Namespace, stack: AsyncExitStack) -> Shared:
             )
         ]
     if options.metrics:
-        from .prometheus import PrometheusMetrics  # only who asks for it needs the library
+        from .metrics.prometheus import PrometheusMetrics  # only who asks for it needs the library
 
         shared.metrics = measures = PrometheusMetrics()
         address = stack.enter_context(measures.shown(options.metrics))
@@ -188,6 +195,8 @@ def main() -> int:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    if not handlers.get_all():
+        parser.error("its parts are found once it is installed: pip install ./docs/examples")
     add = parser.add_argument
     add(
         "-L",
@@ -213,7 +222,7 @@ def main() -> int:
     add("--hosts", type=argument(hosts), help="map names as this hosts file says")
     add(
         "--resolver",
-        type=argument(resolvers.named("dns")),
+        type=argument(resolver),
         help="resolve names by the DNS server at this host:port",
     )
     add("--record", type=Path, help="append to this file who connects, what is dialed, and states")

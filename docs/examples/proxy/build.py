@@ -29,20 +29,24 @@ from gost_core.observer.stats import Stats
 from gost_core.recorder import RecorderObject
 from gost_core.sd import SD, Service
 
-from .access import NetworkAdmission, UserTable
-from .chain import RetryRouter
-from .discovery import registered
-from .hop import NodeHop
-from .ingress import IngressHop, MemoryIngress
-from .limits import HostConnLimiter, HostRateLimiter, ScopedTrafficLimiter
+from .admission import NetworkAdmission
+from .auth import UserTable
+from .bypass import PatternBypass
+from .chain.probe import Prober
+from .chain.router import RetryRouter
+from .chain.transporter import NodeTransporter
+from .hop.ingress import IngressHop
+from .hop.nodes import NodeHop
+from .ingress import MemoryIngress
+from .limiter.conn import HostConnLimiter
+from .limiter.rate import HostRateLimiter
+from .limiter.traffic import ScopedTrafficLimiter
 from .metadata import number, text
-from .metrics import MeasuredCounts
-from .observer import Counts
+from .metrics.instruments import MeasuredCounts
+from .observer.stats import Counts
 from .plugins import connectors, dialers, handlers, listeners, strategies
-from .probe import Prober
-from .rules import PatternBypass
+from .sd.services import registered
 from .service import TaskService
-from .transport import NodeTransporter
 from .urls import Address, Settings
 
 

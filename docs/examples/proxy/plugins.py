@@ -1,7 +1,7 @@
 """Components by name: one registry a kind, filled by the plug-ins of all that is installed.
 
 A package offers a component by an entry point in the group of its kind. Those of this package stand
-in the ``entry_points.txt`` beside it, where installing a package would put them.
+in the ``pyproject.toml`` beside it, and are found once it is installed.
 """
 
 from collections.abc import Callable

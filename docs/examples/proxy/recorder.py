@@ -20,7 +20,7 @@ from gost_core.logger import Logger, default
 from gost_core.options import apply
 
 from .logger import Outage
-from .wrapper import HoldingWrapper
+from .net.wrapper import HoldingWrapper
 
 TRAFFIC: Final = "recorder.proxy.handler.traffic"
 """Record point: a handler copies between a client and its target; the record is what was copied."""

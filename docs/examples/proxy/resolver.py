@@ -15,8 +15,8 @@ from gost_core import resolver
 from gost_core.context import Context
 from gost_core.options import apply
 
-from .address import split_target
-from .names import IP, of_family
+from .hosts import IP, of_family
+from .net.address import split_target
 
 FAMILIES: Final = {"ip4": socket.AF_INET, "ip6": socket.AF_INET6}
 

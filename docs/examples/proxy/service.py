@@ -18,10 +18,11 @@ from gost_core.observer.stats import Kind, Stats
 from gost_core.recorder import RECORDER_SERVICE_CLIENT_ADDRESS, RecorderObject
 from gost_core.service import Service
 
-from .address import host_of
 from .logger import with_notes
-from .metrics import DURATION, Instrument
-from .observer import INTERVAL, Counts, Reporter
+from .metrics.instruments import DURATION, Instrument
+from .net.address import host_of
+from .observer.reporter import INTERVAL, Reporter
+from .observer.stats import Counts
 from .recorder import RecordPoint
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0

@@ -1,0 +1,40 @@
+"""From where clients may connect."""
+
+from ipaddress import ip_network
+
+from gost_core import admission
+from gost_core.common.net import Conn
+from gost_core.context import Context
+from gost_core.options import apply
+
+from .net.address import host_of, ip_of
+
+
+class NetworkAdmission(admission.Admission):
+    """Goes by the networks that a source is in.
+
+    A blacklist admits all but these, a whitelist these alone. A source whose address is no IP is
+    in none of them (D50).
+    """
+
+    def __init__(self, *networks: str, whitelist: bool = False) -> None:
+        self._networks = [ip_network(network) for network in networks]
+        self._whitelist = whitelist
+
+    async def admit(
+        self, ctx: Context, network: str, addr: str, /, *opts: admission.Option
+    ) -> bool:
+        apply(admission.Options(), *opts)
+        ip = ip_of(host_of(addr))
+        contains = ip is not None and any(ip in network for network in self._networks)
+        return contains is self._whitelist
+
+
+async def is_admitted(rules: admission.Admission | None, conn: Conn, service: str) -> bool:
+    """Ask about the client of a connection, whose own network and address count (D50)."""
+    if rules is None:
+        return True
+    source = conn.remote_addr()
+    return await rules.admit(
+        Context(), source.network(), str(source), admission.with_service(service)
+    )

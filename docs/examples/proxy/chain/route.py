@@ -1,0 +1,119 @@
+"""A way through nodes, and what their names and those of targets stand for."""
+
+import socket
+from collections.abc import Sequence
+
+from gost_core import chain, connector, listener
+from gost_core.common import net
+from gost_core.context import Context
+from gost_core.hosts import HostMapper
+from gost_core.options import apply
+from gost_core.resolver import InvalidError, Resolver
+
+from ..component import refuse_options
+from ..listener.tcp import TCPListener
+from ..metadata import MemoryMetadata
+from ..net.address import join_host_port, split_host_port
+from ..net.dialer import SystemDialer
+
+
+class NodeRoute(chain.Route):
+    """A way through nodes in order; direct if there are none (D36)."""
+
+    def __init__(self, *nodes: chain.Node) -> None:
+        self._nodes = nodes
+
+    def nodes(self) -> Sequence[chain.Node]:
+        return self._nodes
+
+    async def dial(
+        self, ctx: Context, network: str, address: str, /, *opts: chain.DialOption
+    ) -> net.Conn:
+        if not self._nodes:
+            refuse_options(apply(chain.DialOptions(), *opts), "interface", "netns", "sock_opts")
+            return await SystemDialer().dial(ctx, network, address)
+        conn = await self._reach_last(ctx)
+        try:
+            # A target that cannot be reached is no fault of the node: nobody is marked.
+            return await transport_of(self._nodes[-1]).connect(ctx, conn, network, address)
+        except BaseException:
+            await conn.close()
+            raise
+
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: chain.BindOption
+    ) -> net.Listener:
+        options = apply(chain.BindOptions(), *opts)
+        if not self._nodes:
+            if not network.startswith("tcp"):
+                raise net.UnsupportedError(f"network {network!r} is not offered here; tcp is")
+            bound = TCPListener(listener.addr_option(address or ":0"))
+            await bound.init(MemoryMetadata({"backlog": options.backlog}))
+            return bound
+        conn = await self._reach_last(ctx)
+        try:
+            return await transport_of(self._nodes[-1]).bind(
+                ctx,
+                conn,
+                network,
+                address,
+                connector.mux_bind_option(options.mux),
+                connector.backlog_bind_option(options.backlog),
+            )
+        except BaseException:
+            await conn.close()
+            raise
+
+    async def _reach_last(self, ctx: Context) -> net.Conn:
+        """Connect to the first node, through it to the second, and so on."""
+        conn: net.Conn | None = None
+        before: chain.Transporter | None = None
+        for node in self._nodes:
+            options, transport = node.options(), transport_of(node)
+            try:
+                addr = await resolve(ctx, node.addr, options.host_mapper, options.resolver)
+                if conn is None or before is None:
+                    conn = await transport.dial(ctx, addr)
+                else:
+                    conn = await before.connect(ctx, conn, "tcp", addr)
+                conn = await transport.handshake(ctx, conn)
+            except BaseException as error:
+                # Cancellation marks too: it is how the limit on a silent node arrives (D14).
+                node.marker().mark()
+                error.add_note(f"at node {node.name}")
+                if conn is not None:
+                    await conn.close()
+                raise
+            node.marker().reset()
+            before = transport
+        assert conn is not None
+        return conn
+
+
+async def resolve(
+    ctx: Context, addr: str, host_mapper: HostMapper | None, resolver: Resolver | None
+) -> str:
+    """Turn the name in an address into an IP address, if somebody here is there to do it (D39)."""
+    try:
+        host, port = split_host_port(addr)
+    except ValueError:  # a path, a name without port: not to be resolved (D12)
+        return addr
+    found = None if host_mapper is None else await host_mapper.lookup(ctx, "ip", host)
+    if found is None and resolver is not None:
+        try:
+            found = await resolver.resolve(ctx, "ip", host)
+        except InvalidError:
+            return addr
+    if found is None:
+        return addr
+    if not found:
+        raise socket.gaierror(socket.EAI_NONAME, f"{host} has no address")
+    return join_host_port(str(found[0]), port)
+
+
+def transport_of(node: chain.Node) -> chain.Transporter:
+    """Return what a node is reached by; a route needs that of each."""
+    transport = node.options().transport
+    if transport is None:
+        raise ValueError(f"node {node.name} has no transport, so no route can go through it")
+    return transport

@@ -1,0 +1,1 @@
+"""What asks a node for a target: the client of a protocol."""

@@ -1,0 +1,50 @@
+"""The client of an HTTP proxy."""
+
+from base64 import b64encode
+
+from gost_core import connector
+from gost_core.common.net import Conn
+from gost_core.context import Context
+from gost_core.metadata import Metadata
+
+from ..net.address import split_target
+from ..net.stream import read_head
+from ..wire.http import status_of
+from .proxy import ProxyConnector
+
+
+class HTTPConnector(ProxyConnector):
+    """Reaches targets through an HTTP proxy, by CONNECT."""
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        auth = self._options.auth
+        self._authorization = ""
+        if auth is not None:
+            if ":" in auth.username:
+                raise ValueError("a user name for HTTP cannot contain a colon")
+            token = b64encode(f"{auth.username}:{auth.password or ''}".encode()).decode()
+            self._authorization = f"Proxy-Authorization: Basic {token}\r\n"
+
+    async def connect(
+        self,
+        ctx: Context,
+        conn: Conn,
+        network: str,
+        address: str,
+        /,
+        *opts: connector.ConnectOption,
+    ) -> Conn:
+        self.check_network(network)
+        split_target(address)
+        request = f"CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n{self._authorization}\r\n"
+        await conn.write(request.encode("ascii"))
+        # The connection that comes back holds what came behind the reply (D33).
+        reply, conn = await read_head(conn)
+        status = status_of(reply)
+        if not 200 <= status < 300:
+            reason = f"{address}: status {status}, says {conn.remote_addr()}"
+            raise (
+                PermissionError(reason) if status in (403, 407) else ConnectionRefusedError(reason)
+            )
+        return conn

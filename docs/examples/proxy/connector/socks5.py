@@ -1,0 +1,117 @@
+"""The client of a SOCKS5 proxy."""
+
+from gost_core import connector
+from gost_core.common.net import Conn, Listener, ProtocolError, UnsupportedError
+from gost_core.context import Context
+from gost_core.metadata import Metadata
+from gost_core.options import apply
+
+from ..net.address import host_of, join_host_port, split_host_port
+from ..net.dialer import SystemDialer
+from ..net.stream import read_exactly
+from ..wire.socks5 import (
+    ANYWHERE,
+    BIND_MANY,
+    CONNECT,
+    NO_AUTHENTICATION,
+    NONE_ACCEPTABLE,
+    UDP_ASSOCIATE,
+    USER_PASSWORD,
+    VERSION,
+    Reply,
+    pack_address,
+    read_address,
+)
+from .association import Association
+from .proxy import ProxyConnector
+
+
+class SOCKS5Connector(ProxyConnector, connector.Handshaker, connector.Binder):
+    """Reaches targets through a SOCKS5 proxy, or has a proxy of this package listen.
+
+    Handshaker is a capability: a transport finds it by ``isinstance`` and does this step before
+    ``connect`` (D31). Inheriting from it is not needed, and says what is meant.
+    """
+
+    networks = ("tcp", "udp")
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        if any(not 1 <= len(part) <= 255 for part in self._credentials()):
+            raise ValueError("user name and password of SOCKS5 have 1 to 255 bytes each")
+
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        credentials = self._credentials()
+        methods = [NO_AUTHENTICATION, USER_PASSWORD] if credentials else [NO_AUTHENTICATION]
+        await conn.write(bytes([VERSION, len(methods), *methods]))
+        version, method = await read_exactly(conn, 2)
+        if version != VERSION or method not in (*methods, NONE_ACCEPTABLE):
+            raise ProtocolError(f"{conn.remote_addr()} does not answer as SOCKS5 does")
+        if method == NONE_ACCEPTABLE:
+            raise PermissionError(f"{conn.remote_addr()} accepts no method of authentication")
+        if method == USER_PASSWORD:
+            parts = (bytes([len(part)]) + part for part in credentials)
+            await conn.write(b"\x01" + b"".join(parts))
+            _, status = await read_exactly(conn, 2)
+            if status != 0:
+                raise PermissionError(f"{conn.remote_addr()} refuses the user name or password")
+        return conn
+
+    async def connect(
+        self,
+        ctx: Context,
+        conn: Conn,
+        network: str,
+        address: str,
+        /,
+        *opts: connector.ConnectOption,
+    ) -> Conn:
+        self.check_network(network)
+        if network.startswith("tcp"):
+            await self._request(conn, CONNECT, address, address)
+            return conn
+        if address:
+            pack_address(address)  # to find out whether it can be: nothing has been sent yet (D15)
+        relay = await self._request(conn, UDP_ASSOCIATE, ANYWHERE, address or network)
+        host, port = split_host_port(relay)
+        if host in ("", "0.0.0.0", "::"):  # a proxy that says: where you have found me
+            relay = join_host_port(host_of(str(conn.remote_addr())), port)
+        dialer = apply(connector.ConnectOptions(), *opts).dialer or SystemDialer()
+        return Association(conn, await dialer.dial(ctx, "udp", relay), address)
+
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
+    ) -> Listener:
+        from .tunnel import TunnelListener  # only who binds needs the library h2
+
+        self.check_initialized()
+        if not network.startswith("tcp"):
+            raise UnsupportedError(f"to bind by {network!r} is not offered here, but tcp")
+        backlog = apply(connector.BindOptions(), *opts).backlog
+        host, port = split_host_port(address or ":0")
+        asked = join_host_port(host or "::", port)
+        bound = await self._request(conn, BIND_MANY, asked, asked)
+        return await TunnelListener.over(conn, bound, backlog)
+
+    async def _request(self, conn: Conn, command: int, address: str, what: str) -> str:
+        """Ask for something; return the address in the reply."""
+        await conn.write(bytes([VERSION, command, 0]) + pack_address(address))
+        version, code, _ = await read_exactly(conn, 3)
+        if version != VERSION:
+            raise ProtocolError(f"{conn.remote_addr()} does not answer as SOCKS5 does")
+        if code != Reply.SUCCEEDED:
+            meaning = {reply.value: reply.name for reply in Reply}.get(code, f"code {code}")
+            reason = f"{what}: {meaning}, says {conn.remote_addr()}"
+            if command == BIND_MANY and code == Reply.COMMAND_NOT_SUPPORTED:
+                raise connector.BindUnsupportedError(f"{reason}; does it allow it, by 'bind'?")
+            refused_by_rule = code == Reply.NOT_ALLOWED
+            raise PermissionError(reason) if refused_by_rule else ConnectionRefusedError(reason)
+        try:
+            # Exactly the reply is read: what came behind it waits in the connection (D33).
+            return await read_address(conn)
+        except ValueError as error:
+            raise ProtocolError(f"{conn.remote_addr()} gives a malformed address") from error
+
+    def _credentials(self) -> list[bytes]:
+        auth = self._options.auth
+        return [] if auth is None else [auth.username.encode(), (auth.password or "").encode()]

@@ -1,0 +1,1 @@
+"""What opens connections to nodes."""

@@ -1,0 +1,59 @@
+"""Reaching nodes by streams of shared HTTP/2 sessions."""
+
+import asyncio
+
+from gost_core import dialer
+from gost_core.common import net
+from gost_core.context import Context
+from gost_core.metadata import Metadata
+from gost_core.options import apply
+
+from ..component import Component, refuse_options
+from ..net.dialer import SystemDialer
+from ..net.h2_session import Session
+from ..net.wrapper import Waits
+
+
+class MuxDialer(Component, dialer.Dialer, dialer.Multiplexer, net.Closer):
+    """Reaches nodes by streams; those to one address, as it is dialed, share a session (D32)."""
+
+    def __init__(self, *opts: dialer.Option) -> None:
+        super().__init__()
+        self._options = apply(dialer.Options(), *opts)
+        self._sessions: dict[str, Session] = {}
+        self._openings: dict[str, asyncio.Event] = {}
+        self._waits = Waits("dialer")
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        refuse_options(self._options, "auth", "tls_config", "proxy_protocol")
+
+    def multiplex(self) -> bool:
+        return True
+
+    async def dial(self, ctx: Context, addr: str, /, *opts: dialer.DialOption) -> net.Conn:
+        self.check_initialized()
+        return await self._waits.until_closed(self._dial(addr, apply(dialer.DialOptions(), *opts)))
+
+    async def close(self) -> None:
+        self._waits.end()
+        await asyncio.gather(*(session.close() for session in self._sessions.values()))
+
+    async def _dial(self, addr: str, options: dialer.DialOptions) -> net.Conn:
+        while (session := self._alive(addr)) is None:
+            if addr in self._openings:  # to be shared; if that fails, it is the next one's turn
+                await self._openings[addr].wait()
+                continue
+            opened = self._openings[addr] = asyncio.Event()
+            try:
+                # Others will use it too, so it is not opened in the name of this call's context.
+                conn = await (options.dialer or SystemDialer()).dial(Context(), "tcp", addr)
+                self._sessions[addr] = Session(conn, client=True, retiring=True)
+            finally:
+                del self._openings[addr]
+                opened.set()
+        return await session.open(options.host or addr)
+
+    def _alive(self, addr: str) -> Session | None:
+        self._sessions = {key: one for key, one in self._sessions.items() if one.is_alive}
+        return self._sessions.get(addr)

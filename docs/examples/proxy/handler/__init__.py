@@ -1,0 +1,1 @@
+"""What serves a client that was accepted: the server of a protocol."""

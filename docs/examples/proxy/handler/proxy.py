@@ -1,0 +1,216 @@
+"""What the handlers of all proxy protocols do alike."""
+
+import asyncio
+import time
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+from gost_core import handler
+from gost_core.auth import Authenticator, with_service
+from gost_core.common.net import Addr, Conn, HalfCloser
+from gost_core.context import Context
+from gost_core.keys import CLIENT_ID, SESSION_ID
+from gost_core.logger import default
+from gost_core.metadata import Metadata
+from gost_core.options import apply
+
+from ..chain.route import resolve
+from ..chain.router import TRACE, Trace
+from ..component import Component, refuse_options
+from ..limiter.limited import limit_client
+from ..limiter.rate import take_request
+from ..logger import with_notes
+from ..net.address import UDPAddr, split_host_port
+from ..net.relay import CHUNK, ClientGoneError, Traffic, of_client, relay
+from ..recorder import TRAFFIC, RecordPoint
+
+T = TypeVar("T")
+
+GREETING_LIMIT = 30.0  # seconds for a client to say what it wants
+
+
+class RefusedError(Exception):
+    """The client will not be served: ``reply`` tells it so, the message tells the log."""
+
+    def __init__(self, message: str, reply: bytes) -> None:
+        super().__init__(message)
+        self.reply = reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a client wants, and how to go on with it."""
+
+    target: str
+    """"" with ``udp``: each datagram has its own."""
+    network: str = "tcp"
+    client: Conn
+    """The client's connection; it still holds what was read too far."""
+    client_id: str = ""
+    reply: bytes = b""
+    """For the client, once the target is reached."""
+    head: bytes = b""
+    """For the target, before what the client sends."""
+
+
+class ProxyHandler(Component, handler.Handler):
+    """Learns from the client where it wants to go, goes there, and copies.
+
+    A protocol adds how it learns that, ``negotiate``, and how it says no, ``refusal``.
+    """
+
+    def __init__(self, *opts: handler.Option) -> None:
+        super().__init__()
+        self._options = apply(handler.Options(), *opts)
+        self._logger = self._options.logger or default()
+        self.auther = self._options.auther
+        self._traffic = RecordPoint(TRAFFIC, self._logger)
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        refuse_options(self._options, "observer", "auth", "tls_config", "netns")
+        if self._options.router is None:
+            raise ValueError(f"{type(self).__name__} needs the option 'router'")
+        self._router = self._options.router
+
+    @abstractmethod
+    async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
+        """Let the client say what it wants; a RefusedError holds the reply to what cannot be."""
+
+    @abstractmethod
+    def refusal(self, error: Exception, /) -> bytes:
+        """Return the reply for a target that was not reached."""
+
+    def carry(
+        self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
+    ) -> Awaitable[None]:
+        """Give the client its reply, and copy until both are done; a protocol may add a way.
+
+        Like ``serve`` no coroutine itself: each would keep a frame as long as the client stays.
+        """
+        return _reply_and_relay(request, client, target, traffic)
+
+    async def handle(self, ctx: Context, conn: Conn, /, *opts: handler.HandleOption) -> None:
+        try:  # the connection is ours from here on, whatever happens (D28)
+            self.check_initialized()
+            async with asyncio.timeout(GREETING_LIMIT):
+                request = await of_client(self.negotiate(ctx, conn))
+            if self.auther is not None:
+                ctx = ctx.with_value(CLIENT_ID, request.client_id)
+            await self.serve(ctx, request)
+        except ClientGoneError:
+            pass
+        except RefusedError as error:
+            await reply_and_linger(conn, error.reply)
+            raise
+        finally:
+            await conn.close()
+
+    def serve(self, ctx: Context, request: Request) -> Awaitable[None]:
+        """Go where the client wants, and copy; a protocol may serve some otherwise."""
+        return self._connect(ctx, request)
+
+    async def _connect(self, ctx: Context, request: Request) -> None:
+        began = time.monotonic()
+        trace = Trace()
+        client, target = await self.open(ctx.with_value(TRACE, trace), request, self.reach)
+        recorders = self._options.recorders
+        client = self._traffic.watch(ctx, client, recorders)
+        traffic = Traffic(sent=len(request.head))
+
+        def summary() -> str:
+            return (
+                f"target={request.target or request.network} route={trace} sent={traffic.sent} "
+                f"received={traffic.received} seconds={time.monotonic() - began:.3f}"
+            )
+
+        try:
+            if request.head:  # read while it was not known yet where it goes
+                await self._traffic.record(ctx, recorders, request.head, ">")
+            await self.carry(ctx, request, client, target, traffic)
+        except ClientGoneError:
+            pass
+        except Exception as error:
+            error.add_note(summary())  # for the service, which logs failures (D28)
+            raise
+        finally:
+            await target.close()
+        session = ctx.value(SESSION_ID)
+        self._logger.with_fields({"session": session}).info(summary())
+
+    async def limit(self, ctx: Context, conn: Conn, request: Request) -> Conn:
+        """Hold a connection to the limits of the client that it belongs to."""
+        options = self._options
+        return await limit_client(
+            ctx, conn, options.limiter, request.client_id, request.target, options.service
+        )
+
+    async def lookup(self, ctx: Context, addr: Addr) -> Addr:
+        """Tell where a datagram goes: nowhere against the rules, and never by a name known here."""
+        target, options = str(addr), self._router.options()
+        bypass = self._options.bypass
+        if bypass is not None and await bypass.contains(ctx, addr.network(), target):
+            raise PermissionError(f"{target} is refused by rule")
+        found = await resolve(ctx, target, options.host_mapper, options.resolver)
+        return UDPAddr(*split_host_port(found))
+
+    async def reach(self, ctx: Context, request: Request) -> Conn:
+        """Connect to the target."""
+        return await self._router.dial(ctx, request.network, request.target)
+
+    async def open(
+        self, ctx: Context, request: Request, reach: Callable[[Context, Request], Awaitable[T]]
+    ) -> tuple[Conn, T]:
+        """Return the client, held to its limits, and what is reached for it; or refuse."""
+        target = request.target
+        try:
+            take_request(request.client, self._options.rate_limiter)
+            client = await self.limit(ctx, request.client, request)
+            bypass = self._options.bypass
+            if bypass is not None and await bypass.contains(ctx, request.network, target):
+                raise PermissionError(f"{target} is refused by rule")
+            return client, await reach(ctx, request)
+        except RefusedError:
+            raise
+        except Exception as error:
+            what = f"{target or request.network}: {with_notes(error)}"
+            raise RefusedError(what, self.refusal(error)) from error
+
+    async def identify(
+        self, ctx: Context, user: str, password: str, by: Authenticator | None = None
+    ) -> str | None:
+        """Ask an authenticator, if there is one, for the client's id; None refuses the client."""
+        auther = by or self.auther
+        if auther is None:
+            return ""
+        try:
+            return await auther.authenticate(
+                ctx, user, password, with_service(self._options.service)
+            )
+        except Exception as error:  # whoever cannot decide refuses (D49)
+            self._logger.errorf("the authenticator failed: %s", error)
+            return None
+
+
+async def _reply_and_relay(request: Request, client: Conn, target: Conn, traffic: Traffic) -> None:
+    await target.write(request.head)
+    await of_client(client.write(request.reply))
+    await relay(client, target, traffic)
+
+
+async def reply_and_linger(conn: Conn, reply: bytes) -> None:
+    """Send a last word, and let the client read it.
+
+    A socket that is closed while bytes wait in it resets the connection, and the client may never
+    see the reply; so what the client still sends is thrown away, for a second at most.
+    """
+    with suppress(OSError):
+        async with asyncio.timeout(1):
+            await conn.write(reply)
+            if isinstance(conn, HalfCloser):
+                await conn.close_write()
+            while await conn.read(CHUNK):
+                pass

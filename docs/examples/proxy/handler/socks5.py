@@ -1,0 +1,178 @@
+"""Serving SOCKS5 clients."""
+
+from collections.abc import Awaitable
+from functools import partial
+
+from typing_extensions import Buffer
+
+from gost_core.common import net
+from gost_core.common.net import Conn, Listener, PacketConn
+from gost_core.context import Context
+from gost_core.keys import SESSION_ID
+from gost_core.metadata import Metadata
+
+from ..connector.association import Association
+from ..metadata import flag
+from ..net.address import UDPAddr, host_of
+from ..net.relay import Traffic, of_client
+from ..net.stream import read_exactly
+from ..net.udp import UDPConn, open_udp, relay_datagrams
+from ..net.wrapper import Wrapper
+from ..wire.socks5 import (
+    BIND_MANY,
+    CONNECT,
+    NO_AUTHENTICATION,
+    NONE_ACCEPTABLE,
+    UDP_ASSOCIATE,
+    USER_PASSWORD,
+    VERSION,
+    Reply,
+    read_address,
+    reply,
+)
+from .proxy import ProxyHandler, RefusedError, Request
+
+
+class BindRequest(Request):
+    """The target is where to listen."""
+
+
+class SOCKS5Handler(ProxyHandler):
+    """Serves SOCKS5 clients; whether they may have it listen, says the setting ``bind``."""
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        self._commands = {CONNECT, UDP_ASSOCIATE}
+        if flag(metadata, "bind", False):
+            from .visitors import serve_visitors  # only who binds needs the library h2
+
+            self._serve_visitors = serve_visitors
+            self._commands.add(BIND_MANY)
+
+    async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
+        client_id = await self._greet(ctx, conn)
+        version, command, _ = await read_exactly(conn, 3)
+        if version != VERSION:
+            raise RefusedError(
+                f"SOCKS version {version} in the request", reply(Reply.GENERAL_FAILURE)
+            )
+        try:
+            target = await read_address(conn)
+        except ValueError as error:
+            raise RefusedError(str(error), reply(Reply.ADDRESS_NOT_SUPPORTED)) from error
+        if command not in self._commands:
+            raise RefusedError(f"SOCKS command {command}", reply(Reply.COMMAND_NOT_SUPPORTED))
+        if command == BIND_MANY:
+            return BindRequest(target=target, client=conn, client_id=client_id)
+        if command == UDP_ASSOCIATE:
+            # The address is what the client believes to send from; a translator may know better.
+            return Request(target="", network="udp", client=conn, client_id=client_id)
+        # A name goes on as a name: it is resolved where it must be, often by the last proxy (D12).
+        return Request(
+            target=target,
+            client=conn,
+            client_id=client_id,
+            reply=reply(Reply.SUCCEEDED),
+        )
+
+    def refusal(self, error: Exception, /) -> bytes:
+        match error:
+            case PermissionError():
+                return reply(Reply.NOT_ALLOWED)
+            case ConnectionRefusedError():
+                return reply(Reply.CONNECTION_REFUSED)
+            case TimeoutError():
+                return reply(Reply.TIMED_OUT)
+            case OSError():
+                return reply(Reply.HOST_UNREACHABLE)
+            case _:
+                return reply(Reply.GENERAL_FAILURE)
+
+    def carry(
+        self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
+    ) -> Awaitable[None]:
+        if request.network == "tcp":
+            return super().carry(ctx, request, client, target, traffic)
+        return self._associate(ctx, request, client, target, traffic)
+
+    def serve(self, ctx: Context, request: Request) -> Awaitable[None]:
+        if isinstance(request, BindRequest):
+            return self._serve_bound(ctx, request)
+        return super().serve(ctx, request)
+
+    async def _associate(
+        self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
+    ) -> None:
+        try:  # at the address at which the client has found this host
+            socket = open_udp(local=host_of(str(client.local_addr())))
+        except OSError as error:
+            raise RefusedError(f"no socket for datagrams: {error}", self.refusal(error)) from error
+        here = FirstClient(socket, host_of(str(client.remote_addr())))
+        association = Association(client, here)
+        try:
+            packets = await self.limit(ctx, association, request)
+            assert isinstance(packets, PacketConn)  # D10
+            assert isinstance(target, PacketConn)  # D38
+            await of_client(client.write(reply(Reply.SUCCEEDED, str(socket.local_addr()))))
+            await relay_datagrams(packets, target, traffic, partial(self.lookup, ctx))
+        finally:
+            await association.close()
+
+    async def _serve_bound(self, ctx: Context, request: Request) -> None:
+        client, bound = await self.open(ctx, request, self._bind)
+        try:
+            await of_client(client.write(reply(Reply.SUCCEEDED, str(bound.addr()))))
+            session = ctx.value(SESSION_ID)
+            self._logger.with_fields({"session": session}).infof("bound=%s", bound.addr())
+            await of_client(self._serve_visitors(client, bound))
+        finally:
+            await bound.close()
+
+    async def _bind(self, ctx: Context, request: Request) -> Listener:
+        return await self._router.bind(ctx, "tcp", request.target.removeprefix("[::]"))
+
+    async def _greet(self, ctx: Context, conn: Conn) -> str:
+        version, count = await read_exactly(conn, 2)
+        if version != VERSION:
+            raise RefusedError(f"no SOCKS5: the first byte is {version}", b"")
+        methods = await read_exactly(conn, count)
+        method = NO_AUTHENTICATION if self.auther is None else USER_PASSWORD
+        if method not in methods:
+            raise RefusedError("no acceptable method", bytes([VERSION, NONE_ACCEPTABLE]))
+        await conn.write(bytes([VERSION, method]))
+        if method == NO_AUTHENTICATION:
+            return ""
+        version, length = await read_exactly(conn, 2)
+        user = await read_exactly(conn, length)
+        (length,) = await read_exactly(conn, 1)
+        password = await read_exactly(conn, length)
+        client_id = await self.identify(
+            ctx, user.decode(errors="replace"), password.decode(errors="replace")
+        )
+        if version != 1 or client_id is None:
+            raise RefusedError("wrong user name or password", b"\x01\x01")
+        await conn.write(b"\x01\x00")
+        return client_id
+
+
+class FirstClient(Wrapper):
+    """Speaks to the first one of a host who sends something, and hears nobody else."""
+
+    def __init__(self, inner: UDPConn, host: str) -> None:
+        super().__init__(inner)
+        self._socket = inner
+        self._host = host
+        self._client: UDPAddr | None = None
+
+    async def read(self, n: int, /) -> bytes:
+        while True:
+            data, sender = await self._socket.read_from(n)
+            if self._client is None and sender.host == self._host:
+                self._client = sender
+            if sender == self._client:
+                return data
+
+    async def write(self, data: Buffer, /) -> None:
+        if self._client is None:
+            raise net.UnsupportedError("the client has sent nothing yet")
+        await self._socket.send(data, self._client)

@@ -1,0 +1,54 @@
+"""The far end of the reverse path: handing visitors on."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from gost_core import listener
+from gost_core.common import net
+
+from ..net.h2_session import Session
+from ..net.relay import ClientGoneError, Traffic, relay
+
+PAUSE: Final = 1.0  # seconds after which it is tried again to accept
+
+
+async def serve_visitors(client: net.Conn, bound: net.Listener) -> None:
+    """Be the far end of a tunnel: send each visitor of a listener through it, while it is there."""
+    session = Session(client, client=True)
+    try:
+        control = await session.open("control")
+        async with asyncio.TaskGroup() as visits:
+            accepting = visits.create_task(_accept_visitors(session, bound, visits))
+            with suppress(OSError):  # the tunnel broke off, and all its streams
+                await control.read(1)
+            accepting.cancel()
+            await bound.close()
+            await control.close()
+    finally:
+        await session.close()
+
+
+async def _accept_visitors(
+    session: Session, bound: net.Listener, visits: asyncio.TaskGroup
+) -> None:
+    while True:
+        try:
+            visits.create_task(_visit(session, await bound.accept()))
+        except listener.AcceptError:
+            await asyncio.sleep(PAUSE)
+        except OSError:  # nobody comes any more, and the near end will want to know
+            return await session.close()
+
+
+async def _visit(session: Session, visitor: net.Conn) -> None:
+    try:
+        stream = await session.open(str(visitor.remote_addr()))
+        try:
+            await relay(visitor, stream, Traffic())
+        finally:
+            await stream.close()
+    except (OSError, ClientGoneError):  # this visitor's trouble, and nobody else's
+        pass
+    finally:
+        await visitor.close()

@@ -1,0 +1,1 @@
+"""How many connections, requests and bytes there may be."""

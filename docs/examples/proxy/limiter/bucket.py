@@ -1,0 +1,36 @@
+"""Budgets that are refilled."""
+
+import time
+
+
+class Bucket:
+    """A token bucket: it holds a burst, and is refilled at a rate."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._level = burst
+        self._filled = time.monotonic()
+
+    def level(self) -> float:
+        """Return what is there by now."""
+        now = time.monotonic()
+        self._level = min(self._burst, self._level + (now - self._filled) * self._rate)
+        self._filled = now
+        return self._level
+
+    def is_full(self) -> bool:
+        """Tell whether it is as good as a new one."""
+        return self.level() == self._burst
+
+    def take(self, n: int) -> bool:
+        """Take ``n`` if they are there, else nothing."""
+        if self.level() < n:
+            return False
+        self._level -= n
+        return True
+
+    def change(self, rate: float, burst: float) -> None:
+        """Change what comes from now on; what is there stays, if it fits."""
+        self._level = min(self.level(), burst)
+        self._rate, self._burst = rate, burst

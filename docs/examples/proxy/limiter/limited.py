@@ -1,0 +1,117 @@
+"""Connections that are held to a budget of bytes."""
+
+from typing_extensions import Buffer
+
+from gost_core import limiter
+from gost_core.common import net
+from gost_core.context import Context
+from gost_core.limiter import SCOPE_CLIENT, traffic
+
+from ..net.udp import DatagramConn
+from ..net.wrapper import HoldingWrapper, alone
+
+
+class LimitedConn(HoldingWrapper):
+    """Draws what is read from one budget, and what is written from another; None = unlimited."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        inner: net.Conn,
+        in_: traffic.Limiter | None,
+        out: traffic.Limiter | None,
+    ) -> None:
+        super().__init__(inner)
+        self._ctx = ctx
+        self._in = in_
+        self._out = out
+
+    async def pass_on(self, data: bytes, /) -> int:
+        return await self._draw(self._in, len(data))
+
+    async def write(self, data: Buffer, /) -> None:
+        with alone(self._busy, "writing"):
+            rest = memoryview(data).cast("B")
+            if not rest:  # to hear whether it may be written
+                await self._inner.write(rest)
+            while rest:
+                granted = await self._draw(self._out, len(rest))
+                await self._inner.write(rest[:granted])
+                rest = rest[granted:]
+
+    async def _draw(self, budget: traffic.Limiter | None, n: int) -> int:
+        if budget is None or not n:
+            return n
+        granted = await self.until_closed(budget.wait(self._ctx, n))
+        if granted < 1:  # for good: whoever asks again never ends (D52)
+            raise PermissionError("the limit of traffic allows no more bytes")
+        return granted
+
+
+class LimitedPackets(DatagramConn, LimitedConn):
+    """The same for datagrams: one that is granted less than its size is dropped (D52)."""
+
+    _arrived: tuple[bytes, net.Addr] | None = None
+
+    @property
+    def _packets(self) -> net.PacketConn:
+        assert isinstance(self._inner, net.PacketConn)
+        return self._inner
+
+    async def read_from(self, n: int, /) -> tuple[bytes, net.Addr]:
+        with alone(self._busy, "reading"):
+            while True:
+                # Kept here before it is drawn, as above.
+                data, addr = self._arrived = self._arrived or await self._packets.read_from(n)
+                granted = await self._draw(self._in, len(data))
+                self._arrived = None
+                if granted == len(data):
+                    return data[:n], addr
+
+    async def send(self, data: Buffer, addr: net.Addr, /) -> None:
+        size = memoryview(data).nbytes
+        with alone(self._busy, "writing"):
+            if await self._draw(self._out, size) < size:
+                raise PermissionError(f"the limit of traffic drops a datagram of {size} bytes")
+            await self._packets.write_to(data, addr)
+
+
+async def limit_traffic(
+    ctx: Context,
+    inner: net.Conn,
+    limits: traffic.TrafficLimiter | None,
+    scope: str,
+    key: str,
+    *,
+    service: str,
+    target: str = "",
+) -> net.Conn:
+    """Look up what holds for a connection; the limits themselves change live, by ``set``."""
+    if limits is None:
+        return inner
+    source = inner.remote_addr()
+    opts = (
+        limiter.scope_option(scope),
+        limiter.service_option(service),
+        limiter.network_option(source.network()),
+        limiter.addr_option(target),
+        limiter.client_option(key if scope == SCOPE_CLIENT else ""),
+        limiter.src_option(str(source)),
+    )
+    in_, out = await limits.in_(ctx, key, *opts), await limits.out(ctx, key, *opts)
+    limited = LimitedPackets if isinstance(inner, net.PacketConn) else LimitedConn
+    return inner if in_ is None and out is None else limited(ctx, inner, in_, out)
+
+
+async def limit_client(
+    ctx: Context,
+    inner: net.Conn,
+    limits: traffic.TrafficLimiter | None,
+    client: str,
+    target: str,
+    service: str,
+) -> net.Conn:
+    """Hold a connection to the limit of its client, on all of the client's connections."""
+    return await limit_traffic(
+        ctx, inner, limits, SCOPE_CLIENT, client, service=service, target=target
+    )

@@ -1,0 +1,42 @@
+"""Whom a listener lets in, and what counts what it lets in."""
+
+from gost_core import listener
+from gost_core.common import net
+from gost_core.context import Context
+from gost_core.limiter import SCOPE_CONN, SCOPE_SERVICE
+from gost_core.logger import default
+
+from ..admission import is_admitted
+from ..limiter.conn import take_place
+from ..limiter.limited import limit_traffic
+from ..observer.stats import CountingConn
+
+
+async def accept_within_limits(inner: net.Conn, options: listener.Options) -> net.Conn | None:
+    """Do with a new connection what the options of its listener say.
+
+    Returns:
+        The connection, perhaps wrapped; None if its client is refused, and the connection closed.
+        That is no error of the listener's, which goes on (D26).
+    """
+    served: net.Conn | None = None
+    if options.stats is not None:
+        inner = CountingConn(inner, options.stats)
+    try:
+        if await is_admitted(options.admission, inner, options.service):
+            inner = take_place(inner, options.conn_limiter)
+            for scope, key in (
+                (SCOPE_CONN, str(inner.remote_addr())),
+                (SCOPE_SERVICE, options.service),
+            ):
+                inner = await limit_traffic(
+                    Context(), inner, options.traffic_limiter, scope, key, service=options.service
+                )
+            served = inner
+    except Exception as error:  # whoever cannot decide refuses (D49, D53)
+        logger = options.logger or default()
+        logger.warnf("%s is not served: %s", inner.remote_addr(), error)
+    finally:
+        if served is None:
+            await inner.close()
+    return served

@@ -1,0 +1,115 @@
+"""A listener that makes something more of what another listener accepts, such as TLS."""
+
+import asyncio
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Coroutine
+from typing import Final
+
+from gost_core import listener
+from gost_core.common import net
+from gost_core.logger import Logger, default
+from gost_core.metadata import Metadata
+
+from ..component import Component
+from ..metadata import number
+from ..net.closing import ClosedOnce
+
+LIMIT: Final = 10.0  # seconds for one upgrade
+MOST: Final = 1024  # upgrades at once
+
+
+class ServingListener(ClosedOnce, Component, listener.Listener):
+    """Serves each connection in a task of its own, so that no client waits for another (D26)."""
+
+    def __init__(self, inner: listener.Listener, logger: Logger | None = None) -> None:
+        super().__init__()
+        self._inner = inner
+        self._logger = logger or default()
+        self._serving: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ready: deque[net.Conn] = deque()
+        self._changed: Final = asyncio.Event()
+
+    @abstractmethod
+    async def take(self, conn: net.Conn) -> None:
+        """Do with a connection what is to be done, and ``offer`` what ``accept`` may give."""
+
+    async def offer(self, conn: net.Conn) -> None:
+        """Hand over to ``accept``; if too many wait for it, the newcomer is closed (D26)."""
+        if len(self._ready) < self._backlog:
+            self._ready.append(conn)
+            self._changed.set()
+        else:
+            self._logger.warnf("%s came when %g waited", conn.remote_addr(), self._backlog)
+            await conn.close()
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        self._backlog = number(metadata, "backlog", 128)
+        await self._inner.init(metadata)
+        self._serving = self._start(self._serve())
+
+    async def accept(self) -> net.Conn:
+        self.check_initialized()
+        while not self.is_closed():
+            if self._ready:
+                return self._ready.popleft()
+            assert self._serving is not None
+            if self._serving.done():
+                failed, self._serving = self._serving, self._start(self._serve())
+                failed.result()  # of what is beneath, which may go on (D26)
+            self._changed.clear()
+            await self._changed.wait()
+        raise listener.ClosedError("this listener was closed")
+
+    def addr(self) -> net.Addr:
+        return self._inner.addr()
+
+    async def _end(self) -> None:
+        self._changed.set()
+        if self._serving is not None:
+            # Before the others: each of them has begun then, and closes what it was given.
+            self._serving.cancel()
+            await asyncio.gather(self._serving, return_exceptions=True)
+        await self._inner.close()
+        tasks = [*self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(conn.close() for conn in self._ready))
+
+    async def _serve(self) -> None:
+        while True:
+            task = self._start(self.take(await self._inner.accept()))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(lambda _: self._changed.set())
+        return task
+
+
+class UpgradingListener(ServingListener):
+    """Makes one connection of another."""
+
+    @abstractmethod
+    async def upgrade(self, conn: net.Conn) -> net.Conn:
+        """Return what ``accept`` gives for a connection; if this raises, that is closed."""
+
+    async def take(self, conn: net.Conn) -> None:
+        try:
+            if len(self._tasks) > MOST:
+                raise ConnectionRefusedError(f"{MOST} other clients came first")
+            async with asyncio.timeout(LIMIT):
+                upgraded = await self.upgrade(conn)
+        except BaseException as error:
+            await conn.close()
+            if not isinstance(error, Exception):
+                raise
+            # This client's trouble, and nobody else's (D26).
+            said = str(error) or f"not ready within {LIMIT:g} s"
+            self._logger.warnf("%s from %s: %s", type(error).__name__, conn.remote_addr(), said)
+        else:
+            await self.offer(upgraded)

@@ -1,0 +1,107 @@
+"""Accepting TCP connections."""
+
+import asyncio
+import errno
+import socket
+from typing import Final
+
+from gost_core import listener
+from gost_core.common import net
+from gost_core.metadata import Metadata
+from gost_core.options import apply
+
+from ..component import Component, refuse_options
+from ..metadata import number
+from ..net.address import TCPAddr, addresses_of, split_host_port
+from ..net.tcp import Readiness, TCPConn
+from .limits import accept_within_limits
+
+# What says that accept() failed this time, and that the listener is well (D26).
+TEMPORARY: Final = {
+    getattr(errno, name)
+    for name in ("ECONNABORTED", "EINTR", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")
+}
+DECISION_LIMIT = 5.0  # seconds to decide on a client: the next one waits meanwhile
+
+
+class TCPListener(Component, listener.Listener):
+    """Accepts TCP connections at an address of this host.
+
+    It is a ``gost_core.common.net.Listener`` too, which has the same methods but for ``init``.
+    """
+
+    def __init__(self, *opts: listener.Option) -> None:
+        super().__init__()
+        self._options = apply(listener.Options(), *opts)
+        self._socket: socket.socket | None = None
+        self._addr = TCPAddr("", 0)
+        self._deciding: asyncio.Timeout | None = None
+        self._closed = False
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        refuse_options(self._options, "auther", "auth", "tls_config", "proxy_protocol")
+        refuse_options(self._options, "netns")
+        host, port = split_host_port(self._options.addr)
+        backlog = int(number(metadata, "backlog", 128))
+        # No host is everywhere (D12): one socket for both families, where the system has that.
+        both = not host and socket.has_dualstack_ipv6()
+        address = (await addresses_of(host, "tcp"))[0] if host else ""
+        self._socket = socket.create_server(
+            (address, port),
+            family=socket.AF_INET6 if both or ":" in address else socket.AF_INET,
+            backlog=backlog,
+            dualstack_ipv6=both,
+        )
+        self._socket.setblocking(False)
+        self._arrival = Readiness(self._socket)
+        self._addr = TCPAddr.of(self._socket.getsockname())
+
+    async def accept(self) -> net.Conn:
+        while not self._closed:
+            self.check_initialized()
+            assert self._socket is not None
+            if self._arrival.is_awaited():
+                raise RuntimeError("another task is already accepting from this listener")
+            try:
+                # No await between the readiness and the accept: nothing is lost to a cancel (D26).
+                client, name = self._socket.accept()
+            except BlockingIOError:
+                with self._arrival as ready:
+                    await ready
+                continue
+            except OSError as error:
+                if error.errno in TEMPORARY:
+                    raise listener.AcceptError(error) from error
+                await self.close()
+                raise
+            try:
+                conn = TCPConn(client, name)
+            except OSError:  # this client's trouble, and nobody else's (D26)
+                client.close()
+                continue
+            served = await self._within_limits(conn)
+            if served is not None:
+                return served
+        raise listener.ClosedError("this listener was closed")
+
+    def addr(self) -> net.Addr:
+        return self._addr
+
+    async def close(self) -> None:
+        closed, self._closed = self._closed, True
+        if self._socket is None or closed:
+            return
+        self._arrival.end()
+        self._socket.close()
+        if self._deciding is not None and not self._deciding.expired():
+            self._deciding.reschedule(0)
+
+    async def _within_limits(self, conn: net.Conn) -> net.Conn | None:
+        try:
+            async with asyncio.timeout(DECISION_LIMIT) as self._deciding:
+                return await accept_within_limits(conn, self._options)
+        except TimeoutError:  # nobody can decide, or nobody need: the listener was closed (D1)
+            return None
+        finally:
+            self._deciding = None

@@ -1,0 +1,1 @@
+"""Connections of any kind, and addresses: what all the other rooms stand on."""

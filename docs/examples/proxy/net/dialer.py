@@ -1,0 +1,40 @@
+"""From this host to others: what a route through no node dials by."""
+
+import asyncio
+import socket
+
+from gost_core.common import net
+from gost_core.context import Context
+
+from .address import addresses_of, split_target
+from .tcp import TCPConn
+from .udp import dial_udp
+
+
+class SystemDialer(net.Dialer):
+    """Opens connections from this host, by TCP and UDP; names are resolved by the system."""
+
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> net.Conn:
+        if network.startswith("udp"):
+            return await dial_udp(network, addr)
+        if not network.startswith("tcp"):
+            raise net.UnsupportedError(f"network {network!r} is not offered here; tcp and udp are")
+        host, port = split_target(addr)
+        fault = OSError(f"{host} has no address")
+        for address in await addresses_of(host, network):
+            try:
+                return await _connect(address, port)
+            except OSError as error:
+                fault = error
+        raise fault
+
+
+async def _connect(address: str, port: int) -> TCPConn:
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, (address, port))
+        return TCPConn(sock, (address, port))
+    except BaseException:
+        sock.close()
+        raise

@@ -1,0 +1,191 @@
+"""A connection by TCP.
+
+It needs an event loop that can watch sockets (``add_reader``), as all but Windows' default can.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+from typing_extensions import Buffer
+
+from gost_core.common import net
+
+from .address import SocketName, TCPAddr
+
+# A larger buffer is slower to get than to fill twice.
+MOST_AT_ONCE = 256 * 1024
+
+# A peer that always has more to read would leave no turn to anything else, not even to a timeout.
+MOST_IN_A_ROW = 64
+
+
+class Readiness:
+    """Lets one task at a time wait until a socket can be read, or written: ``with it as ready``.
+
+    No byte passes through here, so a wait that is cancelled loses nothing (D7, D26).
+    """
+
+    __slots__ = ("_descriptor", "_for_writing", "_look", "_waiter")
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        for_writing: bool = False,
+        look: Callable[[], None] | None = None,
+    ) -> None:
+        self._descriptor: Final = sock.fileno()
+        self._for_writing: Final = for_writing
+        self._look: Final = look or self.wake  # called when the time has come
+        self._waiter: asyncio.Future[None] | None = None
+
+    def __enter__(self) -> Awaitable[None]:
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        watch = loop.add_writer if self._for_writing else loop.add_reader
+        watch(self._descriptor, self._look)
+        return self._waiter
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def is_awaited(self) -> bool:
+        return self._waiter is not None
+
+    def wake(self) -> None:
+        """Let the waiting task look again."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def end(self) -> None:
+        """Watch the socket no more, as must be before it is closed."""
+        if self._waiter is not None:
+            self.wake()
+            self._waiter = None
+            loop = asyncio.get_running_loop()
+            (loop.remove_writer if self._for_writing else loop.remove_reader)(self._descriptor)
+
+
+class TCPConn(net.Conn, net.HalfCloser):
+    """A connection over a socket.
+
+    What has arrived stays in the kernel until somebody reads, and is returned without another
+    await: so a cancelled read loses nothing (D7), and an idle connection has no buffer. ``write``
+    returns when the kernel has taken everything (D8).
+    """
+
+    def __init__(self, connected: socket.socket, remote: SocketName) -> None:
+        connected.setblocking(False)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket: Final = connected
+        self._readable: Final = Readiness(connected)
+        self._writable: Final = Readiness(connected, for_writing=True, look=self._send_more)
+        self._unsent: memoryview | None = None
+        # Asked once: the addresses stay valid after close (D2), the socket does not.
+        self._local_addr: Final = TCPAddr.of(connected.getsockname())
+        self._remote_addr: Final = TCPAddr.of(remote)
+        self._reads_in_a_row = 0
+        self._write_ended = False
+        self._closed = False
+        self._fault: OSError | None = None
+
+    async def read(self, n: int, /) -> bytes:
+        if n < 1:
+            raise ValueError(f"cannot read {n} bytes; ask for at least 1")
+        if self._readable.is_awaited():
+            raise RuntimeError("another task is already reading from this connection")
+        self._reads_in_a_row += 1
+        if self._reads_in_a_row > MOST_IN_A_ROW:
+            self._reads_in_a_row = 0
+            await asyncio.sleep(0)
+        while True:
+            self._check_open()
+            try:
+                data = self._socket.recv(min(n, MOST_AT_ONCE))
+            except BlockingIOError:
+                pass  # wait below: who waits in here keeps the exception alive
+            except OSError as error:
+                self._fault = error
+                raise
+            else:
+                if not data:
+                    self._check_whole()
+                return data
+            self._reads_in_a_row = 0
+            with self._readable as ready:
+                await ready
+
+    async def write(self, data: Buffer, /) -> None:
+        if self._writable.is_awaited():
+            raise RuntimeError("another task is already writing to this connection")
+        self._check_open()
+        self._check_whole()
+        if self._write_ended:
+            raise BrokenPipeError(errno.EPIPE, "the outgoing stream was ended by close_write()")
+        self._unsent = memoryview(data).cast("B")
+        try:
+            self._send()
+            if self._unsent:
+                with self._writable as ready:
+                    await ready
+                self._check_open()
+                if self._fault is not None:
+                    raise self._fault
+        finally:
+            self._unsent = None
+
+    def _send(self) -> None:
+        assert self._unsent is not None
+        try:
+            self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self._fault = error
+            raise
+
+    def _send_more(self) -> None:
+        # Without waking the task for each piece that the kernel has room for.
+        with suppress(OSError):
+            self._send()
+        if not self._unsent or self._fault is not None:
+            self._writable.wake()
+
+    async def close_write(self) -> None:
+        self._check_open()
+        self._write_ended = True
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise BrokenPipeError(errno.EPIPE, "the peer is gone") from error
+
+    async def close(self) -> None:
+        self._readable.end()
+        self._writable.end()
+        if not self._closed:
+            self._closed = True
+            # Left unread, it would have the system reset the connection, and the peer might lose
+            # what was written last (D8).
+            with suppress(OSError):
+                self._socket.recv(MOST_AT_ONCE)
+            self._socket.close()
+
+    def local_addr(self) -> net.Addr:
+        return self._local_addr
+
+    def remote_addr(self) -> net.Addr:
+        return self._remote_addr
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise net.ClosedError("this connection was closed here")
+
+    def _check_whole(self) -> None:
+        if self._fault is not None:  # the system tells of it only once
+            raise ConnectionResetError(
+                errno.ECONNRESET, f"the connection to {self._remote_addr} broke off"
+            ) from self._fault

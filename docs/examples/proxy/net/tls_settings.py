@@ -1,0 +1,109 @@
+"""How TLS is spoken: from settings to configurations."""
+
+import ssl
+from typing import Final
+
+from gost_core.chain import TLSNodeSettings
+from gost_core.common.tls import TLSConfig
+from gost_core.metadata import Metadata
+
+from ..metadata import flag, text
+
+# Older versions are broken, and the library refuses them by itself.
+VERSIONS: Final = {
+    "versiontls12": ssl.TLSVersion.TLSv1_2,
+    "versiontls13": ssl.TLSVersion.TLSv1_3,
+}
+
+# Those of TLS 1.2 that nothing speaks against, by their IANA names; those of 1.3 cannot be chosen.
+CIPHERS: Final = {
+    f"TLS_ECDHE_{key}_WITH_{suite}": f"ECDHE-{key}-{cipher}"
+    for key in ("ECDSA", "RSA")
+    for suite, cipher in {
+        "AES_128_GCM_SHA256": "AES128-GCM-SHA256",
+        "AES_256_GCM_SHA384": "AES256-GCM-SHA384",
+        "CHACHA20_POLY1305_SHA256": "CHACHA20-POLY1305",
+    }.items()
+}
+
+
+def client_config(metadata: Metadata | None) -> TLSConfig:
+    """Read what a dialer has to know.
+
+    ``caFile``: whom to trust in place of the system's; ``certFile`` and ``keyFile``: who to be;
+    ``secure=false``: whoever answers will do; ``serverName``: whom to expect, else the node's host.
+    """
+    context = _context(ssl.Purpose.SERVER_AUTH, metadata)
+    if not flag(metadata, "secure", True):
+        _trust_anybody(context)
+    return TLSConfig(context, text(metadata, "serverName"))
+
+
+def server_config(metadata: Metadata | None) -> TLSConfig:
+    """Read what a listener has to know.
+
+    ``certFile`` and ``keyFile``: who to be; ``caFile``: whose certificates clients must have, else
+    they need none.
+    """
+    if not text(metadata, "certFile"):
+        raise ValueError("a TLS listener needs a certificate: set 'certFile' and 'keyFile'")
+    context = _context(ssl.Purpose.CLIENT_AUTH, metadata)
+    if text(metadata, "caFile"):
+        context.verify_mode = ssl.CERT_REQUIRED
+    return TLSConfig(context)
+
+
+def target_config(settings: TLSNodeSettings) -> TLSConfig:
+    """Take over the TLS settings of a target; a ValueError names what cannot be had (D66)."""
+    options = settings.options
+    context = _context(ssl.Purpose.SERVER_AUTH, None)
+    if not settings.secure:
+        _trust_anybody(context)
+    lowest = _version(options.min_version, ssl.TLSVersion.TLSv1_2)
+    highest = _version(options.max_version, ssl.TLSVersion.TLSv1_3)
+    if highest < lowest:
+        raise ValueError(f"no TLS version is from {options.min_version} to {options.max_version}")
+    context.minimum_version, context.maximum_version = lowest, highest
+    for suite in options.cipher_suites:
+        if suite not in CIPHERS:
+            raise ValueError(f"the cipher suite {suite!r} is not one of {', '.join(CIPHERS)}")
+    if options.cipher_suites:
+        context.set_ciphers(":".join(CIPHERS[suite] for suite in options.cipher_suites))
+    if options.alpn:
+        try:
+            context.set_alpn_protocols(options.alpn)
+        except ssl.SSLError as error:
+            raise ValueError(f"the ALPN protocols {options.alpn!r}: {error.strerror}") from error
+    return TLSConfig(context, settings.server_name)
+
+
+def _context(purpose: ssl.Purpose, metadata: Metadata | None) -> ssl.SSLContext:
+    ca_file, cert_file, key_file = (text(metadata, f"{name}File") for name in ("ca", "cert", "key"))
+    if key_file and not cert_file:
+        raise ValueError("the setting 'keyFile' is of no use without 'certFile'")
+    try:
+        context = ssl.create_default_context(purpose, cafile=ca_file or None)
+    except OSError as error:
+        raise ValueError(f"the setting 'caFile': {ca_file}: {error.strerror}") from error
+    # Whoever starts a renegotiation would have a read write.
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    if cert_file:
+        try:
+            # The password, which is none, keeps OpenSSL from asking for one at the terminal.
+            context.load_cert_chain(cert_file, key_file or None, password="")
+        except OSError as error:
+            files = f"{cert_file} {key_file}".rstrip()
+            message = f"the settings 'certFile' and 'keyFile': {files}: {error.strerror}"
+            raise ValueError(message) from error
+    return context
+
+
+def _trust_anybody(context: ssl.SSLContext) -> None:
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+
+
+def _version(name: str, default: ssl.TLSVersion) -> ssl.TLSVersion:
+    if name and name.lower() not in VERSIONS:
+        raise ValueError(f"the TLS version {name!r} is not VersionTLS12 or VersionTLS13")
+    return VERSIONS.get(name.lower(), default)

@@ -1,0 +1,105 @@
+"""Service discovery on Redis, for proxies on several machines."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Final
+from urllib.parse import quote
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from gost_core.common import net
+from gost_core.context import Context
+from gost_core.options import apply
+from gost_core.sd import SD, Option, Options, Service
+
+from .services import LEASE, key_of, shuffled
+
+LIMIT: Final = 5.0  # seconds for an answer of the server
+
+# All services of a name in one step; what has run out leaves the index in the same step, so that
+# none that is being registered again can get lost.
+LIST: Final = """
+local living = {}
+for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+    local service = redis.call('GET', key)
+    if service then table.insert(living, service) else redis.call('SREM', KEYS[1], key) end
+end
+return living
+"""
+
+
+class RedisSD(SD, net.Closer):
+    """A directory on a Redis server, which proxies on several machines share.
+
+    A service is a key that ends with its lease, by the server's clock; a set for each name says
+    which keys to ask for.
+    """
+
+    def __init__(self, url: str, lease: float = LEASE) -> None:
+        self._lease = round(lease * 1000)
+        # Tried again once, at once, since a connection may have been idle for too long.
+        again = Retry(NoBackoff(), 1)
+        # The library does not say what its options are.
+        self._redis = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
+            url, decode_responses=True, retry=again
+        )
+        self._limits: set[asyncio.Timeout] = set()
+        self._closed = False
+
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        apply(Options(), *opts)
+        key = _redis_key(*key_of(service))
+        async with self._asking(), self._redis.pipeline(transaction=True) as both:
+            both.set(key, json.dumps(asdict(service)), px=self._lease)
+            both.sadd(_redis_key(service.name), key)
+            await both.execute()
+
+    async def deregister(self, ctx: Context, service: Service, /) -> None:
+        async with self._asking():
+            await self._redis.delete(_redis_key(*key_of(service)))
+
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        async with self._asking():
+            found = await self._redis.pexpire(_redis_key(*key_of(service)), self._lease)
+        if not found:
+            raise LookupError(f"{key_of(service)} is not registered, or not any more")
+
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        async with self._asking():
+            found = await self._redis.eval(LIST, 1, _redis_key(name))
+            return shuffled([Service(**json.loads(text)) for text in found])
+
+    async def close(self) -> None:
+        self._closed = True
+        for limit in self._limits:  # who waits for an answer waits no longer (D1)
+            if not limit.expired():
+                limit.reschedule(0)
+        await self._redis.aclose()
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncGenerator[None, None]:
+        """Wait for an answer, not too long, and make an OSError of what goes wrong (D14)."""
+        try:
+            if not self._closed:
+                async with asyncio.timeout(LIMIT) as limit:
+                    self._limits.add(limit)
+                    try:
+                        yield
+                        return
+                    finally:
+                        self._limits.discard(limit)
+        except (RedisError, TimeoutError, TypeError, ValueError) as error:
+            if not self._closed:
+                reason = str(error) or f"no answer in {LIMIT:g} s"
+                raise OSError(f"the service directory fails: {reason}") from error
+        raise net.ClosedError("this directory was closed here")
+
+
+def _redis_key(*parts: str) -> str:
+    return ":".join(["sd", *(quote(part, safe="") for part in parts)])

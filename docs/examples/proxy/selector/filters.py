@@ -1,0 +1,68 @@
+"""Leaving out nodes before one is chosen."""
+
+import time
+from collections.abc import Sequence
+from typing import TypeVar
+
+from gost_core.chain import Node
+from gost_core.context import Context
+from gost_core.selector import Filter, Markable, Selector, Strategy
+
+from ..metadata import number
+from .strategies import metadata_of
+
+T = TypeVar("T")
+
+
+def has_failed(item: object) -> bool:
+    """Tell whether an item has failed too often, too recently (D45)."""
+    marker = item.marker() if isinstance(item, Markable) else None
+    if marker is None:
+        return False
+    settings = metadata_of(item)
+    most = number(settings, "maxFails", 1)
+    pause = number(settings, "failTimeout", 10.0)
+    return marker.count() >= most and time.time() - marker.time() < pause
+
+
+def is_backup(item: object) -> bool:
+    """Tell whether an item stands back while others live (D45)."""
+    settings = metadata_of(item)
+    return settings is not None and settings.get("backup") is True
+
+
+class FailFilter(Filter[T]):
+    """Takes out what has failed."""
+
+    async def filter(self, ctx: Context, /, *items: T) -> Sequence[T]:
+        return [item for item in items if not has_failed(item)]
+
+
+class BackupFilter(Filter[T]):
+    """Takes out backups while there is anything else."""
+
+    async def filter(self, ctx: Context, /, *items: T) -> Sequence[T]:
+        return [item for item in items if not is_backup(item)] or items
+
+
+class PriorityFilter(Filter[Node]):
+    """Leaves only the node of the highest priority, if that is above 0 and unique (D45)."""
+
+    async def filter(self, ctx: Context, /, *items: Node) -> Sequence[Node]:
+        highest = max((node.options().priority for node in items), default=0)
+        winners = [node for node in items if node.options().priority == highest]
+        return winners if highest > 0 and len(winners) == 1 else items
+
+
+class FilteringSelector(Selector[T]):
+    """Hands what one filter leaves to the next, and the rest to the strategy."""
+
+    def __init__(self, strategy: Strategy[T], *filters: Filter[T]) -> None:
+        self._strategy = strategy
+        self._filters = filters
+
+    async def select(self, ctx: Context, /, *items: T) -> T | None:
+        left: Sequence[T] = items
+        for filter in self._filters:
+            left = await filter.filter(ctx, *left)
+        return await self._strategy.apply(ctx, *left)

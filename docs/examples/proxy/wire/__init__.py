@@ -1,0 +1,1 @@
+"""What a protocol looks like on the wire, for its client and its server both."""
