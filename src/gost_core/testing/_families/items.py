@@ -54,6 +54,7 @@ class Choice(Contract, Generic[ChooserT, T]):
     _keys: ClassVar[Collection[str]] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if others := set(self.honours) - set(self._keys):
             raise ValueError(f"`honours` names {sorted(others)}; it may name {sorted(self._keys)}")
 

@@ -70,6 +70,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
 
     def __post_init__(self) -> None:
         """Refuse to try nothing."""
+        super().__post_init__()
         self._factory()
 
     def _factory(self) -> MakePair:
