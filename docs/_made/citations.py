@@ -144,15 +144,21 @@ def mark_decisions(app: Sphinx, document: nodes.document) -> None:
 
 
 def mark_clauses(app: Sphinx, document: nodes.document) -> None:
-    """Make a target of each clause, where a row of an interface's table begins with its name."""
+    """Make a target of each clause, where a row of an interface's table begins with its name.
+
+    Two contracts of one interface share clauses; the first table that has one is its target.
+    """
+    waiting = set(clause_ids())
     for section in document.findall(nodes.section):
         title = section.next_node(nodes.title)
         for row in section.findall(nodes.row):
             first = row.next_node(nodes.entry)
             if title is None or first is None:
                 continue
-            clause = f"{title.astext()}.{first.astext()}"
-            if clause in clause_ids():
+            interface = title.astext().partition(",")[0]
+            clause = f"{interface}.{first.astext()}"
+            if clause in waiting:
+                waiting.remove(clause)
                 add_label(app, clause, row)
 
 
