@@ -20,6 +20,7 @@ from typing import Final
 import pytest
 
 import gost_core
+from docs._made import package
 
 ROOT: Final[Path] = Path(__file__).parents[2]
 SCRIPTS: Final[Path] = Path(sysconfig.get_path("scripts"))
@@ -149,15 +150,27 @@ def test_installed_package_is_completely_typed_and_documented(tmp_path: Path) ->
         ["pyright", "--ignoreexternal", "--verifytypes", "gost_core", "--outputjson"], tmp_path
     )
     found = json.loads(result.stdout)["typeCompleteness"]
-    incomplete = [
-        f"{symbol['name']}: {diagnostic['message']}"
+    diagnostics = [
+        (symbol["name"], diagnostic["message"])
         for symbol in found["symbols"]
         for diagnostic in symbol["diagnostics"]
     ]
+    # The sentence of a clause says what its method does.
+    clauses = {
+        f"{contract.__name__}.{one.id.rpartition('.')[2].replace('-', '_')}"
+        for contract in package.contracts()
+        for one in contract.clauses
+    }
+    of_clauses = [
+        name
+        for name, message in diagnostics
+        if message.startswith("No docstring") and ".".join(name.split(".")[-2:]) in clauses
+    ]
+    incomplete = [f"{name}: {message}" for name, message in diagnostics if name not in of_clauses]
     assert incomplete == []
     assert found["exportedSymbolCounts"]["withKnownType"] > 0
     assert found["completenessScore"] == 1
-    assert found["missingFunctionDocStringCount"] == 0
+    assert found["missingFunctionDocStringCount"] == len(of_clauses)
     assert found["missingClassDocStringCount"] == 0
 
 
