@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -21,6 +22,9 @@ from gost_core.testing.listener import ListenerContract as ServingContract
 from tests.kit import TRIALS
 from tests.kit._over_trio import StreamConn, StreamListener
 from trio_bridge import TrioConn, TrioListener, call, trio_inside
+
+PATIENT = 20.0
+"""Seconds. The limits of the trials are short for the sake of faults that hang; here is none."""
 
 
 def test_without_asyncio_a_contract_says_what_it_needs() -> None:
@@ -301,6 +305,7 @@ def test_right_implementations_keep_every_clause_on_uvloop() -> None:
     alarms: list[Result] = []
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         for trial in TRIALS:
-            report = runner.run(trial.over(trial.right).run())
+            contract = replace(trial.over(trial.right), time_limit=PATIENT)
+            report = runner.run(contract.run())
             alarms += [one for one in report.results if one.outcome is not Outcome.HELD]
     assert not alarms
