@@ -89,7 +89,8 @@ def public_objects() -> dict[str, str]:
     for module_name in package.module_names():
         module = import_module(module_name)
         short = module_name.removeprefix(f"{package.NAME}.")
-        found[module_name] = module_name
+        if not short.startswith("testing."):  # contracts stand on the page of their interface
+            found[module_name] = module_name
         for name in package.public_names(module):
             found[f"{short}.{name}"] = found[f"{module_name}.{name}"] = f"{module_name}.{name}"
     return found
