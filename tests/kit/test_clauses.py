@@ -9,7 +9,6 @@ import pytest
 from tests.kit import FAULTS, TRIALS, Trial, clauses
 from tests.kit.history import TRAPS, UNSEEN, Trap
 
-
 pytestmark = pytest.mark.one_python
 
 
