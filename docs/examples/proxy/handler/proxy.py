@@ -98,9 +98,7 @@ class ProxyHandler(Component, handler.Handler):
             self.check_initialized()
             async with asyncio.timeout(GREETING_LIMIT):
                 request = await of_client(self.negotiate(ctx, conn))
-            if self.auther is not None:
-                ctx = ctx.with_value(CLIENT_ID, request.client_id)
-            await self.serve(ctx, request)
+            await self.serve(self.known(ctx, request), request)
         except ClientGoneError:
             pass
         except RefusedError as error:
@@ -108,6 +106,10 @@ class ProxyHandler(Component, handler.Handler):
             raise
         finally:
             await conn.close()
+
+    def known(self, ctx: Context, request: Request) -> Context:
+        """Add who the client is, if that was asked."""
+        return ctx if self.auther is None else ctx.with_value(CLIENT_ID, request.client_id)
 
     def serve(self, ctx: Context, request: Request) -> Awaitable[None]:
         """Go where the client wants, and copy; a protocol may serve some otherwise."""
