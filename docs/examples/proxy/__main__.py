@@ -35,6 +35,7 @@ from .chain.chainer import HopChain
 from .chain.router import RetryRouter
 from .hosts import TableHostMapper
 from .logger import StandardLogger
+from .metadata import MemoryMetadata, number
 from .net.address import split_host_port, split_target
 from .observer.events import RecordingObserver
 from .plugins import connectors, handlers, listeners, resolvers, sds
@@ -110,12 +111,17 @@ def _checked(text: str, protocols: set[str], split: Callable[[str], object]) -> 
 
 def hosts(path: str) -> HostMapper:
     """Read the file of --hosts."""
-    return TableHostMapper.parse(Path(path).read_text(encoding="utf-8").splitlines())
+    return TableHostMapper.parse(Path(path).read_text(encoding="utf-8-sig").splitlines())
 
 
 def resolver(address: str) -> Resolver:
     """Read the argument of --resolver."""
     return resolvers.named("dns")(address)
+
+
+def seconds(text: str) -> float:
+    """Read the argument of --timeout."""
+    return number(MemoryMetadata({"--timeout": text}), "--timeout", 0)
 
 
 def directory(url: str) -> SD:
@@ -153,9 +159,9 @@ def _share(options: argparse.Namespace, stack: AsyncExitStack) -> Shared:
 async def run(options: argparse.Namespace) -> None:
     """Serve until a signal comes."""
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for sent in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # Windows; there Ctrl-C raises KeyboardInterrupt
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            asyncio.get_running_loop().add_signal_handler(sent, stop.set)
     async with AsyncExitStack() as stack:
         shared = _share(options, stack)
         hops: list[list[Address]] = options.hops
@@ -218,7 +224,12 @@ def main() -> int:
         help="go through protocol[+transport]://[user:password@]host:port[?settings]; several in "
         "one argument, separated by commas, take turns; several arguments are passed in order",
     )
-    add("--timeout", type=float, default=0, help="seconds for one attempt to reach a target")
+    add(
+        "--timeout",
+        type=argument(seconds),
+        default=0,
+        help="seconds for one attempt to reach a target",
+    )
     add("--hosts", type=argument(hosts), help="map names as this hosts file says")
     add(
         "--resolver",

@@ -10,7 +10,7 @@ import h11
 from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Context
 
-from ..net.address import split_target
+from ..net.hosts import normal_target
 from ..net.relay import ClientGoneError, Traffic, of_client, relay
 from ..wire import http
 from ..wire.http import Messages, answer
@@ -93,8 +93,7 @@ class HTTPHandler(ProxyHandler):
 
 
 def _tunnel(near: Messages, asked: h11.Request, client_id: str) -> Request:
-    target = asked.target.decode("ascii").rpartition("@")[2]
-    split_target(target)
+    target = normal_target(asked.target.decode("ascii").rpartition("@")[2])
     reply = b"HTTP/1.1 200 Connection established\r\n\r\n"
     return Request(target=target, client=near.rest(near.conn), client_id=client_id, reply=reply)
 
@@ -102,8 +101,7 @@ def _tunnel(near: Messages, asked: h11.Request, client_id: str) -> Request:
 def _exchange(near: Messages, asked: h11.Request, header: http.Header, client_id: str) -> Exchange:
     """Rewrite a proxy's request as the target wants it."""
     authority, path = http.split_url(asked.target.decode("ascii"))
-    target = http.with_port(authority)
-    split_target(target)
+    target = normal_target(http.with_port(authority))
     fields = [("Host", authority), *http.forwarded(header), VIA, *_upgrade(header)]
     far = http.side(h11.CLIENT)
     head = far.send(h11.Request(method=asked.method, target=path, headers=[*map(_encoded, fields)]))

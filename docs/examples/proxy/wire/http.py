@@ -2,16 +2,19 @@
 
 import binascii
 import re
+import string
 from base64 import b64decode
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import quote
 
 import h11
 from typing_extensions import Buffer
 
 from gost_core.common.net import Conn, ProtocolError
 
+from ..net.hosts import normal_host
 from ..net.relay import CHUNK
 from ..net.stream import PrefixedConn
 
@@ -77,8 +80,10 @@ class Messages:
     async def read_request(self, host: bytes = b"") -> h11.Request:
         """Read a request; ``host`` is taken for the Host of one that names none."""
         head, self.conn = await read_head(self.conn)
-        if host and b"\r\nhost:" not in head.lower():
-            head = head[:-2] + b"Host: %s\r\n\r\n" % host
+        if host:
+            head = _in_ascii(head)
+            if b"\r\nhost:" not in head.lower():
+                head = head[:-2] + b"Host: %s\r\n\r\n" % host
         event = self._take(head)
         if not isinstance(event, h11.Request):
             raise ProtocolError("this is no request")
@@ -148,6 +153,22 @@ class Messages:
                 who = self.conn.remote_addr()
                 raise ConnectionResetError(f"{who} broke off in mid-message") from error
             raise ProtocolError(str(error)) from error
+
+
+def _in_ascii(head: bytes) -> bytes:
+    """Write the first line of a request as it should have been, if there is Unicode in it (D12)."""
+    line, mark, fields = head.partition(b"\r\n")
+    if line.isascii():
+        return head
+    try:
+        found = re.fullmatch(r"([A-Z]+ (?:http://)?)([^/?#: ]+)(.*)", line.decode())
+        if found is None:
+            raise ValueError("there is no host in the first line")
+        rest = quote(found[3], safe=string.printable)
+        line = f"{found[1]}{normal_host(found[2])}{rest}".encode()
+    except ValueError as error:
+        raise ProtocolError(str(error)) from error
+    return line + mark + fields
 
 
 async def read_final_response(conn: Conn, method: str) -> tuple[h11.Response, Conn]:
