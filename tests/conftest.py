@@ -1,10 +1,10 @@
-"""What the test run says at its end about the checks of gost_core.testing."""
+"""What the test run says at its end about the contracts of gost_core.testing."""
 
 import pytest
 
 from tests.kit import FAULTS, TRIALS
 
-_FAULT_TEST = "test_the_check_names_exactly_the_broken_clause"
+_FAULT_TEST = "test_the_report_names_exactly_the_broken_clause"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -16,7 +16,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
     kills, survivors = count("passed"), count("failed")
     if kills or survivors:
-        clauses = sum(len(trial.clauses()) for trial in TRIALS)
+        clauses = len({one.id for trial in TRIALS for one in trial.contract.clauses})
         terminalreporter.write_line(
-            f"checks: {clauses} clauses, {len(FAULTS)} faults, {kills} kills, {survivors} survivors"
+            f"contracts: {clauses} clauses, {len(FAULTS)} faults, {kills} kills, "
+            f"{survivors} survivors"
         )

@@ -3,25 +3,38 @@
 They are written to be read as they stand, in an editor as well: ``(D26)``, ``close-twice``,
 ``listener.Listener``. Here each of these becomes a link, and each decision and each clause a target
 that other projects can link to as well: ``:ref:`D26```, ``:ref:`listener.Listener.close-twice```.
+
+Below each decision stands which clauses check it and what cites it; its words that are in the
+glossary are links, and so that the search finds it, its number and its title are entries of the
+index.
 """
 
 import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from itertools import groupby
+from pathlib import Path
 from typing import Final
 
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.builders import Builder
 from sphinx.domains.std import StandardDomain
+from sphinx.environment import BuildEnvironment
+from sphinx.util.nodes import make_refnode
 from sphinx.util.typing import ExtensionMetadata
 
 from docs._made import package
+from gost_core.testing import Clause
 
 DECISION: Final = re.compile(r"\bD\d+\b")
+TITLED_DECISION: Final = re.compile(r"(D\d+): (.+)")
 CLAUSES_PAGE: Final = "clauses"
 DECISIONS_PAGE: Final = "decisions"
+GLOSSARY_PAGE: Final = "glossary"
+DOCS: Final = Path(__file__).parent.parent
 
 KEPT: Final = (
     addnodes.desc_signature,
@@ -35,9 +48,38 @@ KEPT: Final = (
 
 
 @cache
-def clauses() -> frozenset[str]:
+def clauses() -> tuple[Clause, ...]:
+    """Return all clauses; what two contracts of one interface share is there once."""
+    every = (one for contract in package.contracts() for one in contract.clauses)
+    return tuple({one.id: one for one in every}.values())
+
+
+@cache
+def clause_ids() -> frozenset[str]:
     """Return the ids of all clauses."""
-    return frozenset(one.id for contract in package.contracts() for one in contract.clauses)
+    return frozenset(clause.id for clause in clauses())
+
+
+@cache
+def titles() -> dict[str, str]:
+    """Return the titles of the decisions, by number."""
+    text = (DOCS / f"{DECISIONS_PAGE}.md").read_text(encoding="utf-8")
+    return dict(re.findall(rf"^### {TITLED_DECISION.pattern}$", text, re.MULTILINE))
+
+
+@cache
+def terms() -> dict[str, str]:
+    """Return the terms of the glossary, by how they are written in lower case."""
+    text = (DOCS / f"{GLOSSARY_PAGE}.md").read_text(encoding="utf-8")
+    listed = text.partition(":::{glossary}\n")[2].partition("\n:::")[0]
+    return {term.lower(): term for term in re.findall(r"^\S.*$", listed, re.MULTILINE)}
+
+
+@cache
+def any_term() -> re.Pattern[str]:
+    """Return what finds a term in a text, also in the plural; of two, the longer one."""
+    longest_first = sorted(map(re.escape, terms()), key=len, reverse=True)
+    return re.compile(rf"(?<![\w-])({'|'.join(longest_first)})(?:e?s)?(?![\w-])", re.IGNORECASE)
 
 
 @cache
@@ -72,39 +114,56 @@ def to_label(label: str, content: nodes.Node, page: str) -> nodes.Node:
     return link(label.lower(), content, page, domain="std", role="ref")
 
 
-def add_label(app: Sphinx, label: str, node: nodes.Element) -> None:
+def add_label(app: Sphinx, label: str, node: nodes.Element) -> str:
     """Make a node the target of a label, for this site and for those who use its inventory."""
     page = app.env.docname
-    node["ids"].append(re.sub(r"[^a-z0-9]+", "-", label.lower()))
+    anchor = re.sub(r"[^a-z0-9]+", "-", label.lower())
+    node["ids"].insert(0, anchor)
     domain = app.env.domains.standard_domain
     assert isinstance(domain, StandardDomain)
-    domain.anonlabels[label.lower()] = page, node["ids"][-1]
-    domain.labels[label.lower()] = page, node["ids"][-1], label
+    domain.anonlabels[label.lower()] = page, anchor
+    domain.labels[label.lower()] = page, anchor, label
+    return anchor
+
+
+def decision_sections(document: nodes.document) -> Iterator[tuple[str, nodes.section]]:
+    """Return the section of each decision, with its number."""
+    for section in document.findall(nodes.section):
+        title = section.next_node(nodes.title)
+        if title is not None and (found := TITLED_DECISION.fullmatch(title.astext())):
+            yield found[1], section
 
 
 def mark_decisions(app: Sphinx, document: nodes.document) -> None:
-    """Make a target of each decision, where a list item begins with its number."""
-    for item in document.findall(nodes.list_item):
-        first = next(item.findall(nodes.strong), None)
-        if first is not None and DECISION.fullmatch(first.astext()):
-            add_label(app, first.astext(), item)
+    """Make each decision a target, and what the search finds by its number and by its title."""
+    for number, section in decision_sections(document):
+        anchor = add_label(app, number, section)
+        found_by = f"{number}; {titles()[number]}", f"{number}: {titles()[number]}"
+        entries = [("single", entry, anchor, "main", None) for entry in found_by]
+        section.insert(1, addnodes.index(entries=entries))
 
 
 def mark_clauses(app: Sphinx, document: nodes.document) -> None:
-    """Make a target of each clause, where a row of an interface's table begins with its name."""
+    """Make a target of each clause, where a row of an interface's table begins with its name.
+
+    Two contracts of one interface share clauses; the first table that has one is its target.
+    """
+    waiting = set(clause_ids())
     for section in document.findall(nodes.section):
         title = section.next_node(nodes.title)
         for row in section.findall(nodes.row):
             first = row.next_node(nodes.entry)
             if title is None or first is None:
                 continue
-            clause = f"{title.astext()}.{first.astext()}"
-            if clause in clauses():
+            interface = title.astext().partition(",")[0]
+            clause = f"{interface}.{first.astext()}"
+            if clause in waiting:
+                waiting.remove(clause)
                 add_label(app, clause, row)
 
 
-def link_decisions(document: nodes.document, page: str) -> None:
-    """Link the numbers of decisions in running text."""
+def link_decisions(document: nodes.document, page: str) -> Iterator[tuple[str, str]]:
+    """Link the numbers of decisions in running text; return each with the anchor of its place."""
     for text in list(document.findall(nodes.Text)):
         if not DECISION.search(text) or is_linked(text) or isinstance(text.parent, nodes.strong):
             continue
@@ -114,7 +173,38 @@ def link_decisions(document: nodes.document, page: str) -> None:
             number = nodes.inline(text=found[0])
             parts += [nodes.Text(text[end : found.start()]), to_label(found[0], number, page)]
             end = found.end()
+            yield found[0], place(text)
         text.parent.replace(text, [*parts, nodes.Text(text[end:])])
+
+
+def place(node: nodes.Node) -> str:
+    """Return the full name of what a text documents, or "" if that is no object."""
+    for parent in ancestors(node):
+        if isinstance(parent, addnodes.desc):
+            signature = parent.next_node(addnodes.desc_signature)
+            if isinstance(signature, addnodes.desc_signature) and signature["ids"]:
+                return str(signature["ids"][0])
+    return ""
+
+
+def link_terms(document: nodes.document, page: str) -> None:
+    """Link the words of the glossary where a decision first uses them."""
+    for _, section in decision_sections(document):
+        linked = set[str]()
+        for text in list(section.findall(nodes.Text)):
+            if is_linked(text) or isinstance(text.parent, nodes.strong):
+                continue
+            parts = list[nodes.Node]()
+            end = 0
+            for found in any_term().finditer(text):
+                term = terms()[found[1].lower()]
+                if term not in linked:
+                    linked.add(term)
+                    word = nodes.inline(text=found[0])
+                    to_term = link(term, word, page, domain="std", role="term")
+                    parts += [nodes.Text(text[end : found.start()]), to_term]
+                    end = found.end()
+            text.parent.replace(text, [*parts, nodes.Text(text[end:])])
 
 
 def is_linked(node: nodes.Node) -> bool:
@@ -131,8 +221,8 @@ def link_names(document: nodes.document, page: str) -> None:
         if is_linked(literal):
             continue
         name = literal.astext()
-        clause = name if name in clauses() else f"{described_interface(literal)}.{name}"
-        if clause in clauses():
+        clause = name if name in clause_ids() else f"{described_interface(literal)}.{name}"
+        if clause in clause_ids():
             linked = to_label(clause, literal.deepcopy(), page)
         elif (called := name.partition("(")[0]) in public_objects():
             target = public_objects()[called]
@@ -165,18 +255,95 @@ def ancestors(node: nodes.Node) -> Iterator[nodes.Node]:
         parent = parent.parent
 
 
+# ---- While the pages are read
+
+
 def cite(app: Sphinx, document: nodes.document) -> None:
     """Make the targets and the links of a page that was read."""
     page = app.env.docname
     if page == DECISIONS_PAGE:
         mark_decisions(app, document)
+        link_terms(document, page)
     if page == CLAUSES_PAGE:
         mark_clauses(app, document)
-    link_decisions(document, page)
+    # Sphinx keeps, forgets and merges what it knows of a page.
+    app.env.metadata[page]["decisions"] = list(link_decisions(document, page))
     link_names(document, page)
+
+
+def write_decisions_anew(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Name the page that shows what the other pages cite."""
+    return [DECISIONS_PAGE]
+
+
+# ---- While a page is written
+
+
+def finish(app: Sphinx, document: nodes.document, page: str) -> None:
+    """Say below each decision what checks and cites it, and in each link to one its title."""
+    if page == DECISIONS_PAGE:
+        for number, section in decision_sections(document):
+            section += paragraph("Checked by", clauses_by_interface(app, number))
+            section += paragraph("Cited by", cited_by(app, number))
+    for reference in document.findall(nodes.reference):
+        target = reference.get("refuri") or f"{page}.html#{reference.get('refid')}"
+        found = re.search(rf"\b{DECISIONS_PAGE}(?:\.html|/)#d(\d+)$", target)
+        if found:
+            reference["reftitle"] = f"D{found[1]}: {titles()[f'D{found[1]}']}"
+
+
+def paragraph(heading: str, items: list[list[nodes.Node]]) -> list[nodes.Node]:
+    """Write a list in small print, or nothing if it is empty."""
+    if not items:
+        return []
+    text = nodes.paragraph("", "", nodes.strong(text=heading), nodes.Text(": "), classes=["basis"])
+    for item in items[:-1]:
+        text += [*item, nodes.Text("; ")]
+    text += items[-1]
+    return [text]
+
+
+def clauses_by_interface(app: Sphinx, number: str) -> list[list[nodes.Node]]:
+    """Return the links to the clauses that rest on a decision, together by interface."""
+    rest_on = (clause.id for clause in clauses() if number in DECISION.findall(clause.basis))
+    items = list[list[nodes.Node]]()
+    for interface, ids in groupby(sorted(rest_on), lambda name: name.rpartition(".")[0]):
+        item: list[nodes.Node] = [nodes.Text(f"{interface} ")]
+        for name in ids:
+            to_page, anchor, _ = app.env.domains.standard_domain.labels[name.lower()]
+            item += [reference_to(app, to_page, anchor, name.rpartition(".")[2]), nodes.Text(", ")]
+        items.append(item[:-1])
+    return items
+
+
+def cited_by(app: Sphinx, number: str) -> list[list[nodes.Node]]:
+    """Return the links to the docstrings and to the pages that cite a decision."""
+    places = {
+        (page, name)
+        for page, known in app.env.metadata.items()
+        for found, name in known.get("decisions", ())
+        if found == number and page not in (DECISIONS_PAGE, CLAUSES_PAGE)
+    }
+    return [
+        [
+            reference_to(app, page, name, name.removeprefix(f"{package.NAME}."))
+            if name
+            else reference_to(app, page, "", app.env.titles[page].astext())
+        ]
+        for page, name in sorted(places)
+    ]
+
+
+def reference_to(app: Sphinx, page: str, anchor: str, text: str) -> nodes.reference:
+    """Link from the page of the decisions to a place."""
+    assert isinstance(app.builder, Builder)
+    return make_refnode(app.builder, DECISIONS_PAGE, page, anchor, nodes.literal(text=text))
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Take part in the build."""
-    app.connect("doctree-read", cite)
+    # Before Sphinx notes by which anchors its lists of contents reach the sections.
+    app.connect("doctree-read", cite, priority=400)
+    app.connect("env-updated", write_decisions_anew)
+    app.connect("doctree-resolved", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

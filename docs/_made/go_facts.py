@@ -20,6 +20,8 @@ class Variable:
     type: str
     fields: tuple["Variable", ...] = ()
     """The fields of an anonymous struct."""
+    origin: str = ""
+    """Where a field is known from; "" = as its struct."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,10 @@ class Symbol:
     package: str
     name: str
     kind: str
-    """``interface``, ``struct``, ``functype``, ``type``, ``func``, ``const`` or ``var``."""
+    """``interface``, ``struct``, ``slice``, ``functype``, ``type``, ``func``, ``const`` or ``var``;
+    a ``slice`` is a named one with methods."""
     type: str
-    """What a ``type`` is made from, or the type of a ``const``."""
+    """What a ``type`` is made from, what a ``slice`` holds, or the type of a ``const``."""
     value: object
     """The value of a ``const``."""
     fields: tuple[Variable, ...]
@@ -50,6 +53,8 @@ class Symbol:
     is_generic: bool
     sets: str
     """The field that an option function sets, or ""."""
+    origin: str
+    """Where the name is known from; "" = the sources of the module."""
 
     def __str__(self) -> str:
         return f"{self.package}.{self.name}"
@@ -98,13 +103,14 @@ def _symbol(package: str, name: str, facts: dict[str, Any]) -> Symbol:
         package=package,
         name=name,
         kind=facts["kind"],
-        type=facts.get("type", ""),
+        type=facts.get("type", facts.get("elem", "")),
         value=json.loads(facts["value"]) if facts["kind"] == "const" else None,
         fields=_variables(facts.get("fields", ())),
         methods=tuple(_function(*method) for method in facts.get("methods", {}).items()),
         function=_function(name, facts),
         is_generic="type_params" in facts,
         sets=facts.get("sets", ""),
+        origin=facts.get("origin", ""),
     )
 
 
@@ -115,6 +121,11 @@ def _function(name: str, facts: dict[str, Any]) -> Function:
 
 def _variables(facts: Iterable[dict[str, Any]]) -> tuple[Variable, ...]:
     return tuple(
-        Variable(variable["name"], variable["type"], _variables(variable.get("fields", ())))
+        Variable(
+            variable["name"],
+            variable["type"],
+            _variables(variable.get("fields", ())),
+            variable.get("origin", ""),
+        )
         for variable in facts
     )

@@ -42,6 +42,8 @@ class Entry:
     python_name: str
     """The full name of what the Python documentation has of it; "" = it has nothing."""
     python: str
+    origin: str = ""
+    """Where the Go name is known from; "" = the sources of the module."""
 
 
 def entries(symbol: Symbol) -> Iterator[Entry]:
@@ -59,7 +61,14 @@ def entries(symbol: Symbol) -> Iterator[Entry]:
     else:
         end = next((i for i, line in enumerate(lines) if line.startswith("class ")), 0)
         python = "\n".join(lines[: end + 1])
-    yield Entry(str(symbol), kind(symbol), go_declaration(symbol), f"{module_name}.{name}", python)
+    yield Entry(
+        str(symbol),
+        kind(symbol),
+        go_declaration(symbol),
+        f"{module_name}.{name}",
+        python,
+        symbol.origin,
+    )
     for method in symbol.methods:
         text = WITHOUT_COUNTERPART.get(method.name)
         python_name = translation.snake_case(method.name)
@@ -78,6 +87,7 @@ def entries(symbol: Symbol) -> Iterator[Entry]:
             f"{field.name} {field.type}",
             f"{module_name}.{name}.{python_name}",
             member_line(lines, python_name),
+            field.origin,
         )
 
 
@@ -103,6 +113,8 @@ def go_declaration(symbol: Symbol) -> str:
             return f"type {symbol.name} func{go_signature(symbol.function)}"
         case "type":
             return f"type {symbol.name} {symbol.type}"
+        case "slice":
+            return f"type {symbol.name} []{symbol.type}"
         case "const":
             declared = f"const {symbol.name} {symbol.type}".strip()
             return f"{declared} = {go_value(symbol)}"
@@ -159,7 +171,9 @@ class Names(SphinxDirective):
         domain = self.env.domains["go"]
         assert isinstance(domain, GoDomain)
         domain.note(entry)
-        go = nodes.literal(text=entry.go, classes=["go"])
+        go: nodes.Node = nodes.literal(text=entry.go, classes=["go"])
+        if entry.origin:
+            go = nodes.inline("", "", go, nodes.inline(text=f" known from {entry.origin}"))
         python: nodes.Node = nodes.literal(text=entry.python, classes=["python"])
         if entry.python_name:
             python = link(entry.python_name, python, self.env.docname, domain="py", role="obj")

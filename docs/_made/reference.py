@@ -119,7 +119,7 @@ def page(module_name: str) -> Iterator[str]:
 
 def contract(module_name: str, cls: type[Contract]) -> Iterator[str]:
     """Write what documents a contract: its fields, and its clauses, folded."""
-    names = [one.name for one in dataclasses.fields(cls)]  # type: ignore[arg-type]  # each is made a dataclass
+    names = [one.name for one in dataclasses.fields(cls)]
     yield from (f".. autoclass:: {module_name}.{cls.__name__}", f"   :members: {', '.join(names)}")
     yield from ("   :undoc-members:", "   :inherited-members:", "")
     yield from folded(f"{len(cls.clauses)} clauses", list(clauses(cls)))

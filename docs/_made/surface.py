@@ -17,7 +17,6 @@ from importlib import import_module
 from typing_extensions import get_original_bases
 
 from docs._made import package
-from gost_core.testing import Contract
 from gost_core.testing._run.declaring import is_clause
 
 # Their names say enough without the module.
@@ -109,22 +108,22 @@ def _option_aliases() -> dict[object, str]:
 
 def _short(module_name: str) -> str:
     """Write the name of a module within the package; what a private one defines is its parent's."""
-    return re.sub(r"\._\w+", "", module_name).removeprefix(f"{package.NAME}.")
+    return re.sub(r"\._.*", "", module_name).removeprefix(f"{package.NAME}.")
 
 
 def _head(cls: type[object]) -> Iterator[str]:
     for decorator in package.class_definition(cls).decorator_list:
         yield f"@{ast.unparse(decorator)}"
-    bases = list(_contract_bases(cls) if cls in package.contracts() else _public_bases(cls))
+    if cls in package.contracts():
+        # Which families it has its clauses from is no API.
+        parameters = getattr(cls, "__parameters__", ())
+        variables = ", ".join(map(_unnamed, parameters))
+        generic = f", Generic[{variables}]" if variables else ""
+        yield f"class {cls.__name__}(Contract{generic}){_note(parameters)}"
+        return
+    bases = list(_public_bases(cls))
     listed = ", ".join(map(_unnamed, bases))
     yield f"class {cls.__name__}{f'({listed})' if listed else ''}{_note(bases)}"
-
-
-def _contract_bases(cls: type[object]) -> Iterator[object]:
-    """Return the bases of a contract: which families it has its clauses from is no API."""
-    yield Contract
-    if parameters := getattr(cls, "__parameters__", ()):
-        yield typing.Generic[parameters]
 
 
 def _public_bases(cls: type[object]) -> Iterator[object]:
@@ -151,8 +150,10 @@ def _members(cls: type[object]) -> Iterator[str]:
         for node in package.methods(package.class_definition(definer)):
             if is_clause(vars(definer)[node.name]):
                 continue
-            if _is_shown(node.name) or "abstractmethod" in map(ast.unparse, node.decorator_list):
-                yield _method(inspect.getattr_static(definer, node.name))
+            decorators = [ast.unparse(decorator) for decorator in node.decorator_list]
+            is_shown = _is_shown(node.name) or "abstractmethod" in decorators
+            if is_shown and "overload" not in decorators:
+                yield from _method(inspect.getattr_static(definer, node.name))
 
 
 def _is_private(cls: type[object]) -> bool:
@@ -166,11 +167,15 @@ def _is_shown(method_name: str) -> bool:
     return not method_name.startswith("_")
 
 
-def _method(method: typing.Any) -> str:
+def _method(method: typing.Any) -> Iterator[str]:
     # A property has its function in fget, a static method and a class method in __func__.
     function = getattr(method, "fget", None) or getattr(method, "__func__", method)
     kind = "" if method is function else f"{type(method).__name__} "
-    return kind + _signature(function)
+    yield kind + _signature(function)
+    for overload in typing.get_overloads(function):
+        deprecated = ", deprecated" if hasattr(overload, "__deprecated__") else ""
+        if isinstance(overload, types.FunctionType):  # which deprecated() returns too
+            yield f"{_signature(overload)}  # overload{deprecated}"
 
 
 def _field(field: "dataclasses.Field[object]", hint: object) -> str:

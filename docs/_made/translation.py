@@ -77,6 +77,7 @@ SPECIAL: Final[Mapping[str, Special]] = {
 """What the rules do not lead to, by the Go name."""
 
 BASES: Final[Mapping[str, str]] = {
+    "cache.ErrNotFound": "LookupError",
     "chain.Node": "selector.Markable, metadata.Metadatable, ProbeResultReader",
     "chain.ProbeType": "StrEnum",
     "connector.ErrBindUnsupported": "common.net.UnsupportedError",
@@ -305,6 +306,9 @@ def zero_value(go_type: str, package: str) -> str:
     text = annotation(go_type, package)
     if may_be_nil(go_type, package) or text == "object":
         return "None"
+    definition = definition_of(go_type, package)
+    if definition is not None and definition.kind == "slice":
+        return f"{definition.name}(())"
     return "{}" if text.startswith("Mapping[") else ZERO_VALUES.get(text, "()")
 
 
@@ -329,8 +333,11 @@ def declaration(symbol: Symbol) -> tuple[str, ...]:
             return (_head(symbol), *_methods(symbol))
         case "struct":
             frozen = "" if _is_filled_by_options(symbol) else "frozen=True, "
-            dataclass_ = f"@dataclass({frozen}slots=True, kw_only=True)"
-            return (dataclass_, f"class {symbol.name}", *_fields(symbol))
+            dataclass_ = f"@dataclass({frozen}slots=True, kw_only=True, weakref_slot=True)"
+            return (dataclass_, f"class {symbol.name}", *_fields(symbol), *_methods(symbol))
+        case "slice":
+            held = annotation(symbol.type, symbol.package)
+            return ("@final", f"class {symbol.name}(tuple[{held}, ...])", *_methods(symbol))
         case "functype":
             options = symbol.function.parameters[0].type.removeprefix("*")
             return (f"{symbol.name} = Callable[[{options}], object]",)
@@ -358,9 +365,10 @@ def undecided(symbol: Symbol) -> Iterator[str]:
     """Say what the tables do not settle for a name, which nothing but a decision can."""
     name = str(symbol)
     is_enum = symbol.kind == "type" and any(True for _ in _constants(symbol))
-    has_methods = symbol.kind == "struct" and symbol.methods
-    if name not in BASES and (is_enum or has_methods or symbol.kind == "var"):
+    if name not in BASES and (is_enum or symbol.kind == "var"):
         yield f"BASES has no {name}"
+    if symbol.kind == "slice" and not symbol.methods:
+        yield f"no rule says what {name} is, a named slice without methods"
     if symbol.kind == "const" and not (symbol.type or isinstance(symbol.value, str)):
         yield f"constant_name is for strings, which {name} is not"
     makes = symbol.kind == "func" and symbol.name.startswith("New")

@@ -5,8 +5,8 @@ need from where it lives::
 
     from gost_core.dialer import Dialer, DialOption
 
-This package itself defines and imports nothing. The decisions that the docstrings cite (D1 to
-D68) stand in ``docs/decisions.md``.
+This package itself defines and imports nothing. A docstring says its rule in full; the number in
+parentheses behind a rule is that of its decision in ``docs/decisions.md``, which says why.
 """
 
 __all__ = ()

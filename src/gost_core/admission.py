@@ -13,7 +13,7 @@ from gost_core.options import FieldOption
 __all__ = ("Admission", "Option", "Options", "with_network", "with_service")
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
     """What a call of :meth:`Admission.admit` may say besides."""
 
@@ -28,12 +28,19 @@ Option: TypeAlias = Callable[[Options], object]
 
 
 def with_service(service: str, /) -> Option:
-    """Say which service asks."""
+    """Set ``Options.service``.
+
+    The name of the asking service; "" = not told.
+    """
     return FieldOption(Options, "service", service)
 
 
 def with_network(network: str, /) -> Option:
-    """Say by which network the source comes (D11)."""
+    """Set ``Options.network``.
+
+    The source's network once more, for implementations that read options only; "" = not
+    told.
+    """
     return FieldOption(Options, "network", network)
 
 
@@ -43,12 +50,14 @@ class Admission(Protocol):
     For callers: write ``if not await admission.admit(...)``. Without the ``await`` the test is of a
     coroutine, which is always true, and everybody is admitted. An exception refuses (D49).
 
+    For implementers: a list of rules that is empty, and a rule that can never match (``127.*``,
+    ``host:port``, an address in brackets), is a ValueError where the rules are read. An IPv4
+    address that is written as IPv6 counts as IPv4, an unspecified address as loopback (D12, D50).
+
     Concurrency: called for many connections at once. A listener may ask within ``accept()``, so
     a slow answer may slow it down; what takes long belongs behind a cache.
 
-    Checked by :func:`gost_core.testing.check_admission_admission`: ``shape``, ``answer``,
-    ``unreadable-source``, ``any-source``, ``host-case``, ``trailing-dot``, ``network-versions``,
-    ``options``, ``concurrent``, ``cancelled``, ``backend-broken``.
+    Checked by :class:`gost_core.testing.admission.AdmissionContract`.
     """
 
     __slots__ = ()
@@ -60,7 +69,8 @@ class Admission(Protocol):
         Args:
             ctx: the values of the connection, if it has any yet.
             network: the network of the source (D11), never that of the listener (D50).
-            addr: the source: host and port, a host, a path, or "" (D12). An address that is empty
+            addr: the source: host and port, a host, a path, or "" (D12). Where PROXY headers are
+                trusted, it is the source that the header names (D71). An address that is empty
                 or cannot be read matches no rule, so a blacklist admits it and a whitelist refuses
                 it (D50).
             opts: see :class:`Options`.

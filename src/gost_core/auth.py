@@ -13,7 +13,7 @@ from gost_core.options import FieldOption
 __all__ = ("Authenticator", "Option", "Options", "with_service")
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
     """What a call of :meth:`Authenticator.authenticate` may say besides."""
 
@@ -25,7 +25,10 @@ Option: TypeAlias = Callable[[Options], object]
 
 
 def with_service(service: str, /) -> Option:
-    """Say which service asks."""
+    """Set ``Options.service``.
+
+    The name of the asking service; "" = not told.
+    """
     return FieldOption(Options, "service", service)
 
 
@@ -38,11 +41,13 @@ class Authenticator(Protocol):
     valid id "" into a refusal, and without the ``await`` every password is right. An exception
     refuses (D49).
 
+    Only the exact pair of name and password is accepted: not the beginning of a password, not a
+    password with something behind it, not somebody else's, and no unknown name with an empty
+    password. Characters outside ASCII are compared like all others (D49).
+
     Concurrency: called for many connections at once.
 
-    Checked by :func:`gost_core.testing.check_auth_authenticator`: ``shape``, ``accepted``,
-    ``refused``, ``empty-id``, ``empty-credentials``, ``options``, ``concurrent``, ``cancelled``,
-    ``backend-broken``, ``passwords-hidden``.
+    Checked by :class:`gost_core.testing.auth.AuthenticatorContract`.
     """
 
     __slots__ = ()

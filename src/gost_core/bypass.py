@@ -20,7 +20,7 @@ __all__ = (
 )
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
     """What a call of :meth:`Bypass.contains` may say besides."""
 
@@ -37,17 +37,27 @@ Option: TypeAlias = Callable[[Options], object]
 
 
 def with_service(service: str, /) -> Option:
-    """Say which service asks."""
+    """Set ``Options.service``.
+
+    The name of the asking service; "" = not told.
+    """
     return FieldOption(Options, "service", service)
 
 
 def with_host_option(host: str, /) -> Option:
-    """Say by which name the address was asked for."""
+    """Set ``Options.host``.
+
+    The name by which the address was asked for, perhaps with a port; it tells more than an
+    address that was resolved since. "" = not told (D37).
+    """
     return FieldOption(Options, "host", host)
 
 
 def with_path_option(path: str, /) -> Option:
-    """Say which path is requested."""
+    """Set ``Options.path``.
+
+    The path of an HTTP request, percent-decoded and without the query; "" = not told.
+    """
     return FieldOption(Options, "path", path)
 
 
@@ -57,13 +67,17 @@ class Bypass(Protocol):
     What that means is the caller's affair: a chain skips the hop, a hop skips the node, a handler
     refuses the request (D47).
 
+    A name is judged by its letters. Who resolves it asks again, with the address and with the name
+    as ``Options.host``, and dials just that address. An IPv4 address that is written as IPv6 counts
+    as IPv4, an unspecified address as loopback (D12, D47). For implementers: a list of rules that
+    is empty, and a rule that can never match (``127.*``, ``host:port``, an address in brackets), is
+    a ValueError where the rules are read (D47).
+
     For callers: await the answer. A coroutine is true, and to a handler true means refuse.
 
     Concurrency: called for many requests at once, for datagrams one by one, so it is fast.
 
-    Checked by :func:`gost_core.testing.check_bypass_bypass`: ``shape``, ``answer``,
-    ``empty-address``, ``any-address``, ``host-case``, ``trailing-dot``, ``network-versions``,
-    ``options``, ``concurrent``, ``cancelled``, ``backend-broken``.
+    Checked by :class:`gost_core.testing.bypass.BypassContract`.
     """
 
     __slots__ = ()
@@ -85,12 +99,12 @@ class Bypass(Protocol):
         Args:
             ctx: the request's values.
             network: the network of the destination (D11); "" = not told.
-            addr: the destination, with or without a port; hosts compare as D12 says. The empty
-                address is never bypassed (D47).
+            addr: the destination, with or without a port; ASCII case and a final dot of its host
+                do not count (D12). The empty address is never bypassed (D47).
             opts: see :class:`Options`.
 
         Raises:
-            PermissionError: refuse the request by rule.
+            DeniedError: the request is refused by rule.
             OSError: the rules are out of reach. Neither is ever turned into a direct connection
                 (D36).
         """

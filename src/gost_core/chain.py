@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias, final
+from typing import NoReturn, TypeAlias, final
 
 from typing_extensions import Protocol, runtime_checkable
 
@@ -37,6 +37,7 @@ __all__ = (
     "DialOption",
     "DialOptions",
     "EmptyRouteError",
+    "FailCodes",
     "HTTPBodyRewriteSettings",
     "HTTPNodeSettings",
     "HTTPURLRewriteSetting",
@@ -49,6 +50,7 @@ __all__ = (
     "ProbeResultReader",
     "ProbeType",
     "Route",
+    "RouteCarrier",
     "RouteOption",
     "RouteOptions",
     "Router",
@@ -102,10 +104,14 @@ __all__ = (
 
 
 class EmptyRouteError(OSError):
-    """A chain is configured, but its route has no node to bind at (D36)."""
+    """A chain is configured, but its route has no node to bind at (D36).
+
+    Final for the call of the Router. A reverse listener makes a BindError of it, since the hop may
+    be filled later (D16).
+    """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class SockOpts:
     """Settings of a socket."""
 
@@ -127,12 +133,13 @@ class ProbeType(StrEnum):
     """A command, which must exit with status 0."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class ProbeConfig:
     """How, and how often, to probe.
 
     The first probe runs at once. A success resets the marker and a failure marks it; either leaves
-    a :class:`ProbeResult` (D46).
+    a :class:`ProbeResult` (D46). A probe of type http also finds a proxy that connects and then
+    says nothing, which those who use the node cannot tell from a silent target (D43).
     """
 
     type: ProbeType = ProbeType.TCP
@@ -142,7 +149,7 @@ class ProbeConfig:
     interval: float = 0.0
     """Seconds from one probe to the next; 0 = 30 (D46)."""
     timeout: float = 0.0
-    """Seconds for all of one probe; 0 = 10 (D46)."""
+    """Seconds for all of one probe; 0 = 10 (D46). The probe tells it as the TIME_LIMIT (D69)."""
     http_path: str = ""
     """The path to request; "" = "/" (D46)."""
     http_host: str = ""
@@ -156,7 +163,7 @@ class ProbeConfig:
     a client (D46). It may hold credentials, so the ``repr`` leaves it out (D17)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class ProbeResult:
     """How a probe ended."""
 
@@ -174,9 +181,7 @@ class ProbeResult:
 class ProbeResultReader(Protocol):
     """Something that is probed, for those who choose by latency.
 
-    Checked by :func:`gost_core.testing.check_chain_probe_result_reader`: ``shape``,
-    ``none-at-first``, ``success-stored``, ``failure-stored``, ``latest``, ``timed``,
-    ``failure-marks``, ``success-resets``.
+    Checked by :class:`gost_core.testing.chain.ProbeResultReaderContract`.
     """
 
     __slots__ = ()
@@ -190,19 +195,20 @@ class ProbeResultReader(Protocol):
 # ---- Settings of a node
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class NodeFilterSettings:
     """Which requests a node serves; all that is set must fit, and "" fits everything."""
 
     protocol: str = ""
     """The application protocol, in lower case (D48)."""
     host: str = ""
-    """The host; ``.d`` = everything below d. A request without a host does not fit."""
+    """The host; ``.d`` = everything below d. A request without a host does not fit. It is brought
+    to the one form of a host where the setting is read (D12)."""
     path: str = ""
     """What the path begins with."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class HTTPURLRewriteSetting:
     """A replacement in the path of a request (D67)."""
 
@@ -210,12 +216,17 @@ class HTTPURLRewriteSetting:
     """What to search for in the percent-decoded path."""
     replacement: str = ""
     """What to put there: a template of :meth:`re.Match.expand`, with ``\\1`` and ``\\g<name>``.
-    A "?" begins a query. A result that is empty changes nothing (D67)."""
+    A "?" begins a query, which takes the place of the client's; without one the client's query
+    stays. A result that is empty changes nothing (D67)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class HTTPBodyRewriteSettings:
-    """A replacement in the body of a message. All rules that fit apply, in order (D68)."""
+    """A replacement in the body of a message. All rules that fit apply, in order (D68).
+
+    They see the decoded body: what is encoded is decoded first, or passes unchanged where the
+    encoding is not known, and the headers follow (D68).
+    """
 
     type: str = ""
     """Which media types: "" = text/html, or any if there is a rewriter; "*" = any; else a list
@@ -228,11 +239,29 @@ class HTTPBodyRewriteSettings:
     rewriter: Rewriter | None = None
     """What replaces the whole body, or each event, in place of ``replacement``; None = nothing."""
     max_chunk_size: int = 0
-    """The longest body, in bytes, that is rewritten; longer ones pass unchanged. The largest of all
-    rules counts; 0 = 1 MiB (D68)."""
+    """The longest body, in bytes, that is rewritten; longer ones pass unchanged. In an event stream
+    it holds for each event. The largest of all rules counts; 0 = 1 MiB (D68)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@final
+class FailCodes(tuple[int, ...]):
+    """Status codes of HTTP that mean failure, made as a tuple is: ``FailCodes((404, 5))`` (D76).
+
+    A code below 100 stands for its whole class: 5 for 500 to 599. It is a tuple, so it cannot be
+    weakly referenced.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"FailCodes({super().__repr__()})"
+
+    def match(self, status_code: int, /) -> bool:
+        """Tell whether ``status_code`` means failure; False where no codes are given."""
+        return any(code == (status_code // 100 if code < 100 else status_code) for code in self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class HTTPNodeSettings:
     """How HTTP is changed on its way to a target and back; what is empty changes nothing."""
 
@@ -255,9 +284,13 @@ class HTTPNodeSettings:
     """Replacements in the bodies of responses (D68)."""
     rewrite_request_body: Sequence[HTTPBodyRewriteSettings] = field(default=(), hash=False)
     """Replacements in the bodies of requests (D68)."""
+    fail_codes: FailCodes = field(default=FailCodes())
+    """Which status codes of a response mean that the node has failed; empty = none. Such a response
+    is handed on, and the request is not tried again; the node is marked, for later choices (D76).
+    """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class TLSOptions:
     """Versions and algorithms.
 
@@ -275,19 +308,20 @@ class TLSOptions:
     """Application protocols in order of preference; empty = none (D66)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class TLSNodeSettings:
     """How TLS is spoken to a target. That the settings are there means TLS (D66)."""
 
     server_name: str = ""
-    """The name to send and to verify; "" = the host of the node's address (D66)."""
+    """The name to send and to verify; "" = the host of the node's address. With ``secure`` and
+    neither of them there is no name to check, which is a ValueError (D66)."""
     secure: bool = False
     """Whether to verify the target. False = its certificate is not looked at (D66)."""
     options: TLSOptions = field(default_factory=TLSOptions)
     """Versions and algorithms."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class NodeOptions:
     """What a node is.
 
@@ -311,13 +345,14 @@ class NodeOptions:
     tls: TLSNodeSettings | None = None
     """How TLS is spoken to the target; None = it is not."""
     metadata: Metadata | None = None
-    """What selectors read: ``weight``, ``backup``, ``maxFails``, ``failTimeout`` (D45); None = none
-    of it."""
+    """What selectors read: ``weight`` and ``maxFails`` are whole numbers, ``failTimeout`` is a
+    finite number of seconds, ``backup`` a bool. Whoever builds nodes from text converts, and
+    refuses what cannot be converted (D45). None = none of it."""
     matcher: Matcher | None = None
     """Which requests the node serves; None = ask the filter."""
     matcher_body_size: int = 0
-    """How many bytes of a body the matcher wants to see. The largest of the hop's nodes counts, at
-    most 10 MiB; 0 = none (D68)."""
+    """How many bytes of a decoded body the matcher wants to see. The largest of the hop's nodes
+    counts, at most 10 MiB; 0 = none (D68)."""
     priority: int = 0
     """A unique highest number above 0 wins over the selector; 0 is neutral, and a negative one
     never wins (D45)."""
@@ -327,62 +362,102 @@ NodeOption: TypeAlias = Callable[[NodeOptions], object]
 
 
 def transport_node_option(transport: "Transporter | None", /) -> NodeOption:
-    """Say how the node is reached."""
+    """Set ``NodeOptions.transport``.
+
+    How the node is reached; None for the targets of a forwarder.
+    """
     return FieldOption(NodeOptions, "transport", transport)
 
 
 def bypass_node_option(bypass: Bypass | None, /) -> NodeOption:
-    """Say for which destinations the node is skipped."""
+    """Set ``NodeOptions.bypass``.
+
+    Destinations for which the node is skipped (D47); None = none.
+    """
     return FieldOption(NodeOptions, "bypass", bypass)
 
 
 def resolver_node_option(resolver: Resolver | None, /) -> NodeOption:
-    """Say what resolves the node's own address."""
+    """Set ``NodeOptions.resolver``.
+
+    What resolves the node's own address; None = nothing does.
+    """
     return FieldOption(NodeOptions, "resolver", resolver)
 
 
 def host_mapper_node_option(host_mapper: HostMapper | None, /) -> NodeOption:
-    """Say what maps the node's own address."""
+    """Set ``NodeOptions.host_mapper``.
+
+    What maps the node's own address, before the resolver (D39); None = nothing does.
+    """
     return FieldOption(NodeOptions, "host_mapper", host_mapper)
 
 
 def network_node_option(network: str, /) -> NodeOption:
-    """Say which network the target is on (D11)."""
+    """Set ``NodeOptions.network``.
+
+    For targets: the network in place of the request's (D11); "" = the request's.
+    """
     return FieldOption(NodeOptions, "network", network)
 
 
 def node_filter_option(filter: NodeFilterSettings | None, /) -> NodeOption:
-    """Say which requests the node serves."""
+    """Set ``NodeOptions.filter``.
+
+    Which requests the node serves; None = all. Ignored if there is a matcher.
+    """
     return FieldOption(NodeOptions, "filter", filter)
 
 
 def http_node_option(http: HTTPNodeSettings | None, /) -> NodeOption:
-    """Say how HTTP is changed."""
+    """Set ``NodeOptions.http``.
+
+    How HTTP is changed; None = not at all.
+    """
     return FieldOption(NodeOptions, "http", http)
 
 
 def tls_node_option(tls: TLSNodeSettings | None, /) -> NodeOption:
-    """Say how TLS is spoken to the target."""
+    """Set ``NodeOptions.tls``.
+
+    How TLS is spoken to the target; None = it is not.
+    """
     return FieldOption(NodeOptions, "tls", tls)
 
 
 def metadata_node_option(metadata: Metadata | None, /) -> NodeOption:
-    """Give what selectors read."""
+    """Set ``NodeOptions.metadata``.
+
+    What selectors read: ``weight`` and ``maxFails`` are whole numbers, ``failTimeout`` is a
+    finite number of seconds, ``backup`` a bool. Whoever builds nodes from text converts, and
+    refuses what cannot be converted (D45). None = none of it.
+    """
     return FieldOption(NodeOptions, "metadata", metadata)
 
 
 def matcher_node_option(matcher: Matcher | None, /) -> NodeOption:
-    """Say which requests the node serves, by a rule."""
+    """Set ``NodeOptions.matcher``.
+
+    Which requests the node serves; None = ask the filter.
+    """
     return FieldOption(NodeOptions, "matcher", matcher)
 
 
 def matcher_body_size_node_option(size: int, /) -> NodeOption:
-    """Say how many bytes of a body the matcher wants to see."""
+    """Set ``NodeOptions.matcher_body_size``.
+
+    How many bytes of a decoded body the matcher wants to see. The largest of the hop's nodes
+    counts, at most 10 MiB; 0 = none (D68).
+    """
     return FieldOption(NodeOptions, "matcher_body_size", size)
 
 
 def priority_node_option(priority: int, /) -> NodeOption:
-    """Say which node wins over others."""
+    """Set ``NodeOptions.priority``.
+
+    A unique highest number above 0 wins over the selector; 0 is neutral, and a negative one
+    never wins (D45).
+    """
     return FieldOption(NodeOptions, "priority", priority)
 
 
@@ -391,7 +466,8 @@ class Node(Markable, Metadatable, ProbeResultReader):
     """A proxy of a chain, or a target of a forwarder.
 
     A node is itself: two of the same name and address are two nodes (D40). Once others can see it,
-    its name, address and options stay as they are; who needs others makes a :meth:`copy`.
+    its name, address and options stay as they are; who needs others makes a :meth:`copy`. It cannot
+    be pickled or copied deeply, since its failures would be counted apart (D41).
 
     Args:
         name: a label, unique in its hop (D40); identifies nothing.
@@ -399,7 +475,15 @@ class Node(Markable, Metadatable, ProbeResultReader):
         opts: None is skipped.
     """
 
-    __slots__ = ("_marker", "_options", "_probe_cancel", "_probe_result", "addr", "name")
+    __slots__ = (
+        "__weakref__",
+        "_marker",
+        "_options",
+        "_probe_cancel",
+        "_probe_result",
+        "addr",
+        "name",
+    )
 
     name: str
     """Its label; the same for as long as it lives."""
@@ -444,6 +528,12 @@ class Node(Markable, Metadatable, ProbeResultReader):
 
     __copy__ = copy
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{self!r} cannot be pickled or copied deeply: its failures would be counted apart; "
+            "copy() makes a node that shares the marker"
+        )
+
     def probe_result(self) -> ProbeResult | None:
         """Return the latest result of the node's probe, or None if none has ended yet (D43)."""
         return self._probe_result
@@ -481,7 +571,7 @@ class Node(Markable, Metadatable, ProbeResultReader):
 # ---- Routes
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class RouteOptions:
     """What a call of :meth:`Chainer.route` may say besides."""
 
@@ -494,11 +584,15 @@ RouteOption: TypeAlias = Callable[[RouteOptions], object]
 
 
 def with_host_route_option(host: str, /) -> RouteOption:
-    """Say what was asked for, before mapping and resolution (D37)."""
+    """Set ``RouteOptions.host``.
+
+    The address as it was asked for, before mapping and resolution, perhaps with its port (D37).
+    "" = not told.
+    """
     return FieldOption(RouteOptions, "host", host)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class DialOptions:
     """What a call of :meth:`Route.dial` or :meth:`Router.dial` may say besides.
 
@@ -507,7 +601,9 @@ class DialOptions:
 
     interface: str = ""
     """Where to dial from: names or addresses of interfaces, separated by commas, tried in order; a
-    "!" behind one stops there when it fails; "" = any (D13)."""
+    "!" behind one stops there when it fails. A name binds the socket to that device; an address
+    only sets the source address. "auto" is the host of the accepted connection's ``local_addr()``,
+    if that is a specified address of the target's family, else any. "" = any (D13)."""
     netns: str = ""
     """The network namespace to dial in: a name or an absolute path; "" = the current one (D13)."""
     sock_opts: SockOpts | None = None
@@ -520,32 +616,48 @@ DialOption: TypeAlias = Callable[[DialOptions], object]
 
 
 def interface_dial_option(interface: str, /) -> DialOption:
-    """Say where to dial from (D13)."""
+    """Set ``DialOptions.interface``.
+
+    Where to dial from: names or addresses of interfaces, separated by commas, tried in order; a
+    "!" behind one stops there when it fails. A name binds the socket to that device; an address
+    only sets the source address. "auto" is the host of the accepted connection's ``local_addr()``,
+    if that is a specified address of the target's family, else any. "" = any (D13).
+    """
     return FieldOption(DialOptions, "interface", interface)
 
 
 def netns_dial_option(netns: str, /) -> DialOption:
-    """Say in which network namespace to dial (D13)."""
+    """Set ``DialOptions.netns``.
+
+    The network namespace to dial in: a name or an absolute path; "" = the current one (D13).
+    """
     return FieldOption(DialOptions, "netns", netns)
 
 
 def sock_opts_dial_option(sock_opts: SockOpts | None, /) -> DialOption:
-    """Give settings of the socket."""
+    """Set ``DialOptions.sock_opts``.
+
+    Settings of the socket; None = none.
+    """
     return FieldOption(DialOptions, "sock_opts", sock_opts)
 
 
 def logger_dial_option(logger: Logger | None, /) -> DialOption:
-    """Say where to log."""
+    """Set ``DialOptions.logger``.
+
+    Where to log; None = the default logger (D24).
+    """
     return FieldOption(DialOptions, "logger", logger)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class BindOptions:
     """What a call of :meth:`Route.bind` or :meth:`Router.bind` may say besides."""
 
     mux: bool = False
     """Whether many connections may come. False leaves it to the protocol, which may then accept a
-    single one."""
+    single one. A protocol that can carry only one raises BindUnsupportedError for True, before the
+    first byte (D35)."""
     backlog: int = 0
     """How many connections may wait to be accepted; 0 = 128 (D24)."""
     udp_data_queue_size: int = 0
@@ -562,32 +674,52 @@ BindOption: TypeAlias = Callable[[BindOptions], object]
 
 
 def mux_bind_option(mux: bool, /) -> BindOption:
-    """Say whether many connections may come."""
+    """Set ``BindOptions.mux``.
+
+    Whether many connections may come. False leaves it to the protocol, which may then accept a
+    single one. A protocol that can carry only one raises BindUnsupportedError for True, before the
+    first byte (D35).
+    """
     return FieldOption(BindOptions, "mux", mux)
 
 
 def backlog_bind_option(backlog: int, /) -> BindOption:
-    """Say how many connections may wait to be accepted."""
+    """Set ``BindOptions.backlog``.
+
+    How many connections may wait to be accepted; 0 = 128 (D24).
+    """
     return FieldOption(BindOptions, "backlog", backlog)
 
 
 def udp_data_queue_size_bind_option(size: int, /) -> BindOption:
-    """Say how many datagrams may wait to be read."""
+    """Set ``BindOptions.udp_data_queue_size``.
+
+    How many datagrams may wait to be read, by peer; 0 = 1024 (D24).
+    """
     return FieldOption(BindOptions, "udp_data_queue_size", size)
 
 
 def udp_data_buffer_size_bind_option(size: int, /) -> BindOption:
-    """Say how long a datagram may be."""
+    """Set ``BindOptions.udp_data_buffer_size``.
+
+    The longest datagram, in bytes; 0 = 8192 (D24).
+    """
     return FieldOption(BindOptions, "udp_data_buffer_size", size)
 
 
 def udp_conn_ttl_bind_option(ttl: float, /) -> BindOption:
-    """Say when a silent peer's connection ends, in seconds."""
+    """Set ``BindOptions.udp_conn_ttl``.
+
+    Seconds without a datagram after which a peer's connection ends; 0 = 5 (D24).
+    """
     return FieldOption(BindOptions, "udp_conn_ttl", ttl)
 
 
 def logger_bind_option(logger: Logger | None, /) -> BindOption:
-    """Say where to log."""
+    """Set ``BindOptions.logger``.
+
+    Where to log; None = the default logger (D24).
+    """
     return FieldOption(BindOptions, "logger", logger)
 
 
@@ -599,13 +731,7 @@ class Route(Protocol):
 
     Concurrency: it does not change, and may be used by several tasks at once.
 
-    Checked by :func:`gost_core.testing.check_chain_route`: ``shape``, ``nodes``, ``outlives``,
-    ``dial-order``, ``bind-order``, ``bind-options``, ``nodes-resolved``,
-    ``first-handshake-failure-closes``, ``hop-failure-closes``, ``later-handshake-failure-closes``,
-    ``target-failure-closes``, ``bind-failure-closes``, ``resolve-failure-closes``,
-    ``cancel-closes``, ``errors-pass``, ``bind-unsupported``, ``failure-marks``, ``success-resets``,
-    ``target-marks-nobody``, ``close-closes-all``, ``concurrent``, ``context-handed-on``,
-    ``direct-dial``, ``direct-bind``, ``direct-empty-host``, ``direct-unsupported``.
+    Checked by :class:`gost_core.testing.chain.RouteContract`.
     """
 
     __slots__ = ()
@@ -614,22 +740,32 @@ class Route(Protocol):
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
         """Open a connection by this route. The caller owns it.
 
-        The first node is dialed, and each further one reached through the one before. A node that
-        fails is marked, and so is one that is silent until the call is cancelled, which is how a
-        time limit arrives (D14). One that works is reset; a refusing target marks nobody.
+        The first node is dialed, and each further one reached through the one before. When a step
+        fails, the node that it was to reach is marked: by its dial, by its handshake, and by the
+        connect of the node before it. One that works is reset. A refusing target marks nobody, and
+        neither does a proxy that is silent while it connects to the target, since the target may be
+        the silent one (D43).
+
+        A step that is interrupted at or after the TIME_LIMIT in ``ctx`` has failed by time, and
+        marks. One that is interrupted before it, or without a limit, was only cancelled, and marks
+        nobody (D43, D69). A route whose Chainer is Markable marks the chain as well, and resets it
+        after a success (D70).
 
         Args:
-            ctx: the request's values.
-            network: what the target is reached by (D11); between nodes it is ``tcp``.
+            ctx: the request's values. No step is begun after its TIME_LIMIT: that is a
+                TimeoutError, and marks nobody (D69).
+            network: the network of the target (D11); between nodes it is ``tcp``.
             address: the target (D12). "" with ``udp`` gives an unconnected PacketConn (D9).
             opts: see :class:`DialOptions`.
 
         Returns:
-            A connection that owns all that is below it; closing it closes every layer (D3).
+            A connection that owns all that is below it; closing it closes every layer (D3). For
+            ``udp`` it is a PacketConn (D11).
 
         Raises:
             OSError: what the transport, the handshake or the connector raised, as it was raised
-                (D14, D15).
+                (D14, D15). A failure names the node in its notes (D74).
+            TimeoutError: the time limit had passed before a step began (D69).
             ValueError: the address or the network is malformed; before any I/O (D15).
 
         The connection outlives the timeout and the task of this call (D4). When a step fails, or
@@ -646,14 +782,15 @@ class Route(Protocol):
         Args:
             ctx: the request's values.
             network: ``tcp``, ``udp`` or ``unix`` (D11).
-            address: where to listen; all forms of D35 are legal.
+            address: where to listen. "", ":0", ":port", "0.0.0.0:port", "[::]:port" and
+                "host:port" are all legal (D35).
             opts: see :class:`BindOptions`.
 
         Returns:
             A listener that owns all that is below it; closing it ends the tunnel (D35).
 
         Raises:
-            BindUnsupportedError: the last node cannot; permanent (D16).
+            BindUnsupportedError: the last node cannot; final (D16).
             OSError, ValueError: as from :meth:`dial`.
 
         Otherwise as :meth:`dial`.
@@ -665,7 +802,28 @@ class Route(Protocol):
         """Return the nodes in order, not to be changed; empty = direct.
 
         They may be copies of a hop's nodes. The nodes before a multiplexing one are not here but
-        in the route of its transport's options (D34).
+        in the route of its transport's options, which is ``node.options().transport.options()``:
+        who wants the whole way reads it there (D34, D74).
+        """
+        ...
+
+
+@runtime_checkable
+class RouteCarrier(Protocol):
+    """The capability of a connection or listener to tell by which route it came (D74).
+
+    What a Router gives has it. Accepted connections need not. On a connection it is found through
+    wrappers; on a listener it counts on the outermost object. For implementers: a wrapper without
+    ``unwrap_conn`` hands it on.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def taken_route(self) -> Route | None:
+        """Return the route that was taken, the same each time, not to be changed.
+
+        None, and a route without nodes, mean that it came direct.
         """
         ...
 
@@ -673,14 +831,22 @@ class Route(Protocol):
 class Chainer(Protocol):
     """Finds routes.
 
-    A chainer that keeps work going is a :class:`gost_core.common.net.Closer` (D19).
+    A chainer that keeps work going is a :class:`gost_core.common.net.Closer` (D19). One that is
+    :class:`gost_core.selector.Markable` has its routes mark it: when a dial or a bind fails at one
+    of their nodes, the chain is marked, and a success resets it, so that a group can pass over a
+    failed chain. A wrapper of a chainer shows the marker and the metadata of the chain within
+    (D70).
+
+    A group of chains chooses among its eligible members by its selector, also if there is only one.
+    It never answers None because members have failed: the first eligible one is its last resort.
+    None means that no member is eligible by rule, and is direct; a group that must not go direct
+    raises DeniedError. What the chosen member's ``route()`` answers, None included, is the answer.
+    An OSError of it marks the member if that is Markable, and the next attempt chooses anew; a
+    DeniedError goes through (D45).
 
     Concurrency: asked for each attempt of many requests at once.
 
-    Checked by :func:`gost_core.testing.check_chain_chainer`: ``shape``, ``nodes-of-hops``,
-    ``none-ends``, ``none-direct``, ``errors-pass``, ``request-handed-on``, ``any-address``,
-    ``context-handed-on``, ``asked-anew``, ``concurrent``, ``route-dials``, ``multiplexing-cuts``,
-    ``multiplexing-copies``, ``multiplexing-independent``, ``hops-stay-open``.
+    Checked by :class:`gost_core.testing.chain.ChainerContract`.
     """
 
     __slots__ = ()
@@ -703,7 +869,8 @@ class Chainer(Protocol):
             connection to whoever dials, and an EmptyRouteError to whoever binds (D36).
 
         Raises:
-            PermissionError: refuse the request. To refuse, raise: None would let it go direct.
+            DeniedError: the request is refused by rule. To refuse, raise: None would let it go
+                direct (D36).
             OSError: the chain's backend is out of reach. No exception is ever turned into a direct
                 connection (D36).
         """
@@ -713,16 +880,16 @@ class Chainer(Protocol):
 # ---- Transports
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class TransportOptions:
     """How a transport reaches its node. A hop's own is changed only on a copy (D23, D42)."""
 
     addr: str = ""
     """The node's address as configured: for names and authority, not what is dialed (D32)."""
     ifce_name: str = ""
-    """Where to dial from, as in DialOptions (D13)."""
+    """Where to dial from, in the form of ``DialOptions.interface``; "" = any (D13)."""
     netns: str = ""
-    """The network namespace to dial in (D13)."""
+    """The network namespace to dial in: a name or an absolute path; "" = the current one (D13)."""
     sock_opts: SockOpts | None = None
     """Settings of the socket; None = none."""
     route: Route | None = None
@@ -733,44 +900,54 @@ TransportOption: TypeAlias = Callable[[TransportOptions], object]
 
 
 def addr_transport_option(addr: str, /) -> TransportOption:
-    """Say what the node's address is as configured (D32)."""
+    """Set ``TransportOptions.addr``.
+
+    The node's address as configured: for names and authority, not what is dialed (D32).
+    """
     return FieldOption(TransportOptions, "addr", addr)
 
 
 def interface_transport_option(interface: str, /) -> TransportOption:
-    """Say where to dial from (D13)."""
+    """Set ``TransportOptions.ifce_name``.
+
+    Where to dial from, in the form of ``DialOptions.interface``; "" = any (D13).
+    """
     return FieldOption(TransportOptions, "ifce_name", interface)
 
 
 def netns_transport_option(netns: str, /) -> TransportOption:
-    """Say in which network namespace to dial (D13)."""
+    """Set ``TransportOptions.netns``.
+
+    The network namespace to dial in: a name or an absolute path; "" = the current one (D13).
+    """
     return FieldOption(TransportOptions, "netns", netns)
 
 
 def sock_opts_transport_option(sock_opts: SockOpts | None, /) -> TransportOption:
-    """Give settings of the socket."""
+    """Set ``TransportOptions.sock_opts``.
+
+    Settings of the socket; None = none.
+    """
     return FieldOption(TransportOptions, "sock_opts", sock_opts)
 
 
 def route_transport_option(route: Route | None, /) -> TransportOption:
-    """Say which way leads to the node."""
+    """Set ``TransportOptions.route``.
+
+    The way to the node; None, or without nodes = this host's own network (D34).
+    """
     return FieldOption(TransportOptions, "route", route)
 
 
 class Transporter(Protocol):
     """A dialer and a connector joined: all the steps of one node.
 
-    It finds the optional steps itself, so a caller makes each step in the order of D31 and need
-    not know which of them exist.
+    It finds the optional steps itself, so a caller dials, shakes hands, then connects or binds, and
+    need not know which steps exist (D31).
 
     Concurrency: one transport serves all requests of its node at once.
 
-    Checked by :func:`gost_core.testing.check_chain_transporter`: ``shape``, ``options-live``,
-    ``outlives``, ``dial``, ``dial-host``, ``handshake-order``, ``handshake-optional``,
-    ``handshake-address``, ``handshake-failure-closes``, ``handshake-cancel-closes``, ``connect``,
-    ``connect-past-the-chain``, ``bind``, ``bind-unsupported``, ``errors-pass``, ``cancel-passes``,
-    ``concurrent``, ``context-handed-on``, ``multiplex``, ``copy-distinct``, ``copy-values``,
-    ``copy-shares-sessions``, ``route-used``, ``route-dialer-kept``.
+    Checked by :class:`gost_core.testing.chain.TransporterContract`.
     """
 
     __slots__ = ()
@@ -824,13 +1001,17 @@ class Transporter(Protocol):
         """Have the node listen; as :meth:`gost_core.connector.Binder.bind`.
 
         Raises:
-            BindUnsupportedError: the connector is no Binder; permanent (D16).
+            BindUnsupportedError: the connector is no Binder; final (D16).
         """
         ...
 
     @abstractmethod
     def multiplex(self) -> bool:
-        """Tell whether routes are cut at this node; constant (D34)."""
+        """Tell whether connections through this node share a session.
+
+        True: they do, so a route is cut here; the hops before this node are reached by its own
+        dialer. The answer never changes (D34).
+        """
         ...
 
     @abstractmethod
@@ -850,18 +1031,19 @@ class Transporter(Protocol):
 # ---- Routers
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class RouterOptions:
     """How a router opens connections."""
 
     retries: int = 0
     """How many attempts to make after the first; below 0 = 0 (D24)."""
     timeout: float = 0.0
-    """Seconds for one attempt, everything included; 0 = 15, below 0 = no limit (D24)."""
+    """Seconds for one attempt, everything included; 0 = 15, below 0 = no limit (D24). The router
+    tells its end as the TIME_LIMIT of the attempt (D69)."""
     ifce_name: str = ""
-    """Where to dial from, as in DialOptions (D13)."""
+    """Where to dial from, in the form of ``DialOptions.interface``; "" = any (D13)."""
     netns: str = ""
-    """The network namespace to dial in (D13)."""
+    """The network namespace to dial in: a name or an absolute path; "" = the current one (D13)."""
     sock_opts: SockOpts | None = None
     """Settings of the socket; None = none."""
     chain: Chainer | None = None
@@ -871,7 +1053,8 @@ class RouterOptions:
     host_mapper: HostMapper | None = None
     """What maps targets, before the resolver (D39); None = nothing does."""
     recorders: Sequence[RecorderObject] = ()
-    """Where to record what is dialed; every object of the router's record points is used (D55)."""
+    """Where to record what is dialed; every object of the router's record points is used (D55).
+    Empty = nowhere."""
     logger: Logger | None = None
     """Where to log; None = the default logger (D24)."""
 
@@ -880,52 +1063,84 @@ RouterOption: TypeAlias = Callable[[RouterOptions], object]
 
 
 def interface_router_option(interface: str, /) -> RouterOption:
-    """Say where to dial from (D13)."""
+    """Set ``RouterOptions.ifce_name``.
+
+    Where to dial from, in the form of ``DialOptions.interface``; "" = any (D13).
+    """
     return FieldOption(RouterOptions, "ifce_name", interface)
 
 
 def netns_router_option(netns: str, /) -> RouterOption:
-    """Say in which network namespace to dial (D13)."""
+    """Set ``RouterOptions.netns``.
+
+    The network namespace to dial in: a name or an absolute path; "" = the current one (D13).
+    """
     return FieldOption(RouterOptions, "netns", netns)
 
 
 def sock_opts_router_option(sock_opts: SockOpts | None, /) -> RouterOption:
-    """Give settings of the socket."""
+    """Set ``RouterOptions.sock_opts``.
+
+    Settings of the socket; None = none.
+    """
     return FieldOption(RouterOptions, "sock_opts", sock_opts)
 
 
 def timeout_router_option(timeout: float, /) -> RouterOption:
-    """Say how long an attempt may take, in seconds."""
+    """Set ``RouterOptions.timeout``.
+
+    Seconds for one attempt, everything included; 0 = 15, below 0 = no limit (D24). The router
+    tells its end as the TIME_LIMIT of the attempt (D69).
+    """
     return FieldOption(RouterOptions, "timeout", timeout)
 
 
 def retries_router_option(retries: int, /) -> RouterOption:
-    """Say how many attempts to make after the first."""
+    """Set ``RouterOptions.retries``.
+
+    How many attempts to make after the first; below 0 = 0 (D24).
+    """
     return FieldOption(RouterOptions, "retries", retries)
 
 
 def chain_router_option(chain: Chainer | None, /) -> RouterOption:
-    """Say what finds routes."""
+    """Set ``RouterOptions.chain``.
+
+    What finds routes; None = everything is direct.
+    """
     return FieldOption(RouterOptions, "chain", chain)
 
 
 def resolver_router_option(resolver: Resolver | None, /) -> RouterOption:
-    """Say what resolves targets."""
+    """Set ``RouterOptions.resolver``.
+
+    What resolves targets; None = names stay names (D39).
+    """
     return FieldOption(RouterOptions, "resolver", resolver)
 
 
 def host_mapper_router_option(host_mapper: HostMapper | None, /) -> RouterOption:
-    """Say what maps targets."""
+    """Set ``RouterOptions.host_mapper``.
+
+    What maps targets, before the resolver (D39); None = nothing does.
+    """
     return FieldOption(RouterOptions, "host_mapper", host_mapper)
 
 
 def recorders_router_option(*recorders: RecorderObject) -> RouterOption:
-    """Say where to record what is dialed."""
+    """Set ``RouterOptions.recorders``.
+
+    Where to record what is dialed; every object of the router's record points is used (D55).
+    Empty = nowhere.
+    """
     return FieldOption(RouterOptions, "recorders", recorders)
 
 
 def logger_router_option(logger: Logger | None, /) -> RouterOption:
-    """Say where to log."""
+    """Set ``RouterOptions.logger``.
+
+    Where to log; None = the default logger (D24).
+    """
     return FieldOption(RouterOptions, "logger", logger)
 
 
@@ -937,16 +1152,7 @@ class Router(Protocol):
 
     Concurrency: one router serves all requests of its service at once.
 
-    Checked by :func:`gost_core.testing.check_chain_router`: ``shape``, ``options``, ``dial``,
-    ``no-chain-direct``, ``no-route-direct``, ``refusal-not-direct``, ``bind-empty-route``,
-    ``bind-no-chain``, ``bind``, ``bind-permanent``, ``retries``, ``retries-none``,
-    ``retries-at-once``, ``errors-noted``, ``route-each-attempt``, ``permanent``, ``timeout``,
-    ``timeout-each-attempt``, ``timeout-zero``, ``cancel``, ``outlives``, ``concurrent``,
-    ``per-call-options``, ``own-options``, ``resolved``, ``resolved-ipv6``, ``resolver-question``,
-    ``mapped``, ``unmapped-resolved``, ``mapped-empty``, ``unresolved``, ``resolver-invalid``,
-    ``resolver-failure``, ``name-stays``, ``no-port``, ``udp-packets``, ``udp-direct``,
-    ``recorded``, ``recorded-failure``, ``recorder-failure``, ``context-handed-on``,
-    ``chain-stays-open``.
+    Checked by :class:`gost_core.testing.chain.RouterContract`.
     """
 
     __slots__ = ()
@@ -961,23 +1167,30 @@ class Router(Protocol):
         """Open a connection to a target. The caller owns it.
 
         Each attempt maps, resolves, finds a route and dials by it, all of it within the router's
-        timeout, and may take another route than the one before (D38).
+        timeout, and may take another route than the one before (D38). The router tells each attempt
+        its end as TIME_LIMIT, and cancels the attempt between 10 and 100 ms after it. If ``ctx``
+        has an earlier limit, that one holds, and no attempt begins after it (D69).
 
         Args:
             ctx: the request's values.
-            network: what the target is reached by (D11). ``udp`` gives a PacketConn (D38).
+            network: the network of the target (D11). ``udp`` gives a PacketConn (D38). ``tcp4``
+                and ``udp4`` resolve the name to IPv4 only, ``tcp6`` and ``udp6`` to IPv6 (D39).
             address: the target, as it was asked for (D12). What does not split into host and port
-                is neither mapped nor resolved. "" with ``udp`` gives an unconnected one (D9).
+                is neither mapped nor resolved. "" with ``udp`` gives an unconnected connection,
+                which maps and resolves the names in ``write_to`` as this call does. Those look-ups
+                get the values of ``ctx`` without TIME_LIMIT (D9, D39).
             opts: for this call, they win over the router's own (D38).
 
         Returns:
-            A connection that owns all that is below it (D3).
+            A connection that owns all that is below it (D3). It is a :class:`RouteCarrier` (D74).
 
         Raises:
-            UnsupportedError, ValueError: permanent; raised at once (D16, D38).
-            OSError: the last attempt's failure, with the earlier ones as notes; a PermissionError
-                refuses by rule, gaierror is a name without address, TimeoutError the router's own
-                limit (D14, D38, D39).
+            UnsupportedError, DeniedError, ValueError: final; raised at once. An exception that is
+                both a ValueError and an OSError, such as ssl.SSLCertVerificationError and
+                io.UnsupportedOperation, is judged as the OSError that it is (D16, D38).
+            OSError: the last attempt's failure, with the earlier ones and the node as notes;
+                gaierror is a name without address, TimeoutError the router's own limit (D14, D38,
+                D39, D74).
 
         The connection outlives the timeout and the task of this call. Cancelling ends the attempt,
         makes no other, and frees what was opened (D4).
@@ -990,17 +1203,21 @@ class Router(Protocol):
     ) -> Listener:
         """Listen at the far end of the chain, or on this host without one. The caller owns it.
 
-        Nothing is mapped or resolved. Attempts, timeouts and cancelling as in :meth:`dial`.
+        Nothing is mapped or resolved. Attempts, time limits and cancelling as in :meth:`dial`; the
+        listener is a :class:`RouteCarrier` (D74).
 
         Args:
             ctx: the call's values.
             network: ``tcp``, ``udp`` or ``unix`` (D11).
-            address: where to listen; all forms of D35 are legal.
+            address: where to listen. "", ":0", ":port", "0.0.0.0:port", "[::]:port" and
+                "host:port" are all legal (D35).
             opts: see :class:`BindOptions`.
 
         Raises:
-            EmptyRouteError: a chain is configured, and there is no node to bind at (D36).
-            BindUnsupportedError, UnsupportedError, ValueError: permanent; raised at once (D16).
+            EmptyRouteError: a chain is configured, and there is no node to bind at; raised at once
+                (D16, D36).
+            BindUnsupportedError, UnsupportedError, DeniedError, ValueError: final; raised at once
+                (D16).
             OSError: the last attempt's failure.
         """
         ...

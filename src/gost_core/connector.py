@@ -40,10 +40,10 @@ __all__ = (
 
 
 class BindUnsupportedError(UnsupportedError):
-    """The connector cannot bind (D15). Permanent: a reverse listener ends with it (D16)."""
+    """The connector cannot bind (D15). Final: a reverse listener ends with it (D16)."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
     """What a connector may be constructed with."""
 
@@ -60,21 +60,31 @@ Option: TypeAlias = Callable[[Options], object]
 
 
 def auth_option(auth: Userinfo | None, /) -> Option:
-    """Give credentials for the proxy."""
+    """Set ``Options.auth``.
+
+    Credentials for the proxy; None = anonymous.
+    """
     return FieldOption(Options, "auth", auth)
 
 
 def tls_config_option(tls_config: TLSConfig | None, /) -> Option:
-    """Say how to speak TLS."""
+    """Set ``Options.tls_config``.
+
+    How to speak TLS within the proxy's protocol; None = verify with the library's defaults
+    (D24).
+    """
     return FieldOption(Options, "tls_config", tls_config)
 
 
 def logger_option(logger: Logger | None, /) -> Option:
-    """Say where to log."""
+    """Set ``Options.logger``.
+
+    Where to log; None = the default logger (D24).
+    """
     return FieldOption(Options, "logger", logger)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class ConnectOptions:
     """What a call of :meth:`Connector.connect` may say besides."""
 
@@ -87,17 +97,22 @@ ConnectOption: TypeAlias = Callable[[ConnectOptions], object]
 
 
 def dialer_connect_option(dialer: NetDialer | None, /) -> ConnectOption:
-    """Say what dials from this host."""
+    """Set ``ConnectOptions.dialer``.
+
+    Dials from this host, past the chain, for a protocol that opens a second connection (D33).
+    It may be kept for the life of the connection (D23). None = this host's own network.
+    """
     return FieldOption(ConnectOptions, "dialer", dialer)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class BindOptions:
     """What a call of :meth:`Binder.bind` may say besides."""
 
     mux: bool = False
     """Whether many connections may come. False leaves it to the protocol, which may then accept a
-    single one."""
+    single one. A protocol that can carry only one raises BindUnsupportedError for True, before the
+    first byte (D35)."""
     backlog: int = 0
     """How many connections may wait to be accepted; 0 = 128 (D24)."""
     udp_data_queue_size: int = 0
@@ -112,46 +127,60 @@ BindOption: TypeAlias = Callable[[BindOptions], object]
 
 
 def mux_bind_option(mux: bool, /) -> BindOption:
-    """Say whether many connections may come."""
+    """Set ``BindOptions.mux``.
+
+    Whether many connections may come. False leaves it to the protocol, which may then accept a
+    single one. A protocol that can carry only one raises BindUnsupportedError for True, before the
+    first byte (D35).
+    """
     return FieldOption(BindOptions, "mux", mux)
 
 
 def backlog_bind_option(backlog: int, /) -> BindOption:
-    """Say how many connections may wait to be accepted."""
+    """Set ``BindOptions.backlog``.
+
+    How many connections may wait to be accepted; 0 = 128 (D24).
+    """
     return FieldOption(BindOptions, "backlog", backlog)
 
 
 def udp_data_queue_size_bind_option(size: int, /) -> BindOption:
-    """Say how many datagrams may wait to be read."""
+    """Set ``BindOptions.udp_data_queue_size``.
+
+    How many datagrams may wait to be read, by peer; 0 = 1024 (D24).
+    """
     return FieldOption(BindOptions, "udp_data_queue_size", size)
 
 
 def udp_data_buffer_size_bind_option(size: int, /) -> BindOption:
-    """Say how long a datagram may be."""
+    """Set ``BindOptions.udp_data_buffer_size``.
+
+    The longest datagram, in bytes; 0 = 8192 (D24).
+    """
     return FieldOption(BindOptions, "udp_data_buffer_size", size)
 
 
 def udp_conn_ttl_bind_option(ttl: float, /) -> BindOption:
-    """Say when a silent peer's connection ends, in seconds."""
+    """Set ``BindOptions.udp_conn_ttl``.
+
+    Seconds without a datagram after which a peer's connection ends; 0 = 5 (D24).
+    """
     return FieldOption(BindOptions, "udp_conn_ttl", ttl)
 
 
 class Connector(Protocol):
     """Reaches targets through a proxy node, over a connection to that node.
 
-    Life: construct with options, without I/O; ``init()`` once; then use (D18).
+    Life: construct with options, without I/O; ``init()`` once; then use (D18). A connector that
+    belongs to one dialer finds its dialer's connection by a capability of its own, through
+    ``find_capability``, and raises a ValueError where there is none (D31).
 
     Concurrency: one connector serves all requests of its node at once; after ``init()`` it is read
-    only, so that one call never changes what another sends (D33).
+    only, so that one call never changes what another sends (D33). Nothing that belongs to one call
+    is kept on the object while it waits, and a call that fails or is cancelled leaves neither a
+    lock held nor a task behind (D20, D22).
 
-    Checked by :func:`gost_core.testing.check_connector_connector`: ``shape``,
-    ``made-without-loop``, ``init-without-metadata``, ``init-once``, ``use-before-init``,
-    ``bad-setting-named``, ``connects``, ``outlives-call``, ``addresses``, ``options``,
-    ``name-to-node``, ``address-to-node``, ``tcp-versions``, ``network-unsupported``,
-    ``host-missing``, ``datagrams``, ``udp-versions``, ``association``, ``association-unconnected``,
-    ``target-speaks-first``, ``early-bytes``, ``concurrent``, ``calls-apart``, ``owns-conn``,
-    ``target-refused``, ``node-dies``, ``refused``, ``malformed``, ``failure-frees``,
-    ``secret-hidden``, ``cancellable``, ``cancel-frees``.
+    Checked by :class:`gost_core.testing.connector.ConnectorContract`.
     """
 
     __slots__ = ()
@@ -160,11 +189,14 @@ class Connector(Protocol):
     async def init(self, metadata: Metadata | None, /) -> None:
         """Read the settings; no network I/O.
 
+        Every option is served or refused here (D24).
+
         Args:
             metadata: the connector's own settings; None = none (D18).
 
         Raises:
-            ValueError: a setting or an option is wrong or missing; the message names it (D64).
+            ValueError: a setting or an option is wrong, missing, or not served here; the message
+                names it (D24, D64).
             RuntimeError: called a second time.
 
         When it raises, everything is released (D18).
@@ -182,21 +214,23 @@ class Connector(Protocol):
             conn: the connection to the node, after the handshakes.
             network: ``tcp`` between two hops; at the last one what the request asks for (D11).
             address: the target, perhaps a name, which goes to the node as a name if the protocol
-                can carry one (D12). "" with ``udp`` = no single target: the result is an
-                unconnected PacketConn (D9).
+                can carry one (D12). "" with ``udp`` = no single target: the result is not connected
+                (D9).
             opts: see :class:`ConnectOptions`.
 
         Returns:
-            The connection to the target, which owns ``conn`` and may be ``conn`` (D3). Bytes that
-            arrived behind the node's answer are read first. An answer may be left to the first
-            read, but a target that speaks first still gets through (D33).
+            The connection to the target, which owns ``conn`` and may be ``conn`` (D3). For ``udp``
+            it is a PacketConn (D11). Bytes that arrived behind the node's answer are read first. An
+            answer may be left to the first read, but a target that speaks first still gets through
+            (D33).
 
         Raises:
-            UnsupportedError, ValueError: before the first byte is sent; permanent (D15, D16).
-            PermissionError: the node refuses the credentials, or refuses by rule (D15).
+            UnsupportedError, ValueError: before the first byte is sent; final (D15, D16).
+            PermissionError: the node refuses the credentials, or refuses by its own rules. Another
+                node may allow it, so it is tried again (D15, D16).
             ConnectionRefusedError: the node could not reach the target, which the message names
                 (D15).
-            ProtocolError: the node's answer is malformed (D15).
+            ProtocolError: the node's answer is malformed, or chooses what was not offered (D15).
             OSError: the connection to the node failed. In all cases ``conn`` may be closed
                 already; the caller closes it and does nothing else with it (D3).
 
@@ -214,10 +248,7 @@ class Handshaker(Protocol):
     connection, also when a probe connects nowhere. Only for an object that is known to be a
     connector: a dialer's Handshaker has a method of the same name.
 
-    Checked by :func:`gost_core.testing.check_connector_handshaker`: ``shape``, ``any-connection``,
-    ``outlives-call``, ``addresses``, ``concurrent``, ``owns-input``, ``limits-cleared``,
-    ``node-dies``, ``refused``, ``malformed``, ``failure-frees``, ``secret-hidden``,
-    ``cancellable``, ``cancel-frees``.
+    Checked by :class:`gost_core.testing.connector.HandshakerContract`.
     """
 
     __slots__ = ()
@@ -248,11 +279,7 @@ class Handshaker(Protocol):
 class Binder(Protocol):
     """A connector that can also have the node listen, for connections the other way round.
 
-    Checked by :func:`gost_core.testing.check_connector_binder`: ``shape``, ``binds``,
-    ``outlives-call``, ``address-forms``, ``bound-address``, ``visitor-address``, ``visitor-waits``,
-    ``datagrams``, ``many-visitors``, ``early-visitor``, ``options``, ``close-ends-tunnel``,
-    ``close-wakes-accept``, ``node-lost``, ``network-unsupported``, ``unable``, ``node-dies``,
-    ``refused``, ``malformed``, ``failure-frees``, ``cancellable``, ``cancel-frees``.
+    Checked by :class:`gost_core.testing.connector.BinderContract`.
     """
 
     __slots__ = ()
@@ -272,13 +299,20 @@ class Binder(Protocol):
             opts: see :class:`BindOptions`.
 
         Returns:
-            The listener, which owns ``conn``: closing it ends the tunnel. Its ``addr()`` is what
-            the node bound, and the connections that it accepts report the visitor's address
-            (D35). It outlives the timeout and the task of this call (D4).
+            The listener, which owns ``conn``. Closing it ends the tunnel. If connections that it
+            accepted are still open, the tunnel goes on for them and ends with the last one; a
+            listener whose only connection to the node is the tunnel may keep the address until then
+            (D27). Its ``addr()`` is what the node bound: IPv4 for an IPv4 literal, IPv6 for an IPv6
+            literal. The connections that it accepts report the visitor's address; how many visitors
+            may wait is limited by the backlog (D35). It outlives the timeout and the task of this
+            call (D4).
 
         Raises:
-            BindUnsupportedError: the node or the protocol cannot; permanent (D16).
-            UnsupportedError, ValueError: before the first byte is sent; permanent (D15, D16).
+            BindUnsupportedError: the node or the protocol cannot, or cannot carry many connections
+                and ``mux`` asks for them; final (D16, D35).
+            ConnectionRefusedError: the protocol refuses without a reason, as SSH does; it may be
+                tried again (D15).
+            UnsupportedError, ValueError: before the first byte is sent; final (D15, D16).
             PermissionError, ProtocolError, OSError: as from :meth:`Connector.connect`. In all
                 cases ``conn`` may be closed already; the caller closes it (D3).
 

@@ -2,7 +2,8 @@
 
 A :class:`Context` carries values and nothing else. Cancelling a call and limiting its time belong
 to the task that awaits it (``asyncio.timeout``, ``task.cancel()``), so this module knows of no
-event loop.
+event loop. One of the values, :data:`gost_core.keys.TIME_LIMIT`, tells by when the caller expects
+an end; it ends nothing by itself (D69).
 """
 
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ class Key(Generic[T]):
         name: what the key is called in a ``repr``; it identifies nothing.
     """
 
-    __slots__ = ("name",)
+    __slots__ = ("__weakref__", "name")
 
     def __init__(self, name: str, /) -> None:
         self.name: Final[str] = name
@@ -54,12 +55,13 @@ class Context:
     """An immutable set of values, each under a :class:`Key`.
 
     ``Context()`` is empty, and every callee copes with an empty one: any key may be absent (D28).
-    A context never expires and is never cancelled; it may outlive the call that it was made for,
-    be kept, shared, and read from any thread (D21). Its ``repr`` names the keys but no value,
-    since a value may be a secret (D17).
+    A context never expires and is never cancelled; one of its values may be a moment, TIME_LIMIT,
+    which concerns only the call that it was given to. So whoever keeps a context beyond the call
+    keeps it :meth:`without` that key (D69). It may be shared, and read from any thread (D21). Its
+    ``repr`` names the keys but no value, since a value may be a secret (D17).
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("__weakref__", "_values")
 
     def __init__(self) -> None:
         # Any: each value has the type of its own key, which only with_value and value can say.
@@ -83,6 +85,16 @@ class Context:
             )
         context = Context()
         context._values = {**self._values, key: value}
+        return context
+
+    def without(self, key: Key[T], /) -> "Context":
+        """Return a context that holds all that this one holds, but nothing under ``key``.
+
+        This context does not change. What is kept beyond a call is kept without the values that
+        concern the call alone, such as TIME_LIMIT (D69). A key that holds nothing is no error.
+        """
+        context = Context()
+        context._values = {name: value for name, value in self._values.items() if name is not key}
         return context
 
     def __repr__(self) -> str:

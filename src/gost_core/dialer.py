@@ -42,7 +42,7 @@ __all__ = (
 )
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
     """What a dialer may be constructed with."""
 
@@ -61,32 +61,46 @@ Option: TypeAlias = Callable[[Options], object]
 
 
 def auth_option(auth: Userinfo | None, /) -> Option:
-    """Give credentials for the transport."""
+    """Set ``Options.auth``.
+
+    Credentials for a transport that logs in; None = none.
+    """
     return FieldOption(Options, "auth", auth)
 
 
 def tls_config_option(tls_config: TLSConfig | None, /) -> Option:
-    """Say how to speak TLS."""
+    """Set ``Options.tls_config``.
+
+    How to speak TLS; None = verify with the library's defaults (D24).
+    """
     return FieldOption(Options, "tls_config", tls_config)
 
 
 def logger_option(logger: Logger | None, /) -> Option:
-    """Say where to log."""
+    """Set ``Options.logger``.
+
+    Where to log; None = the default logger (D24).
+    """
     return FieldOption(Options, "logger", logger)
 
 
 def proxy_protocol_option(version: int, /) -> Option:
-    """Say which version of PROXY header to send."""
+    """Set ``Options.proxy_protocol``.
+
+    Above 0 = begin with a PROXY header of this version, with the context's source and
+    destination address; else none (D24).
+    """
     return FieldOption(Options, "proxy_protocol", version)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class DialOptions:
     """What a call of :meth:`Dialer.dial` may say besides."""
 
     host: str = ""
     """The node's address as configured, perhaps a name, with its port: for host headers and for
-    the name that TLS verifies (D32). "" = the address that is dialed."""
+    the name that TLS verifies (D32). "" = the address that is dialed. A TLS context that checks
+    names, with no name to check in any of them, is a ValueError (D66)."""
     dialer: NetDialer | None = None
     """What opens the connection beneath, through the hops before this node if there are any. The
     one argument that may be kept after the call, for the life of a session (D23). None = this
@@ -97,16 +111,26 @@ DialOption: TypeAlias = Callable[[DialOptions], object]
 
 
 def host_dial_option(host: str, /) -> DialOption:
-    """Say what the node's address is as configured (D32)."""
+    """Set ``DialOptions.host``.
+
+    The node's address as configured, perhaps a name, with its port: for host headers and for
+    the name that TLS verifies (D32). "" = the address that is dialed. A TLS context that checks
+    names, with no name to check in any of them, is a ValueError (D66).
+    """
     return FieldOption(DialOptions, "host", host)
 
 
 def net_dialer_dial_option(dialer: NetDialer | None, /) -> DialOption:
-    """Say what opens the connection beneath."""
+    """Set ``DialOptions.dialer``.
+
+    What opens the connection beneath, through the hops before this node if there are any. The
+    one argument that may be kept after the call, for the life of a session (D23). None = this
+    host's own network.
+    """
     return FieldOption(DialOptions, "dialer", dialer)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class HandshakeOptions:
     """What a call of :meth:`Handshaker.handshake` may say besides."""
 
@@ -119,7 +143,11 @@ HandshakeOption: TypeAlias = Callable[[HandshakeOptions], object]
 
 
 def addr_handshake_option(addr: str, /) -> HandshakeOption:
-    """Say what the node's address is as configured (D32)."""
+    """Set ``HandshakeOptions.addr``.
+
+    The node's address as configured, perhaps a name, with its port: for names and authority, not
+    as the key of a session (D32). "" = not told.
+    """
     return FieldOption(HandshakeOptions, "addr", addr)
 
 
@@ -127,19 +155,20 @@ class Dialer(Protocol):
     """Opens transports to proxy nodes.
 
     Life: construct with options, without I/O; ``init()`` once; then use (D18). A dialer that keeps
-    sessions is a :class:`gost_core.common.net.Closer` (D19).
+    sessions is a :class:`gost_core.common.net.Closer` (D19). A session ends with its last user, or
+    after an idle time that the implementation documents and bounds; closing the dialer ends it at
+    once (D3). Streams and control frames of a session are bounded (D26).
+
+    Where the wire format is the implementation's own, a stream that was dialed is accepted at the
+    other side even if nobody writes on it: the dialer sends a first byte. Where the format is
+    given, or carries datagrams, the documentation says that the dialing side must speak first
+    (D31).
 
     Concurrency: one dialer serves all requests of its node at once; a session that is being opened
-    or has died does not hold up the others, and no lock is held during I/O (D22, D32).
+    or has died does not hold up the others, and no lock is held during I/O (D22, D32). Finding or
+    making a session is one step: two first calls at once get the same one (D3).
 
-    Checked by :func:`gost_core.testing.check_dialer_dialer`: ``shape``, ``made-without-loop``,
-    ``init-without-metadata``, ``init-once``, ``use-before-init``, ``bad-setting-named``,
-    ``close-any-time``, ``dials``, ``outlives-call``, ``known-by-address``, ``addresses``,
-    ``options-dialer-used``, ``address-dialed``, ``own-network``, ``options``, ``concurrent``,
-    ``addresses-apart``, ``handles-apart``, ``close-frees``, ``failure-beneath``, ``node-dies``,
-    ``failure-frees``, ``refused``, ``malformed``, ``secret-hidden``, ``cancellable``,
-    ``cancel-frees``, ``silent-dial-alone``, ``cancel-spares-others``, ``node-comes-back``,
-    ``multiplex-constant``, ``close-ends-sessions``, ``close-wakes-dial``.
+    Checked by :class:`gost_core.testing.dialer.DialerContract`.
     """
 
     __slots__ = ()
@@ -148,11 +177,14 @@ class Dialer(Protocol):
     async def init(self, metadata: Metadata | None, /) -> None:
         """Read the settings; no network I/O.
 
+        Every option is served or refused here, and a TLSConfig is used unchanged (D24).
+
         Args:
             metadata: the dialer's own settings; None = none (D18).
 
         Raises:
-            ValueError: a setting or an option is wrong; the message names it (D64, D66).
+            ValueError: a setting or an option is wrong, or not served here; the message names it
+                (D24, D64, D66).
             RuntimeError: called a second time.
 
         When it raises, everything is released (D18).
@@ -165,7 +197,8 @@ class Dialer(Protocol):
 
         Args:
             ctx: the request's values. A session that serves later requests too must not speak for
-                them with these.
+                them with these. Opening it, which several callers may share, takes no TIME_LIMIT
+                from them; it is cancelled when the last who waits for it has gone (D69).
             addr: the node's address, perhaps already resolved: what to dial, and the key under
                 which a session is kept (D32).
             opts: see :class:`DialOptions`.
@@ -173,13 +206,14 @@ class Dialer(Protocol):
         Returns:
             The transport, before any handshake of :class:`Handshaker`. A multiplexing dialer gives
             a handle of its own on the session; closing it leaves the session to the others, and
-            the last one ends it (D3). It is never a dead session (D32).
+            the last one ends it (D3). It is never a dead session (D32). What carries datagrams is a
+            PacketConn (D11).
 
         Raises:
             ConnectionRefusedError, socket.gaierror, TimeoutError, OSError: the node cannot be
                 reached (D14).
             PermissionError: a session logs in here, and was refused (D15).
-            UnsupportedError, ValueError: before any I/O; permanent (D16).
+            UnsupportedError, ValueError: before any I/O; final (D16).
 
         The transport outlives the timeout and the task of this call; cancelling frees what was
         opened (D4). When it raises, nothing is left open (D3).
@@ -194,11 +228,7 @@ class Handshaker(Protocol):
     Only for an object that is known to be a dialer: a connector's Handshaker has a method of the
     same name, and no ``isinstance`` tells the two apart.
 
-    Checked by :func:`gost_core.testing.check_dialer_handshaker`: ``shape``, ``any-connection``,
-    ``outlives-call``, ``addresses``, ``concurrent``, ``owns-input``, ``limits-cleared``,
-    ``node-dies``, ``refused``, ``malformed``, ``failure-frees``, ``secret-hidden``,
-    ``cancellable``, ``cancel-frees``, ``own-connection``, ``options``, ``early-bytes``,
-    ``tls-settings``.
+    Checked by :class:`gost_core.testing.dialer.HandshakerContract`.
     """
 
     __slots__ = ()
@@ -235,9 +265,10 @@ class Multiplexer(Protocol):
 
     @abstractmethod
     def multiplex(self) -> bool:
-        """Tell whether routes are cut at this dialer's node.
+        """Tell whether connections through this dialer's node share a session.
 
-        If so, the hops before it serve only to open its session, and are reached through the
-        dialer in DialOptions (D34). Constant: asked before anything is dialed.
+        True: they do, so a route is cut at the node; the hops before it serve only to open the
+        session, and are reached through the dialer in DialOptions. The answer never changes, and is
+        asked before anything is dialed (D34).
         """
         ...

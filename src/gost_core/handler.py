@@ -9,6 +9,7 @@ from typing_extensions import Protocol, runtime_checkable
 
 from gost_core.auth import Authenticator
 from gost_core.bypass import Bypass
+from gost_core.cache import Cache
 from gost_core.chain import Router
 from gost_core.common.net import Conn
 from gost_core.common.tls import TLSConfig
@@ -34,6 +35,7 @@ __all__ = (
     "auth_option",
     "auther_option",
     "bypass_option",
+    "cache_option",
     "logger_option",
     "metadata_handle_option",
     "netns_option",
@@ -48,12 +50,12 @@ __all__ = (
 )
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
     """What a handler may be constructed with; a missing part is a feature that is off."""
 
     bypass: Bypass | None = None
-    """Destinations that are refused (D47); None = none. An exception refuses too (D36)."""
+    """Destinations that are refused (D47); None = none is. An exception refuses too (D36)."""
     router: Router | None = None
     """What opens connections to targets; a handler that needs one raises a ValueError in
     ``init()`` if it is None."""
@@ -79,79 +81,133 @@ class Options:
     service: str = ""
     """The name of the service, for those who are asked on its behalf; "" = not told."""
     netns: str = ""
-    """The network namespace for sockets that the handler opens itself; "" = the current one
-    (D13)."""
+    """The network namespace for sockets that the handler opens itself: a name or an absolute path;
+    "" = the current one (D13)."""
+    cache: Cache | None = None
+    """What the handler keeps answers in, not closed by it; None = it keeps none. A cache that fails
+    counts as one that has nothing (D75)."""
 
 
 Option: TypeAlias = Callable[[Options], object]
 
 
 def bypass_option(bypass: Bypass | None, /) -> Option:
-    """Say which destinations are refused."""
+    """Set ``Options.bypass``.
+
+    Destinations that are refused (D47); None = none is. An exception refuses too (D36).
+    """
     return FieldOption(Options, "bypass", bypass)
 
 
 def router_option(router: Router | None, /) -> Option:
-    """Say what opens connections to targets."""
+    """Set ``Options.router``.
+
+    What opens connections to targets; a handler that needs one raises a ValueError in
+    ``init()`` if it is None.
+    """
     return FieldOption(Options, "router", router)
 
 
 def auth_option(auth: Userinfo | None, /) -> Option:
-    """Give credentials of the handler's own protocol."""
+    """Set ``Options.auth``.
+
+    Credentials of the handler's own protocol, such as a cipher and its password; None = none.
+    Clients are checked by ``auther``.
+    """
     return FieldOption(Options, "auth", auth)
 
 
 def auther_option(auther: Authenticator | None, /) -> Option:
-    """Say who may use the service."""
+    """Set ``Options.auther``.
+
+    Who may use the service; None = everybody. An exception refuses (D49).
+    """
     return FieldOption(Options, "auther", auther)
 
 
 def rate_limiter_option(limiter: RateLimiter | None, /) -> Option:
-    """Limit requests."""
+    """Set ``Options.rate_limiter``.
+
+    Limits on requests, by the client's host; None = no limit.
+    """
     return FieldOption(Options, "rate_limiter", limiter)
 
 
 def traffic_limiter_option(limiter: TrafficLimiter | None, /) -> Option:
-    """Limit bytes."""
+    """Set ``Options.limiter``.
+
+    Limits on bytes, by client; None = no limit.
+    """
     return FieldOption(Options, "limiter", limiter)
 
 
 def tls_config_option(tls_config: TLSConfig | None, /) -> Option:
-    """Say how to speak TLS."""
+    """Set ``Options.tls_config``.
+
+    TLS within the handler's protocol; None = the library's defaults (D24).
+    """
     return FieldOption(Options, "tls_config", tls_config)
 
 
 def logger_option(logger: Logger | None, /) -> Option:
-    """Say where to log."""
+    """Set ``Options.logger``.
+
+    Where to log; None = the default logger (D24).
+    """
     return FieldOption(Options, "logger", logger)
 
 
 def observer_option(observer: Observer | None, /) -> Option:
-    """Say who is told of traffic."""
+    """Set ``Options.observer``.
+
+    Who is told of the traffic of each client; None = nobody.
+    """
     return FieldOption(Options, "observer", observer)
 
 
 def recorders_option(*recorders: RecorderObject) -> Option:
-    """Say where to record."""
+    """Set ``Options.recorders``.
+
+    Where to record; every one whose record point is the handler's is used (D55).
+    """
     return FieldOption(Options, "recorders", recorders)
 
 
 def rewriter_option(rewriter: Rewriter | None, /) -> Option:
-    """Set what nothing depends on (D30)."""
+    """Set ``Options.rewriter``.
+
+    Kept for parity; nothing depends on it (D30). A node's HTTP settings name rewriters.
+    """
     return FieldOption(Options, "rewriter", rewriter)
 
 
 def service_option(service: str, /) -> Option:
-    """Say which service the handler belongs to."""
+    """Set ``Options.service``.
+
+    The name of the service, for those who are asked on its behalf; "" = not told.
+    """
     return FieldOption(Options, "service", service)
 
 
 def netns_option(netns: str, /) -> Option:
-    """Say in which network namespace to open sockets (D13)."""
+    """Set ``Options.netns``.
+
+    The network namespace for sockets that the handler opens itself: a name or an absolute path;
+    "" = the current one (D13).
+    """
     return FieldOption(Options, "netns", netns)
 
 
-@dataclass(slots=True, kw_only=True)
+def cache_option(cache: Cache | None, /) -> Option:
+    """Set ``Options.cache``.
+
+    What the handler keeps answers in, not closed by it; None = it keeps none. A cache that fails
+    counts as one that has nothing (D75).
+    """
+    return FieldOption(Options, "cache", cache)
+
+
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class HandleOptions:
     """What a call of :meth:`Handler.handle` may say besides.
 
@@ -166,7 +222,10 @@ HandleOption: TypeAlias = Callable[[HandleOptions], object]
 
 
 def metadata_handle_option(metadata: Metadata | None, /) -> HandleOption:
-    """Set what nothing depends on (D30)."""
+    """Set ``HandleOptions.metadata``.
+
+    Settings for one connection; None = none.
+    """
     return FieldOption(HandleOptions, "metadata", metadata)
 
 
@@ -177,20 +236,31 @@ class Handler(Protocol):
     :class:`Forwarder`; ``init()`` once; then use (D18). A handler with background work is a
     :class:`gost_core.common.net.Closer`; it owns nothing of what its options hold (D19).
 
-    Concurrency: one handler serves all connections of its service at once, each by a call of its
-    own.
+    What a handler does for a client (D28):
 
-    Checked by :func:`gost_core.testing.check_handler_handler`: ``shape``,
-    ``constructed-without-loop``, ``init-without-metadata``, ``init-without-options``,
-    ``init-once``, ``handle-before-init``, ``close-any-time``, ``router-stays-open``,
-    ``client-gone``, ``client-reset``, ``garbage``, ``cancel-closes``, ``handle-after-close``,
-    ``concurrent``, ``dials-target``, ``context-handed-on``, ``carries``, ``client-half-closes``,
-    ``target-half-closes``, ``one-way``, ``exchange-ends``, ``client-gone-later``,
-    ``cancel-closes-target``, ``target-unreachable``, ``traffic-limited``, ``traffic-refused``,
-    ``rate-limited``, ``rate-limiter-broken``, ``bypass-refuses``, ``bypass-broken``,
-    ``auther-decides``, ``auther-empty-id``, ``auther-broken``, ``client-id``, ``forward-none``,
-    ``forward-late``, ``forward-target``, ``forward-no-target``, ``forward-broken-hop``,
-    ``hop-stays-open``.
+    - It asks the rate limiter first, and a refused login has spent that. Then it authenticates,
+      where it has an authenticator, before it judges, resolves or dials anything of the request. A
+      client without credentials is refused in the way of the protocol, and nothing is dialed.
+    - It decides each request on a connection anew: limits, rules, the route and the records always,
+      the authentication where each request brings credentials.
+    - Where the protocol can tell a failure, it tells success only after ``Router.dial`` or ``bind``
+      has returned.
+    - It passes names on as names (D9). What sniffing does not find changes nothing: the destination
+      stays.
+    - A target that breaks off is handed on as a break, if the client's connection is a
+      :class:`gost_core.common.net.Aborter`. When a relay ends otherwise than by the ends of both
+      streams, a side whose source had not ended first gets what was read for it, and is then
+      aborted if it can be, else closed (D72). A target that cannot half-close is closed whole
+      (D10).
+    - It ends both directions before it returns.
+    - What it answers on a datagram association leaves from the address that the client wrote to.
+      The ``local_addr()`` of the accepted session tells it, where the system can; elsewhere
+      ``init()`` refuses a wildcard address, or the documentation says so.
+
+    Concurrency: one handler serves all connections of its service at once, each by a call of its
+    own. Nothing that belongs to one call is kept on the object while it waits (D22).
+
+    Checked by :class:`gost_core.testing.handler.HandlerContract`.
     """
 
     __slots__ = ()
@@ -199,11 +269,14 @@ class Handler(Protocol):
     async def init(self, metadata: Metadata | None, /) -> None:
         """Read the settings and start what works in the background.
 
+        Every option is served or refused here, and a TLSConfig is used unchanged (D24).
+
         Args:
             metadata: the handler's own settings; None = none (D18).
 
         Raises:
-            ValueError: a setting or an option is wrong or missing; the message names it (D64).
+            ValueError: a setting or an option is wrong, missing, or not served here; the message
+                names it (D24, D64).
             RuntimeError: called a second time.
 
         When it raises, everything is released (D18).
@@ -225,6 +298,8 @@ class Handler(Protocol):
             None, when the exchange is over, also because the client went away.
 
         Raises:
+            DeniedError: a rule of this side refused the client. It leaves bare, never within an
+                ExceptionGroup; the service logs it as information and does not count it (D15).
             Exception: the exchange failed; the service logs and counts it (D28).
 
         Cancelling ends the exchange and closes the connection.

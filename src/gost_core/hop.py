@@ -30,7 +30,7 @@ __all__ = (
 )
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class SelectOptions:
     """What is known of the request that a node is wanted for.
 
@@ -62,59 +62,90 @@ class SelectOptions:
     """The headers of an HTTP request by canonical name (``Content-Type``). They may hold
     credentials, so the ``repr`` leaves them out (D17)."""
     body: bytes = field(default=b"", repr=False)
-    """The beginning of the body, decoded, as far as the hop's nodes asked for it (D68)."""
+    """The beginning of the decoded body, as far as the hop's nodes asked for it (D68)."""
 
 
 SelectOption: TypeAlias = Callable[[SelectOptions], object]
 
 
 def client_ip_select_option(client_ip: IPv4Address | IPv6Address | None, /) -> SelectOption:
-    """Say where the client is."""
+    """Set ``SelectOptions.client_ip``.
+
+    Where the client is; None = not known.
+    """
     return FieldOption(SelectOptions, "client_ip", client_ip)
 
 
 def network_select_option(network: str, /) -> SelectOption:
-    """Say which network is asked for (D11)."""
+    """Set ``SelectOptions.network``.
+
+    The network, in lower case (D11).
+    """
     return FieldOption(SelectOptions, "network", network)
 
 
 def addr_select_option(addr: str, /) -> SelectOption:
-    """Say what the destination is (D37)."""
+    """Set ``SelectOptions.addr``.
+
+    The destination, perhaps resolved; it may be "" or a path (D37).
+    """
     return FieldOption(SelectOptions, "addr", addr)
 
 
 def protocol_select_option(protocol: str, /) -> SelectOption:
-    """Say which application protocol is spoken."""
+    """Set ``SelectOptions.protocol``.
+
+    The application protocol, in lower case: ``http``, ``tls``, ``ssh`` (D48).
+    """
     return FieldOption(SelectOptions, "protocol", protocol)
 
 
 def host_select_option(host: str, /) -> SelectOption:
-    """Say which host is asked for (D37)."""
+    """Set ``SelectOptions.host``.
+
+    The host asked for, perhaps with a port (D37).
+    """
     return FieldOption(SelectOptions, "host", host)
 
 
 def method_select_option(method: str, /) -> SelectOption:
-    """Say what the HTTP method is."""
+    """Set ``SelectOptions.method``.
+
+    The method of an HTTP request, in upper case (D48).
+    """
     return FieldOption(SelectOptions, "method", method)
 
 
 def path_select_option(path: str, /) -> SelectOption:
-    """Say what the path is."""
+    """Set ``SelectOptions.path``.
+
+    The path of an HTTP request, percent-decoded, without the query (D48).
+    """
     return FieldOption(SelectOptions, "path", path)
 
 
 def query_select_option(query: Mapping[str, list[str] | tuple[str, ...]], /) -> SelectOption:
-    """Say what the query is."""
+    """Set ``SelectOptions.query``.
+
+    The query of an HTTP request, decoded: the values of each name, in order.
+    """
     return FieldOption(SelectOptions, "query", query)
 
 
 def header_select_option(header: Mapping[str, list[str] | tuple[str, ...]], /) -> SelectOption:
-    """Say what the HTTP headers are."""
+    """Set ``SelectOptions.header``.
+
+    The headers of an HTTP request by canonical name (``Content-Type``). They may hold
+    credentials, so the ``repr`` leaves them out (D17).
+    """
     return FieldOption(SelectOptions, "header", header)
 
 
 def body_select_option(body: bytes, /) -> SelectOption:
-    """Say how the body begins."""
+    """Set ``SelectOptions.body``.
+
+    The beginning of the decoded body, as far as the hop's nodes asked for it (D68).
+    """
     return FieldOption(SelectOptions, "body", body)
 
 
@@ -122,17 +153,12 @@ class Hop(Protocol):
     """One step of a chain, or the targets of a forwarder: nodes, and a choice among them.
 
     A hop that keeps work going, such as probes, is a :class:`gost_core.common.net.Closer`; it
-    closes its own nodes, and no hop that was lent to it (D19).
+    closes its own nodes, and no hop that was lent to it (D19). Like a group of chains, it never
+    answers None because its nodes have failed: the first eligible one is the last resort (D45).
 
     Concurrency: called for many requests at once.
 
-    Checked by :func:`gost_core.testing.check_hop_hop`: ``shape``, ``chosen``, ``none-fits``,
-    ``marker-kept``, ``failed-skipped``, ``failures-counted``, ``failures-expire``, ``reset-lives``,
-    ``last-resort``, ``backup-waits``, ``backup-steps-in``, ``priority-wins``, ``priority-failed``,
-    ``priority-backup``, ``bypass-skips``, ``bypass-question``, ``errors-pass``,
-    ``matcher-decides``, ``matcher-before-filter``, ``matcher-request``, ``filter-protocol``,
-    ``filter-host``, ``filter-host-below``, ``filter-path``, ``filter-all``, ``nodes-unchanged``,
-    ``concurrent``, ``close-ends-tasks``.
+    Checked by :class:`gost_core.testing.hop.HopContract`.
     """
 
     __slots__ = ()
@@ -156,8 +182,10 @@ class Hop(Protocol):
             None = no node here: a chain ends at this point, and a forwarder has no target (D40).
 
         Raises:
-            PermissionError: refuse the request by rule.
-            OSError: the hop's backend is out of reach. Neither is ever turned into a direct
+            DeniedError: the request is refused by rule.
+            ValueError: metadata of a node has the wrong type; the message names the key, and the
+                node (D45).
+            OSError: the hop's backend is out of reach. None of these is ever turned into a direct
                 connection (D36).
         """
         ...
@@ -167,8 +195,7 @@ class Hop(Protocol):
 class NodeList(Protocol):
     """A hop that can show its nodes.
 
-    Checked by :func:`gost_core.testing.check_hop_node_list`: ``shape``, ``complete``, ``empty``,
-    ``no-none``, ``snapshot``.
+    Checked by :class:`gost_core.testing.hop.NodeListContract`.
     """
 
     __slots__ = ()

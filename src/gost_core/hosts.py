@@ -13,7 +13,7 @@ from gost_core.context import Context
 __all__ = ("HostMapper", "Option", "Options")
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
     """What a call of :meth:`HostMapper.lookup` may say besides: nothing yet."""
 
@@ -25,13 +25,11 @@ class HostMapper(Protocol):
     """Maps names to addresses, as a hosts file does.
 
     A Router asks it first, then the Resolver, and leaves the name as it is if neither knows it
-    (D39).
+    (D39). Names of the mapping are brought to the one form of a host where they are read (D12).
 
     Concurrency: called for many requests at once.
 
-    Checked by :func:`gost_core.testing.check_hosts_host_mapper`: ``shape``, ``mapped``,
-    ``one-family``, ``best-first``, ``other-family-empty``, ``missing-none``, ``literals-none``,
-    ``host-case``, ``trailing-dot``, ``options``, ``concurrent``, ``cancelled``, ``backend-broken``.
+    Checked by :class:`gost_core.testing.hosts.HostMapperContract`.
     """
 
     __slots__ = ()
@@ -44,9 +42,10 @@ class HostMapper(Protocol):
 
         Args:
             ctx: the request's values.
-            network: ``ip``, ``ip4`` or ``ip6``: which families are wanted (D11).
-            host: a name or a literal address, without port and brackets; compared as D12 says. A
-                literal that is not mapped is simply not there.
+            network: ``ip``, ``ip4`` or ``ip6``: which families are wanted (D11). ``tcp4`` and
+                ``udp4`` ask for ``ip4``, ``tcp6`` and ``udp6`` for ``ip6`` (D39).
+            host: a name or a literal address, without port and brackets. ASCII case and a final dot
+                do not count (D12). A literal that is not mapped is simply not there.
             opts: see :class:`Options`.
 
         Returns:

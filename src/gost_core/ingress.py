@@ -13,7 +13,7 @@ from gost_core.options import FieldOption
 __all__ = ("Ingress", "Option", "Options", "Rule", "with_service")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Rule:
     """One public host name, or a group of them, and where it leads."""
 
@@ -23,7 +23,7 @@ class Rule:
     """Where it leads: an opaque name, such as a tunnel's id. "" = nowhere: no rule (D62)."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
     """What a call of an :class:`Ingress` may say besides."""
 
@@ -35,7 +35,10 @@ Option: TypeAlias = Callable[[Options], object]
 
 
 def with_service(service: str, /) -> Option:
-    """Say which service asks."""
+    """Set ``Options.service``.
+
+    The name of the asking service; "" = not told.
+    """
     return FieldOption(Options, "service", service)
 
 
@@ -44,18 +47,18 @@ class Ingress(Protocol):
 
     Concurrency: called for many requests at once, on their way to an answer.
 
-    Checked by :func:`gost_core.testing.check_ingress_ingress`: ``shape``, ``found``,
-    ``missing-none``, ``wildcard-below``, ``wildcard-itself``, ``exact-first``, ``longest-first``,
-    ``rest``, ``port-ignored``, ``ipv6-host``, ``host-case``, ``trailing-dot``, ``own-hostname``,
-    ``empty-endpoint``, ``set-answer``, ``set-deletes``, ``options``, ``concurrent``, ``cancelled``,
-    ``backend-broken``.
+    Checked by :class:`gost_core.testing.ingress.IngressContract`.
     """
 
     __slots__ = ()
 
     @abstractmethod
     async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
-        """Store a rule in place of the one with the same host name.
+        """Store a rule, in place of one with the same host name and the same endpoint.
+
+        A rule for a host that another endpoint has is not replaced. To look and to store are one
+        step, so of two endpoints that want a host at once one gets it. To give a host to another
+        endpoint, delete its rule first (D62).
 
         Args:
             ctx: the request's values.
@@ -63,7 +66,8 @@ class Ingress(Protocol):
             opts: see :class:`Options`.
 
         Returns:
-            True if it was stored or deleted; False if not, as from a store that is read only (D62).
+            True if it was stored or deleted. False if not, because another endpoint has the host or
+            the store is read only (D62).
 
         Raises:
             OSError: the store is out of reach.
@@ -79,7 +83,8 @@ class Ingress(Protocol):
 
         Args:
             ctx: the request's values.
-            host: as the client sent it; a port is ignored, and hosts compare as D12 says.
+            host: as the client sent it; a port is ignored, and so are ASCII case and a final dot
+                (D12, D62).
             opts: see :class:`Options`.
 
         Returns:

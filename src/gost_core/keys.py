@@ -1,6 +1,7 @@
 """The keys under which independent packages exchange values through a Context.
 
-Any of them may be absent (D28). A package's private values have keys of its own.
+Any of them may be absent, and whoever reads one copes with that (D28). A package's private values
+have keys of its own.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ __all__ = (
     "PEER_CERTIFICATE",
     "SESSION_ID",
     "SOURCE_ADDRESS",
+    "TIME_LIMIT",
 )
 
 SESSION_ID: Final[Key[str]] = Key("SESSION_ID")
@@ -25,16 +27,18 @@ SESSION_ID: Final[Key[str]] = Key("SESSION_ID")
 SOURCE_ADDRESS: Final[Key[Addr]] = Key("SOURCE_ADDRESS")
 """Where the client is, as far as is known; set by the service (D28).
 
-It may differ from the connection's remote address, because a listener takes it from a PROXY header
-or from a header of an HTTP request. Whoever can send such a header chooses what stands here: trust
-it for access decisions only where every connection comes through a peer of yours that sets or
-removes the header. The remote address of the connection is what cannot be forged.
+It is the remote address of the connection, unless something tells it better. If the listener
+expects PROXY headers, both are the source that the header names, and then they are as trustworthy
+as the peer that sent it: whoever switches the PROXY protocol on says that the peers are trusted
+(D71). A handler may take it from a header of an HTTP request. Whoever can send such a header
+chooses what stands here, so trust it for access decisions only where every connection comes through
+a peer of yours that sets or removes the header.
 """
 
 DESTINATION_ADDRESS: Final[Key[Addr]] = Key("DESTINATION_ADDRESS")
-"""Where the client wanted to go when it connected; set by the service, from the connection's local
-address if nothing better is known (D28). A PROXY header can set it, with the same caution as for
-:data:`SOURCE_ADDRESS`.
+"""Where the client wanted to go when it connected; set by the service from the connection's local
+address, unless the connection carries something better (D28). The destination in a PROXY header is
+not used (D71).
 """
 
 CLIENT_ID: Final[Key[str]] = Key("CLIENT_ID")
@@ -42,10 +46,27 @@ CLIENT_ID: Final[Key[str]] = Key("CLIENT_ID")
 
 HASH_SOURCE: Final[Key[str]] = Key("HASH_SOURCE")
 """What a hash strategy hashes, so that equal sources reach the same node; set by the service to the
-client's host, and by a handler that hashes something else (D28)."""
+client's host, and by a handler that hashes something else (D28). With the PROXY protocol the host
+is that of the header, which is as trustworthy as the peer (D71)."""
 
 LABELS: Final[Key[Mapping[str, str]]] = Key("LABELS")
 """What the operator wants attached to records; set by the service, read only (D28)."""
 
 PEER_CERTIFICATE: Final[Key[bytes]] = Key("PEER_CERTIFICATE")
 """The certificate of the client, verified by TLS, in DER encoding."""
+
+TIME_LIMIT: Final[Key[float]] = Key("TIME_LIMIT")
+"""The moment from which on the caller counts this call as failed by time; absent = no limit is
+known, so compare the value with None.
+
+It is a moment on the clock of the event loop: ``loop.time()`` of asyncio, ``trio.current_time()``.
+It is told, not obeyed: nobody has to end by itself. The Router sets it for each attempt, and
+cancels the attempt a little after it; within another limit the earlier one holds. Who marks nodes
+judges an interrupted step by it: from the moment on the step has failed, before it, or without a
+limit, it was only cancelled. No step is begun after the moment: the call raises TimeoutError, and
+nobody is marked. Wait until then with ``asyncio.timeout_at(limit)``.
+
+It concerns the call that it was given to. What is kept beyond the call, or shared with other
+callers, such as a session, is given the context :meth:`without <gost_core.context.Context.without>`
+it (D69).
+"""

@@ -88,8 +88,9 @@ class AcceptError(_RetryError):
 class BindError(_RetryError):
     """A reverse listener could not bind, this time; accept again (D26).
 
-    A service waits longer each time before it does (D29). Not for what will never work: an
-    UnsupportedError or a ValueError is raised as it is (D16).
+    A service waits longer each time before it does (D29). Not for what is final: an
+    UnsupportedError, a DeniedError, and a ValueError that is no OSError are raised as they are. An
+    EmptyRouteError does become a BindError, since the hop may be filled later (D16).
 
     Args:
         error: what happened. It is the ``__cause__``, and its text is the text of this.
@@ -99,7 +100,7 @@ class BindError(_RetryError):
     """
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
     """What a listener may be constructed with; a missing part is a feature that is off."""
 
@@ -128,9 +129,11 @@ class Options:
     service: str = ""
     """The name of the service, for those who are asked on its behalf; "" = not told."""
     proxy_protocol: int = 0
-    """Above 0 = expect a PROXY header, of either version, from each client; else none (D24)."""
+    """Above 0 = expect a PROXY header, of either version, from each client; else none, and a header
+    is what the client sent (D24). Whoever switches it on says that the peers are trusted (D71)."""
     netns: str = ""
-    """The network namespace to listen in; "" = the current one (D13)."""
+    """The network namespace to listen in: a name or an absolute path; "" = the current one (D13).
+    """
     router: Router | None = None
     """What a reverse listener binds through; None = it cannot, and says so in ``init()``."""
 
@@ -139,67 +142,109 @@ Option: TypeAlias = Callable[[Options], object]
 
 
 def addr_option(addr: str, /) -> Option:
-    """Say where to listen (D12)."""
+    """Set ``Options.addr``.
+
+    Where to listen (D12); an empty host = everywhere, port 0 = any free one. "" is a ValueError
+    to a listener that needs an address.
+    """
     return FieldOption(Options, "addr", addr)
 
 
 def auther_option(auther: Authenticator | None, /) -> Option:
-    """Say who may connect."""
+    """Set ``Options.auther``.
+
+    Who may connect, where the listener's own protocol logs in; None = everybody.
+    """
     return FieldOption(Options, "auther", auther)
 
 
 def auth_option(auth: Userinfo | None, /) -> Option:
-    """Give credentials for a listener that itself logs in."""
+    """Set ``Options.auth``.
+
+    Credentials for a listener that itself logs in; None = none.
+    """
     return FieldOption(Options, "auth", auth)
 
 
 def tls_config_option(tls_config: TLSConfig | None, /) -> Option:
-    """Say how to speak TLS."""
+    """Set ``Options.tls_config``.
+
+    TLS for listeners that speak it; None = the library's defaults (D24), which have no
+    certificate, so a listener that needs one refuses in ``init()``.
+    """
     return FieldOption(Options, "tls_config", tls_config)
 
 
 def admission_option(admission: Admission | None, /) -> Option:
-    """Say which sources may connect."""
+    """Set ``Options.admission``.
+
+    Which sources may connect; None = all. An exception refuses (D49).
+    """
     return FieldOption(Options, "admission", admission)
 
 
 def traffic_limiter_option(limiter: TrafficLimiter | None, /) -> Option:
-    """Limit bytes."""
+    """Set ``Options.traffic_limiter``.
+
+    Limits on bytes, by service and by connection; None = no limit.
+    """
     return FieldOption(Options, "traffic_limiter", limiter)
 
 
 def conn_limiter_option(limiter: ConnLimiter | None, /) -> Option:
-    """Limit open connections."""
+    """Set ``Options.conn_limiter``.
+
+    Limits on open connections, by the client's host; None = no limit.
+    """
     return FieldOption(Options, "conn_limiter", limiter)
 
 
 def stats_option(stats: Stats | None, /) -> Option:
-    """Say where to count."""
+    """Set ``Options.stats``.
+
+    Where to count connections and bytes; None = nowhere.
+    """
     return FieldOption(Options, "stats", stats)
 
 
 def logger_option(logger: Logger | None, /) -> Option:
-    """Say where to log."""
+    """Set ``Options.logger``.
+
+    Where to log; None = the default logger (D24).
+    """
     return FieldOption(Options, "logger", logger)
 
 
 def service_option(service: str, /) -> Option:
-    """Say which service the listener belongs to."""
+    """Set ``Options.service``.
+
+    The name of the service, for those who are asked on its behalf; "" = not told.
+    """
     return FieldOption(Options, "service", service)
 
 
 def proxy_protocol_option(version: int, /) -> Option:
-    """Say whether to expect a PROXY header."""
+    """Set ``Options.proxy_protocol``.
+
+    Above 0 = expect a PROXY header, of either version, from each client; else none, and a header
+    is what the client sent (D24). Whoever switches it on says that the peers are trusted (D71).
+    """
     return FieldOption(Options, "proxy_protocol", version)
 
 
 def netns_option(netns: str, /) -> Option:
-    """Say in which network namespace to listen (D13)."""
+    """Set ``Options.netns``.
+
+    The network namespace to listen in: a name or an absolute path; "" = the current one (D13).
+    """
     return FieldOption(Options, "netns", netns)
 
 
 def router_option(router: Router | None, /) -> Option:
-    """Say what a reverse listener binds through."""
+    """Set ``Options.router``.
+
+    What a reverse listener binds through; None = it cannot, and says so in ``init()``.
+    """
     return FieldOption(Options, "router", router)
 
 
@@ -210,21 +255,21 @@ class Listener(Protocol):
     until ``close()`` (D18). Use before ``init()`` raises RuntimeError. The listener, not the
     service, applies what its options say: admission, limits, statistics.
 
+    With the PROXY protocol the ``remote_addr()`` of an accepted connection is the source that the
+    header names, and admission, limits and records use no other. A header that names nobody leaves
+    the socket's address; ``local_addr()`` stays the socket's in any case. Headers that are waited
+    for are bounded in time and number, and a connection without a valid one is closed (D71).
+
+    One client's frames take no more than a turn, so that the others get theirs; the streams and
+    control frames of a session are bounded (D26).
+
+    Accepted sessions of datagrams are :class:`gost_core.common.net.PacketConn` (D11). One that was
+    accepted counts as one connection (D54).
+
     Concurrency: one task accepts at a time; ``addr()`` and ``close()`` go beside it.
 
-    Checked by :func:`gost_core.testing.check_listener_listener`: ``shape``, ``built-anywhere``,
-    ``use-before-init``, ``close-before-init``, ``accepts``, ``init-twice``, ``init-none``,
-    ``failed-init-releases``, ``outlives-its-caller``, ``address``, ``real-address``, ``bound``,
-    ``address-in-use``, ``silent-client``, ``bad-client``, ``accept-cancellable``,
-    ``cancelled-accept-loses-nothing``, ``backlog-full``, ``temporary-error``, ``failure-shows``,
-    ``closed-by-failure``, ``wrapper-passes-errors``, ``close-wakes-accept``,
-    ``accept-after-close``, ``close-twice``, ``close-at-once``, ``address-freed``,
-    ``close-cancelled``, ``unaccepted-closed``, ``accepted-survive``, ``no-task-left``,
-    ``limit-keeps-serving``, ``place-given-back-once``, ``admission-refuses``,
-    ``admission-fails-closed``, ``close-ends-admission``, ``admission-told-source``,
-    ``stats-counted``, ``refused-traffic-raises``, ``refused-reads-raise``,
-    ``reverse-binds-in-accept``, ``reverse-address``, ``reverse-bind-error``,
-    ``reverse-bind-unsupported``, ``reverse-accept-error``, ``reverse-close``.
+    Checked by :class:`gost_core.testing.listener.ListenerContract`, or, if it is a reverse one, by
+    :class:`gost_core.testing.listener.ReverseListenerContract`.
     """
 
     __slots__ = ()
@@ -234,7 +279,8 @@ class Listener(Protocol):
         """Read the settings and, on a local listener, bind the address.
 
         When this returns, a local listener is bound and :meth:`addr` is the real address. A
-        reverse listener only checks its options here and binds in :meth:`accept` (D25).
+        reverse listener only checks its options here and binds in :meth:`accept` (D25). Every
+        option is served or refused here, and a TLSConfig is used unchanged (D24).
 
         Args:
             metadata: the listener's own settings; None = none (D18).
@@ -263,6 +309,8 @@ class Listener(Protocol):
                 ENOMEM, ECONNABORTED and EINTR (D26).
             BindError: a reverse listener could not bind this time; call again (D26).
             ClosedError: the listener was closed, perhaps during the call, or failed before.
+            UnsupportedError, DeniedError, ValueError: from a reverse listener, when binding is
+                refused for good; as they are (D16).
             Exception: anything else is the end of the listener; from then on it raises
                 ClosedError. A server that dies in the background shows itself here (D26).
 
@@ -285,8 +333,10 @@ class Listener(Protocol):
         """Close the listener.
 
         Frees the address before it returns, so that it can be bound again at once, and closes the
-        connections that nobody accepted, but none that was accepted (D27). A waiting
-        :meth:`accept` raises ClosedError. Legal twice, at any time, also before ``init()`` and
-        after it failed; bounded; raises nothing (D1, D18).
+        connections that nobody accepted, but none that was accepted. Where the accepted ones live
+        on the listener's own socket, as with UDP and QUIC, nobody new is accepted from now on, and
+        the address is free once the last accepted one is closed (D27). A waiting :meth:`accept`
+        raises ClosedError. Legal twice, at any time, also before ``init()`` and after it failed. It
+        takes 1 to 3 seconds at most and raises nothing (D1, D18).
         """
         ...

@@ -54,11 +54,7 @@ class Logger(Protocol):
 
     Any thread may log (D21), without waiting for slow output.
 
-    Checked by :func:`gost_core.testing.check_logger_logger`: ``shape``, ``level-told``,
-    ``levels-ordered``, ``levels-written``, ``joins-with-spaces``, ``formats``,
-    ``formats-if-enabled``, ``never-raises``, ``misfit-written``, ``fields-added``,
-    ``fields-apart``, ``fields-copied``, ``later-field-wins``, ``level-shared``, ``fatal-exits``,
-    ``fatal-written``, ``threads``.
+    Checked by :class:`gost_core.testing.logger.LoggerContract`.
     """
 
     __slots__ = ()
@@ -158,7 +154,7 @@ class LoggerGroup(Logger):
         TypeError: a member is None.
     """
 
-    __slots__ = ("_loggers",)
+    __slots__ = ("__weakref__", "_loggers")
 
     def __init__(self, *loggers: Logger) -> None:
         for position, logger in enumerate(loggers, 1):

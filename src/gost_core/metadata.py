@@ -14,13 +14,14 @@ class Metadata(Protocol):
     are bool, int, float, str, lists and mappings of these, or, between parts of one program, any
     object; nested values are shared with whoever set them, and changed by nobody. A component reads
     its metadata in ``init()`` and raises a ValueError that names the key for a value of the wrong
-    type or out of range (D64).
+    type or out of range. Numbers are finite, and counts are whole. A setting that is blank or
+    repeated is a ValueError too, since what is ignored could leave a door open. Other components,
+    such as an Ingress or an SD, are handed to constructors and not put into metadata (D64).
 
     Concurrency: :meth:`set` is called only before the object is handed over; from then on it is
     read only and may be read from anywhere.
 
-    Checked by :func:`gost_core.testing.check_metadata_metadata`: ``shape``, ``found``,
-    ``missing-none``, ``stored-none``, ``key-case``, ``set-stores``, ``set-replaces``.
+    Checked by :class:`gost_core.testing.metadata.MetadataContract`.
     """
 
     __slots__ = ()
@@ -51,8 +52,7 @@ class Metadatable(Protocol):
     A Chainer, Hop or connection that has some shows it in the same way; a wrapper around one
     forwards it, else the settings are lost to selectors.
 
-    Checked by :func:`gost_core.testing.check_metadata_metadatable`: ``shape``, ``metadata``,
-    ``same-each-time``.
+    Checked by :class:`gost_core.testing.metadata.MetadatableContract`.
     """
 
     __slots__ = ()

@@ -21,8 +21,7 @@ Labels: TypeAlias = Mapping[str, str]
 class Counter(Protocol):
     """A value that only grows.
 
-    Checked by :func:`gost_core.testing.check_metrics_counter`: ``shape``, ``inc-adds-one``,
-    ``add-adds``, ``negative-refused``, ``negative-leaves``, ``threads``.
+    Checked by :class:`gost_core.testing.metrics.CounterContract`.
     """
 
     __slots__ = ()
@@ -45,8 +44,7 @@ class Counter(Protocol):
 class Gauge(Protocol):
     """A value that rises and falls.
 
-    Checked by :func:`gost_core.testing.check_metrics_gauge`: ``shape``, ``inc-adds-one``,
-    ``dec-subtracts-one``, ``add-adds``, ``set-replaces``, ``threads``.
+    Checked by :class:`gost_core.testing.metrics.GaugeContract`.
     """
 
     __slots__ = ()
@@ -77,8 +75,7 @@ class Observer(Protocol):
 
     Not to be mistaken for :class:`gost_core.observer.Observer`, which takes events.
 
-    Checked by :func:`gost_core.testing.check_metrics_observer`: ``shape``, ``counted-in``,
-    ``threads``.
+    Checked by :class:`gost_core.testing.metrics.ObserverContract`.
     """
 
     __slots__ = ()
@@ -93,13 +90,12 @@ class Metrics(Protocol):
     """Gives instruments.
 
     One name and one set of labels give one series, from the same object or another; ask once and
-    keep it. One name has one kind and one set of label keys. A name or keys that the
+    keep it. Two sets of labels are the same if they have the same pairs, in any order. One name has
+    one kind and one set of label keys, which its first use fixes. A name or keys that the
     implementation does not know, or knows otherwise, give an instrument that does nothing: never
     None, never an exception, since measuring must not break what it measures (D58).
 
-    Checked by :func:`gost_core.testing.check_metrics_metrics`: ``shape``, ``same-series``,
-    ``labels-apart``, ``labels-unchanged``, ``labels-copied``, ``unknown-name-harmless``,
-    ``other-keys-harmless``, ``other-kind-harmless``, ``other-kind-apart``, ``threads``.
+    Checked by :class:`gost_core.testing.metrics.MetricsContract`.
     """
 
     __slots__ = ()

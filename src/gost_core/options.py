@@ -54,7 +54,7 @@ class FieldOption(Generic[T]):
         value: what to set it to, shared and never copied.
     """
 
-    __slots__ = ("field", "owner", "value")
+    __slots__ = ("__weakref__", "field", "owner", "value")
     __match_args__ = ("owner", "field", "value")
 
     def __init__(self, owner: type[T], field: str, value: object, /) -> None:

@@ -13,6 +13,9 @@ from gost_core.options import FieldOption
 __all__ = (
     "Options",
     "RECORDER_SERVICE_CLIENT_ADDRESS",
+    "RECORDER_SERVICE_HANDLER",
+    "RECORDER_SERVICE_HANDLER_SERIAL",
+    "RECORDER_SERVICE_HANDLER_TUNNEL",
     "RECORDER_SERVICE_ROUTER_DIAL_ADDRESS",
     "RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR",
     "RecordOption",
@@ -25,6 +28,18 @@ __all__ = (
 RECORDER_SERVICE_CLIENT_ADDRESS: Final[str] = "recorder.service.client.address"
 """Record point: a service accepted a connection; the record is the client's host, as text."""
 
+RECORDER_SERVICE_HANDLER: Final[str] = "recorder.service.handler"
+"""Record point: a handler serves a client; the record is what the handler says of the exchange, in
+a form of its own, or the bytes of it (D73)."""
+
+RECORDER_SERVICE_HANDLER_SERIAL: Final[str] = "recorder.service.handler.serial"
+"""Record point: a handler exchanges bytes with a serial port; the record is a piece of them (D73).
+"""
+
+RECORDER_SERVICE_HANDLER_TUNNEL: Final[str] = "recorder.service.handler.tunnel"
+"""Record point: a handler of tunnels serves a client; the record is what it says of the exchange,
+in a form of its own (D73)."""
+
 RECORDER_SERVICE_ROUTER_DIAL_ADDRESS: Final[str] = "recorder.service.router.dial.address"
 """Record point: a Router dials; the record is the target's host, as text."""
 
@@ -34,7 +49,7 @@ RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR: Final[str] = (
 """Record point: a Router failed to dial; the record is the target's host, as text."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class RecordOptions:
     """What a call of :meth:`Recorder.record` may say besides."""
 
@@ -46,7 +61,10 @@ RecordOption: TypeAlias = Callable[[RecordOptions], object]
 
 
 def metadata_record_option(metadata: object, /) -> RecordOption:
-    """Attach metadata to the record."""
+    """Set ``RecordOptions.metadata``.
+
+    What belongs to the record, of a kind that JSON can hold; None = nothing.
+    """
     return FieldOption(RecordOptions, "metadata", metadata)
 
 
@@ -57,9 +75,7 @@ class Recorder(Protocol):
     another (D55). Callers wait for it on their data path, so a slow backend needs a queue, which
     is bounded, and what it drops is logged.
 
-    Checked by :func:`gost_core.testing.check_recorder_recorder`: ``shape``, ``kept-whole``,
-    ``empty-kept``, ``concurrent-whole``, ``buffer-returned``, ``cancelled-whole``,
-    ``metadata-taken``, ``broken-backend-raises``, ``close-twice``.
+    Checked by :class:`gost_core.testing.recorder.RecorderContract`.
     """
 
     __slots__ = ()
@@ -67,6 +83,8 @@ class Recorder(Protocol):
     @abstractmethod
     async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
         """Keep one record, whole; ``b""`` is one too (D55).
+
+        A record of written bytes is made after the write, of what was written (D55).
 
         Args:
             ctx: the values of the connection that the record is about.
@@ -82,7 +100,7 @@ class Recorder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Options:
     """How what is recorded is prepared; each record point uses what applies to it."""
 
@@ -99,7 +117,7 @@ class Options:
     = none (D24)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class RecorderObject:
     """A recorder and the point at which it records.
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from typing_extensions import Protocol
 
-__all__ = ("DuplicateError", "Registry")
+__all__ = ("DuplicateError", "MissingError", "Registry", "require")
 
 # Invariant: values of T go in and come out.
 T = TypeVar("T")
@@ -14,6 +14,10 @@ T = TypeVar("T")
 
 class DuplicateError(ValueError):
     """The name is taken; the registry keeps what it has (D60)."""
+
+
+class MissingError(LookupError):
+    """A configuration mentions a name that is not registered (D60)."""
 
 
 class Registry(Protocol[T]):
@@ -25,10 +29,7 @@ class Registry(Protocol[T]):
     To replace a value, unregister it and register the new one; between the two the name is not
     there, and who asks gets what is given for a missing one.
 
-    Checked by :func:`gost_core.testing.check_registry_registry`: ``shape``, ``found``,
-    ``missing-none``, ``duplicate-refused``, ``empty-name-refused``, ``none-refused``,
-    ``names-exact``, ``unregister-removes``, ``unregister-leaves-open``, ``get-all-snapshot``,
-    ``reference-follows``, ``reference-fails-closed``, ``threads``.
+    Checked by :class:`gost_core.testing.registry.RegistryContract`.
     """
 
     __slots__ = ()
@@ -63,7 +64,14 @@ class Registry(Protocol[T]):
         A registry that says so in its documentation returns, for a name that is registered, a live
         reference instead: an object that finds the current value at each call, and that fails
         closed while the name is not there. For a name that is not registered it is None all the
-        same (D60).
+        same. To fail closed means: an Admission answers False, an Authenticator None, a limiter
+        ``allow`` False and ``wait`` 0; a Logger discards; ``nodes()`` is empty, ``marker()`` and
+        ``metadata()`` are None; a Bypass, Cache, Chainer, HostMapper, Hop, Ingress, Matcher,
+        Observer, Recorder, Resolver, Rewriter, Router, SD, and the look-ups of limiters raise
+        OSError (D60).
+
+        For callers: never hand the None on as an option, where it would mean that everybody may.
+        Use :func:`require` for a name that a configuration mentions (D60).
         """
         ...
 
@@ -74,3 +82,20 @@ class Registry(Protocol[T]):
         Later changes do not show in it (D60).
         """
         ...
+
+
+def require(registry: Registry[T], name: str, /) -> T:
+    """Return what is under ``name``, which a configuration mentions, so that it must be there.
+
+    Args:
+        registry: where to look.
+        name: exact; "" is missing too.
+
+    Raises:
+        MissingError: nothing is under ``name``, which the message quotes: an error of the
+            configuration (D60).
+    """
+    value = registry.get(name)
+    if value is None:
+        raise MissingError(f"nothing is registered under {name!r}")
+    return value

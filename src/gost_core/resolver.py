@@ -20,7 +20,7 @@ class InvalidError(LookupError):
     """
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
     """What a call of :meth:`Resolver.resolve` may say besides: nothing yet."""
 
@@ -31,15 +31,14 @@ Option: TypeAlias = Callable[[Options], object]
 class Resolver(Protocol):
     """Turns names into addresses.
 
-    Where one is configured, nobody asks the system's DNS instead (D39).
+    Where one is configured, nobody asks the system's DNS instead, for datagrams neither (D9, D39).
 
     Concurrency: called for many requests at once. Equal queries may share one exchange, which then
-    goes on when one of the callers is cancelled.
+    goes on when one of the callers is cancelled, and takes no TIME_LIMIT of any of them (D69). What
+    blocks, such as a look-up by the system, runs in a pool of the resolver's own that is bounded
+    for each client, never on the event loop (D21).
 
-    Checked by :func:`gost_core.testing.check_resolver_resolver`: ``shape``, ``literals``,
-    ``both-families``, ``one-family``, ``unknown-empty``, ``missing-invalid``, ``host-case``,
-    ``trailing-dot``, ``result-own``, ``cancelled-twin``, ``options``, ``concurrent``,
-    ``cancelled``, ``backend-broken``.
+    Checked by :class:`gost_core.testing.resolver.ResolverContract`.
     """
 
     __slots__ = ()
@@ -52,7 +51,8 @@ class Resolver(Protocol):
 
         Args:
             ctx: the request's values.
-            network: ``ip4`` or ``ip6`` for one family, ``ip`` for both (D11).
+            network: ``ip4`` or ``ip6`` for one family, ``ip`` for both (D11). ``tcp4`` and ``udp4``
+                ask for ``ip4``, ``tcp6`` and ``udp6`` for ``ip6`` (D39).
             host: a name or a literal address, without port and brackets. A literal comes back as
                 itself.
             opts: see :class:`Options`.
@@ -63,6 +63,6 @@ class Resolver(Protocol):
 
         Raises:
             InvalidError: leave the address as it is.
-            OSError: no server answered; the attempt fails (D39).
+            OSError: no server answered, or its answer is malformed; the attempt fails (D15, D39).
         """
         ...

@@ -13,7 +13,7 @@ from gost_core.options import FieldOption
 __all__ = ("RewriteOption", "RewriteOptions", "Rewriter", "metadata_rewrite_option")
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class RewriteOptions:
     """What a call of :meth:`Rewriter.rewrite` may say besides."""
 
@@ -26,7 +26,11 @@ RewriteOption: TypeAlias = Callable[[RewriteOptions], object]
 
 
 def metadata_rewrite_option(metadata: object, /) -> RewriteOption:
-    """Say what the content belongs to."""
+    """Set ``RewriteOptions.metadata``.
+
+    What the content belongs to, such as the direction and the address of the request, of a kind
+    that JSON can hold; None = nothing.
+    """
     return FieldOption(RewriteOptions, "metadata", metadata)
 
 
@@ -36,9 +40,7 @@ class Rewriter(Protocol):
     Concurrency: the calls for one stream follow each other; those for different ones overlap
     (D57).
 
-    Checked by :func:`gost_core.testing.check_rewriter_rewriter`: ``shape``, ``rewritten``,
-    ``empty-legal``, ``end-legal``, ``next-stream``, ``input-unchanged``, ``streams-apart``,
-    ``unknown-metadata-ignored``.
+    Checked by :class:`gost_core.testing.rewriter.RewriterContract`.
     """
 
     __slots__ = ()
@@ -49,14 +51,15 @@ class Rewriter(Protocol):
 
         Args:
             ctx: the request's values.
-            data: a whole body, decoded, of which ``b""`` is an empty one; or one event. None comes
-                once, at the end of an event stream, also of one that failed (D57). The callee
-                neither changes nor keeps it.
+            data: a whole body, decoded, of which ``b""`` is an empty one; or one event, without the
+                blank line that ends it. None comes once, at the end of an event stream, also of one
+                that failed (D57). The callee neither changes nor keeps it.
             opts: see :class:`RewriteOptions`.
 
         Returns:
-            The replacement. ``b""`` empties the body, or drops the event (D57). The answer to None
-            is sent as a last event.
+            The replacement. ``b""`` empties the body, or drops the event. An event comes back
+            without the blank line that ends it, which the caller adds (D57). The answer to None is
+            sent as a last event.
 
         Raises:
             Exception: the exchange is aborted; nothing of ``data`` is passed on (D57).

@@ -7,9 +7,9 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
-from typing import TypeAlias
+from typing import TypeAlias, overload
 
-from typing_extensions import Protocol
+from typing_extensions import Protocol, deprecated
 
 from gost_core.context import Context
 from gost_core.options import FieldOption
@@ -17,19 +17,40 @@ from gost_core.options import FieldOption
 __all__ = ("Option", "Options", "Route", "Router", "id_option")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Route:
-    """One line of a route table."""
+    """One line of a route table.
+
+    Not to be mistaken for :class:`gost_core.chain.Route`, which is a way through nodes.
+    """
 
     net: IPv4Network | IPv6Network | None = None
-    """Deprecated: the destination as a network; None if ``dst`` is none. Set ``dst``."""
+    """The destination as a network; None if ``dst`` is none. Whoever makes a route sets ``dst`` in
+    its place: to give ``net`` is deprecated, to read it is not."""
     dst: str = ""
     """The destination: an address, a network in CIDR form, or an opaque name."""
     gateway: str = ""
     """Where to send it: an address, or the name of a client. It is handed on as it is."""
 
+    @overload
+    def __init__(self, *, dst: str = "", gateway: str = "") -> None: ...
 
-@dataclass(slots=True, kw_only=True)
+    @overload
+    @deprecated("give the destination as dst; net is kept for parity with Go")
+    def __init__(
+        self, *, net: IPv4Network | IPv6Network | None, dst: str = "", gateway: str = ""
+    ) -> None: ...
+
+    def __init__(
+        self, *, net: IPv4Network | IPv6Network | None = None, dst: str = "", gateway: str = ""
+    ) -> None:
+        # As the dataclass would: only the overloads can say which field is deprecated.
+        object.__setattr__(self, "net", net)
+        object.__setattr__(self, "dst", dst)
+        object.__setattr__(self, "gateway", gateway)
+
+
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
     """What a call of :meth:`Router.get_route` may say besides."""
 
@@ -41,7 +62,10 @@ Option: TypeAlias = Callable[[Options], object]
 
 
 def id_option(id: str, /) -> Option:
-    """Say which table is meant."""
+    """Set ``Options.id``.
+
+    Which of several tables is meant; "" = the only one, or the default.
+    """
     return FieldOption(Options, "id", id)
 
 
@@ -50,10 +74,7 @@ class Router(Protocol):
 
     Concurrency: called for each packet, by many tasks at once, so it is fast.
 
-    Checked by :func:`gost_core.testing.check_router_router`: ``shape``, ``exact``, ``network``,
-    ``missing-none``, ``empty-none``, ``exact-first``, ``table-order``, ``gateway-verbatim``,
-    ``unknown-table``, ``table-by-id``, ``options``, ``concurrent``, ``cancelled``,
-    ``backend-broken``.
+    Checked by :class:`gost_core.testing.router.RouterContract`.
     """
 
     __slots__ = ()

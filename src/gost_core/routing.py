@@ -10,7 +10,7 @@ from typing_extensions import Protocol
 __all__ = ("Matcher", "Request")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Request:
     """What is known of a request when its node is chosen.
 
@@ -40,7 +40,7 @@ class Request:
     """The headers of an HTTP request by canonical name (``Content-Type``). They may hold
     credentials, so the ``repr`` leaves them out (D17)."""
     body: bytes = field(default=b"", repr=False)
-    """The beginning of the body, as far as the hop's nodes asked for it (D68)."""
+    """The beginning of the decoded body, as far as the hop's nodes asked for it (D68)."""
 
 
 class Matcher(Protocol):
@@ -49,10 +49,7 @@ class Matcher(Protocol):
     It keeps no state, and is asked for many requests at once. Networks match by prefix: ``tcp``
     matches ``tcp4`` (D11).
 
-    Checked by :func:`gost_core.testing.check_routing_matcher`: ``shape``, ``answer``,
-    ``empty-request``, ``absent-false``, ``network-versions``, ``host-case``, ``trailing-dot``,
-    ``host-with-port``, ``request-unchanged``, ``request-not-kept``, ``concurrent``, ``cancelled``,
-    ``backend-broken``.
+    Checked by :class:`gost_core.testing.routing.MatcherContract`.
     """
 
     __slots__ = ()
@@ -64,7 +61,7 @@ class Matcher(Protocol):
         It waits where rules ask a Bypass or an Admission (D48).
 
         Raises:
-            PermissionError: refuse the request by rule.
+            DeniedError: the request is refused by rule.
             OSError: what the rule asks is out of reach. Neither is ever turned into a direct
                 connection (D36).
         """

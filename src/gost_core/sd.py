@@ -12,7 +12,7 @@ from gost_core.context import Context
 __all__ = ("Option", "Options", "SD", "Service")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Service:
     """One instance of a service. ``id``, ``name`` and ``node`` together are its key (D61)."""
 
@@ -28,7 +28,7 @@ class Service:
     """Where to reach it (D12). To renew and to deregister it may be "" (D61)."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
     """What a call of :meth:`SD.register` may say besides: nothing yet."""
 
@@ -40,14 +40,12 @@ class SD(Protocol):
     """A directory of services, shared by several proxies.
 
     What is registered lives for a lease, whose length the implementation decides and documents;
-    its owner renews it in time, several times a lease.
+    its owner renews it in time, several times a lease. An entry that cannot be read is left out and
+    logged, and fields that are not known are ignored (D61).
 
     Concurrency: called by many tasks at once, and by other proxies.
 
-    Checked by :func:`gost_core.testing.check_sd_sd`: ``shape``, ``registered``, ``missing-empty``,
-    ``key``, ``register-replaces``, ``renew-by-key``, ``renew-unknown``, ``deregister-removes``,
-    ``deregister-unknown``, ``no-none``, ``expires``, ``renew-extends``, ``renew-expired``,
-    ``shared``, ``options``, ``concurrent``, ``cancelled``, ``backend-broken``.
+    Checked by :class:`gost_core.testing.sd.SDContract`.
     """
 
     __slots__ = ()

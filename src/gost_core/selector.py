@@ -6,12 +6,12 @@ finds on the items: failures on a :class:`Marker`, weights and limits in their m
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from threading import RLock
 from time import time
-from typing import TypeVar, final
+from typing import NoReturn, TypeVar, final
 
 from typing_extensions import Protocol, runtime_checkable
 
+from gost_core._lock import LOCK
 from gost_core.context import Context
 
 __all__ = ("FailMarker", "Filter", "Markable", "Marker", "Selector", "Strategy")
@@ -24,19 +24,18 @@ class Selector(Protocol[T]):
     """Chooses one item of several, for one request.
 
     Items may be :class:`Markable`, have metadata, or have a probe result; an item without is
-    neutral: never failed, of weight 1, no backup, not probed. Of the metadata count ``weight``
-    (<= 0 = 1), ``backup``, ``maxFails`` (<= 0 = 1) and ``failTimeout`` (seconds, <= 0 = 10). An
-    item has failed while its marker counts ``maxFails`` or more and the last failure is less than
-    ``failTimeout`` seconds old. If all have failed, a selector may choose none of them: it is its
-    owner, a hop or a group, that takes the first eligible one as the last resort (D45).
+    neutral: never failed, of weight 1, no backup, not probed. Of the metadata count ``weight`` and
+    ``maxFails``, whole numbers (<= 0 = 1), ``failTimeout``, a finite number of seconds (<= 0 = 10),
+    and ``backup``, a bool; a bool is no number. Another type is a ValueError that names the key,
+    and the item if it has a name. An item has failed while its marker counts ``maxFails`` or more
+    and the last failure is less than ``failTimeout`` seconds old. If all have failed, a selector
+    may choose none of them: it is its owner, a hop or a group, that takes the first eligible one as
+    the last resort (D45).
 
     Concurrency: one selector serves all requests of its owner at once. Nothing here waits for
     the network.
 
-    Checked by :func:`gost_core.testing.check_selector_selector`: ``shape``, ``chosen``,
-    ``items-unchanged``, ``items-not-kept``, ``concurrent``, ``no-items``, ``weight``,
-    ``weight-default``, ``failed-avoided``, ``max-fails``, ``max-fails-default``, ``fail-timeout``,
-    ``fail-timeout-default``, ``reset-restores``, ``backup-waits``, ``backup-serves``.
+    Checked by :class:`gost_core.testing.selector.SelectorContract`.
     """
 
     __slots__ = ()
@@ -63,9 +62,7 @@ class Strategy(Protocol[T]):
     It may keep a state of its own, such as whose turn it is, and one strategy serves all requests
     at once. A caller with a single item need not ask it.
 
-    Checked by :func:`gost_core.testing.check_selector_strategy`: ``shape``, ``chosen``,
-    ``items-unchanged``, ``items-not-kept``, ``concurrent``, ``no-items``, ``weight``,
-    ``weight-default``.
+    Checked by :class:`gost_core.testing.selector.StrategyContract`.
     """
 
     __slots__ = ()
@@ -87,10 +84,7 @@ class Strategy(Protocol[T]):
 class Filter(Protocol[T]):
     """Takes out the items that must not be chosen now: failed ones, backups while others live.
 
-    Checked by :func:`gost_core.testing.check_selector_filter`: ``shape``, ``chosen``,
-    ``items-unchanged``, ``items-not-kept``, ``concurrent``, ``failed-avoided``, ``max-fails``,
-    ``max-fails-default``, ``fail-timeout``, ``fail-timeout-default``, ``reset-restores``,
-    ``backup-waits``, ``backup-serves``, ``no-items``, ``in-order``.
+    Checked by :class:`gost_core.testing.selector.FilterContract`.
     """
 
     __slots__ = ()
@@ -115,9 +109,7 @@ class Marker(Protocol):
 
     Any thread may use it (D21), and no call waits.
 
-    Checked by :func:`gost_core.testing.check_selector_marker`: ``shape``, ``never-failed``,
-    ``mark-counts``, ``mark-stamps``, ``time-of-last``, ``reset-clears``, ``reset-keeps-time``,
-    ``threads``.
+    Checked by :class:`gost_core.testing.selector.MarkerContract`.
     """
 
     __slots__ = ()
@@ -150,8 +142,10 @@ class Marker(Protocol):
 class Markable(Protocol):
     """Something whose failures are tracked. A wrapper around one forwards this.
 
-    Checked by :func:`gost_core.testing.check_selector_markable`: ``shape``, ``marker``,
-    ``same-each-time``.
+    A Route marks the node that a failed step was to reach; a chain that is Markable is marked by
+    the routes that it gives (D43, D70).
+
+    Checked by :class:`gost_core.testing.selector.MarkableContract`.
     """
 
     __slots__ = ()
@@ -164,18 +158,26 @@ class Markable(Protocol):
 
 @final
 class FailMarker(Marker):
-    """The Marker that counts in memory, by the clock of ``time.time()``."""
+    """The Marker that counts in memory, by the clock of ``time.time()``.
 
-    __slots__ = ("_count", "_lock", "_time")
+    It cannot be copied or pickled, since a copy would count apart: whoever tracks the same
+    failures shares the marker. After a fork the child has a marker of its own, with the same
+    counts, and it works there (D21).
+    """
+
+    __slots__ = ("__weakref__", "_count", "_time")
 
     def __init__(self) -> None:
-        # Reentrant, since the collector may run a finalizer in mark() that marks too.
-        self._lock = RLock()
         self._time = 0.0
         self._count = 0
 
     def __repr__(self) -> str:
         return f"<FailMarker count={self._count} time={self._time}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{self!r} cannot be copied or pickled: a copy would count apart; share the marker"
+        )
 
     def time(self) -> float:
         """Return when the last failure was marked, in POSIX seconds; 0.0 = never."""
@@ -187,11 +189,11 @@ class FailMarker(Marker):
 
     def mark(self) -> None:
         """Count a failure, now."""
-        with self._lock:
+        with LOCK:
             self._time = time()
             self._count += 1
 
     def reset(self) -> None:
         """Set the count to 0 and keep the time of the last failure (D43)."""
-        with self._lock:
+        with LOCK:
             self._count = 0

@@ -17,14 +17,7 @@ class Service(Protocol):
     connection carries, with SESSION_ID, SOURCE_ADDRESS, DESTINATION_ADDRESS, HASH_SOURCE and
     LABELS (D28).
 
-    Checked by :func:`gost_core.testing.check_service_service`: ``shape``, ``addr``, ``handled``,
-    ``handlers-concurrent``, ``accept-alone``, ``session-id``, ``addresses``, ``hash-source``,
-    ``carried-context``, ``carried-addresses``, ``carried-none``, ``conn-left``,
-    ``failure-contained``, ``close-ends-serve``, ``close-order``, ``close-leaves-handlers``,
-    ``serve-waits``, ``close-twice``, ``close-before-serve``, ``close-inside-handler``,
-    ``serve-once``, ``final-error``, ``permanent``, ``final-error-closes``, ``final-error-waits``,
-    ``cancel-handlers``, ``cancel-closes``, ``backoff``, ``backoff-accept-error``,
-    ``backoff-connection``, ``backoff-closed``, ``failure-counted``, ``success-not-counted``.
+    Checked by :class:`gost_core.testing.service.ServiceContract`.
     """
 
     __slots__ = ()
@@ -35,18 +28,20 @@ class Service(Protocol):
 
         After AcceptError and BindError it waits and accepts again: 1 s, doubling to 5 s, and 1 s
         again after an AcceptError or an accepted connection (D29). A client's trouble, whatever
-        the handler raises included, is logged and counted and ends nothing else (D28).
+        the handler raises included, is logged and counted and ends nothing else (D28). But a
+        DeniedError is logged as information and not counted, and a cancellation is neither (D15).
 
-        It ends after the handlers that still run: by returning once :meth:`close` was called, or,
-        if the listener raised anything else, by closing the listener and raising that (D29).
+        However it ends, the listener is closed then, and the handlers that still run are awaited.
+        It returns once :meth:`close` was called, and raises what the listener raised otherwise
+        (D29).
 
         Raises:
-            Exception: the listener's final error. UnsupportedError and ValueError are among them:
-                waiting would not mend those (D16).
+            Exception: the listener's final error. UnsupportedError, DeniedError and ValueError are
+                among them, since waiting would not mend those (D16), and so is a ClosedError of a
+                listener that ended by itself while nobody closed the service (D29).
             RuntimeError: called a second time.
 
-        Cancelling cancels the handlers and closes their connections (D29); the listener is left to
-        :meth:`close`.
+        Cancelling cancels the handlers, closes their connections, and closes the listener (D29).
         """
         ...
 

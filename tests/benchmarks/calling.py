@@ -8,10 +8,11 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from typing_extensions import get_protocol_members, is_protocol
+from typing_extensions import Buffer, get_protocol_members, is_protocol
 
 from gost_core.chain import Node, NodeOptions, priority_node_option
 from gost_core.common import bufpool
+from gost_core.common.net import Addr, Conn, ContextCarrier, find_capability
 from gost_core.dialer import DialOptions, host_dial_option
 from gost_core.logger import LoggerGroup
 from gost_core.options import FieldOption, apply
@@ -23,6 +24,7 @@ from tests.benchmarks.measure import Bound, Figure, Samples, interleaved, ratio,
 def figures(quick: bool) -> Iterator[Figure]:
     yield from options_and_nodes(quick)
     yield from optional_interfaces(quick)
+    yield from capabilities(quick)
     yield from marker_and_logger(quick)
     yield from buffers(quick)
     yield from memory(quick)
@@ -78,6 +80,41 @@ def optional_interfaces(quick: bool) -> Iterator[Figure]:
         subject = f"isinstance, {name}, the slowest of {number}"
         yield Figure(subject, found[name].times(1e6), "us", bound)
         yield ratio(f"isinstance, {kind}, over that of a class", found[name], found["a class"])
+
+
+class Inheriting(Conn):
+    """A connection that inherits from its interface, and can do nothing besides."""
+
+    async def read(self, n: int, /) -> bytes:
+        raise NotImplementedError
+
+    async def write(self, data: Buffer, /) -> None:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        raise NotImplementedError
+
+    def local_addr(self) -> Addr:
+        raise NotImplementedError
+
+    def remote_addr(self) -> Addr:
+        raise NotImplementedError
+
+
+def capabilities(quick: bool) -> Iterator[Figure]:
+    """Measure the look for a capability that is not there, on a class that inherits."""
+    conn = Inheriting()
+    found = timed(
+        {
+            "isinstance": lambda: isinstance(conn, ContextCarrier),
+            "find_capability": lambda: find_capability(conn, ContextCarrier),
+        },
+        quick,
+    )
+    for name, samples in found.items():
+        bound = Bound("at most", 4) if name == "find_capability" else None
+        subject = f"{name}, miss, on a class that inherits"
+        yield Figure(subject, samples.times(1e6), "us", bound)
 
 
 def _optional() -> Iterator[type]:

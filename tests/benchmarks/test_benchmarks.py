@@ -5,6 +5,10 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
+pytestmark = pytest.mark.one_python
+
 ROOT = Path(__file__).parents[2]
 
 

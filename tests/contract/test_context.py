@@ -104,6 +104,25 @@ def test_pickling_a_context_is_refused_instead_of_losing_its_values() -> None:
         pickle.dumps(context)
 
 
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 3), max_size=6), st.integers(0, 3))
+def test_a_context_without_a_key_lacks_this_one_and_no_other(held: list[int], index: int) -> None:
+    keys = [Key[int]("same name") for _ in range(4)]
+    context = Context()
+    for number in held:
+        context = context.with_value(keys[number], number)
+    without = context.without(keys[index])
+    expected = [number if number in held else None for number in range(4)]
+    assert [context.value(key) for key in keys] == expected
+    expected[index] = None
+    assert [without.value(key) for key in keys] == expected
+
+
+def test_a_context_without_a_key_gives_it_a_value_again() -> None:
+    context = Context().with_value(USER, "alice").without(USER)
+    assert context.with_value(USER, "bob").value(USER) == "bob"
+
+
 # ---- Key
 
 

@@ -3,18 +3,21 @@
 import asyncio
 import copy
 import errno
+import io
 import pickle
 import socket
+import ssl
 
 import pytest
 
 from gost_core import listener
+from gost_core.cache import NotFoundError
 from gost_core.chain import EmptyRouteError
 from gost_core.common import net
-from gost_core.common.net import ClosedError, ProtocolError, UnsupportedError
+from gost_core.common.net import ClosedError, DeniedError, ProtocolError, UnsupportedError
 from gost_core.connector import BindUnsupportedError
 from gost_core.listener import AcceptError, BindError
-from gost_core.registry import DuplicateError
+from gost_core.registry import DuplicateError, MissingError
 from gost_core.resolver import InvalidError
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -22,9 +25,12 @@ PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 ERRORS: tuple[type[Exception], ...] = (
     BindUnsupportedError,
     ClosedError,
+    DeniedError,
     DuplicateError,
     EmptyRouteError,
     InvalidError,
+    MissingError,
+    NotFoundError,
     ProtocolError,
     UnsupportedError,
     listener.ClosedError,
@@ -38,7 +44,7 @@ each = pytest.mark.parametrize(
 def router_decides(error: Exception) -> str:
     """Decide as a Router does about a failed attempt (D16, D38, D39)."""
     match error:
-        case UnsupportedError() | ValueError():
+        case UnsupportedError() | DeniedError() | EmptyRouteError():
             return "raise"
         case InvalidError():
             return "leave the address alone"
@@ -65,10 +71,14 @@ def service_decides(error: Exception) -> str:
     ("error", "decision"),
     [
         (ProtocolError("a reply of the wrong version"), "try again"),
-        (EmptyRouteError("no node to bind at"), "try again"),
+        (EmptyRouteError("no node to bind at"), "raise"),
         (ClosedError("closed by this side"), "try again"),
         (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), "try again"),
-        (PermissionError("refused by rule"), "try again"),
+        (PermissionError("the proxy refuses the credentials"), "try again"),
+        (DeniedError("refused by rule"), "raise"),
+        (ssl.SSLCertVerificationError("of another name"), "try again"),
+        (io.UnsupportedOperation("both an OSError and a ValueError"), "try again"),
+        (UnicodeError("no name"), "raise"),
         (socket.gaierror(socket.EAI_NONAME, "no such name"), "try again"),
         (UnsupportedError("no udp here"), "raise"),
         (BindUnsupportedError("the connector cannot bind"), "raise"),
@@ -103,14 +113,21 @@ def test_a_service_accepts_again_after_two_errors_only(error: Exception, decisio
 
 @pytest.mark.parametrize(
     "error_class",
-    [ClosedError, ProtocolError, UnsupportedError, BindUnsupportedError, EmptyRouteError],
+    [
+        ClosedError,
+        ProtocolError,
+        UnsupportedError,
+        BindUnsupportedError,
+        DeniedError,
+        EmptyRouteError,
+    ],
 )
 def test_a_failure_of_io_is_an_os_error(error_class: type[Exception]) -> None:
     with pytest.raises(OSError, match="what happened"):
         raise error_class("what happened")
 
 
-@pytest.mark.parametrize("error_class", [InvalidError, DuplicateError])
+@pytest.mark.parametrize("error_class", [InvalidError, DuplicateError, MissingError, NotFoundError])
 def test_what_is_no_failure_of_io_is_no_os_error(error_class: type[Exception]) -> None:
     assert not issubclass(error_class, OSError)
 
@@ -121,11 +138,11 @@ def test_only_the_peers_doing_is_a_connection_error(error_class: type[Exception]
 
 
 @each
-def test_no_error_passes_for_a_time_limit_a_refusal_or_a_cancellation(
+def test_no_error_passes_for_a_time_limit_or_a_cancellation_and_one_for_a_refusal(
     error_class: type[Exception],
 ) -> None:
-    others = (TimeoutError, PermissionError, asyncio.CancelledError)
-    assert not issubclass(error_class, others)
+    assert not issubclass(error_class, (TimeoutError, asyncio.CancelledError))
+    assert issubclass(error_class, PermissionError) is (error_class is DeniedError)
 
 
 def test_what_the_listener_closed_is_caught_as_closed_and_what_a_connection_closed_is_not() -> None:

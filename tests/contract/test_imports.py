@@ -12,6 +12,7 @@ from docs._made import package, translation
 from docs._made.go_facts import Symbol, packages, symbols
 
 ADDED_MODULES: Final[Mapping[str, frozenset[str]]] = {
+    "_lock": frozenset(),
     "common.net": frozenset({"context"}),
     "common.tls": frozenset(),
     "common.url": frozenset(),

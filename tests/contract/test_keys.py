@@ -12,6 +12,7 @@ from gost_core.keys import (
     PEER_CERTIFICATE,
     SESSION_ID,
     SOURCE_ADDRESS,
+    TIME_LIMIT,
 )
 
 
@@ -42,6 +43,7 @@ def test_each_key_holds_a_value_of_its_own() -> None:
         .with_value(HASH_SOURCE, "203.0.113.7")
         .with_value(LABELS, {"tenant": "blue"})
         .with_value(PEER_CERTIFICATE, b"\x30\x82")
+        .with_value(TIME_LIMIT, 0.0)
     )
     assert context.value(SESSION_ID) == "session"
     assert context.value(SOURCE_ADDRESS) is client
@@ -50,3 +52,5 @@ def test_each_key_holds_a_value_of_its_own() -> None:
     assert context.value(HASH_SOURCE) == "203.0.113.7"
     assert context.value(LABELS) == {"tenant": "blue"}
     assert context.value(PEER_CERTIFICATE) == b"\x30\x82"
+    assert context.value(TIME_LIMIT) == 0.0
+    assert context.without(TIME_LIMIT).value(TIME_LIMIT) is None

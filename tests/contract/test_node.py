@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import pickle
 from collections.abc import Callable
 from dataclasses import fields
 
@@ -191,6 +192,14 @@ def test_closing_a_copy_leaves_the_probe_of_the_node_running(
     assert probe.stops == 0
     node.close()
     assert probe.stops == 1
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, pickle.dumps])
+def test_a_node_is_not_duplicated_with_a_marker_that_would_count_apart(
+    duplicate: Callable[[object], object],
+) -> None:
+    with pytest.raises(TypeError, match=r"'a'.*counted apart.*copy\(\)"):
+        duplicate(Node("a", ""))
 
 
 # ---- Probes

@@ -13,6 +13,8 @@ from docs._made import package, translation
 
 CAPABILITIES: Final[frozenset[str]] = frozenset(
     {
+        "chain.RouteCarrier",
+        "common.net.Aborter",
         "common.net.Closer",
         "common.net.ConnUnwrapper",
         "common.net.ContextCarrier",
@@ -21,10 +23,11 @@ CAPABILITIES: Final[frozenset[str]] = frozenset(
         "common.net.PacketConn",
     }
 )
-"""The interfaces of ``common.net`` that are looked for at run time."""
+"""The interfaces that Go does not have and that are looked for at run time."""
 
 CONCRETE: Final[frozenset[str]] = frozenset(
     {
+        "chain.FailCodes",
         "chain.Node",
         "common.url.Userinfo",
         "context.Context",

@@ -1,11 +1,15 @@
 """The marker that counts in memory."""
 
+import copy
+import pickle
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -111,4 +115,12 @@ for _ in range(300):
 gc.collect()
 assert marker.count() == 600
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=10)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_marker_is_not_copied_since_the_copy_would_count_apart(
+    duplicate: Callable[[object], object],
+) -> None:
+    with pytest.raises(TypeError, match="count apart"):
+        duplicate(FailMarker())

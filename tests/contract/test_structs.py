@@ -22,7 +22,7 @@ from gost_core.chain import (
     TLSOptions,
     http_node_option,
 )
-from gost_core.common.tls import TLSConfig
+from gost_core.common.tls import TLSConfig, TLSSource
 from gost_core.common.url import Userinfo
 from gost_core.context import Context
 from gost_core.hop import SelectOptions
@@ -186,6 +186,7 @@ def test_equal_settings_are_found_by_their_hash(cls: type[object]) -> None:
         (Request(query={"q": ["1"]}), Request(query={"q": ["2"]})),
         (Request(header={"Accept": ["*/*"]}), Request()),
         (Request(body=b"a"), Request(body=b"b")),
+        (TLSSource(alpn=["h3"]), TLSSource()),
         (TLSOptions(alpn=["h2"]), TLSOptions(cipher_suites=["TLS_AES_128_GCM_SHA256"])),
         (
             RecorderObject(recorder=Discard(), metadata={"a": [1]}),

@@ -1,6 +1,7 @@
 """Every annotation can be evaluated, and none says Any."""
 
 import inspect
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ def mentions_any(annotation: object) -> bool:
 def test_type_hints_resolve_and_name_no_any(module_name: str) -> None:
     for value in public_objects(module_name):
         hints: dict[str, object] = typing.get_type_hints(value)
+        if re.match(r"_[^_]", value.__name__):
+            continue
         public = {name: hint for name, hint in hints.items() if not name.startswith("_")}
         assert not [name for name, hint in public.items() if mentions_any(hint)], value
 

@@ -118,3 +118,16 @@ def test_copies_and_pickles_are_whole() -> None:
     assert copy.copy(user) == user
     assert copy.deepcopy(user) == user
     assert pickle.loads(pickle.dumps(user)) == user
+
+
+@pytest.mark.parametrize("name", ["username", "password"])
+def test_credentials_never_change(name: str) -> None:
+    user = Userinfo("alice", SECRET)
+    found = hash(user)
+    with pytest.raises(AttributeError, match="cannot be changed") as setting:
+        setattr(user, name, "other")
+    with pytest.raises(AttributeError, match="cannot be changed") as deleting:
+        delattr(user, name)
+    assert user == Userinfo("alice", SECRET)
+    assert hash(user) == found
+    assert SECRET not in f"{setting.value}{deleting.value}"

@@ -8,6 +8,8 @@ import pytest
 
 from tests.examples.proxy_harness import EXAMPLES, LIMIT
 
+pytestmark = pytest.mark.one_python
+
 pytest.importorskip("socksio", reason="the demo's client is httpx with its socks extra")
 
 

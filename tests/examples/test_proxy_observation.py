@@ -188,10 +188,12 @@ class Memory(Recorder):
     def __init__(self) -> None:
         self.records: list[bytes] = []
         self.fault: OSError | None = None
+        self.asked = asyncio.Semaphore(0)
         self.may = asyncio.Event()
         self.may.set()
 
     async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+        self.asked.release()
         await self.may.wait()
         if self.fault is not None:
             raise self.fault
@@ -475,7 +477,7 @@ def test_a_cancelled_read_of_a_recorded_connection_loses_nothing() -> None:
             conn = RecordPoint(TRAFFIC, LoggerGroup()).watch(Context(), inner, everywhere(memory))
             await asyncio.get_running_loop().sock_sendall(peer, b"data")
             reading = asyncio.create_task(conn.read(2))
-            await asyncio.wait({reading}, timeout=0.05)
+            await memory.asked.acquire()
             reading.cancel()
             await asyncio.wait({reading})
             memory.may.set()
@@ -498,7 +500,8 @@ def test_closing_a_recorded_connection_ends_what_waits_for_its_recorder() -> Non
                 asyncio.create_task(conn.read(100)),
                 asyncio.create_task(conn.write(b"data")),
             ]
-            await asyncio.wait(calls, timeout=0.05)
+            for _ in calls:
+                await memory.asked.acquire()
             await conn.close()
             for call in calls:
                 with pytest.raises(ClosedError):
@@ -515,7 +518,7 @@ def test_cancelling_a_service_closes_a_connection_that_waits_for_a_recorder() ->
         task = asyncio.create_task(service.serve())
         reader, writer = await asyncio.open_connection(*str(service.addr()).split(":"))
         writer.write(b"\x05")
-        await asyncio.wait({task}, timeout=0.05)
+        await memory.asked.acquire()
         task.cancel()
         await asyncio.wait({task})
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):

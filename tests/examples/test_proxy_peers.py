@@ -19,6 +19,8 @@ from python_socks.async_.asyncio import Proxy
 from tests.examples.peers import dante, microsocks, openssh, tinyproxy
 from tests.examples.proxy_harness import LIMIT, echo, program, run, server
 
+pytestmark = pytest.mark.one_python
+
 CONTENT = random.Random(0).randbytes(3_000_000)
 
 

@@ -90,6 +90,7 @@ def chained(last: str) -> Generator[dict[str, str], None, None]:
             }
 
 
+@pytest.mark.one_python
 @needs_curl
 @pytest.mark.parametrize("last", ["socks5", "http"])
 def test_100_mib_come_whole_through_two_proxies(last: str, origin: str, tmp_path: Path) -> None:
@@ -102,6 +103,7 @@ def test_100_mib_come_whole_through_two_proxies(last: str, origin: str, tmp_path
                 assert hashlib.file_digest(body, "sha256").hexdigest() == expected
 
 
+@pytest.mark.one_python
 @needs_curl
 def test_an_upload_comes_whole_through_two_proxies(origin: str, tmp_path: Path) -> None:
     (tmp_path / "body").write_bytes(BLOCK * 10)
@@ -260,6 +262,7 @@ def test_a_signal_stops_the_program_cleanly_also_in_mid_connection(number: signa
         assert "Traceback" not in "".join(running.lines)
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

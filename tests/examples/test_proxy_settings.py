@@ -73,6 +73,7 @@ def test_a_client_has_so_many_places_as_the_settings_say() -> None:
     run(main())
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -113,6 +113,7 @@ async def ended(conn: Conn) -> None:
 # ---- the program
 
 
+@pytest.mark.one_python
 @needs_curl
 def test_curl_gets_100_mib_through_a_proxy_that_speaks_tls(origin: str, tmp_path: Path) -> None:
     with program("-L", f"http+tls://127.0.0.1:0?{SERVED}") as running:
@@ -162,6 +163,7 @@ def test_a_node_must_show_the_certificate_that_its_settings_ask_for(
                 entry.wait_for(said)
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize(
     ("url", "said"),
     [
@@ -239,7 +241,7 @@ def test_closing_waits_only_briefly_for_a_peer_that_reads_nothing(
                 async with asyncio.timeout(0.2):
                     await conn.beneath.write(bytes(100_000_000))  # the way is full: TLS knows not
             closing = asyncio.create_task(conn.close())
-            done, _ = await asyncio.wait({closing}, timeout=5)
+            done, _ = await asyncio.wait({closing}, timeout=30)
             await peer.beneath.close()  # whatever waits ends now
             assert done
 
@@ -280,7 +282,7 @@ def test_a_peer_that_changes_its_keys_and_asks_for_new_ones_is_served() -> None:
 def test_clients_that_speak_no_tls_or_nothing_at_all_disturb_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(serving, "LIMIT", 0.2)
+    monkeypatch.setattr(serving, "LIMIT", 2.0)
     log = io.StringIO()
     target = logging.Manager(logging.RootLogger(logging.NOTSET)).getLogger("tls")
     target.addHandler(logging.StreamHandler(log))

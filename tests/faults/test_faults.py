@@ -1,7 +1,7 @@
 """What goes wrong around the example proxy, and what it makes of it.
 
 After each fault: an answer for the client where one can be given, one clear line in the log, and
-nothing left open. ``tox -e faults`` runs this alone; it takes a minute or two.
+nothing left open. ``tox -e once -- tests/faults`` runs this alone; it takes a minute or two.
 """
 
 import asyncio
@@ -22,9 +22,12 @@ import pytest
 from tests.examples.dns_server import DNSServer
 from tests.examples.proxy_harness import LIMIT, Program, echo, program, run, server
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="what a process has open is counted in Linux's /proc"
-)
+pytestmark = [
+    pytest.mark.one_python,
+    pytest.mark.skipif(
+        sys.platform != "linux", reason="what a process has open is counted in Linux's /proc"
+    ),
+]
 
 TIMES = 20  # a fault that leaks shows it by then
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -13,16 +13,20 @@ import pytest
 from docs._made import package, surface, translation
 from docs._made.go_facts import Symbol, packages, symbols
 
+pytestmark = pytest.mark.one_python
+
 ADDITIONS: Final[Mapping[str, frozenset[str]]] = {
-    "chain": frozenset({"EmptyRouteError", "TLSOptions"}),
+    "chain": frozenset({"EmptyRouteError", "RouteCarrier", "TLSOptions"}),
     "common.net": frozenset(
         {
+            "Aborter",
             "Addr",
             "ClosedError",
             "Closer",
             "Conn",
             "ConnUnwrapper",
             "ContextCarrier",
+            "DeniedError",
             "Error",
             "HalfCloser",
             "Listener",
@@ -32,7 +36,7 @@ ADDITIONS: Final[Mapping[str, frozenset[str]]] = {
             "find_capability",
         }
     ),
-    "common.tls": frozenset({"TLSConfig"}),
+    "common.tls": frozenset({"TLSConfig", "TLSSource"}),
     "common.url": frozenset({"Userinfo"}),
     "context": frozenset({"Context", "Key"}),
     "keys": frozenset(
@@ -44,13 +48,23 @@ ADDITIONS: Final[Mapping[str, frozenset[str]]] = {
             "PEER_CERTIFICATE",
             "SESSION_ID",
             "SOURCE_ADDRESS",
+            "TIME_LIMIT",
         }
     ),
+    "observer": frozenset({"StatsEvent", "StatusEvent"}),
     "options": frozenset({"FieldOption", "apply"}),
-    "registry": frozenset({"DuplicateError"}),
+    "recorder": frozenset(
+        {
+            "RECORDER_SERVICE_HANDLER",
+            "RECORDER_SERVICE_HANDLER_SERIAL",
+            "RECORDER_SERVICE_HANDLER_TUNNEL",
+        }
+    ),
+    "registry": frozenset({"DuplicateError", "MissingError", "require"}),
 }
 """What the package has and Go's module has not: the stand-ins for Go's standard library, the
-options' machinery, the shared keys, and what Go leaves without a name."""
+options' machinery, the shared keys, what Go leaves without a name, and what independent packages
+cannot settle among themselves."""
 
 NAMESPACES: Final[frozenset[str]] = frozenset({package.NAME, f"{package.NAME}.common"})
 """The modules that only hold other modules."""

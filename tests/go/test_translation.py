@@ -3,6 +3,8 @@ import pytest
 from docs._made import translation
 from docs._made.go_facts import symbols
 
+pytestmark = pytest.mark.one_python
+
 
 @pytest.mark.parametrize(
     ("go_name", "python_name"),
@@ -31,6 +33,8 @@ def test_an_acronym_is_one_word_and_a_keyword_gets_an_underscore(
 @pytest.mark.parametrize(
     ("go_name", "python_name"),
     [
+        ("cache.ErrNotFound", "NotFoundError"),
+        ("chain.FailCodes", "FailCodes"),
         ("chain.NewNode", "Node"),
         ("chain.ProbeTypeHTTP", "ProbeType.HTTP"),
         ("limiter.ScopeClient", "SCOPE_CLIENT"),

@@ -16,6 +16,8 @@ from docs._made import go_facts, translation
 from tests.go import upstream
 from tests.go.upstream_reader import MODULE, Facts, UnreadableError, read
 
+pytestmark = pytest.mark.one_python
+
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 Packages = dict[str, dict[str, Facts]]
@@ -82,6 +84,8 @@ def test_each_kind_of_name_is_read_as_the_record_has_it(tmp_path: Path) -> None:
         }
         func NewNamed(name string) *Named { return nil }
         func hidden() {}
+        type Codes []int
+        func (c Codes) Match(code int) bool { return false }
         var ErrGone, hiddenError = errors.New("gone"), errors.New("hidden")
         var Default Kind
         """,
@@ -115,6 +119,17 @@ def test_each_kind_of_name_is_read_as_the_record_has_it(tmp_path: Path) -> None:
                     "results": [{"name": "name", "type": "string"}, {"name": "ok", "type": "bool"}],
                 },
                 "Close": {**none, "results": [{"name": "", "type": "error"}]},
+            },
+        },
+        "Codes": {
+            "file": "a.go",
+            "kind": "slice",
+            "elem": "int",
+            "methods": {
+                "Match": {
+                    "params": [{"name": "code", "type": "int"}],
+                    "results": [{"name": "", "type": "bool"}],
+                }
             },
         },
         "Default": {"kind": "var", "file": "a.go", "type": "Kind", "value": ""},
@@ -289,6 +304,8 @@ def go_source(name: str, facts: Facts) -> Iterator[str]:
             yield f"type {name} func{signature(facts)}"
         case "type":
             yield f"type {name} {facts['type']}"
+        case "slice":
+            yield f"type {name} []{facts['elem']}"
         case "func":
             body = ""
             if "sets" in facts:
@@ -321,6 +338,8 @@ def test_the_whole_record_is_read_back_from_source_that_has_its_facts(tmp_path: 
         (module / package).mkdir(parents=True, exist_ok=True)
         for name, facts in names.items():
             facts["file"] = "x.go"
+            for known in (facts, *facts.get("fields", ())):
+                known.pop("origin", None)
             with (module / package / "x.go").open("a", encoding="utf-8") as file:
                 file.writelines(f"{line}\n" for line in go_source(name, facts))
         source = (module / package / "x.go").read_text("utf-8")
@@ -332,6 +351,43 @@ def test_the_whole_record_is_read_back_from_source_that_has_its_facts(tmp_path: 
 
 def test_the_record_is_what_the_command_writes() -> None:
     assert upstream.recorded().text() == go_facts.RECORD.read_text(encoding="utf-8")
+
+
+def test_a_checkout_confirms_or_changes_what_is_known_from_elsewhere(
+    tmp_path: Path, record: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = write_module(
+        tmp_path / "module",
+        hop="""
+        type Hop interface { Nodes() int }
+        type Node struct { Name string; Codes int }
+        """,
+    )
+    facts = read(module).packages
+    facts["hop"]["Hop"]["origin"] = "a plan for hops"
+    facts["hop"]["Node"]["fields"][1] |= {"type": "string", "origin": "a plan for nodes"}
+    record.write_text(upstream.Version("1", "v1", facts).text(), encoding="utf-8")
+    commit(module, "v2")
+
+    assert upstream.main([str(module)]) == 1
+    told = capsys.readouterr().out
+    assert "confirmed hop.Hop, which was known from elsewhere" in told
+    assert "confirmed hop.Node" not in told
+    assert "changed hop.Node" in told
+    assert "Known from a plan for nodes" in " ".join(told.split())
+
+    upstream.main([str(module), "--write"])
+    assert "origin" not in record.read_text(encoding="utf-8")
+
+
+def test_what_v060_adds_is_known_from_those_who_use_it() -> None:
+    known = {name for name, side in upstream.sides(upstream.recorded()).items() if side.origins}
+    assert {name for name in known if name.startswith("cache.")} == {
+        f"cache.{name}"
+        for name in ("Cache", "Entry", "ErrNotFound", "SetOption", "SetOptions", "WithTTL")
+    }
+    assert known >= {"chain.FailCodes", "chain.HTTPNodeSettings", "handler.CacheOption"}
+    assert "chain.Node" not in known
 
 
 def test_the_tables_settle_every_recorded_name() -> None:
@@ -350,6 +406,8 @@ def add_to(names: dict[str, Facts], name: str) -> None:
             facts["methods"]["Added"] = {"params": [], "results": []}
         case "struct":
             facts["fields"].append({"name": "Added", "type": "string"})
+        case "slice":
+            facts["methods"]["Added"] = {"params": [], "results": []}
         case "var":
             facts["value"] += "0"
         case _ if facts["params"]:

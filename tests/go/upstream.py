@@ -2,6 +2,9 @@
 
 Exit status: 0 without a difference, 1 with one, 2 if something was not understood. With ``--write``
 the facts of the checkout become the record; test_parity.py then names what the package lacks.
+
+A recorded name that is known from elsewhere than the module's sources says from where, its origin;
+a checkout that has the name decides what it is, and takes the place of the origin.
 """
 
 import argparse
@@ -55,6 +58,8 @@ class Side:
     python_name: str = ""
     python: Sequence[str] = ()
     undecided: Sequence[str] = ()
+    origins: Sequence[str] = ()
+    """Where the name, or some of its fields, are known from, if not from the module's sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class Change:
             difference = ["  as it was, but for an order or the name of a parameter"]
         yield from _block("Python", f"gost_core.{python_name}", difference)
         yield from _block("Undecided", "", self.new.undecided)
+        yield from _block("Known from", "", self.old.origins)
 
 
 def recorded() -> Version:
@@ -108,6 +114,17 @@ def changes(old: Version, new: Version) -> Iterator[Change]:
             yield change
 
 
+def confirmed(old: Version, new: Version) -> list[str]:
+    """Return the names whose origin is recorded, and that a later version has just as recorded."""
+    before, after = sides(old), sides(new)
+    both = before.keys() & after.keys()
+    return sorted(
+        name
+        for name in both
+        if before[name].go == after[name].go and before[name].origins and not after[name].origins
+    )
+
+
 def sides(version: Version) -> dict[str, Side]:
     """Describe every name of a version."""
     with go_facts.using(version.packages):
@@ -125,6 +142,8 @@ def go_lines(name: str, facts: Facts) -> Iterator[str]:
             yield f"type {name} func{_signature(facts)}"
         case "type":
             yield f"type {name} {facts['type']}"
+        case "slice":
+            yield f"type {name} []{facts['elem']}"
         case "func":
             sets = f" // sets {facts['sets']}" if "sets" in facts else ""
             yield f"func {name}{_signature(facts)}{sets}"
@@ -142,12 +161,15 @@ def _side(facts: Facts, symbol: go_facts.Symbol) -> Side:
     undecided = list(translation.undecided(symbol))
     module = translation.module_name(symbol.package)
     python_name = f"{module}.{translation.python_name(symbol)}"
+    found = [symbol.origin, *(field.origin for field in symbol.fields)]
+    origins = list(dict.fromkeys(origin for origin in found if origin))
     if undecided:  # the rules would lead astray
-        return Side(go, python_name, (), undecided)
+        return Side(go, python_name, (), undecided, origins)
     head, *members = translation.declaration(symbol)
-    if symbol.kind in ("interface", "struct", "type") and head.startswith("@"):
+    if symbol.kind in ("interface", "struct", "slice", "type") and head.startswith("@"):
         head, *members = (f"{head} {members[0]}", *members[1:])
-    return Side(go, python_name, [head, *(f"    {member}" for member in members)])
+    python = [head, *(f"    {member}" for member in members)]
+    return Side(go, python_name, python, (), origins)
 
 
 def _field(field: Facts) -> str:
@@ -203,6 +225,8 @@ def _compare(checkout: Path, against: Path | None, *, write: bool) -> int:
         print("", *change.lines(), sep="\n")
     for problem in problems:
         print(f"\nnot understood {problem}")
+    for name in confirmed(old, new):
+        print(f"\nconfirmed {name}, which was known from elsewhere")
     kinds = [change.kind for change in found]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("added", "changed", "removed"))
     print(f"\n{counts}, {len(problems)} not understood")

@@ -188,6 +188,9 @@ class _Package:
                 facts |= {"kind": "struct", "fields": list(_fields(defined)), "methods": {}}
             case "function_type":
                 facts |= {"kind": "functype", **_signature(defined), "methods": {}}
+            case "slice_type":
+                elem = _type_text(_child(defined, "element"))
+                facts |= {"kind": "slice", "elem": elem, "methods": {}}
             case _:
                 facts |= {"kind": "type", "type": _type_text(defined), "methods": {}}
         self._add(file, spec, name, facts)

@@ -12,7 +12,7 @@ from tests.kit.trial import Fault, Trial
 def _trials() -> Iterator[Trial[Any]]:
     for info in walk_packages(testing.__path__, f"{testing.__name__}."):
         path = info.name.removeprefix(f"{testing.__name__}.")
-        if "_" != path[0] and "._" not in path and import_module(info.name).__all__:
+        if path[0] != "_" and "._" not in path and import_module(info.name).__all__:
             yield from import_module(f"{__name__}.{path}").trials
 
 

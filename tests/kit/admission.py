@@ -1,12 +1,12 @@
 """Trials of the contract of admissions."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from gost_core.admission import Option, Options
 from gost_core.context import Context
 from gost_core.options import apply
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.admission import AdmissionContract
 from tests.kit._names import host_of
 from tests.kit.trial import Trial
@@ -32,7 +32,7 @@ async def break_backend(broken: RightAdmission) -> None:
     broken.reachable = False
 
 
-def run(make: Callable[[], RightAdmission]) -> Coroutine[object, object, Report]:
+def run(make: Callable[[], RightAdmission]) -> Contract:
     return AdmissionContract(
         make,
         admitted="192.0.2.1:1024",
@@ -40,7 +40,7 @@ def run(make: Callable[[], RightAdmission]) -> Coroutine[object, object, Report]
         unmatched=True,
         break_backend=break_backend,
         time_limit=2.0,
-    ).run()
+    )
 
 
 trial = Trial[Callable[[], RightAdmission]](AdmissionContract, run, RightAdmission)

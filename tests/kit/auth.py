@@ -1,13 +1,13 @@
 """Trials of the contract of authenticators."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Final
 
 from gost_core.auth import Option, Options
 from gost_core.context import Context
 from gost_core.options import apply
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.auth import AuthenticatorContract
 from tests.kit.trial import Trial
 
@@ -34,7 +34,7 @@ async def break_backend(broken: RightAuthenticator) -> None:
     broken.reachable = False
 
 
-def run(make: Callable[[], RightAuthenticator]) -> Coroutine[object, object, Report]:
+def run(make: Callable[[], RightAuthenticator]) -> Contract:
     return AuthenticatorContract(
         make,
         accepted_pair=("alice", PASSWORD),
@@ -43,7 +43,7 @@ def run(make: Callable[[], RightAuthenticator]) -> Coroutine[object, object, Rep
         nameless=("guest", "any word"),
         break_backend=break_backend,
         time_limit=2.0,
-    ).run()
+    )
 
 
 trial = Trial[Callable[[], RightAuthenticator]](AuthenticatorContract, run, RightAuthenticator)

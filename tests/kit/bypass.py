@@ -1,12 +1,12 @@
 """Trials of the contract of bypasses."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from gost_core.bypass import Option, Options
 from gost_core.context import Context
 from gost_core.options import apply
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.bypass import BypassContract
 from tests.kit._names import host_of
 from tests.kit.trial import Trial
@@ -38,14 +38,14 @@ async def break_backend(broken: RightBypass) -> None:
     broken.reachable = False
 
 
-def run(make: Callable[[], RightBypass]) -> Coroutine[object, object, Report]:
+def run(make: Callable[[], RightBypass]) -> Contract:
     return BypassContract(
         make,
         bypassed="ads.example:80",
         passed="www.example:443",
         break_backend=break_backend,
         time_limit=2.0,
-    ).run()
+    )
 
 
 trial = Trial[Callable[[], RightBypass]](BypassContract, run, RightBypass)

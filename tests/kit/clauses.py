@@ -18,15 +18,7 @@ from tests.kit.history import TRAPS, UNSEEN
 
 DOCS = Path(__file__).parents[2] / "docs"
 DECISIONS = DOCS / "decisions.md"
-
-WITHOUT_CLAUSE = {
-    "D13": "Interfaces and network namespaces need root, and a host made for the test.",
-    "D30": "It says what nothing depends on.",
-    "D65": "The pool is no interface but a part of this package, which its own tests try.",
-    "D67": "What is rewritten shows in a program that forwards HTTP, not in one of its parts.",
-    "D68": "The same.",
-}
-"""The decisions that no clause rests on, each with the reason."""
+NO_CLAUSE = re.compile(r"^\*\*(?:Not checked yet|Cannot be checked)\*\*: ((?:.+\n)+)", re.MULTILINE)
 
 
 def clauses() -> list[Clause]:
@@ -34,9 +26,20 @@ def clauses() -> list[Clause]:
     return list({one.id: one for trial in TRIALS for one in trial.contract.clauses}.values())
 
 
-def decisions() -> list[str]:
-    """Return the numbers of all decisions, in order."""
-    return re.findall(r"^- \*\*(D\d+)\*\*", DECISIONS.read_text(encoding="utf-8"), re.MULTILINE)
+def decisions() -> dict[str, str]:
+    """Return what is said under each decision, by number, in order."""
+    sections = re.split(r"^#+ (.+)\n", DECISIONS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    titled = zip(sections[1::2], sections[2::2], strict=True)
+    return {title.partition(":")[0]: text for title, text in titled if re.match(r"D\d+: ", title)}
+
+
+def without_clause() -> dict[str, str]:
+    """Return why no clause rests on a decision, or "" if it does not say that, by number."""
+    return {
+        number: " ".join(reason[1].split()) if (reason := NO_CLAUSE.search(text)) else ""
+        for number, text in decisions().items()
+        if number not in tried()
+    }
 
 
 def tried() -> set[str]:
@@ -71,13 +74,13 @@ def clause_lines() -> Iterator[str]:
     yield ""
     yield "## Decisions without a clause"
     yield ""
-    yield "What no black box can see, or what is not the affair of a single implementation."
+    yield "What no black box can see, what is not the affair of a single implementation, or what"
+    yield "is new."
     yield ""
     yield "| Decision | Why |"
     yield "| --- | --- |"
-    for number in decisions():
-        if number in WITHOUT_CLAUSE:
-            yield f"| {number} | {WITHOUT_CLAUSE[number]} |"
+    for number, reason in without_clause().items():
+        yield f"| {number} | {reason[:1].upper()}{reason[1:]} |"
 
 
 def history_lines() -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Trials of the contract of handlers, by a protocol of one line each way."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 
 from typing_extensions import Buffer
@@ -14,7 +14,7 @@ from gost_core.keys import CLIENT_ID
 from gost_core.limiter.traffic import Limiter
 from gost_core.metadata import Metadata
 from gost_core.options import apply
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.handler import HandlerContract
 from tests.kit.trial import Trial
 
@@ -231,10 +231,10 @@ async def ask(conn: Conn, request: str) -> Conn:
 MakeHandler = Callable[[*tuple[Option, ...]], Handler]
 
 
-def run(make: MakeHandler) -> Coroutine[object, object, Report]:
+def run(make: MakeHandler) -> Contract:
     return HandlerContract(
         make, connect=connect, login=login, elapse=CLOCK.elapse, time_limit=TIME_LIMIT
-    ).run()
+    )
 
 
 trial = Trial[MakeHandler](HandlerContract, run, RightHandler)

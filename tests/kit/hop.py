@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import cast
@@ -15,7 +15,7 @@ from gost_core.context import Context
 from gost_core.hop import Hop, NodeList, SelectOption, SelectOptions
 from gost_core.options import apply
 from gost_core.routing import Request
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.hop import HopContract, NodeListContract
 from tests.kit.trial import Trial
 
@@ -106,8 +106,8 @@ def setting(node: Node, key: str) -> float | None:
 MakeHop = Callable[[Sequence[Node]], Hop]
 
 
-def run_hop(make: MakeHop) -> Coroutine[object, object, Report]:
-    return HopContract(make, time_limit=TIME_LIMIT).run()
+def run_hop(make: MakeHop) -> Contract:
+    return HopContract(make, time_limit=TIME_LIMIT)
 
 
 hops = Trial[MakeHop](HopContract, run_hop, RightHop)
@@ -346,10 +346,10 @@ class RightList(NodeList):
 MakeList = Callable[[Sequence[Node]], RightList]
 
 
-def run_list(make: MakeList) -> Coroutine[object, object, Report]:
+def run_list(make: MakeList) -> Contract:
     return NodeListContract(
         make, reload=lambda hop, nodes: hop.reload(nodes), time_limit=TIME_LIMIT
-    ).run()
+    )
 
 
 lists = Trial[MakeList](NodeListContract, run_list, RightList)

@@ -1,12 +1,12 @@
 """Trials of the contract of host mappers."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gost_core.context import Context
 from gost_core.hosts import Option, Options
 from gost_core.options import apply
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.hosts import HostMapperContract
 from tests.kit._names import IP, VERSIONS, plain
 from tests.kit.trial import Trial
@@ -40,8 +40,8 @@ async def break_backend(broken: RightHostMapper) -> None:
 MakeHostMapper = Callable[[Mapping[str, Sequence[IP]]], RightHostMapper]
 
 
-def run(make: MakeHostMapper) -> Coroutine[object, object, Report]:
-    return HostMapperContract(make, break_backend=break_backend, time_limit=2.0).run()
+def run(make: MakeHostMapper) -> Contract:
+    return HostMapperContract(make, break_backend=break_backend, time_limit=2.0)
 
 
 trial = Trial[MakeHostMapper](HostMapperContract, run, RightHostMapper)

@@ -1,12 +1,12 @@
 """Trials of the contract of ingresses."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from gost_core.context import Context
 from gost_core.ingress import Option, Options, Rule
 from gost_core.options import apply
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.ingress import IngressContract
 from tests.kit.trial import Trial
 
@@ -68,8 +68,8 @@ async def break_backend(broken: RightIngress) -> None:
 MakeIngress = Callable[[Sequence[Rule]], RightIngress]
 
 
-def run(make: MakeIngress) -> Coroutine[object, object, Report]:
-    return IngressContract(make, break_backend=break_backend, time_limit=2.0).run()
+def run(make: MakeIngress) -> Contract:
+    return IngressContract(make, break_backend=break_backend, time_limit=2.0)
 
 
 trial = Trial[MakeIngress](IngressContract, run, RightIngress)

@@ -2,11 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from gost_core.logger import Logger, LogLevel
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.logger import LoggerContract
 from tests.kit.trial import Trial
 
@@ -122,8 +122,8 @@ async def set_level(logger: RightLogger, level: LogLevel) -> None:
     logger.output.level = level
 
 
-def run_loggers(make: Callable[[LogLevel], RightLogger]) -> Coroutine[object, object, Report]:
-    return LoggerContract(make, lines=lines, set_level=set_level, time_limit=TIME_LIMIT).run()
+def run_loggers(make: Callable[[LogLevel], RightLogger]) -> Contract:
+    return LoggerContract(make, lines=lines, set_level=set_level, time_limit=TIME_LIMIT)
 
 
 loggers = Trial[Callable[[LogLevel], RightLogger]](LoggerContract, run_loggers, RightLogger)

@@ -1,9 +1,9 @@
 """Trials of the contracts of metadata, and of what has metadata."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 
 from gost_core.metadata import Metadata, Metadatable
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.metadata import MetadatableContract, MetadataContract
 from tests.kit.trial import Trial
 
@@ -30,8 +30,8 @@ class RightMetadata:
 MakeMetadata = Callable[[Mapping[str, object]], Metadata]
 
 
-def run_metadata(make: MakeMetadata) -> Coroutine[object, object, Report]:
-    return MetadataContract(make, time_limit=2.0).run()
+def run_metadata(make: MakeMetadata) -> Contract:
+    return MetadataContract(make, time_limit=2.0)
 
 
 metadata_trial = Trial[MakeMetadata](MetadataContract, run_metadata, RightMetadata)
@@ -102,8 +102,8 @@ class RightMetadatable:
         return self.settings
 
 
-def run_metadatable(make: Callable[[], Metadatable]) -> Coroutine[object, object, Report]:
-    return MetadatableContract(make, time_limit=2.0).run()
+def run_metadatable(make: Callable[[], Metadatable]) -> Contract:
+    return MetadatableContract(make, time_limit=2.0)
 
 
 metadatable_trial = Trial[Callable[[], Metadatable]](

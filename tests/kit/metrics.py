@@ -3,10 +3,10 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from gost_core.metrics import Counter, Gauge, Labels, MetricName, Observer
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.metrics import (
     CounterContract,
     GaugeContract,
@@ -52,8 +52,8 @@ def gauge_value(gauge: RightGauge) -> float:
     return gauge.value
 
 
-def run_gauges(make: Callable[[], RightGauge]) -> Coroutine[object, object, Report]:
-    return GaugeContract(make, value=gauge_value, time_limit=TIME_LIMIT).run()
+def run_gauges(make: Callable[[], RightGauge]) -> Contract:
+    return GaugeContract(make, value=gauge_value, time_limit=TIME_LIMIT)
 
 
 gauges = Trial[Callable[[], RightGauge]](GaugeContract, run_gauges, RightGauge)
@@ -108,8 +108,8 @@ def counter_value(counter: RightCounter) -> float:
     return counter.gauge.value
 
 
-def run_counters(make: Callable[[], RightCounter]) -> Coroutine[object, object, Report]:
-    return CounterContract(make, value=counter_value, time_limit=TIME_LIMIT).run()
+def run_counters(make: Callable[[], RightCounter]) -> Contract:
+    return CounterContract(make, value=counter_value, time_limit=TIME_LIMIT)
 
 
 counters = Trial[Callable[[], RightCounter]](CounterContract, run_counters, RightCounter)
@@ -166,8 +166,8 @@ def observed(observer: RightObserver) -> int:
     return len(observer.values)
 
 
-def run_observers(make: Callable[[], RightObserver]) -> Coroutine[object, object, Report]:
-    return ObserverContract(make, count=observed, time_limit=TIME_LIMIT).run()
+def run_observers(make: Callable[[], RightObserver]) -> Contract:
+    return ObserverContract(make, count=observed, time_limit=TIME_LIMIT)
 
 
 observers = Trial[Callable[[], RightObserver]](ObserverContract, run_observers, RightObserver)
@@ -256,8 +256,8 @@ def series_value(metrics: RightMetrics, name: MetricName, labels: Labels) -> flo
     return metrics.value(name, labels)
 
 
-def run_metrics(make: Callable[[], RightMetrics]) -> Coroutine[object, object, Report]:
-    return MetricsContract(make, value=series_value, time_limit=TIME_LIMIT).run()
+def run_metrics(make: Callable[[], RightMetrics]) -> Contract:
+    return MetricsContract(make, value=series_value, time_limit=TIME_LIMIT)
 
 
 metrics = Trial[Callable[[], RightMetrics]](MetricsContract, run_metrics, RightMetrics)

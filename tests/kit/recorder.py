@@ -1,14 +1,14 @@
 """Trials of the contract of recorders."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 
 from typing_extensions import Buffer
 
 from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.recorder import RecordOption, RecordOptions
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.recorder import RecorderContract
 from tests.kit.trial import Trial
 
@@ -49,8 +49,8 @@ async def fill_disk(recorder: RightRecorder) -> None:
     recorder.writable = False
 
 
-def run(make: Callable[[], RightRecorder]) -> Coroutine[object, object, Report]:
-    return RecorderContract(make, records=kept, break_backend=fill_disk, time_limit=2.0).run()
+def run(make: Callable[[], RightRecorder]) -> Contract:
+    return RecorderContract(make, records=kept, break_backend=fill_disk, time_limit=2.0)
 
 
 trial = Trial[Callable[[], RightRecorder]](RecorderContract, run, RightRecorder)

@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from gost_core.registry import DuplicateError, Registry
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.registry import RegistryContract
 from tests.kit.trial import Trial
 
@@ -59,8 +59,8 @@ async def follow(reference: Value) -> Value | None:
     return reference.serve()
 
 
-def run(make: Callable[[], Registry[Value]]) -> Coroutine[object, object, Report]:
-    return RegistryContract(make, value=Value, follow=follow, time_limit=2.0).run()
+def run(make: Callable[[], Registry[Value]]) -> Contract:
+    return RegistryContract(make, value=Value, follow=follow, time_limit=2.0)
 
 
 trial = Trial[Callable[[], Registry[Value]]](RegistryContract, run, RightRegistry)

@@ -1,13 +1,13 @@
 """Trials of the contract of resolvers."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 
 from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.resolver import InvalidError, Option, Options
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.resolver import ResolverContract
 from tests.kit._names import IP, VERSIONS, plain
 from tests.kit.trial import Trial
@@ -49,7 +49,7 @@ async def break_backend(broken: RightResolver) -> None:
     broken.reachable = False
 
 
-def run(make: Callable[[], RightResolver]) -> Coroutine[object, object, Report]:
+def run(make: Callable[[], RightResolver]) -> Contract:
     return ResolverContract(
         make,
         known="known.example",
@@ -57,7 +57,7 @@ def run(make: Callable[[], RightResolver]) -> Coroutine[object, object, Report]:
         make_missing=getattr(make, "missing", MissingResolver),
         break_backend=break_backend,
         time_limit=2.0,
-    ).run()
+    )
 
 
 trial = Trial[Callable[[], RightResolver]](ResolverContract, run, RightResolver)

@@ -1,7 +1,7 @@
 """Trials of the contract of rewriters."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Final
 
 from typing_extensions import Buffer
@@ -9,7 +9,7 @@ from typing_extensions import Buffer
 from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.rewriter import RewriteOption, RewriteOptions, Rewriter
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.rewriter import RewriterContract
 from tests.kit.trial import Trial
 
@@ -29,8 +29,8 @@ class RightRewriter:
         return body.replace(b"cat", b"dog")
 
 
-def run(make: Callable[[], Rewriter]) -> Coroutine[object, object, Report]:
-    return RewriterContract(make, samples=SAMPLES, time_limit=2.0).run()
+def run(make: Callable[[], Rewriter]) -> Contract:
+    return RewriterContract(make, samples=SAMPLES, time_limit=2.0)
 
 
 trial = Trial[Callable[[], Rewriter]](RewriterContract, run, RightRewriter)

@@ -2,13 +2,13 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
 from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.router import Option, Options, Route
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.router import RouterContract
 from tests.kit.trial import Trial
 
@@ -52,7 +52,7 @@ async def break_backend(broken: RightRouter) -> None:
 MakeRouter = Callable[[Sequence[Route]], RightRouter]
 
 
-def run(make: MakeRouter) -> Coroutine[object, object, Report]:
+def run(make: MakeRouter) -> Contract:
     def make_tables(tables: Mapping[str, Sequence[Route]]) -> RightRouter:
         made = make(())
         made.tables |= {name: tuple(table) for name, table in tables.items()}
@@ -60,7 +60,7 @@ def run(make: MakeRouter) -> Coroutine[object, object, Report]:
 
     return RouterContract(
         make, make_tables=make_tables, break_backend=break_backend, time_limit=2.0
-    ).run()
+    )
 
 
 trial = Trial[MakeRouter](RouterContract, run, RightRouter)

@@ -1,10 +1,10 @@
 """Trials of the contract of rules on requests."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from gost_core.routing import Request
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.routing import MatcherContract
 from tests.kit.trial import Trial
 
@@ -36,7 +36,7 @@ async def break_backend(broken: RightMatcher) -> None:
     broken.reachable = False
 
 
-def run(make: Callable[[], RightMatcher]) -> Coroutine[object, object, Report]:
+def run(make: Callable[[], RightMatcher]) -> Contract:
     header = {"Accept": ["*/*"]}
     return MatcherContract(
         make,
@@ -45,7 +45,7 @@ def run(make: Callable[[], RightMatcher]) -> Coroutine[object, object, Report]:
         positive=True,
         break_backend=break_backend,
         time_limit=2.0,
-    ).run()
+    )
 
 
 trial = Trial[Callable[[], RightMatcher]](MatcherContract, run, RightMatcher)

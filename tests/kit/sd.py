@@ -1,12 +1,12 @@
 """Trials of the contract of service directories."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 
 from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.sd import Option, Options, Service
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.sd import SDContract
 from tests.kit.trial import Trial
 
@@ -67,10 +67,10 @@ async def break_backend(broken: RightSD) -> None:
     broken.reachable = False
 
 
-def run(make: Callable[[], RightSD]) -> Coroutine[object, object, Report]:
+def run(make: Callable[[], RightSD]) -> Contract:
     return SDContract(
         make, join=join, lease=LEASE, elapse=elapse, break_backend=break_backend, time_limit=2.0
-    ).run()
+    )
 
 
 trial = Trial[Callable[[], RightSD]](SDContract, run, RightSD)

@@ -4,13 +4,13 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 
 from gost_core.context import Context
 from gost_core.keys import HASH_SOURCE
 from gost_core.metadata import Metadata
 from gost_core.selector import FailMarker, Filter, Markable, Marker, Selector, Strategy
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.selector import (
     FilterContract,
     MarkableContract,
@@ -45,8 +45,8 @@ class RightMarker:
             self.failures = 0
 
 
-def run_marker(make: Callable[[], Marker]) -> Coroutine[object, object, Report]:
-    return MarkerContract(make, time_limit=2.0).run()
+def run_marker(make: Callable[[], Marker]) -> Contract:
+    return MarkerContract(make, time_limit=2.0)
 
 
 marker_trial = Trial[Callable[[], Marker]](MarkerContract, run_marker, RightMarker)
@@ -126,8 +126,8 @@ class RightMarkable:
         return self.failures
 
 
-def run_markable(make: Callable[[], Markable]) -> Coroutine[object, object, Report]:
-    return MarkableContract(make, time_limit=2.0).run()
+def run_markable(make: Callable[[], Markable]) -> Contract:
+    return MarkableContract(make, time_limit=2.0)
 
 
 markable_trial = Trial[Callable[[], Markable]](MarkableContract, run_markable, RightMarkable)
@@ -210,24 +210,22 @@ class RightSelector(RightFilter, RightStrategy):
         return await self.apply(ctx, *eligible or items[:1])
 
 
-def run_selector(make: Callable[[], Selector[Item]]) -> Coroutine[object, object, Report]:
-    return SelectorContract(make, item=Item, item_with=Item, time_limit=2.0).run()
+def run_selector(make: Callable[[], Selector[Item]]) -> Contract:
+    return SelectorContract(make, item=Item, item_with=Item, time_limit=2.0)
 
 
-def run_strategy(make: Callable[[], Strategy[Item]]) -> Coroutine[object, object, Report]:
-    return StrategyContract(
-        make, item=Item, item_with=Item, honours=("weight",), time_limit=2.0
-    ).run()
+def run_strategy(make: Callable[[], Strategy[Item]]) -> Contract:
+    return StrategyContract(make, item=Item, item_with=Item, honours=("weight",), time_limit=2.0)
 
 
-def run_filter(make: Callable[[], Filter[Item]]) -> Coroutine[object, object, Report]:
+def run_filter(make: Callable[[], Filter[Item]]) -> Contract:
     return FilterContract(
         make,
         item=Item,
         item_with=Item,
         honours=("backup", "maxFails", "failTimeout"),
         time_limit=2.0,
-    ).run()
+    )
 
 
 selector_trial = Trial[Callable[[], Selector[Item]]](SelectorContract, run_selector, RightSelector)

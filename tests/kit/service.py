@@ -1,7 +1,7 @@
-"""Trials of the check of services."""
+"""Trials of the contract of services."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Final, Protocol
 
@@ -19,7 +19,7 @@ from gost_core.keys import DESTINATION_ADDRESS, HASH_SOURCE, SESSION_ID, SOURCE_
 from gost_core.listener import AcceptError, BindError, Listener
 from gost_core.observer.stats import Kind, Stats
 from gost_core.service import Service
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.service import ServiceContract
 from tests.kit.trial import Trial
 
@@ -159,13 +159,13 @@ class MakeService(Protocol):
     ) -> Service: ...
 
 
-def run(make: MakeService) -> Coroutine[object, object, Report]:
+def run(make: MakeService) -> Contract:
     return ServiceContract(
         make,
         with_sleep=lambda listener, handler, sleep: make(listener, handler, sleep=sleep),
         with_stats=lambda listener, handler, stats: make(listener, handler, stats=stats),
         time_limit=TIME_LIMIT,
-    ).run()
+    )
 
 
 trial = Trial[MakeService](ServiceContract, run, RightService)

@@ -11,10 +11,12 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typing_extensions import Protocol
 
+from gost_core.common.net import ClosedError
 from gost_core.testing import Contract, ContractError, NotTried, Outcome, Report, clause, expect
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST
@@ -259,6 +261,12 @@ def test_a_factory_that_fails_does_not_pass_for_a_success() -> None:
     assert [outcome for outcome, _ in found.values()].count("not tried") == len(found) - 1
 
 
+def test_a_factory_that_is_none_is_refused_at_once() -> None:
+    make: Any = RightBell()
+    with pytest.raises(TypeError, match="`make` must be a function that builds one"):
+        BellContract(make)
+
+
 def test_an_async_factory_is_named_as_what_it_is() -> None:
     async def make() -> object:
         return RightBell()
@@ -354,6 +362,13 @@ def fail(error: BaseException | None) -> None:
 def test_expect_raises_says_what_came_instead(error: Exception | None, observed: str) -> None:
     with pytest.raises(Broken, match=observed), expect_raises("ring()", OSError, KeyError):
         fail(error)
+
+
+def test_two_classes_of_one_name_are_told_apart_by_their_modules() -> None:
+    ours = type("ClosedError", (OSError,), {})
+    observed = r"ring\(\) raised tests\.kit\.\S+\.ClosedError, at .* instead of gost_core\.\S+Error"
+    with pytest.raises(Broken, match=observed), expect_raises("ring()", ClosedError):
+        fail(ours())
 
 
 def test_expect_raises_takes_subclasses() -> None:

@@ -1,10 +1,10 @@
 """Trials: a contract with all that it can be given, a right implementation, and faulty ones."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar, cast
 
-from gost_core.testing import Contract, Report
+from gost_core.testing import Contract
 
 F = TypeVar("F")
 G = TypeVar("G", bound=Callable[..., object])
@@ -18,22 +18,22 @@ class Fault:
     """The id of the clause."""
     name: str
     """What the faulty implementation is called."""
-    run: Callable[[], Coroutine[object, object, Report]]
-    """Runs the contract on it."""
+    over: Callable[[], Contract]
+    """Returns the contract of it."""
     history: str
     """The commit or issue of the Go implementations that had this fault; "" = none."""
 
 
 @dataclass
 class Trial(Generic[F]):
-    """A contract, how to run it on an implementation, and the implementations to run it on.
+    """A contract, how to make it over an implementation, and the implementations to try it on.
 
-    ``run`` gives the contract every factory and hook that it knows, so that on ``right`` each
+    ``over`` gives the contract every factory and hook that it knows, so that on ``right`` each
     clause is tried and held. Faulty implementations are added by the decorator :meth:`breaks`.
     """
 
     contract: type[Contract]
-    run: Callable[[F], Coroutine[object, object, Report]]
+    over: Callable[[F], Contract]
     right: F
     faults: list[Fault] = field(default_factory=list[Fault])
 
@@ -45,7 +45,7 @@ class Trial(Generic[F]):
             # A fault may be one that type checkers see too, so it need not fit.
             implementation = cast("F", faulty)
             name = getattr(faulty, "__name__", repr(faulty))
-            fault = Fault(prefix + clause, name, lambda: self.run(implementation), history)
+            fault = Fault(prefix + clause, name, lambda: self.over(implementation), history)
             self.faults.append(fault)
             return faulty
 

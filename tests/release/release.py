@@ -15,10 +15,12 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
+
+from tests.release import second_opinion, surface_guard
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -67,9 +69,9 @@ def build(root: Path, output: Path) -> list[Path]:
     return [sdist, wheel]
 
 
-def export(root: Path, place: Path) -> None:
+def export(root: Path, place: Path, reference: str = "HEAD") -> None:
     """Write what is committed, and nothing else."""
-    with tarfile.open(fileobj=io.BytesIO(run(["git", "archive", "HEAD"], root))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(run(["git", "archive", reference], root))) as archive:
         archive.extractall(place, filter="data")
 
 
@@ -135,6 +137,24 @@ def check_metadata(root: Path, paths: Sequence[Path]) -> None:
         raise ReleaseError(f"the surface of {found[1]} is not recorded as released: {remedy}")
 
 
+def compare(root: Path) -> Iterator[str]:
+    """Say what griffe finds broken since the release before this one, and the guard does not."""
+    before = ["--merged", "HEAD", "--no-contains", "HEAD", "--sort", "-version:refname"]
+    tags = run(["git", "tag", *before, "v[0-9]*"], root).decode().split()
+    if not tags:
+        yield "No release came before this one: griffe has nothing to compare it with."
+        return
+    with tempfile.TemporaryDirectory() as name:
+        old, new = Path(name, "old"), Path(name, "new")
+        export(root, old, tags[0])
+        export(root, new)
+        surfaces = ((place / "tests/data/surface.txt").read_text("utf-8") for place in (old, new))
+        found = list(second_opinion.breakages(old / "src", new / "src"))
+        unseen = list(second_opinion.unseen(found, surface_guard.changes(*surfaces)))
+    yield f"Since {tags[0]}, griffe finds {len(found)} broken; the guard not these {len(unseen)}:"
+    yield from unseen
+
+
 def run(
     command: Sequence[str], place: Path, environment: Mapping[str, str] = MappingProxyType({})
 ) -> bytes:
@@ -159,6 +179,7 @@ def main() -> int:
         if shutil.which("git") is None or not (ROOT / ".git").exists():
             raise ReleaseError("a release is built from a git checkout")
         paths = build(ROOT, output)
+        print(*compare(ROOT), sep="\n")
         if run(["git", "status", "--porcelain"], ROOT):
             print("What is not committed is not in it.")
     except ReleaseError as error:

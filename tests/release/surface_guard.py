@@ -6,7 +6,8 @@ and the present one, are compared as they are. ``--release`` records the surface
 
 *Callers* call functions and the methods of interfaces. *Implementers* write classes that fit an
 interface. Options, structs, enums and constants pass between the two, so most changes to them break
-both. What is not known to be compatible counts as breaking.
+both. A contract class has callers only: those who check with it. What is not known to be compatible
+counts as breaking.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -109,6 +110,16 @@ class Declaration:
         return "Protocol" in self.bases
 
     @property
+    def is_contract(self) -> bool:
+        """Tell a class of clauses; its fields are what is passed to it."""
+        return re.search(r"\bContract\b", self.bases) is not None
+
+    @property
+    def parties(self) -> tuple[Party, ...]:
+        """Return those who rely on it."""
+        return (Party.CALLERS,) if self.kind == "function" or self.is_contract else BOTH
+
+    @property
     def is_enum(self) -> bool:
         """Tell a class of named values."""
         return re.search(r"\b(Int|Str)?(Enum|Flag)\b", self.bases) is not None
@@ -171,8 +182,7 @@ def changes(old_text: str, new_text: str) -> list[Change]:
         if before is None and after is not None:
             found.append(Change(name, "", after.line, {}))
         elif before is not None and after is None:
-            whom = (Party.CALLERS,) if before.kind == "function" else BOTH
-            found.append(_change(name, before.line, "", whom, "it is gone"))
+            found.append(_change(name, before.line, "", before.parties, "it is gone"))
         elif before is not None and after is not None:
             is_options = _is_options(before, name, old)
             found += _compare(name, before, after, is_options=is_options)
@@ -291,7 +301,7 @@ def _compare_heads(name: str, old: Declaration, new: Declaration) -> Iterator[Ch
                 yield _change(name, before, after, BOTH, "it is made in another way")
     if old.bases != new.bases:
         why = "other bases are not known to be compatible"
-        yield _change(name, old.line, new.line, BOTH, why)
+        yield _change(name, old.line, new.line, old.parties, why)
 
 
 def _compare_members(
@@ -304,7 +314,8 @@ def _compare_members(
             yield _added_member(full, is_, old)
         elif not is_:
             only_called = old.is_interface or _is_method(was)
-            yield _change(full, was, "", (Party.CALLERS,) if only_called else BOTH, "it is gone")
+            whom = (Party.CALLERS,) if only_called else old.parties
+            yield _change(full, was, "", whom, "it is gone")
         elif was != is_:
             yield _changed_member(full, was, is_, old, is_options=is_options)
     by_place = old.is_struct and "kw_only=True" not in old.decorator("dataclass")
@@ -321,8 +332,8 @@ def _added_member(full: str, line: str, owner: Declaration) -> Change:
     if owner.is_enum and not _is_method(line):
         closed = () if class_name in OPEN_ENUMS else BOTH
         return _change(full, "", line, closed, "they do not expect it")
-    if owner.is_struct and not _is_method(line):
-        needed = () if _Field(line).default else BOTH
+    if (owner.is_struct or owner.is_contract) and not _is_method(line):
+        needed = () if _Field(line).default else owner.parties
         return _change(full, "", line, needed, "whoever makes one does not give it")
     callers = (Party.CALLERS,) if member == "__init__" else ()
     return _change(full, "", line, callers, "it is made in another way")
@@ -333,9 +344,11 @@ def _changed_member(
 ) -> Change:
     if _is_method(old) and _is_method(new):
         return _compare_calls(full, old, new, BOTH if owner.is_interface else (Party.CALLERS,))
-    if owner.is_struct and not (_is_method(old) or _is_method(new)):
-        return _compare_fields(full, old, new, is_options=is_options)
-    return _change(full, old, new, BOTH, "it is another one")
+    if (owner.is_struct or owner.is_contract) and not (_is_method(old) or _is_method(new)):
+        found = _compare_fields(full, old, new, is_options=is_options or owner.is_contract)
+        broken = {party: why for party, why in found.broken.items() if party in owner.parties}
+        return replace(found, broken=broken)
+    return _change(full, old, new, owner.parties, "it is another one")
 
 
 def _is_method(line: str) -> bool:
@@ -357,7 +370,7 @@ def _compare_calls(name: str, old: str, new: str, whom: Iterable[Party]) -> Chan
 
 
 def _compare_fields(name: str, old: str, new: str, *, is_options: bool) -> Change:
-    """Compare two fields: callers set an option and implementers read it, for other structs anyone.
+    """Compare two fields: callers set those of options and contracts, and anyone other ones.
 
     The default of an option is what a caller gets who says nothing.
     """

@@ -211,7 +211,11 @@ def misfits(asked: Signature, given: Signature) -> Iterator[str]:
 
 def _positional_misfits(asked: Signature, given: Signature) -> Iterator[str]:
     places, given_places = asked.positional(), given.positional()
+    given_names = [one.name for one in given_places]
     for place, parameter in enumerate(places):
+        if parameter.name in given_names and given_names.index(parameter.name) != place:
+            # Also where its type would fit: what is meant by a place is what its name says.
+            yield f"{parameter.name} has another place"
         if place < len(given_places):
             yield from _parameter_misfits(parameter, given_places[place])
         elif given.rest is None:
@@ -240,9 +244,9 @@ def _named_misfits(asked: Signature, given: Signature) -> Iterator[str]:
             yield f"it does not take {name} by name"
             continue
         if parameter.kind is Kind.EITHER:
-            if other.kind is Kind.NAME or places.index(name) != given_places.index(name):
-                yield f"{name} has another place"
-            continue  # its type was compared by its place
+            if other.kind is Kind.NAME:
+                yield f"{name} has no place"
+            continue  # what has a place was compared there
         if other.kind is Kind.EITHER and (given_places.index(name) < len(places) or asked.rest):
             yield f"{name} may be given twice"
         yield from _parameter_misfits(parameter, other)

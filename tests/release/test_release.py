@@ -10,15 +10,20 @@ from typing import Final
 
 import pytest
 
-from tests.release import release
+from tests.release import release, second_opinion
 from tests.release.release import ReleaseError
+from tests.release.surface_guard import Change, Party
 
 ROOT: Final = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("git") is None or not all(map(find_spec, ("build", "hatchling", "twine"))),
-    reason="git or the dependency group 'release' is not installed: run tox -e release",
-)
+pytestmark = [
+    pytest.mark.one_python,
+    pytest.mark.skipif(
+        shutil.which("git") is None
+        or not all(map(find_spec, ("build", "griffe", "hatchling", "twine"))),
+        reason="git or the dependency group 'release' is not installed: run tox -e release",
+    ),
+]
 
 HOOK: Final = """
 import os
@@ -138,6 +143,49 @@ def test_archives_are_compared_to_the_last_byte() -> None:
     assert "other times" in release.differing_members(wheel("1", 2020), wheel("1", 2021))
     assert release.differing_members(sdist("1"), sdist("2")) == "a.py"
     assert "once only" in release.differing_members(sdist("1"), b"")
+
+
+def test_griffe_has_nothing_to_say_before_the_second_release(repository: Path) -> None:
+    git(repository, "tag", "v0.1.0")
+    (line,) = release.compare(repository)
+    assert "nothing to compare it with" in line
+
+
+def test_griffe_is_asked_about_the_release_before_and_says_what_the_guard_does_not(
+    repository: Path,
+) -> None:
+    for tag in ("v0.9.0", "v0.10.0"):
+        git(repository, "commit", "-qm", tag, "--allow-empty")
+        git(repository, "tag", tag)
+    was, is_ = "network: str, addr: str, /) -> Conn", "addr: str, network: str, /) -> Conn"
+    edit(repository, "src/gost_core/common/net.py", was, is_)
+    git(repository, "tag", "v0.11.0")
+    head, *unseen = release.compare(repository)
+    assert head.startswith("Since v0.10.0, griffe finds 2 broken")
+    assert len(unseen) == 2  # the record of the surface is the old one, so the guard sees nothing
+    assert all("Dialer.dial" in line for line in unseen)
+    edit(repository, "tests/data/surface.txt", was, is_)
+    assert [*release.compare(repository)][1:] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "is_seen"),
+    [
+        ("gost_core.chain.RouterOptions", True),
+        ("gost_core.chain.RouterOptions.retries", True),
+        ("gost_core.chain.RouterOptions.retries.real", True),
+        ("gost_core.chain.RouterOptions.retry", False),
+        ("gost_core.chain.Router", False),
+        ("gost_core.hop.Hop", False),
+    ],
+)
+def test_the_guard_has_seen_what_it_calls_broken_by_the_name_of_a_part_or_a_whole(
+    name: str, is_seen: bool
+) -> None:
+    broken = Change("gost_core.chain.RouterOptions.retries", "", "", {Party.CALLERS: ("why",)})
+    harmless = Change("gost_core.hop.Hop", "", "", {})
+    found = second_opinion.unseen([(name, "what")], [broken, harmless])
+    assert [*found] == ([] if is_seen else ["what"])
 
 
 def test_a_command_that_fails_says_what_it_said(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from tests.release import snapshot, surface_guard
 from tests.release.surface_guard import Change, Version, changes, required, verdict
 from tests.release.surface_types import fits, misfits, parse_signature, parse_type
 
+pytestmark = pytest.mark.one_python
+
 ROOT: Final = Path(__file__).parents[2]
 
 CALLERS: Final = "breaks callers"
@@ -181,9 +183,24 @@ SEEDED: Final[dict[str, tuple[Callable[[Path], None], dict[str, str]]]] = {
         ),
         {"limiter.Options.dst": COMPATIBLE, "limiter.dst_option": COMPATIBLE},
     ),
+    "permuted parameters": (
+        replace(
+            "common/net.py",
+            "async def dial(self, ctx: Context, network: str, addr: str, /)",
+            "async def dial(self, ctx: Context, addr: str, network: str, /)",
+        ),
+        {"common.net.Dialer.dial": BOTH},
+    ),
     "narrower type variable": (
-        replace("testing/_net.py", "bound=Closer", "bound=HalfCloser"),
-        {"testing.check_common_net_closer": CALLERS},
+        both(
+            replace(
+                "testing/common/net/_closer.py",
+                "ClosedError, Closer",
+                "ClosedError, Closer, HalfCloser",
+            ),
+            replace("testing/common/net/_closer.py", "bound=Closer", "bound=HalfCloser"),
+        ),
+        {"testing.common.net.CloserContract": CALLERS},
     ),
 }
 """Edits of the package's source, and what the guard must say of each name."""
@@ -222,6 +239,11 @@ def test_a_change_of_the_source_is_classified_right(
 SNAPSHOT: Final = """\
 gost_core.sample
 
+    class CheckedContract(testing.Contract, Generic[CheckedT])
+        time_limit: float = 5.0
+        make: Callable[[], CheckedT]
+        sample: str | None = None
+
     class Closed(Enum)
         LOW = 1
         HIGH = 2
@@ -231,6 +253,8 @@ gost_core.sample
     class Interface(Protocol)
         name: str
         abstract def get(key: str, /, *opts: Option) -> int | None
+        abstract def put(key: str, value: str, /) -> None
+        abstract def set(key: str, value: str, *, old: str, new: str) -> None
 
     LIMIT: Final[int] = 1
     Name = NewType(str)
@@ -270,6 +294,17 @@ gost_core.observer.stats
 @pytest.mark.parametrize(
     ("old", "new", "effect"),
     [
+        ("    class CheckedContract", "    class RenamedContract", CALLERS),
+        ("        sample: str", "        example: str", CALLERS),
+        ("        sample: str", "        more: int = 0\n        sample: str", COMPATIBLE),
+        ("        sample: str", "        more: int\n        sample: str", CALLERS),
+        ("sample: str | None = None", "sample: str | bytes | None = None", COMPATIBLE),
+        ("sample: str | None = None", "sample: str = None", CALLERS),
+        ("sample: str | None = None", "sample: str | None = ''", CALLERS),
+        ("sample: str | None = None", "sample: str | None", CALLERS),
+        ("Callable[[], CheckedT]", "Callable[[], object]", COMPATIBLE),
+        ("Callable[[], CheckedT]", "Callable[[str], CheckedT]", CALLERS),
+        ("Generic[CheckedT]", "Generic[CheckedT, T]", CALLERS),
         ("        HIGH = 2", "        HIGH = 2\n        TOP = 3", BOTH),
         ("        HIGH = 2", "        HIGH = 3", BOTH),
         ("        LOW = 1\n        HIGH = 2", "        HIGH = 2\n        LOW = 1", BOTH),
@@ -292,6 +327,15 @@ gost_core.observer.stats
         ("(key: str, /", "(key: str", IMPLEMENTERS),
         ("(key: str, /", "(key: str | None, /", IMPLEMENTERS),
         (", /, *opts: Option)", ", /)", CALLERS),
+        ("put(key: str, value: str, /)", "put(value: str, key: str, /)", BOTH),
+        ("put(key: str, value: str, /)", "put(value: str, old: str, /)", BOTH),
+        ("put(key: str, value: str, /)", "put(old: str, key: str, /)", BOTH),
+        ("put(key: str, value: str, /)", "put(old: str = '', key: str = '', /)", BOTH),
+        ("put(key: str, value: str, /)", "put(old: str, new: str, /)", COMPATIBLE),
+        ("set(key: str, value: str,", "set(value: str, key: str,", BOTH),
+        ("set(key: str, value: str, *,", "set(key: str, *, value: str,", CALLERS),
+        ("*, old: str, new: str)", "*, new: str, old: str)", COMPATIBLE),
+        ("*, old: str, new: str)", "*, old: str, newer: str)", BOTH),
         ("abstract def get(key", "abstract async def get(key", BOTH),
         ("abstract def get(key: str, /, *opts: Option)", "abstract property def get()", BOTH),
         ("LIMIT: Final[int] = 1", "LIMIT: Final[int] = 2", BOTH),
@@ -332,6 +376,7 @@ gost_core.observer.stats
         ("limit: float = 1.0", "limit: float = 1.0, more: int = 0", COMPATIBLE),
         ("limit: float = 1.0", "limit: float = 1.0, more: int", CALLERS),
         ("limit: float = 1.0", "bound: float = 1.0", CALLERS),
+        ("run(value: int, other: T, /", "run(other: T, value: int, /", CALLERS),
         ("    def run", "    async def run", CALLERS),
         ("T is Interface", "T is Other", CALLERS),
         ("gost_core.observer.stats\n", "gost_core.observer.counts\n", ""),

@@ -20,6 +20,8 @@ from tests.contract import test_imports
 from tests.site import browser
 from tests.site.browser import Browser
 
+pytestmark = pytest.mark.one_python
+
 SVG: Final = "{http://www.w3.org/2000/svg}"
 NAMES: Final = sorted(draw.PICTURES)
 
@@ -62,6 +64,7 @@ def test_the_picture_of_the_modules_has_each_import_and_no_other() -> None:
         (graphs.short(module), imported)
         for module in modules
         for imported in test_imports.edges(module)
+        if not imported.startswith("_")
     }
     assert edges("modules", "imports") == expected
     assert set(links("modules")) == modules

@@ -15,6 +15,8 @@ from docs._made.go_facts import symbols
 from gost_core.admission import Admission
 from gost_core.context import Context
 
+pytestmark = pytest.mark.one_python
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

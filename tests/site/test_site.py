@@ -20,9 +20,10 @@ import pytest
 
 from docs._made import package, surface, translation
 from docs._made.go_facts import Symbol, symbols
-from gost_core import testing
 from tests.site import browser
 from tests.site.browser import Browser
+
+pytestmark = pytest.mark.one_python
 
 ROOT: Final = Path(__file__).parents[2]
 HOME: Final = "https://docs.invalid/"
@@ -59,6 +60,9 @@ class Page(HTMLParser):
         super().__init__()
         self.anchors: set[str] = set()
         self.links: list[str] = []
+        self.shown: list[tuple[str, str]] = []
+        """Each link, with what it shows: its title, when pointed at, and its text."""
+        self._inside = False
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -67,6 +71,17 @@ class Page(HTMLParser):
                 self.anchors.add(value)
             elif name in ("href", "src") and value:
                 self.links.append(value)
+        if tag == "a":
+            self._inside = True
+            self.shown.append((dict(attrs).get("href") or "", dict(attrs).get("title") or ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = self._inside and tag != "a"
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            link, shown = self.shown[-1]
+            self.shown[-1] = link, shown + data
 
 
 @pytest.fixture(scope="session")
@@ -118,13 +133,19 @@ def test_no_class_is_shown_with_the_constructor_of_a_protocol(site: Path) -> Non
     assert [head for head in heads if "kwargs" in head] == []
 
 
+def titles() -> dict[str, str]:
+    """Return the titles of the decisions, by number."""
+    text = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"^### (D\d+): (.+)$", text, re.MULTILINE))
+
+
 @pytest.fixture(scope="session")
 def cited() -> dict[str, set[str]]:
     """The anchors of what docstrings cite, by page."""
-    clauses = citations.clauses()
+    ids = {clause.id for contract in package.contracts() for clause in contract.clauses}
     return {
-        "clauses.html": {re.sub(r"[^a-z0-9]+", "-", clause.lower()) for clause in clauses},
-        "decisions.html": {f"d{number}" for number in range(1, 69)},
+        "clauses.html": {re.sub(r"[^a-z0-9]+", "-", name.lower()) for name in ids},
+        "decisions.html": {number.lower() for number in titles()},
     }
 
 
@@ -146,7 +167,57 @@ def test_the_reference_links_to_each_clause_and_each_decision(
         for link in page.links
     }
     wanted = {f"{name}#{anchor}" for name, anchors in cited.items() for anchor in anchors}
-    assert wanted - links == set()
+    # The docstrings cite what the second edition adds from when its types are there.
+    added = {f"decisions.html#d{number}" for number in range(69, 78)}
+    assert wanted - links <= added
+
+
+def test_a_link_to_a_decision_tells_its_title(pages: dict[str, Page]) -> None:
+    expected = {
+        f"{HOME}decisions.html#{number.lower()}": f"{number}: {title}"
+        for number, title in titles().items()
+    }
+    links = [
+        (expected[target], shown, name)
+        for name, page in pages.items()
+        for link, shown in page.shown
+        if (target := urljoin(HOME + name, link)) in expected
+    ]
+    assert len(links) > 1000
+    # A list of contents shows the title itself; the mark beside a heading leads to where it is.
+    assert [
+        one for one in links if one[0] not in one[1] and one[1] != "Link to this heading¶"
+    ] == []
+
+
+@pytest.fixture(scope="session")
+def decisions(site: Path) -> dict[str, str]:
+    """What stands under each decision, by its address."""
+    text = (site / "decisions.html").read_text(encoding="utf-8")
+    return {
+        f"{HOME}decisions.html#{anchor}": under
+        for anchor, under in re.findall(r'<section id="(d\d+)">(.*?)</section>', text, re.DOTALL)
+    }
+
+
+def test_each_decision_says_what_checks_it_or_why_nothing_does(decisions: dict[str, str]) -> None:
+    assert len(decisions) == len(titles())
+    says = re.compile(r"<strong>(Checked by|Not checked yet|Cannot be checked)</strong>: ")
+    assert [address for address, under in decisions.items() if not says.search(under)] == []
+
+
+def test_each_decision_leads_to_the_pages_that_cite_it(
+    decisions: dict[str, str], pages: dict[str, Page]
+) -> None:
+    citing = [
+        (name, target)
+        for name, page in pages.items()
+        if name not in ("decisions.html", "clauses.html")
+        for link in page.links
+        if (target := urljoin(HOME + name, link)) in decisions
+    ]
+    assert len(citing) > 500
+    assert {(name, at) for name, at in citing if f'href="{name}' not in decisions[at]} == set()
 
 
 # ---- The search
@@ -165,7 +236,7 @@ def found_by_name(site: Path) -> dict[str, set[str]]:
 
 def test_the_search_index_has_each_go_name_and_its_python_name(site: Path) -> None:
     found = found_by_name(site)
-    assert len(symbols()) == 274
+    assert len(symbols()) == 282
     missed = [
         name
         for symbol in symbols().values()
@@ -179,7 +250,10 @@ def expected_results(symbol: Symbol) -> Iterator[tuple[str, str]]:
     """Return the full names of an exported name in Go and in Python, each with its page."""
     yield str(symbol), "translation"
     module = translation.module_name(symbol.package)
-    yield f"{package.NAME}.{module}.{translation.python_name(symbol)}", f"reference/{module.replace('.', '/')}"
+    yield (
+        f"{package.NAME}.{module}.{translation.python_name(symbol)}",
+        f"reference/{module.replace('.', '/')}",
+    )
 
 
 # ---- The browser
@@ -250,6 +324,27 @@ def test_the_search_finds_each_go_name_by_either_name(address: str, tab: Browser
         name
         for (name, (full_name, page)), results in zip(expected.items(), found, strict=True)
         if [page, full_name] not in results
+    ]
+    assert missed == []
+
+
+def test_the_search_finds_each_decision_by_its_number_and_by_its_title(
+    address: str, tab: Browser
+) -> None:
+    wanted = [
+        (query, f"#{number.lower()}")
+        for number, title in titles().items()
+        for query in (number, title, f"{number}: {title}")
+    ]
+    tab.open(f"{address}/search.html?q=anything")
+    tab.wait_for("Search.hasIndex()")
+    # The page shows the last of what is found first.
+    search = "Search._performSearch(...Search._parseQuery(query)).slice(-2)"
+    found = tab.evaluate(f"{json.dumps([query for query, _ in wanted])}.map((query) => {search})")
+    missed = [
+        query
+        for (query, anchor), results in zip(wanted, found, strict=True)
+        if ["decisions", anchor] not in [[page, at] for page, _, at, *_ in results]
     ]
     assert missed == []
 

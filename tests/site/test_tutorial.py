@@ -29,7 +29,7 @@ def test_the_echo_program_sends_back_what_it_gets() -> None:
             with suppress(asyncio.CancelledError, BaseExceptionGroup):
                 await service
 
-    assert asyncio.run(asyncio.wait_for(scenario(), 10)) == b"hello"
+    assert asyncio.run(asyncio.wait_for(scenario(), 60)) == b"hello"
 
 
 @pytest.mark.parametrize("addr", ["", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:65536"])

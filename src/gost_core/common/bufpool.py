@@ -1,13 +1,14 @@
 """A pool of byte buffers, for those that need large ones often.
 
 It pays from about 64 KiB up; a smaller buffer is as fast to make anew (D65). Any thread may use
-it (D21).
+it, and so may a child after a fork (D21).
 """
 
 from bisect import bisect_left
 from collections import deque
-from threading import RLock
 from typing import Final
+
+from gost_core._lock import LOCK
 
 __all__ = ("get", "put")
 
@@ -28,7 +29,6 @@ _SIZES: Final[tuple[int, ...]] = (
 _KEPT_PER_SIZE: Final[int] = 64
 
 _free: Final[dict[int, deque[_Block]]] = {size: deque(maxlen=_KEPT_PER_SIZE) for size in _SIZES}
-_putting = RLock()
 
 
 def get(size: int, /) -> memoryview:
@@ -74,8 +74,7 @@ def put(view: memoryview, /) -> None:
         ValueError: the view was put, or released, before.
         BufferError: the view itself is in use, for instance by ``recv_into``.
     """
-    # Reentrant, since the collector may run a finalizer in here that puts a buffer too.
-    with _putting:
+    with LOCK:
         block = view.obj
         view.release()
         # Of several views of one block the first decides; none pools it a second time.

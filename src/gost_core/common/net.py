@@ -1,35 +1,54 @@
 """Connections, listeners, addresses and their errors: the stand-in for Go's ``net`` and ``io``.
 
 A class that has the methods is a :class:`Conn`; what it can do beyond them it shows by one of the
-capabilities: :class:`PacketConn`, :class:`HalfCloser`, :class:`ConnUnwrapper`,
+capabilities: :class:`PacketConn`, :class:`HalfCloser`, :class:`Aborter`, :class:`ConnUnwrapper`,
 :class:`ContextCarrier`, :class:`Closer`. :func:`find_capability` looks for one through wrappers.
 
 **Networks** are lower-case names: ``tcp`` and ``udp``, either also with a 4 or a 6 behind it,
-``unix``, ``serial``, ``ip``. Test how a network begins, never whether it equals a name. "" = not
-told (D11).
+``unix``, ``serial``, ``ip``. Others may exist; these names mean the same everywhere. Test how a
+network begins, never whether it equals a name. "" = not told. A network names what carries the
+bytes, and decides nothing: a connection carries datagrams exactly if it is a :class:`PacketConn`
+(D11).
 
 **Addresses** are ``host:port`` with an IPv6 host in brackets; a ``host`` alone stands without
 them. A network without ports has a path, a name, or "" for its address: what cannot be split is
-all host. Hosts compare without regard to ASCII case and to a final dot; IDNA is applied once,
-where a name enters. A name stays a name until something must resolve it. An empty host means
-everywhere to whoever listens, and is a ValueError to whoever dials (D12).
+all host. A name stays a name until something must resolve it. An empty host means everywhere to
+whoever listens, and is a ValueError to whoever dials (D12).
+
+**Hosts** compare without regard to ASCII case and to a final dot. Where a name enters the program,
+in a client's request, a setting, a rule or a hosts file, it is brought to one form, once: IDNA in
+ASCII (UTS 46, non-transitional), lower case, without the final dot. A name with a backslash, a
+space or a control character is refused with a ValueError. A host whose last label is all digits, or
+0x with hexadecimal digits behind it, must be an IPv4 address in four decimal parts, and is a
+ValueError otherwise: ``127.1`` and ``0x7f000001`` are no hosts. To every rule an IPv4 address that
+is written as IPv6 counts as the IPv4 address, and an unspecified address counts as loopback (D12).
 """
 
-from abc import abstractmethod
+from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
-from typing import TypeVar, cast
+from types import GetSetDescriptorType
+from typing import TypeGuard, TypeVar, cast
+from weakref import WeakKeyDictionary
 
-from typing_extensions import Buffer, Protocol, is_protocol, runtime_checkable
+from typing_extensions import (
+    Buffer,
+    Protocol,
+    get_protocol_members,
+    is_protocol,
+    runtime_checkable,
+)
 
 from gost_core.context import Context
 
 __all__ = (
+    "Aborter",
     "Addr",
     "ClosedError",
     "Closer",
     "Conn",
     "ConnUnwrapper",
     "ContextCarrier",
+    "DeniedError",
     "Dialer",
     "Error",
     "HalfCloser",
@@ -55,6 +74,15 @@ class ClosedError(OSError):
     """
 
 
+class DeniedError(PermissionError):
+    """A rule of this side denies it: an admission, a bypass, a matcher, a limit, a chain (D15).
+
+    Final: a Router does not try again, and a reverse listener raises it as it is (D16). A plain
+    PermissionError is something else: wrong credentials, what the system forbids, or what a peer
+    refuses by its own rules. Another node may allow that, so it is tried again (D15).
+    """
+
+
 class ProtocolError(ConnectionError):
     """The peer sent what its protocol does not allow; the connection is of no more use (D15).
 
@@ -65,7 +93,7 @@ class ProtocolError(ConnectionError):
 class UnsupportedError(OSError):
     """The network or the operation is not offered here, and will not be (D15).
 
-    Raised before the first byte is sent. Permanent: nobody tries again (D16).
+    Raised before the first byte is sent. Final: nobody tries again (D16).
     """
 
 
@@ -129,18 +157,13 @@ class Conn(Protocol):
     event loop (D21).
 
     For implementers: a wrapper keeps the capabilities that its bytes still have, and offers
-    :class:`ConnUnwrapper` unless it changes the bytes (D10).
+    :class:`ConnUnwrapper` unless it changes the bytes (D10). It is a :class:`PacketConn` exactly if
+    what it wraps is one, so its class is chosen when it is made (D11). What a protocol must answer
+    while it reads, such as a pong or a key update, is sent by a task of the connection or with the
+    next write, never within ``read()``, where a cancellation could cut it in two. Answers that wait
+    to be sent are bounded; a newer pong, for instance, takes the place of the older one (D6, D7).
 
-    Checked by :func:`gost_core.testing.check_common_net_conn`: ``shape``, ``addresses``,
-    ``addresses-after-close``, ``reads-what-is-there``, ``reads-at-most``, ``reads-at-least-one``,
-    ``duplex``, ``transfer``, ``any-buffer``, ``buffer-not-kept``, ``empty-is-no-end``,
-    ``write-waits``, ``end``, ``write-to-gone-peer``, ``broken-off``, ``read-cancellable``,
-    ``cancelled-read-loses-nothing``, ``write-cancellable``, ``time-outs-apart``,
-    ``outlives-its-maker``, ``writers-not-mixed``, ``readers-not-mixed``, ``close-reaches-peer``,
-    ``last-words``, ``close-twice``, ``close-at-once``, ``close-after-peer``, ``close-wakes-read``,
-    ``read-after-close``, ``write-after-close``, ``close-bounded``, ``close-wakes-write``,
-    ``close-cancelled``, ``datagram-whole``, ``datagram-cut``, ``datagram-not-empty``,
-    ``datagram-too-long``.
+    Checked by :class:`gost_core.testing.common.net.ConnContract`.
     """
 
     __slots__ = ()
@@ -153,12 +176,18 @@ class Conn(Protocol):
             n: at least 1, the most to return. 65535 loses nothing of any datagram.
 
         Returns:
-            1 to ``n`` bytes; ``b""`` exactly when the peer has ended the stream, and then always.
-            On a datagram connection: one datagram, never an empty one, cut to ``n`` (D8).
+            1 to ``n`` bytes; ``b""`` exactly when the peer has ended the stream in the way in which
+            its protocol ends streams, and then always. On a datagram connection: one datagram,
+            never an empty one, cut to ``n`` (D8).
 
         Raises:
             ClosedError: this side closed the connection, perhaps during the call.
-            ConnectionResetError: the peer, or the network, broke it off.
+            ConnectionResetError: the peer, or the network, broke it off. Where a protocol announces
+                its end, as TLS and WebSocket do, so is an end without the announcement: what was
+                cut must not look complete. What the connection holds in its own buffers is
+                returned first (D8).
+            ConnectionRefusedError: one datagram found nobody. The next call on the connection
+                raises it, once, and the connection goes on (D9).
             UnsupportedError: a datagram connection that is not connected (D9).
             ValueError: ``n`` is less than 1.
 
@@ -180,6 +209,7 @@ class Conn(Protocol):
         Raises:
             ClosedError: this side closed the connection, perhaps during the call.
             BrokenPipeError, ConnectionResetError: the peer takes no more.
+            ConnectionRefusedError: an earlier datagram found nobody; the connection goes on (D9).
             UnsupportedError: a datagram connection that is not connected (D9).
             OSError: the datagram is too long.
 
@@ -191,10 +221,17 @@ class Conn(Protocol):
     async def close(self) -> None:
         """Close the connection and everything that it owns (D3).
 
-        What a write took before still reaches a peer that reads on (D8).
-        Waiting calls end with ClosedError. Closing twice, or beside any other call, is legal; a
-        second close returns when the first has. It takes bounded time, frees everything even when
-        it is cancelled, and raises nothing: faults of closing are logged (D1).
+        Before it lets go it tells the peer what its protocol has for that: an end of stream, a
+        close frame, a goodbye. It takes bounded time, 1 to 3 seconds at most, whatever the peer
+        does (D1). What a write took before still reaches a peer that reads it within that time,
+        also one that goes on sending. So TCP, whose peer has not ended its stream, ends its own
+        first, then discards what comes until the peer ends, nothing is unsent any more, or the time
+        is over (D8).
+
+        Waiting calls raise ClosedError at once. Closing twice, or beside any other call, is legal;
+        a second close returns when the first has. When it is cancelled it frees everything at once.
+        It raises nothing: faults of closing are logged. Several closes do not wait for each other
+        (D1, D8).
         """
         ...
 
@@ -214,11 +251,7 @@ class Listener(Protocol):
 
     :class:`gost_core.listener.Listener` is its counterpart with a set-up of its own.
 
-    Checked by :func:`gost_core.testing.check_common_net_listener`: ``shape``, ``accepts``,
-    ``address``, ``outlives-its-caller``, ``accept-cancellable``,
-    ``cancelled-accept-loses-nothing``, ``close-wakes-accept``, ``accept-after-close``,
-    ``close-twice``, ``close-at-once``, ``address-freed``, ``unaccepted-closed``,
-    ``accepted-survive``.
+    Checked by :class:`gost_core.testing.common.net.ListenerContract`.
     """
 
     __slots__ = ()
@@ -243,7 +276,9 @@ class Listener(Protocol):
         """Close the listener.
 
         Frees the address before it returns and closes the connections that nobody accepted, but
-        none that was accepted (D27). A waiting :meth:`accept` raises ClosedError. Otherwise as
+        none that was accepted. Where the accepted ones live on the listener's own socket, as with
+        UDP and QUIC, nobody new is accepted from now on, and the address is free once the last
+        accepted one is closed (D27). A waiting :meth:`accept` raises ClosedError. Otherwise as
         :meth:`Conn.close` (D1).
         """
         ...
@@ -259,11 +294,7 @@ class Dialer(Protocol):
 
     Whoever holds one may dial for as long as it lives, also from several tasks at once.
 
-    Checked by :func:`gost_core.testing.check_common_net_dialer`: ``shape``, ``reaches``,
-    ``addresses``, ``networks``, ``resolves-names``, ``unresolvable``, ``refused``, ``unsupported``,
-    ``malformed``, ``no-host``, ``outlives-its-caller``, ``connections-apart``, ``at-once``,
-    ``cancellable``, ``silence-apart``, ``cancelled-frees``, ``udp``, ``udp-elsewhere``,
-    ``udp-unconnected``, ``unix``.
+    Checked by :class:`gost_core.testing.common.net.DialerContract`.
     """
 
     __slots__ = ()
@@ -273,20 +304,22 @@ class Dialer(Protocol):
         """Open a connection. The caller owns it.
 
         Args:
-            ctx: the call's values; may be empty.
+            ctx: the call's values; may be empty. If its TIME_LIMIT has passed, the call raises
+                TimeoutError before any I/O (D69).
             network: ``tcp``, ``udp`` or ``unix`` (D11).
-            addr: where to (D12); a name in it is resolved here. "" with ``udp`` gives an
-                unconnected socket, which is a :class:`PacketConn` and whose ``read`` and ``write``
-                raise UnsupportedError. With an address a ``udp`` connection is connected, and
-                ``write_to`` another address is a ValueError (D9).
+            addr: the target (D12); a name in it is resolved here. "" with ``udp`` gives an
+                unconnected socket, whose ``read`` and ``write`` raise UnsupportedError. With an
+                address a ``udp`` connection is connected, and ``write_to`` another address is a
+                ValueError (D9). Both are a :class:`PacketConn` (D11).
 
         Raises:
             ConnectionRefusedError: nobody listens there.
             socket.gaierror: the name does not resolve.
-            TimeoutError: the system gave up; a caller's own limit arrives as a cancellation (D14).
+            TimeoutError: the system gave up, or the TIME_LIMIT in ``ctx`` had passed already. A
+                caller's own timeout arrives as a cancellation (D14).
             OSError: any other failure.
             UnsupportedError: the network is not offered. ValueError: the address is malformed or
-                has no host. Both before any I/O, both permanent (D15, D16).
+                has no host. Both before any I/O, both final (D15, D16).
 
         The connection outlives the timeout and the task of this call. Cancelling frees what was
         opened (D4).
@@ -300,13 +333,11 @@ class PacketConn(Protocol):
 
     It has no ``close``: keep the :class:`Conn` that offers it. It counts on the outermost
     connection only, since datagrams sent beneath a wrapper would escape what the wrapper does
-    (D10).
+    (D10). A connection carries datagrams exactly if ``isinstance`` finds this capability on it,
+    whatever its ``network()`` says; so accepted datagram sessions have it, and what any dialer,
+    connector or route gives for ``udp`` (D11).
 
-    Checked by :func:`gost_core.testing.check_common_net_packet_conn`: ``shape``, ``exchange``,
-    ``foreign-addr``, ``malformed-addr``, ``whole``, ``cut``, ``reads-at-least-one``, ``too-long``,
-    ``any-buffer``, ``read-cancellable``, ``cancelled-read-loses-nothing``, ``unconnected``,
-    ``remote-addr-nowhere``, ``connected-peer``, ``connected-elsewhere``, ``close-wakes-read``,
-    ``use-after-close``.
+    Checked by :class:`gost_core.testing.common.net.PacketConnContract`.
     """
 
     __slots__ = ()
@@ -324,7 +355,9 @@ class PacketConn(Protocol):
 
         Raises:
             ClosedError: this side closed the connection.
-            ConnectionResetError: the network reports a peer that is gone.
+            ConnectionRefusedError: a datagram that was sent before found nobody. Raised once, by
+                the next call on the connection, which goes on (D9).
+            ConnectionResetError: the connection has ended (D9).
             ValueError: ``n`` is less than 1.
 
         Cancelling loses no datagram (D7).
@@ -338,11 +371,16 @@ class PacketConn(Protocol):
         Args:
             data: any buffer, sent whole.
             addr: any :class:`Addr`, taken by ``network()`` and ``str()``. On a connected socket
-                it must be the peer.
+                it must be the peer. A name is resolved here if a Router of this side gave the
+                connection, by that Router's HostMapper and Resolver and never by the system in
+                their place; through a chain it travels as a name (D9, D39).
 
         Raises:
             ClosedError: this side closed the connection.
-            OSError: the datagram is too long, or was dropped by a limit (D52).
+            ConnectionRefusedError: a datagram that was sent before found nobody; the connection
+                goes on (D9).
+            OSError: the datagram is too long, was refused by a limit (D52), or its name has no
+                address, and nothing is sent (D9).
             ValueError: ``addr`` is malformed, or not the peer of a connected socket (D9).
         """
         ...
@@ -352,12 +390,12 @@ class PacketConn(Protocol):
 class HalfCloser(Protocol):
     """The capability to end one's own direction of a stream and go on reading the other.
 
-    It counts on the outermost connection only (D10). A connection whose capability a wrapper can
-    tell only at run time may have the method and raise UnsupportedError.
+    It counts on the outermost connection only. A transport whose own close ends both directions,
+    such as WebSocket, does not offer it; one that has to carry half-closed exchanges frames an end
+    mark of its own (D10). A connection whose capability a wrapper can tell only at run time may
+    have the method and raise UnsupportedError.
 
-    Checked by :func:`gost_core.testing.check_common_net_half_closer`: ``shape``, ``ends-stream``,
-    ``reading-goes-on``, ``twice``, ``write-after``, ``after-close``, ``writing-goes-on``,
-    ``unsupported``.
+    Checked by :class:`gost_core.testing.common.net.HalfCloserContract`.
     """
 
     __slots__ = ()
@@ -377,15 +415,40 @@ class HalfCloser(Protocol):
 
 
 @runtime_checkable
+class Aborter(Protocol):
+    """The capability to break a connection off, so that what the peer has does not look complete.
+
+    Whoever relays uses it when a source breaks off: first the other side gets what was read for it,
+    for as long as a close may take, then it is aborted; one that cannot be aborted is closed. A
+    side whose source has ended in order is closed (D72).
+
+    It counts on the outermost connection only. For implementers: a wrapper hands it on to what it
+    wraps; if that is no Aborter, the close of the wrapper says no goodbye of its own (D72).
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Break the connection off at once.
+
+        Waiting calls raise ClosedError, as after a close. What is unsent is discarded. The peer is
+        told by a reset where the protocol has one; else it gets no goodbye, neither TLS's
+        close_notify nor a close frame. It does not wait: what cannot be done at once is left to
+        :meth:`Conn.close`, which must follow. Legal twice, without effect after close; raises
+        nothing (D72).
+        """
+        ...
+
+
+@runtime_checkable
 class ConnUnwrapper(Protocol):
     """The capability of a wrapper to show what it wraps.
 
     For implementers: offer it only if the wrapper leaves the bytes as they are. What is found
     beneath a wrapper is for looking at, not for I/O (D10).
 
-    Checked by :func:`gost_core.testing.check_common_net_conn_unwrapper`: ``shape``,
-    ``shows-inner``, ``bytes-unchanged``, ``close-closes-inner``, ``keeps-half-close``,
-    ``invents-no-half-close``, ``shows-capabilities``, ``keeps-packets``, ``invents-no-packets``.
+    Checked by :class:`gost_core.testing.common.net.ConnUnwrapperContract`.
     """
 
     __slots__ = ()
@@ -402,8 +465,7 @@ class ContextCarrier(Protocol):
 
     A service hands a carried context to the handler instead of its own (D28).
 
-    Checked by :func:`gost_core.testing.check_common_net_context_carrier`: ``shape``,
-    ``context-or-none``, ``same-each-time``, ``outlives-its-maker``.
+    Checked by :class:`gost_core.testing.common.net.ContextCarrierContract`.
     """
 
     __slots__ = ()
@@ -420,12 +482,11 @@ class Closer(Protocol):
 
     Dialers with sessions, handlers with background work, hops, chainers, routers and registered
     things may have it. Whoever made the component closes it; nobody closes what was only lent
-    (D19). ``isinstance`` sees names only: a :class:`gost_core.chain.Node` has a ``close`` that is
-    not awaited, and is no Closer.
+    (D19). On an event loop with structured concurrency, a component whose tasks outlive its calls
+    is given the scope for them by its constructor (D18). ``isinstance`` sees names only: a
+    :class:`gost_core.chain.Node` has a ``close`` that is not awaited, and is no Closer.
 
-    Checked by :func:`gost_core.testing.check_common_net_closer`: ``shape``, ``closes``,
-    ``releases``, ``no-task-left``, ``twice``, ``at-once``, ``cancelled``, ``wakes-waiting``,
-    ``from-inside``.
+    Checked by :class:`gost_core.testing.common.net.CloserContract`.
     """
 
     __slots__ = ()
@@ -435,21 +496,24 @@ class Closer(Protocol):
         """End what the component does, release what it holds, and await its tasks (D20).
 
         Legal twice, at any time, beside any other call and from inside one (D22). Waiting calls
-        end with ClosedError. Bounded; frees even when cancelled; raises nothing (D1).
+        end with ClosedError. It takes 1 to 3 seconds at most; frees even when cancelled; raises
+        nothing (D1).
         """
         ...
 
 
-def find_capability(conn: Conn, capability: Callable[..., T], /) -> T | None:
-    """Find a capability on a connection or beneath its wrappers.
+def find_capability(conn: Conn | Listener, capability: Callable[..., T], /) -> T | None:
+    """Find a capability on a connection or beneath its wrappers, or on a listener.
 
-    For looking: at a context, metadata, TLS state, the socket. I/O beneath a wrapper would escape
-    what the wrapper does, so :class:`PacketConn`, :class:`HalfCloser` and protocols that extend
+    A capability is what ``isinstance`` finds. This is for looking: at a context, metadata, TLS
+    state, the socket, the route that was taken. I/O beneath a wrapper would escape what the wrapper
+    does, so :class:`PacketConn`, :class:`HalfCloser`, :class:`Aborter` and protocols that extend
     them are found on ``conn`` itself only (D10). Ask once, when the connection comes, and keep the
     answer.
 
     Args:
-        conn: the outermost connection.
+        conn: the outermost connection, or a listener. A listener is looked at alone: one that wraps
+            another hands its capabilities on (D74).
         capability: a class decorated with ``runtime_checkable``, from here or your own, or any
             other class.
 
@@ -460,16 +524,76 @@ def find_capability(conn: Conn, capability: Callable[..., T], /) -> T | None:
     Raises:
         TypeError: ``capability`` is a protocol without ``runtime_checkable``.
     """
-    # A class all the same: Callable[..., T] takes a protocol where mypy refuses type[T].
-    cls = cast("type[T]", capability)
-    # A concrete class may be looked for at any depth: to look at what it is, not to do I/O.
-    for_io = is_protocol(cls) and not {PacketConn, HalfCloser}.isdisjoint(cls.__mro__)
-    layers = 1 if for_io else _DEEPEST_WRAPPER
+    cls = _class(capability)
+    layers, members = _search(cls)
     layer: object = conn
     for _ in range(layers):
-        if isinstance(layer, cls):
+        if _has(layer, cls, members):
             return layer
-        if not isinstance(layer, ConnUnwrapper):
+        if not _has(layer, _UNWRAPPER, _UNWRAPPER_MEMBERS):
             return None
         layer = layer.unwrap_conn()
     return None
+
+
+def _class(capability: Callable[..., T], /) -> type[T]:
+    # A class all the same: Callable[..., T] takes a protocol where mypy refuses type[T].
+    return cast("type[T]", capability)
+
+
+# What a search for a class needs to know, found once for each: how many layers to look at, and the
+# members to ask for first, which are none where isinstance alone can tell.
+_searches: WeakKeyDictionary[type, tuple[int, frozenset[str]]] = WeakKeyDictionary()
+_UNWRAPPER = _class(ConnUnwrapper)
+_UNWRAPPER_MEMBERS = get_protocol_members(ConnUnwrapper)
+_ProtocolMeta = type(Conn)
+_PLAIN_METACLASSES = (_ProtocolMeta, ABCMeta, type)
+
+
+def _search(cls: type, /) -> tuple[int, frozenset[str]]:
+    try:
+        return _searches[cls]
+    except KeyError:
+        isinstance(None, cls)  # Raises the TypeError of a protocol without runtime_checkable.
+    # A concrete class may be looked for at any depth: to look at what it is, not to do I/O.
+    for_io = is_protocol(cls) and not {PacketConn, HalfCloser, Aborter}.isdisjoint(cls.__mro__)
+    asked_first = is_protocol(cls) and type(cls) is _ProtocolMeta
+    members = get_protocol_members(cls) if asked_first else frozenset[str]()
+    _searches[cls] = search = (1 if for_io else _DEEPEST_WRAPPER, members)
+    return search
+
+
+def _has(layer: object, cls: type[T], members: frozenset[str], /) -> TypeGuard[T]:
+    """Answer as isinstance does, which is slow to say no about a protocol.
+
+    It asks the class, which is quick, and then looks for each member on the object.
+    """
+    if members and isinstance(cls, ABCMeta):
+        if ABCMeta.__instancecheck__(cls, layer):
+            return True
+        if _lacks_one(layer, members):
+            return False
+    return isinstance(layer, cls)
+
+
+def _lacks_one(layer: object, members: frozenset[str], /) -> bool:
+    """Tell, without running any code of ``layer``, that it lacks one of ``members``.
+
+    False leaves it to isinstance: all may be there, or the class hides what it has.
+    """
+    kind = type(layer)
+    if type(kind) not in _PLAIN_METACLASSES or isinstance(layer, type):
+        return False
+    for member in members:
+        for base in kind.__mro__:
+            names = base.__dict__
+            if member in names:
+                break
+            if "__dict__" in names and type(names["__dict__"]) is not GetSetDescriptorType:
+                return False
+        else:
+            try:
+                return member not in object.__getattribute__(layer, "__dict__")
+            except AttributeError:  # It has slots only.
+                return True
+    return False

@@ -1,7 +1,7 @@
 """Credentials, as a URL carries them: the stand-in for the user part of Go's ``net/url``."""
 
 import hmac
-from typing import Final, final
+from typing import Final, NoReturn, final
 
 __all__ = ("Userinfo",)
 
@@ -13,7 +13,7 @@ class Userinfo:
     Two are equal if both parts are, and the comparison takes the same time wherever they differ,
     so it may decide about access. The ``repr`` shows the user name and hides the password (D17);
     pickling does not hide it. It is no dataclass, for :func:`dataclasses.asdict` would lay the
-    password open.
+    password open. It never changes: to set a part, or to delete one, is an AttributeError.
 
     Args:
         username: percent-decoded, may be empty. Some protocols keep a cipher's name here.
@@ -21,11 +21,19 @@ class Userinfo:
             password ``""``.
     """
 
-    __slots__ = ("password", "username")
+    __slots__ = ("__weakref__", "password", "username")
 
     def __init__(self, username: str, password: str | None = None) -> None:
         self.username: Final[str] = username
         self.password: Final[str | None] = password
+
+    def __setattr__(self, name: str, value: object, /) -> None:
+        if hasattr(self, name):
+            raise AttributeError(f"{self!r} cannot be changed; make another Userinfo")
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str, /) -> NoReturn:
+        raise AttributeError(f"{self!r} cannot be changed; make another Userinfo")
 
     def __eq__(self, other: object, /) -> bool:
         if not isinstance(other, Userinfo):

@@ -1,5 +1,11 @@
 """What the limiters of traffic are told of a request, and the scopes of a limit.
 
+Scopes, services and directions have budgets of their own, and keys are compared whole. A budget
+belongs to its key for as long as it matters: to drop every reference to a limiter, or to ask for
+many other keys, gives nobody a fresh one. A limit that is changed or removed acts from the next
+look-up on, at the latest after the time for which an implementation documents that it keeps answers
+(D53).
+
 The limiters are in :mod:`~gost_core.limiter.conn` (how many connections),
 :mod:`~gost_core.limiter.rate` (how many requests a second) and
 :mod:`~gost_core.limiter.traffic` (how many bytes a second).
@@ -35,7 +41,7 @@ SCOPE_CLIENT: Final[str] = "client"
 """The limit is that of one client, on all its connections."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
     """Which budget a caller wants, and what for."""
 
@@ -57,30 +63,48 @@ Option: TypeAlias = Callable[[Options], object]
 
 
 def scope_option(scope: str, /) -> Option:
-    """Say whose budget is meant."""
+    """Set ``Options.scope``.
+
+    Whose budget is meant, one of the ``SCOPE_`` constants; "" = SCOPE_CONN.
+    """
     return FieldOption(Options, "scope", scope)
 
 
 def service_option(service: str, /) -> Option:
-    """Say which service asks."""
+    """Set ``Options.service``.
+
+    The name of the asking service; "" = not told.
+    """
     return FieldOption(Options, "service", service)
 
 
 def network_option(network: str, /) -> Option:
-    """Say by which network the traffic goes (D11)."""
+    """Set ``Options.network``.
+
+    The network of the traffic (D11); "" = not told.
+    """
     return FieldOption(Options, "network", network)
 
 
 def addr_option(addr: str, /) -> Option:
-    """Say where the traffic goes (D12)."""
+    """Set ``Options.addr``.
+
+    The target (D12); "" = none, or not told.
+    """
     return FieldOption(Options, "addr", addr)
 
 
 def client_option(client: str, /) -> Option:
-    """Say who the client is."""
+    """Set ``Options.client``.
+
+    The id of the client, as an Authenticator gave it; "" = not told.
+    """
     return FieldOption(Options, "client", client)
 
 
 def src_option(src: str, /) -> Option:
-    """Say where the client is (D12)."""
+    """Set ``Options.src``.
+
+    Where the client is, with its port (D12); "" = not told.
+    """
     return FieldOption(Options, "src", src)

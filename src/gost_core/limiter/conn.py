@@ -10,16 +10,16 @@ __all__ = ("ConnLimiter", "Limiter")
 class Limiter(Protocol):
     """A number of places, taken by connections while they are open.
 
+    A call that is refused has taken nothing (D51). An accepted session of datagrams takes one place
+    (D54).
+
     Any thread may use it (D21), and no call waits.
 
     For callers: give back exactly once for each time that places were taken, however often the
     connection is closed. A connection that gets no place is closed, and the listener goes on
     accepting (D26).
 
-    Checked by :func:`gost_core.testing.check_limiter_conn_limiter`: ``shape``, ``limit-told``,
-    ``grants-to-limit``, ``all-or-nothing``, ``release-returns``, ``release-floored``,
-    ``zero-changes-nothing``, ``unlimited-grants``, ``threads``, ``group-refusal-free``,
-    ``closing-frees-once``.
+    Checked by :class:`gost_core.testing.limiter.conn.LimiterContract`.
     """
 
     __slots__ = ()
@@ -50,9 +50,10 @@ class ConnLimiter(Protocol):
     It has the same members as :class:`gost_core.limiter.rate.RateLimiter`; no ``isinstance`` tells
     the two apart.
 
-    Checked by :func:`gost_core.testing.check_limiter_conn_conn_limiter`: ``shape``,
-    ``limit-found``, ``same-budget``, ``keys-apart``, ``unlimited-free``, ``empty-key``,
-    ``broken-backend-raises``.
+    A budget belongs to its key for as long as it matters, whoever still holds a limiter, and
+    however many other keys are asked for. Keys are compared whole (D53).
+
+    Checked by :class:`gost_core.testing.limiter.conn.ConnLimiterContract`.
     """
 
     __slots__ = ()

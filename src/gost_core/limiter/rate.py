@@ -10,11 +10,13 @@ __all__ = ("Limiter", "RateLimiter")
 class Limiter(Protocol):
     """A budget that begins full and refills as time goes by, up to its burst.
 
+    Over half a second or more, what is granted lies between half of what the limit brings in that
+    time and one and a half times of it, plus the burst. To ask often costs nothing, and a refused
+    call has taken nothing (D51).
+
     Any thread may use it (D21), and no call waits.
 
-    Checked by :func:`gost_core.testing.check_limiter_rate_limiter`: ``shape``, ``limit-told``,
-    ``spent-refused``, ``all-or-nothing``, ``refusal-free``, ``burst-bounds``, ``idle-saves-burst``,
-    ``refills``, ``unlimited-grants``, ``threads``, ``group-refusal-free``.
+    Checked by :class:`gost_core.testing.limiter.rate.LimiterContract`.
     """
 
     __slots__ = ()
@@ -43,9 +45,10 @@ class RateLimiter(Protocol):
     It has the same members as :class:`gost_core.limiter.conn.ConnLimiter`; no ``isinstance`` tells
     the two apart.
 
-    Checked by :func:`gost_core.testing.check_limiter_rate_rate_limiter`: ``shape``,
-    ``limit-found``, ``same-budget``, ``keys-apart``, ``unlimited-free``, ``empty-key``,
-    ``broken-backend-raises``.
+    A budget belongs to its key for as long as it matters, whoever still holds a limiter, and
+    however many other keys are asked for. Keys are compared whole (D53).
+
+    Checked by :class:`gost_core.testing.limiter.rate.RateLimiterContract`.
     """
 
     __slots__ = ()

@@ -13,12 +13,13 @@ __all__ = ("Limiter", "TrafficLimiter")
 class Limiter(Protocol):
     """A budget of bytes that refills as time goes by, shared by all who draw on it.
 
+    Over half a second or more, what is granted lies between half of what the limit brings in that
+    time and one and a half times of it, plus the burst, which is at most what one second brings.
+    Who asks often does not go without (D52).
+
     For callers: a limiter whose :meth:`limit` is 0 or less need not be asked.
 
-    Checked by :func:`gost_core.testing.check_limiter_traffic_limiter`: ``shape``, ``limit-told``,
-    ``set-told``, ``grants-within-ask``, ``unlimited-grants``, ``spent-waits``, ``all-served``,
-    ``set-wakes``, ``unlimited-wakes``, ``cancel-takes-nothing``, ``refusal-final``,
-    ``refused-write-raises``, ``dropped-datagram-raises``.
+    Checked by :class:`gost_core.testing.limiter.traffic.LimiterContract`.
     """
 
     __slots__ = ()
@@ -32,10 +33,10 @@ class Limiter(Protocol):
             n: bytes, at least 1: what the caller holds in hand, not what it hopes for.
 
         Returns:
-            How many were granted, 1 to ``n``; the caller asks again for the rest. Without a limit,
-            all of ``n`` (D51). 0 refuses the rest for good, and a read or write of it raises
-            OSError: a caller that loops on 0 never ends (D52). A datagram that is granted less than
-            its size is dropped; its sender gets an OSError (D52).
+            How many were granted, 1 to ``n``; the caller asks again for the rest, also for the rest
+            of a datagram, until all of it is granted. Without a limit, all of ``n`` (D51). 0
+            refuses the rest for good: a read or write of it raises OSError, and a datagram is
+            dropped, on write with an OSError. A caller that loops on 0 never ends (D52).
 
         Cancelling the wait takes nothing from the budget. Any number of connections may wait at
         once.
@@ -66,9 +67,7 @@ class TrafficLimiter(Protocol):
     The same key, scope and service draw on the same budget (D53). An implementation says which
     scopes it serves.
 
-    Checked by :func:`gost_core.testing.check_limiter_traffic_traffic_limiter`: ``shape``,
-    ``limit-found``, ``same-budget``, ``unlimited-free``, ``scope-defaults``,
-    ``unserved-scope-none``, ``last-option-wins``, ``broken-backend-raises``.
+    Checked by :class:`gost_core.testing.limiter.traffic.TrafficLimiterContract`.
     """
 
     __slots__ = ()

@@ -10,7 +10,15 @@ from typing_extensions import Protocol
 
 from gost_core.context import Context
 
-__all__ = ("Event", "EventType", "Observer", "Option", "Options")
+__all__ = (
+    "Event",
+    "EventType",
+    "Observer",
+    "Option",
+    "Options",
+    "StatsEvent",
+    "StatusEvent",
+)
 
 
 class EventType(StrEnum):
@@ -25,7 +33,8 @@ class EventType(StrEnum):
 class Event(Protocol):
     """Something that an observer is told.
 
-    What it carries is a matter between those who make an event and those who understand it.
+    What it carries is a matter between those who make an event and those who understand it. Two
+    kinds that independent packages exchange are :class:`StatusEvent` and :class:`StatsEvent` (D73).
     """
 
     __slots__ = ()
@@ -36,7 +45,54 @@ class Event(Protocol):
         ...
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
+class StatusEvent(Event):
+    """A service or a handler has reached a state (D73)."""
+
+    kind: str = ""
+    """What has: ``"service"`` or ``"handler"``; "" = not told. It is no
+    :class:`gost_core.observer.stats.Kind`."""
+    service: str = ""
+    """The name of the service; "" = not told."""
+    state: str = ""
+    """The state: ``"running"`` = it begins, ``"ready"`` = it serves, ``"failed"`` = it met an
+    error, ``"closed"`` = it has ended; "" = not told."""
+    message: str = ""
+    """What an operator wants to know of it, without credentials (D17); "" = nothing."""
+
+    def type(self) -> EventType:
+        """Return ``EventType.STATUS``."""
+        return EventType.STATUS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
+class StatsEvent(Event):
+    """What was counted for a service, or for one client of it, up to now (D73)."""
+
+    kind: str = ""
+    """Who counted: ``"service"`` or ``"handler"``; "" = not told. It is no
+    :class:`gost_core.observer.stats.Kind`."""
+    service: str = ""
+    """The name of the service; "" = not told."""
+    client: str = ""
+    """The id of the client, as an Authenticator gave it; "" = all clients together."""
+    total_conns: int = 0
+    """Connections, since the beginning."""
+    current_conns: int = 0
+    """Connections that are open."""
+    input_bytes: int = 0
+    """Bytes that the service read from the counted side."""
+    output_bytes: int = 0
+    """Bytes that the service wrote to the counted side."""
+    total_errs: int = 0
+    """Connections whose handling failed."""
+
+    def type(self) -> EventType:
+        """Return ``EventType.STATS``."""
+        return EventType.STATS
+
+
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
     """What a call of :meth:`Observer.observe` may say besides: nothing yet."""
 
@@ -52,9 +108,7 @@ class Observer(Protocol):
     Concurrency: called by many tasks at once. Calling back into whoever reports, such as closing
     the service, is legal (D22).
 
-    Checked by :func:`gost_core.testing.check_observer_observer`: ``shape``, ``delivered``,
-    ``empty-returns``, ``unknown-harmless``, ``unknown-skipped``, ``again-legal``,
-    ``failure-raises``, ``retry-delivers``, ``batch-unchanged``, ``batch-not-kept``, ``concurrent``.
+    Checked by :class:`gost_core.testing.observer.ObserverContract`.
     """
 
     __slots__ = ()

@@ -12,15 +12,17 @@ class Kind(IntEnum):
     """What is counted."""
 
     TOTAL_CONNS = 1
-    """Connections, since the beginning."""
+    """Connections, since the beginning; an accepted session of datagrams is one (D54)."""
     CURRENT_CONNS = 2
     """Connections that are open; the one count that also falls."""
     INPUT_BYTES = 3
-    """Bytes that the service read from the counted side."""
+    """Bytes that the service read from the counted side. Those of a datagram association are added
+    to those of its control connection (D54)."""
     OUTPUT_BYTES = 4
     """Bytes that the service wrote to the counted side."""
     TOTAL_ERRS = 5
-    """Connections whose handling failed; a client that went away is no failure."""
+    """Connections whose handling failed. A client that went away is no failure, and neither is a
+    DeniedError or a cancellation (D15)."""
 
 
 class Stats(Protocol):
@@ -29,9 +31,7 @@ class Stats(Protocol):
     Any thread may use it (D21), and no call waits: it is asked for every read and write. Several
     values read one after the other are no snapshot of one moment.
 
-    Checked by :func:`gost_core.testing.check_observer_stats_stats`: ``shape``, ``starts-at-zero``,
-    ``counts``, ``get-keeps``, ``current-falls``, ``unknown-ignored``, ``updated``,
-    ``asking-clears``, ``get-leaves-mark``, ``reset-zeroes``, ``reset-clears``, ``threads``.
+    Checked by :class:`gost_core.testing.observer.stats.StatsContract`.
     """
 
     __slots__ = ()
@@ -57,7 +57,8 @@ class Stats(Protocol):
     def is_updated(self) -> bool:
         """Tell whether something was added since the last call of this or of :meth:`reset`.
 
-        Asking clears the mark, so there is one reader who asks (D54).
+        Asking clears the mark, so there is one reader who asks, and asks only when the answer will
+        be sent (D54).
         """
         ...
 

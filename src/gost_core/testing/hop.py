@@ -35,7 +35,8 @@ from gost_core.hop import (
 from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import expect, given, need, owned, raises, start, within
-from gost_core.testing._stage.fakes import FakeBypass, FakeMatcher, FakeMetadata
+from gost_core.testing._stage.fakes.lookups import FakeBypass, FakeMatcher
+from gost_core.testing._stage.memory import MemoryMetadata
 
 __all__ = ("HopContract", "NodeListContract")
 
@@ -85,7 +86,7 @@ class HopContract(Contract, interface=Hop):
 
     @clause("A node has failed only after `maxFails` failures.", "D45", after=("failed_skipped",))
     async def failures_counted(self) -> None:
-        one = _failed("one", metadata_node_option(FakeMetadata(maxFails=2)))
+        one = _failed("one", metadata_node_option(MemoryMetadata(maxFails=2)))
         await self._expect_only("one", _failed("other"), one)
 
     @clause(
@@ -94,7 +95,7 @@ class HopContract(Contract, interface=Hop):
         after=("failed_skipped",),
     )
     async def failures_expire(self) -> None:
-        one = _failed("one", metadata_node_option(FakeMetadata(failTimeout=0.02)))
+        one = _failed("one", metadata_node_option(MemoryMetadata(failTimeout=0.02)))
         await asyncio.sleep(0.04)
         await self._expect_only("one", _failed("other"), one)
 
@@ -334,7 +335,7 @@ def _failed(name: str, *opts: NodeOption) -> Node:
 
 
 def _backup() -> NodeOption:
-    return metadata_node_option(FakeMetadata(backup=True))
+    return metadata_node_option(MemoryMetadata(backup=True))
 
 
 def _state(node: Node) -> list[object]:

@@ -20,10 +20,10 @@ LoggerT = TypeVar("LoggerT", bound=Logger, default=Logger)
 _LEVELS: Final[tuple[LogLevel, ...]] = tuple(LogLevel)
 _LINES: Final[int] = 50
 
-Method: TypeAlias = Callable[..., None]
+_Method: TypeAlias = Callable[..., None]
 
 
-def _plain(logger: Logger) -> dict[str, Method]:
+def _plain(logger: Logger) -> dict[str, _Method]:
     """Return the methods that join their arguments, by name and severity, but ``fatal``."""
     return {
         "trace": logger.trace,
@@ -34,7 +34,7 @@ def _plain(logger: Logger) -> dict[str, Method]:
     }
 
 
-def _formatting(logger: Logger) -> dict[str, Method]:
+def _formatting(logger: Logger) -> dict[str, _Method]:
     """Return the methods that format, by name and severity, but ``fatalf``."""
     return {
         "tracef": logger.tracef,
@@ -262,7 +262,7 @@ class _Unprintable:
     __repr__ = __str__
 
 
-def _log_unharmed(name: str, log: Method, arguments: tuple[object, ...]) -> None:
+def _log_unharmed(name: str, log: _Method, arguments: tuple[object, ...]) -> None:
     try:
         log(*arguments)
     except Exception as error:

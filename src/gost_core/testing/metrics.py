@@ -29,7 +29,7 @@ CounterT = TypeVar("CounterT", bound=Counter, default=Counter)
 GaugeT = TypeVar("GaugeT", bound=Gauge, default=Gauge)
 MetricsT = TypeVar("MetricsT", bound=Metrics, default=Metrics)
 ObserverT = TypeVar("ObserverT", bound=Observer, default=Observer)
-Series: TypeAlias = tuple[MetricName, Labels]
+_Series: TypeAlias = tuple[MetricName, Labels]
 
 _SERIES: Final[int] = 200
 _LABELS: Final[Labels] = {"service": "one"}
@@ -167,7 +167,7 @@ class MetricsContract(Contract, Generic[MetricsT], interface=Metrics):
     value: Callable[[MetricsT, MetricName, Labels], float] | None = None
     """Tells what a series has come to; of a distribution, how many values were counted in."""
 
-    def _known(self) -> tuple[Series, Series, Series]:
+    def _known(self) -> tuple[_Series, _Series, _Series]:
         return self.counter, self.gauge, self.observer
 
     def _write(self, metrics: MetricsT, labels: Callable[[Labels], Labels] = dict) -> None:
@@ -176,7 +176,7 @@ class MetricsContract(Contract, Generic[MetricsT], interface=Metrics):
         metrics.gauge(self.gauge[0], labels(self.gauge[1])).inc()
         metrics.observer(self.observer[0], labels(self.observer[1])).observe(1.0)
 
-    def _expect(self, metrics: MetricsT, wanted: float, after: str, *several: Series) -> None:
+    def _expect(self, metrics: MetricsT, wanted: float, after: str, *several: _Series) -> None:
         """Break the clause unless series, without any those of each kind, have a value."""
         value_of = need(self.value, "value")
         for name, labels in several or self._known():

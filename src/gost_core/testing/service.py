@@ -30,7 +30,7 @@ from gost_core.testing._run.waiting import (
     until,
     within,
 )
-from gost_core.testing._stage.fakes.connections import CarryingConn, World, Wrapper
+from gost_core.testing._stage.fakes.connections import CarryingConn, Scene, Wrapper
 from gost_core.testing._stage.fakes.service import (
     ClosableHandler,
     FakeHandler,
@@ -42,8 +42,8 @@ from gost_core.testing._stage.streams import carry
 
 __all__ = ("ServiceContract",)
 
-Sleep: TypeAlias = Callable[[float], Awaitable[None]]
-Serve: TypeAlias = Callable[[Context, Conn], Awaitable[None]]
+_Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+_Serve: TypeAlias = Callable[[Context, Conn], Awaitable[None]]
 
 _MARK: Final[Key[str]] = Key("a value of the contract")
 # How many steps of the event loop a connection is given before its service is cancelled.
@@ -84,7 +84,7 @@ class ServiceContract(Contract, interface=Service):
 
     make: Callable[[Listener, Handler], Service] = field(kw_only=False)
     """Makes a service over a listener and a handler that are ready for use."""
-    with_sleep: Callable[[Listener, Handler, Sleep], Service] | None = None
+    with_sleep: Callable[[Listener, Handler, _Sleep], Service] | None = None
     """Makes one that waits by calling and awaiting the function that it is given, with the seconds
     to wait, in place of ``asyncio.sleep``; without it nothing is known of what follows an
     AcceptError or a BindError."""
@@ -109,11 +109,11 @@ class ServiceContract(Contract, interface=Service):
         service = owned((make or self.make)(listener, handler))
         return _Served(service, listener, handler, start(service.serve()))
 
-    def _serve(self, serve: Serve | None = None) -> _Served:
+    def _serve(self, serve: _Serve | None = None) -> _Served:
         """Begin to serve by a handler that does something."""
         return self._begin(FakeHandler(serve))
 
-    async def _busy(self, serve: Serve) -> _Served:
+    async def _busy(self, serve: _Serve) -> _Served:
         """Begin to serve, and let a connection come."""
         served = self._serve(serve)
         served.listener.push(_conn())
@@ -193,9 +193,9 @@ class ServiceContract(Contract, interface=Service):
         after=("handled",),
     )
     async def carried_context(self) -> None:
-        world = World()
-        carrier = CarryingConn(world, _conn(), Context().with_value(_MARK, "here"))
-        for conn in (carrier, Wrapper(world, "a wrapper", carrier)):
+        scene = Scene()
+        carrier = CarryingConn(scene, _conn(), Context().with_value(_MARK, "here"))
+        for conn in (carrier, Wrapper(scene, "a wrapper", carrier)):
             ctx = await self._context_of(conn)
             where = "carried" if conn is carrier else "carried beneath a wrapper"
             expect(ctx.value(_MARK) == "here", f"the handler has no value that was {where}")
@@ -211,12 +211,12 @@ class ServiceContract(Contract, interface=Service):
         source, destination = "203.0.113.7:5000", "203.0.113.8:443"
         carried = Context().with_value(SOURCE_ADDRESS, Address("tcp", source))
         carried = carried.with_value(DESTINATION_ADDRESS, Address("tcp", destination))
-        ctx = await self._context_of(CarryingConn(World(), _conn(), carried))
+        ctx = await self._context_of(CarryingConn(Scene(), _conn(), carried))
         _expect_addresses(ctx, source, destination)
 
     @clause("A connection that carries None is handled as any other.", "D28", after=("handled",))
     async def carried_none(self) -> None:
-        ctx = await self._context_of(CarryingConn(World(), _conn(), None))
+        ctx = await self._context_of(CarryingConn(Scene(), _conn(), None))
         session = ctx.value(SESSION_ID)
         expect(bool(session), "there is no session id")
 
@@ -262,11 +262,7 @@ class ServiceContract(Contract, interface=Service):
         order = list(dict.fromkeys(events))
         expect(order == ["listener.close", "handler.close"], f"what was closed: {order}")
 
-    @clause(
-        "close() waits for no handler, and handlers that run go on.",
-        "D29",
-        after=("handled",),
-    )
+    @clause("close() waits for no handler, and handlers that run go on.", "D29", after=("handled",))
     async def close_leaves_handlers(self) -> None:
         served = self._serve(_echo)
         client, conn = connected_pair()
@@ -407,7 +403,7 @@ class ServiceContract(Contract, interface=Service):
 
     # ---- Waiting before it accepts again
 
-    def _serve_with(self, sleep: Sleep) -> _Served:
+    def _serve_with(self, sleep: _Sleep) -> _Served:
         with_sleep = need(self.with_sleep, "with_sleep")
         return self._begin(
             FakeHandler(), make=lambda listener, handler: with_sleep(listener, handler, sleep)
@@ -481,11 +477,10 @@ class ServiceContract(Contract, interface=Service):
         errors = await self._errors_of(None)
         expect(errors == 0, f"the handler returned, and TOTAL_ERRS is {errors}")
 
-    async def _errors_of(self, serve: Serve | None) -> int:
+    async def _errors_of(self, serve: _Serve | None) -> int:
         with_stats, stats = need(self.with_stats, "with_stats"), FakeStats()
         served = self._begin(
-            FakeHandler(serve),
-            make=lambda listener, handler: with_stats(listener, handler, stats),
+            FakeHandler(serve), make=lambda listener, handler: with_stats(listener, handler, stats)
         )
         served.listener.push(_conn())
         await served.handled()
@@ -516,7 +511,7 @@ async def _echo(ctx: Context, conn: Conn) -> None:
         await conn.write(data)
 
 
-def _until_set(event: asyncio.Event) -> Serve:
+def _until_set(event: asyncio.Event) -> _Serve:
     async def wait(ctx: Context, conn: Conn) -> None:
         await event.wait()
 

@@ -1,7 +1,7 @@
 """Trials of the contract of chainers."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 
 from gost_core.chain import (
     Chainer,
@@ -16,10 +16,10 @@ from gost_core.common.net import Closer, Conn, UnsupportedError
 from gost_core.context import Context
 from gost_core.hop import Hop, addr_select_option, host_select_option, network_select_option
 from gost_core.options import apply
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.chain import ChainerContract
-from tests.kit.chain._direct import split
 from tests.kit.chain._route import RightRoute
+from tests.kit.common.net._sockets import split
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -69,8 +69,8 @@ class RightChainer(Chainer):
 MakeChainer = Callable[[Sequence[Hop]], Chainer]
 
 
-def run(make: MakeChainer) -> Coroutine[object, object, Report]:
-    return ChainerContract(make, time_limit=TIME_LIMIT).run()
+def run(make: MakeChainer) -> Contract:
+    return ChainerContract(make, time_limit=TIME_LIMIT)
 
 
 trial = Trial[MakeChainer](ChainerContract, run, RightChainer)

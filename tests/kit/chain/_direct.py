@@ -5,107 +5,48 @@ import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 
-from typing_extensions import Buffer
-
-from gost_core.common import net
-from gost_core.common.net import Addr, Conn, Listener, UnsupportedError
+from gost_core.common.net import Addr, ClosedError, Conn, Listener, UnsupportedError
 from gost_core.context import Context
 from gost_core.hosts import HostMapper
 from gost_core.resolver import InvalidError, Resolver
-from tests.kit.common.net._sockets import SocketAddr, SocketConn
+from tests.kit.common.net._sockets import DatagramConn, SocketAddr, SocketConn, split, wake
 
 
-class LocalSocket:
-    """A socket that waits for what comes to it."""
-
-    def __init__(self, sock: socket.socket, network: str) -> None:
+class LocalListener(Listener):
+    def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self.sock = sock
-        self.own_addr = SocketAddr(network, sock.getsockname())
+        self.own_addr = SocketAddr("tcp", sock.getsockname())
         self.waiter: asyncio.Future[None] | None = None
         self.closed = False
 
-    async def readable(self) -> None:
+    async def accept(self) -> Conn:
+        while not self.closed:
+            try:
+                return SocketConn(self.sock.accept()[0])
+            except BlockingIOError:
+                await self.acceptable()
+        raise ClosedError("it was closed here")
+
+    async def acceptable(self) -> None:
         loop = asyncio.get_running_loop()
         self.waiter = loop.create_future()
-        loop.add_reader(self.sock, self.wake)
+        loop.add_reader(self.sock, wake, self.waiter)
         try:
             await self.waiter
         finally:
             if not self.closed:
                 loop.remove_reader(self.sock)
-        self.check_open()
-
-    def wake(self) -> None:
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)
-
-    def check_open(self) -> None:
-        if self.closed:
-            raise net.ClosedError("it was closed here")
 
     async def close(self) -> None:
         if not self.closed:
             self.closed = True
             asyncio.get_running_loop().remove_reader(self.sock)
             self.sock.close()
-            self.wake()
-
-
-class LocalListener(LocalSocket, Listener):
-    async def accept(self) -> Conn:
-        self.check_open()
-        while True:
-            try:
-                return SocketConn(self.sock.accept()[0])
-            except BlockingIOError:
-                await self.readable()
+            wake(self.waiter)
 
     def addr(self) -> Addr:
         return self.own_addr
-
-
-class Datagrams(LocalSocket, Conn, net.PacketConn):
-    """An unconnected UDP socket."""
-
-    async def read(self, n: int, /) -> bytes:
-        raise UnsupportedError("this socket is not connected: use read_from()")
-
-    async def write(self, data: Buffer, /) -> None:
-        raise UnsupportedError("this socket is not connected: use write_to()")
-
-    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
-        self.check_open()
-        while True:
-            try:
-                data, peer = self.sock.recvfrom(n)
-            except BlockingIOError:
-                await self.readable()
-            else:
-                return data, SocketAddr("udp", peer)
-
-    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
-        self.check_open()
-        self.sock.sendto(data, split(str(addr)))
-
-    def local_addr(self) -> Addr:
-        return self.own_addr
-
-    def remote_addr(self) -> Addr:
-        return Nowhere()
-
-
-class Nowhere(Addr):
-    def network(self) -> str:
-        return "udp"
-
-    def __str__(self) -> str:
-        return ""
-
-
-def split(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 def join(host: IPv4Address | IPv6Address, port: str) -> str:
@@ -116,12 +57,10 @@ async def dial_here(network: str, address: str) -> Conn:
     if network.startswith("udp") and not address:
         sock = socket.socket(type=socket.SOCK_DGRAM)
         sock.bind(("127.0.0.1", 0))
-        return Datagrams(sock, "udp")
+        return DatagramConn(sock)
     if not network.startswith("tcp"):
         raise UnsupportedError(f"the network {network!r} is not offered")
     host, port = split(address)
-    if not host:
-        raise ValueError(f"{address!r} has no host")
     sock = socket.socket()
     sock.setblocking(False)
     try:
@@ -133,7 +72,7 @@ async def dial_here(network: str, address: str) -> Conn:
 
 
 async def bind_here(address: str) -> Listener:
-    return LocalListener(socket.create_server(split(address)), "tcp")
+    return LocalListener(socket.create_server(split(address)))
 
 
 async def lookup(

@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 
 from gost_core.chain import (
     Node,
     ProbeResult,
 )
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.chain import ProbeResultReaderContract
 from tests.kit.trial import Trial
 
@@ -41,9 +41,9 @@ class Probed:
         await probe(node, success)
 
 
-def run(make: Callable[[], Probed]) -> Coroutine[object, object, Report]:
+def run(make: Callable[[], Probed]) -> Contract:
     probed = make()
-    return ProbeResultReaderContract(probed.make, probe=probed.probe, time_limit=TIME_LIMIT).run()
+    return ProbeResultReaderContract(probed.make, probe=probed.probe, time_limit=TIME_LIMIT)
 
 
 trial = Trial[Callable[[], Probed]](ProbeResultReaderContract, run, Probed)

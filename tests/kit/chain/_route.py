@@ -1,7 +1,7 @@
 """Trials of the contract of routes."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 
 from typing_extensions import Buffer
 
@@ -18,8 +18,8 @@ from gost_core.chain import (
 from gost_core.common.net import Addr, Conn, Listener
 from gost_core.context import Context
 from gost_core.options import apply
-from gost_core.testing import Report
-from gost_core.testing._stage.fakes import Layer
+from gost_core.testing import Contract
+from gost_core.testing._stage.fakes.connections import LayeredConn
 from gost_core.testing.chain import RouteContract
 from tests.kit.chain._direct import bind_here, dial_here, lookup
 from tests.kit.chain._transporter import die_with_the_task
@@ -115,8 +115,8 @@ class RightRoute(Route):
 MakeRoute = Callable[[Sequence[Node]], Route]
 
 
-def run(make: MakeRoute) -> Coroutine[object, object, Report]:
-    return RouteContract(make, time_limit=TIME_LIMIT).run()
+def run(make: MakeRoute) -> Contract:
+    return RouteContract(make, time_limit=TIME_LIMIT)
 
 
 trial = Trial[MakeRoute](RouteContract, run, RightRoute)
@@ -274,7 +274,7 @@ class ForgettingTheLayers(RightRoute):
         async def close(self) -> None:
             self.closed = True
             innermost: Conn = self
-            while isinstance(innermost, ForgettingTheLayers.Top | Layer):
+            while isinstance(innermost, ForgettingTheLayers.Top | LayeredConn):
                 innermost = innermost.inner
             await innermost.close()
 

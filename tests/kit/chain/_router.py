@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -29,10 +29,11 @@ from gost_core.recorder import (
     RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
 )
 from gost_core.resolver import InvalidError
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.chain import RouterContract
-from tests.kit.chain._direct import join, lookup, split
+from tests.kit.chain._direct import join, lookup
 from tests.kit.chain._route import RightRoute
+from tests.kit.common.net._sockets import split
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -164,8 +165,8 @@ class RightRouter(chain.Router):
 MakeRouter = Callable[[*tuple[RouterOption, ...]], chain.Router]
 
 
-def run(make: MakeRouter) -> Coroutine[object, object, Report]:
-    return RouterContract(make, time_limit=TIME_LIMIT).run()
+def run(make: MakeRouter) -> Contract:
+    return RouterContract(make, time_limit=TIME_LIMIT)
 
 
 trial = Trial[MakeRouter](RouterContract, run, RightRouter)

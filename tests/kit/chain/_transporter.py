@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from gost_core import connector, dialer
 from gost_core.chain import (
@@ -13,7 +13,7 @@ from gost_core.chain import (
 from gost_core.common import net
 from gost_core.common.net import Conn, Listener
 from gost_core.context import Context
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.chain import TransporterContract
 from tests.kit.trial import Trial
 
@@ -82,8 +82,8 @@ class RightTransporter(Transporter):
         return twin
 
 
-def run(make: MakeTransporter) -> Coroutine[object, object, Report]:
-    return TransporterContract(make, time_limit=TIME_LIMIT).run()
+def run(make: MakeTransporter) -> Contract:
+    return TransporterContract(make, time_limit=TIME_LIMIT)
 
 
 trial = Trial[MakeTransporter](TransporterContract, run, RightTransporter)

@@ -1,7 +1,7 @@
 """Trials of the contract of connectors that can have their node listen."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -20,7 +20,7 @@ from gost_core.connector import (
 )
 from gost_core.context import Context
 from gost_core.options import apply
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address
 from gost_core.testing.connector import BinderContract
 from tests.kit.connector._connector import (
@@ -89,7 +89,7 @@ class RightBinder(RightConnector, Binder):
         return TunnelListener(tunnel, bound)
 
 
-def run_binder(make: Callable[[], Connector]) -> Coroutine[object, object, Report]:
+def run_binder(make: Callable[[], Connector]) -> Contract:
     return BinderContract(
         make,
         node=proxy,
@@ -98,7 +98,7 @@ def run_binder(make: Callable[[], Connector]) -> Coroutine[object, object, Repor
         garbling=malformed_proxy,
         incapable=unable_proxy,
         time_limit=TIME_LIMIT,
-    ).run()
+    )
 
 
 binders = Trial[Callable[[], Connector]](BinderContract, run_binder, RightBinder)

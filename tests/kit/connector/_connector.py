@@ -1,7 +1,7 @@
 """Trials of the contract of connectors."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from typing_extensions import Buffer
 
@@ -19,8 +19,8 @@ from gost_core.connector import (
 )
 from gost_core.context import Context
 from gost_core.options import apply
-from gost_core.testing import Report
-from gost_core.testing._stage.fakes import FakeMetadata
+from gost_core.testing import Contract
+from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing.connector import ConnectorContract
 from tests.kit.connector._protocol import (
     Association,
@@ -91,19 +91,19 @@ class RightConnector(Settings, Connector):
                 raise ProtocolError("the node's answer is malformed")
 
 
-def run_connector(make: Callable[[], Connector]) -> Coroutine[object, object, Report]:
+def run_connector(make: Callable[[], Connector]) -> Contract:
     return ConnectorContract(
         make,
         node=proxy,
         networks=("tcp", "udp"),
         associates=True,
-        metadata=FakeMetadata(timeout=10.0),
+        metadata=MemoryMetadata(timeout=10.0),
         bad_setting=("timeout", "soon"),
         refusing=refusing_proxy,
         garbling=malformed_proxy,
         secret=PASSWORD,
         time_limit=TIME_LIMIT,
-    ).run()
+    )
 
 
 connectors = Trial[Callable[[], Connector]](ConnectorContract, run_connector, RightConnector)

@@ -1,6 +1,6 @@
 """Trials of the contract of the handshakes that connectors do."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from gost_core.chain import Router
 from gost_core.common.net import (
@@ -11,7 +11,7 @@ from gost_core.connector import (
     Handshaker,
 )
 from gost_core.context import Context
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.connector import HandshakerContract
 from tests.kit.connector._connector import RightConnector
 from tests.kit.connector._protocol import proxy
@@ -45,7 +45,7 @@ async def malformed_login(conn: Conn, router: Router) -> None:
     await malformed_node(conn)
 
 
-def run_login(make: Callable[[], Connector]) -> Coroutine[object, object, Report]:
+def run_login(make: Callable[[], Connector]) -> Contract:
     return HandshakerContract(
         make,
         node=login_proxy,
@@ -54,7 +54,7 @@ def run_login(make: Callable[[], Connector]) -> Coroutine[object, object, Report
         pass_limit=Limit.run_out,
         secret=PASSWORD,
         time_limit=TIME_LIMIT,
-    ).run()
+    )
 
 
 logins = Trial[Callable[[], Connector]](HandshakerContract, run_login, RightLogin)

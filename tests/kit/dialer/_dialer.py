@@ -1,7 +1,7 @@
 """Trials of the contract of dialers."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from gost_core.common.net import Addr, ClosedError, Closer, Conn, ProtocolError
 from gost_core.common.url import Userinfo
@@ -16,8 +16,8 @@ from gost_core.dialer import (
     Multiplexer,
 )
 from gost_core.options import apply
-from gost_core.testing import Report
-from gost_core.testing._stage.fakes import FakeMetadata
+from gost_core.testing import Contract
+from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing.dialer import DialerContract
 from tests.kit.dialer._protocol import (
     LIFE_FAULTS,
@@ -119,17 +119,17 @@ class RightDialer(Settings, Dialer, Multiplexer, Closer):
             await session.close()
 
 
-def run_dialer(make: Callable[[], Dialer]) -> Coroutine[object, object, Report]:
+def run_dialer(make: Callable[[], Dialer]) -> Contract:
     return DialerContract(
         make,
         peer=node,
-        metadata=FakeMetadata(timeout=10.0),
+        metadata=MemoryMetadata(timeout=10.0),
         bad_setting=("timeout", "soon"),
         refusing=refusing_node,
         garbling=malformed_node,
         secret=PASSWORD,
         time_limit=TIME_LIMIT,
-    ).run()
+    )
 
 
 dialers = Trial[Callable[[], Dialer]](DialerContract, run_dialer, RightDialer)

@@ -1,6 +1,6 @@
 """Trials of the contract of the handshakes that dialers do."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from gost_core.common.net import Conn, ProtocolError
 from gost_core.common.url import Userinfo
@@ -14,7 +14,7 @@ from gost_core.dialer import (
     Handshaker,
 )
 from gost_core.options import apply
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.dialer import HandshakerContract
 from tests.kit.dialer._handshakes import HANDSHAKE_FAULTS, Limit, LoggingIn
 from tests.kit.dialer._protocol import (
@@ -48,7 +48,7 @@ class RightHandshaker(LoggingIn, Dialer, Handshaker):
         return await self.shake(conn)
 
 
-def run_handshaker(make: Callable[[], Dialer]) -> Coroutine[object, object, Report]:
+def run_handshaker(make: Callable[[], Dialer]) -> Contract:
     return HandshakerContract(
         make,
         peer=node,
@@ -59,7 +59,7 @@ def run_handshaker(make: Callable[[], Dialer]) -> Coroutine[object, object, Repo
         pass_limit=Limit.run_out,
         secret=PASSWORD,
         time_limit=TIME_LIMIT,
-    ).run()
+    )
 
 
 handshakers = Trial[Callable[[], Dialer]](HandshakerContract, run_handshaker, RightHandshaker)

@@ -2,12 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 from gost_core.common.net import Conn
 from gost_core.limiter.conn import Limiter
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.limiter.conn import ConnLimiterContract, LimiterContract
 from tests.kit.limiter._wrapper import Wrapper
 from tests.kit.trial import Trial
@@ -70,8 +70,8 @@ class RightPlacesGroup:
         return min(member.limit() for member in self.members)
 
 
-def run_places(cls: type[RightPlaces]) -> Coroutine[object, object, Report]:
-    return LimiterContract(cls, group=cls.group, wrap=cls.wrapper, time_limit=TIME_LIMIT).run()
+def run_places(cls: type[RightPlaces]) -> Contract:
+    return LimiterContract(cls, group=cls.group, wrap=cls.wrapper, time_limit=TIME_LIMIT)
 
 
 places = Trial[type[RightPlaces]](LimiterContract, run_places, RightPlaces)
@@ -206,8 +206,8 @@ async def break_conn_limiter(lookup: RightConnLimiter) -> None:
 
 def run_conn_limiters(
     make: Callable[[Mapping[str, int]], RightConnLimiter],
-) -> Coroutine[object, object, Report]:
-    return ConnLimiterContract(make, break_backend=break_conn_limiter, time_limit=TIME_LIMIT).run()
+) -> Contract:
+    return ConnLimiterContract(make, break_backend=break_conn_limiter, time_limit=TIME_LIMIT)
 
 
 conn_limiters = Trial[Callable[[Mapping[str, int]], RightConnLimiter]](

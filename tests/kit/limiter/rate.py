@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gost_core.limiter.rate import Limiter
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.limiter.rate import LimiterContract, RateLimiterContract
 from tests.kit.trial import Trial
 
@@ -58,8 +58,8 @@ class RightBucketGroup:
         return min(member.limit() for member in self.members)
 
 
-def run_buckets(cls: type[RightBucket]) -> Coroutine[object, object, Report]:
-    return LimiterContract(cls, group=cls.group, time_limit=TIME_LIMIT).run()
+def run_buckets(cls: type[RightBucket]) -> Contract:
+    return LimiterContract(cls, group=cls.group, time_limit=TIME_LIMIT)
 
 
 buckets = Trial[type[RightBucket]](LimiterContract, run_buckets, RightBucket)
@@ -177,8 +177,8 @@ async def break_rate_limiter(lookup: RightRateLimiter) -> None:
 
 def run_rate_limiters(
     make: Callable[[Mapping[str, float]], RightRateLimiter],
-) -> Coroutine[object, object, Report]:
-    return RateLimiterContract(make, break_backend=break_rate_limiter, time_limit=TIME_LIMIT).run()
+) -> Contract:
+    return RateLimiterContract(make, break_backend=break_rate_limiter, time_limit=TIME_LIMIT)
 
 
 rate_limiters = Trial[Callable[[Mapping[str, float]], RightRateLimiter]](

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from typing_extensions import Buffer
@@ -13,7 +13,7 @@ from gost_core.context import Context
 from gost_core.limiter import SCOPE_CLIENT, SCOPE_CONN, Option, Options
 from gost_core.limiter.traffic import Limiter
 from gost_core.options import apply
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.limiter.traffic import LimiterContract, TrafficLimiterContract
 from tests.kit.limiter._wrapper import Wrapper
 from tests.kit.trial import Trial
@@ -100,10 +100,8 @@ class RightTraffic:
         self.changed = asyncio.Event()
 
 
-def run_traffic(cls: type[RightTraffic]) -> Coroutine[object, object, Report]:
-    return LimiterContract(
-        cls, refusing=cls.refusing, wrap=cls.wrapper, time_limit=TIME_LIMIT
-    ).run()
+def run_traffic(cls: type[RightTraffic]) -> Contract:
+    return LimiterContract(cls, refusing=cls.refusing, wrap=cls.wrapper, time_limit=TIME_LIMIT)
 
 
 traffics = Trial[type[RightTraffic]](LimiterContract, run_traffic, RightTraffic)
@@ -269,13 +267,13 @@ async def break_traffic_limiter(lookup: RightTrafficLimiter) -> None:
 
 def run_traffic_limiters(
     make: Callable[[Mapping[str, int]], RightTrafficLimiter],
-) -> Coroutine[object, object, Report]:
+) -> Contract:
     return TrafficLimiterContract(
         make,
         unserved_scope=SCOPE_CLIENT,
         break_backend=break_traffic_limiter,
         time_limit=TIME_LIMIT,
-    ).run()
+    )
 
 
 traffic_limiters = Trial[Callable[[Mapping[str, int]], RightTrafficLimiter]](

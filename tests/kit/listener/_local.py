@@ -5,7 +5,6 @@ import errno
 import os
 import socket
 from collections import deque
-from collections.abc import Coroutine
 from contextlib import suppress
 
 from typing_extensions import Buffer
@@ -23,9 +22,8 @@ from gost_core.listener import (
 from gost_core.metadata import Metadata
 from gost_core.observer.stats import Kind
 from gost_core.options import apply
-from gost_core.testing import Report
-from gost_core.testing._stage.fakes.metadata import FakeMetadata
-from gost_core.testing._stage.memory import Address
+from gost_core.testing import Contract
+from gost_core.testing._stage.memory import Address, MemoryMetadata
 from gost_core.testing.listener import ListenerContract
 from tests.kit.common.net._sockets import SocketConn
 from tests.kit.listener._serving import RightWrapper, ServedConn, ServesOptions
@@ -210,17 +208,17 @@ LEFT_OPEN: list[Conn] = []
 AnyListener = type[RightListener] | type[RightWrapper]
 
 
-def run(kind: AnyListener) -> Coroutine[object, object, Report]:
+def run(kind: AnyListener) -> Contract:
     make = kind if issubclass(kind, RightListener) else RightListener
     return ListenerContract(
         lambda option: make(addr_option("127.0.0.1:0"), option),
         connect,
         backlog=BACKLOG,
-        bad_metadata=FakeMetadata(backlog="many"),
+        bad_metadata=MemoryMetadata(backlog="many"),
         fail=fail,
         wrap=kind if issubclass(kind, RightWrapper) else RightWrapper,
         time_limit=TIME_LIMIT,
-    ).run()
+    )
 
 
 local = Trial[AnyListener](ListenerContract, run, RightListener)
@@ -296,7 +294,7 @@ class NeedingSettings(RightListener):
 @local.breaks("failed-init-releases")
 class BindingFirst(RightListener):
     async def init(self, metadata: Metadata | None, /) -> None:
-        await super().init(FakeMetadata())
+        await super().init(MemoryMetadata())
         self.read_settings(metadata)
 
 

@@ -1,7 +1,6 @@
 """Trials of the contract of reverse listeners."""
 
 import asyncio
-from collections.abc import Coroutine
 
 from gost_core.common import net
 from gost_core.common.net import Addr, Conn, UnsupportedError
@@ -16,9 +15,8 @@ from gost_core.listener import (
 )
 from gost_core.metadata import Metadata
 from gost_core.options import apply
-from gost_core.testing import Report
-from gost_core.testing._stage.fakes.metadata import FakeMetadata
-from gost_core.testing._stage.memory import Address
+from gost_core.testing import Contract
+from gost_core.testing._stage.memory import Address, MemoryMetadata
 from gost_core.testing.listener import ReverseListenerContract
 from tests.kit.listener._serving import RightWrapper, ServedConn, ServesOptions
 from tests.kit.trial import Trial
@@ -113,13 +111,13 @@ class RightReverse(ServesOptions, Listener):
             admitting.cancel()
 
 
-def run(make: type[RightReverse]) -> Coroutine[object, object, Report]:
+def run(make: type[RightReverse]) -> Contract:
     return ReverseListenerContract(
         make,
-        bad_metadata=FakeMetadata(backlog="many"),
+        bad_metadata=MemoryMetadata(backlog="many"),
         wrap=RightWrapper,
         time_limit=TIME_LIMIT,
-    ).run()
+    )
 
 
 reverse = Trial[type[RightReverse]](ReverseListenerContract, run, RightReverse)

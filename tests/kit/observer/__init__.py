@@ -1,11 +1,11 @@
 """Trials of the contract of observers of events."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 
 from gost_core.context import Context
 from gost_core.observer import Event, Option
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.observer import ObserverContract
 from tests.kit.trial import Trial
 
@@ -51,7 +51,7 @@ async def mend_observer(observer: RightObserver) -> None:
     observer.reachable = True
 
 
-def run(make: Callable[[], RightObserver]) -> Coroutine[object, object, Report]:
+def run(make: Callable[[], RightObserver]) -> Contract:
     return ObserverContract(
         make,
         event=ServiceEvent,
@@ -59,7 +59,7 @@ def run(make: Callable[[], RightObserver]) -> Coroutine[object, object, Report]:
         break_backend=break_observer,
         mend_backend=mend_observer,
         time_limit=2.0,
-    ).run()
+    )
 
 
 trial = Trial[Callable[[], RightObserver]](ObserverContract, run, RightObserver)

@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from gost_core.observer.stats import Kind, Stats
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.observer.stats import StatsContract
 from tests.kit.trial import Trial
 
@@ -36,8 +36,8 @@ class RightStats:
             self.marked = False
 
 
-def run(make: Callable[[], Stats]) -> Coroutine[object, object, Report]:
-    return StatsContract(make, time_limit=2.0).run()
+def run(make: Callable[[], Stats]) -> Contract:
+    return StatsContract(make, time_limit=2.0)
 
 
 trial = Trial[Callable[[], Stats]](StatsContract, run, RightStats)

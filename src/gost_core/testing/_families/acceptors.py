@@ -15,8 +15,8 @@ from gost_core.testing._run.waiting import (
     expect,
     expect_cancelled,
     given,
-    keep,
     outcome_of,
+    owned,
     raises,
     returned,
     settle,
@@ -53,26 +53,23 @@ class Site(Generic[ListenerT_co]):
 
     async def connect(self, hello: bytes = HELLO) -> Conn:
         """Connect a client, and have it say something."""
-        client = await given(self.reach(self.listener.addr()), "connecting a client")
-        keep(client.close)
-        await given(client.write(hello), "a client's write()")
-        return client
+        return await given(self._connect(hello), "connecting a client")
 
     async def connect_refused(self, hello: bytes = HELLO) -> Conn | None:
         """Connect a client that may be closed on the way; then return None."""
         try:
-            client = await within(self.reach(self.listener.addr()), "connecting a client")
-            keep(client.close)
-            await client.write(hello)
+            return await within(self._connect(hello), "connecting a client")
         except OSError:
             return None
+
+    async def _connect(self, hello: bytes) -> Conn:
+        client = owned(await self.reach(self.listener.addr()))
+        await client.write(hello)
         return client
 
     async def accept(self) -> Conn:
         """Accept a client."""
-        conn = returned(await within(self.listener.accept(), "accept()"), "accept()")
-        keep(conn.close)
-        return conn
+        return owned(returned(await within(self.listener.accept(), "accept()"), "accept()"))
 
     async def meet(self) -> tuple[Conn, Conn]:
         """Connect a client and accept it; return the accepted connection and the client."""
@@ -124,9 +121,7 @@ class Acceptors(Closers, Generic[SiteT]):
         after = "after the task had ended that made it ready"
         expect(not accepting.done(), f"{after}, accept() {outcome_of(accepting)}")
         client = await site.connect()
-        conn = await within(accepting, f"accept() {after}")
-        keep(conn.close)
-        return conn, client
+        return owned(await within(accepting, f"accept() {after}")), client
 
     @clause("A client's connection comes out of accept(), and carries bytes both ways.", "D5, D26")
     async def accepts(self) -> None:

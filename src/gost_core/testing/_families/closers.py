@@ -35,6 +35,9 @@ class Closers(Contract):
     async def _to_close(self) -> Closer:
         """Return one that is at work."""
 
+    async def _specimen(self) -> Closer:
+        return await self._to_close()
+
     @clause(TWICE, "D1")
     async def close_twice(self) -> None:
         await closed_twice(await self._to_close())

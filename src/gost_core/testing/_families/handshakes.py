@@ -8,13 +8,13 @@ from typing import Final
 from gost_core.common.net import Conn
 from gost_core.testing._families.steps import (
     BENEATH,
+    Addressed,
     ComponentT,
     NodeT,
     OverConn,
     Pinged,
     Secretive,
     bare,
-    expect_addresses,
     succeeds,
 )
 from gost_core.testing._run.contract import clause
@@ -28,6 +28,7 @@ _CALLS: Final[int] = 5
 
 class Handshakes(
     OverConn[ComponentT, NodeT, Conn],
+    Addressed[ComponentT, NodeT],
     Secretive[ComponentT, NodeT, Conn],
     Pinged,
     first=("any_connection",),
@@ -70,11 +71,6 @@ class Handshakes(
             await self._carries(component, await self._begin(component, conn), "the result")
 
         await within(use(), "handshake()")
-
-    @clause("The result has both addresses.", "D2, D5", after=("outlives_call",))
-    async def addresses(self) -> None:
-        conn, _ = await self._shaken(await self._ready())
-        expect_addresses(conn, "the result of handshake()")
 
     @clause(
         "Handshakes on several connections at once do not mix.", "D22", after=("outlives_call",)

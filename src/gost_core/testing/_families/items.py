@@ -15,7 +15,7 @@ from gost_core.selector import Markable, Marker
 from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import expect, need, owned, within
-from gost_core.testing._stage.fakes import FakeMetadata
+from gost_core.testing._stage.memory import MemoryMetadata
 
 __all__ = ("BY_FAILURES", "BY_WEIGHT", "ByFailures", "ByWeight")
 
@@ -54,6 +54,7 @@ class Choice(Contract, Generic[ChooserT, T]):
     _keys: ClassVar[Collection[str]] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if others := set(self.honours) - set(self._keys):
             raise ValueError(f"`honours` names {sorted(others)}; it may name {sorted(self._keys)}")
 
@@ -74,7 +75,7 @@ class Choice(Contract, Generic[ChooserT, T]):
 
     def _with(self, **values: object) -> T:
         """Make an item with metadata."""
-        return need(self.item_with, "item_with")(FakeMetadata(**values))
+        return need(self.item_with, "item_with")(MemoryMetadata(**values))
 
     async def _draw(self, *items: T) -> list[T]:
         """Return whatever is chosen of ``items`` in many draws, in either order."""
@@ -167,7 +168,7 @@ class Choice(Contract, Generic[ChooserT, T]):
                 expect(mine, "an item of another call was chosen")
 
 
-class _WatchedMetadata(FakeMetadata):
+class _WatchedMetadata(MemoryMetadata):
     """Metadata that notes whether somebody changes them."""
 
     def __init__(self, **values: object) -> None:

@@ -5,17 +5,30 @@ from abc import abstractmethod
 from collections.abc import Awaitable
 
 from gost_core.metadata import Metadata
-from gost_core.testing._families.steps import ComponentT, Made
+from gost_core.testing._families.steps import Component, ComponentT, Made
 from gost_core.testing._run.attempt import Broken
-from gost_core.testing._run.contract import clause
+from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.report import describe
-from gost_core.testing._run.waiting import expect, given, need, owned, raises, within
-from gost_core.testing._stage.fakes import FakeMetadata
+from gost_core.testing._run.waiting import expect, need, owned, raises, within
+from gost_core.testing._stage.memory import MemoryMetadata
 
-__all__ = ("LifeCycle",)
+__all__ = ("InitialisedOnce", "LifeCycle")
 
 
-class LifeCycle(Made[ComponentT]):
+class InitialisedOnce(Contract):
+    """The clause of what is initialised, whatever it is made of."""
+
+    @abstractmethod
+    async def _initialised(self) -> tuple[Component, Metadata | None]:
+        """Make one, and initialise it; return it with its settings."""
+
+    @clause("A second init() raises RuntimeError.", "D18")
+    async def init_once(self) -> None:
+        component, settings = await self._initialised()
+        await raises(component.init(settings), "a second init()", RuntimeError)
+
+
+class LifeCycle(Made[ComponentT], InitialisedOnce):
     """The clauses of a component's life."""
 
     bad_setting: tuple[str, object] | None = None
@@ -25,25 +38,22 @@ class LifeCycle(Made[ComponentT]):
     def _first_use(self, component: ComponentT, /) -> Awaitable[object]:
         """Use it, as one does after init()."""
 
+    async def _initialised(self) -> tuple[Component, Metadata | None]:
+        return await self._ready(), self.metadata
+
     @clause("It can be made where no event loop runs.", "D18")
     async def made_without_loop(self) -> None:
         owned(await within(asyncio.to_thread(self.make), "making it in a thread"))
 
     @clause("init(None), or with empty metadata, means that nothing is set.", "D18, D64")
     async def init_without_metadata(self) -> None:
-        for metadata in (None, FakeMetadata()):
+        for metadata in (None, MemoryMetadata()):
             try:
                 await within(self._made().init(metadata), "init() without metadata")
             except ValueError:
                 # A setting that must be there is missing.
                 if self.metadata is None:
                     raise
-
-    @clause("A second init() raises RuntimeError.", "D18")
-    async def init_once(self) -> None:
-        component = self._made()
-        await given(component.init(self.metadata), "init()")
-        await raises(component.init(self.metadata), "a second init()", RuntimeError)
 
     @clause("Use before init() raises RuntimeError.", "D18")
     async def use_before_init(self) -> None:
@@ -67,12 +77,12 @@ class LifeCycle(Made[ComponentT]):
         return _With(self.metadata, *self.bad_setting)
 
 
-class _With(FakeMetadata):
+class _With(MemoryMetadata):
     """Metadata with one more setting."""
 
     def __init__(self, metadata: Metadata | None, key: str, value: object) -> None:
         super().__init__(**{key: value})
-        self._others = metadata or FakeMetadata()
+        self._others = metadata or MemoryMetadata()
 
     def is_exists(self, key: str, /) -> bool:
         """Tell whether the key is there."""

@@ -50,6 +50,8 @@ from gost_core.testing._stage.network import (
 from gost_core.testing._stage.streams import ALL
 
 __all__ = (
+    "UNOFFERED",
+    "Addressed",
     "BENEATH",
     "Component",
     "ComponentT",
@@ -61,7 +63,6 @@ __all__ = (
     "Step",
     "bare",
     "cut_anywhere",
-    "expect_addresses",
     "expect_no_task_left",
     "greeted",
     "outlived",
@@ -71,6 +72,9 @@ __all__ = (
 R = TypeVar("R")
 
 BENEATH: Final[str] = "Closing the result closes the connection beneath."
+UNOFFERED: Final[str] = (
+    "A network that is not offered raises UnsupportedError, before anything is sent."
+)
 NODE: Final[str] = "192.0.2.10:1080"
 """Where a connection to a node leads that no dialer of the object made."""
 
@@ -290,6 +294,24 @@ class OverConn(Step[ComponentT, NodeT, ClosableT]):
         await expect_no_task_left(before, f"{self._called} was cancelled")
 
 
+class Addressed(Step[ComponentT, NodeT, Conn]):
+    """The clause of a step that gives a connection."""
+
+    async def _addressed(self) -> Conn:
+        """Return a result of the step."""
+        _, result = await self._taken()
+        return result
+
+    @clause("The result has both addresses.", "D2, D5", after=("outlives_call",))
+    async def addresses(self) -> None:
+        conn = await self._addressed()
+        for name, addr in (("local_addr", conn.local_addr()), ("remote_addr", conn.remote_addr())):
+            network = returned(addr, f"{name}() of the result").network()
+            lower = network.lower()
+            expect(network == lower, f"{name}().network() is {network!r}; write it {lower!r}")
+            str(addr)
+
+
 class Pinged(Contract):
     """What gives connections that can be tried."""
 
@@ -382,22 +404,18 @@ async def outlived(call: Awaitable[R], what: str, /) -> R:
     """Make a call in a task of its own, whose time limit runs out once it has returned."""
     results: list[R] = []
 
-    async def make() -> None:
+    async def make() -> bool:
         with suppress(TimeoutError):
             async with asyncio.timeout(None) as limit:
                 results.append(await call)
                 limit.reschedule(asyncio.get_running_loop().time())
                 await asyncio.Event().wait()
+        return True
 
-    await succeeds(_then_true(make()), what)
+    await succeeds(make(), what)
     expect(bool(results), f"{what} raised TimeoutError, without a limit")
     await settle()
     return results[0]
-
-
-async def _then_true(awaitable: Awaitable[object]) -> bool:
-    await awaitable
-    return True
 
 
 async def cut_anywhere(begin: Callable[[], Awaitable[Closable]], /) -> None:
@@ -437,12 +455,3 @@ async def greeted(conn: Conn, /) -> None:
             break
         received += data
     expect(received == GREETING, f"{GREETING!r} was sent, and {received!r} was read")
-
-
-def expect_addresses(conn: Conn, what: str, /) -> None:
-    """Break the clause unless both addresses of a connection can be asked for."""
-    for name, addr in (("local_addr", conn.local_addr()), ("remote_addr", conn.remote_addr())):
-        network = returned(addr, f"{name}() of {what}").network()
-        lower = network.lower()
-        expect(network == lower, f"{name}().network() of {what} is {network!r}; write it {lower!r}")
-        str(addr)

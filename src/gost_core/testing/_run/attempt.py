@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from gost_core.testing._run.report import describe
 
-__all__ = ("Attempt", "Broken", "NotTried", "attempt", "current")
+__all__ = ("Attempt", "Broken", "NotTried", "attempt", "current", "observers")
 
 
 class Broken(AssertionError):
@@ -29,6 +29,8 @@ class NotTried(Exception):
 class Attempt:
     """What belongs to one attempt."""
 
+    clause: str
+    """The id of the clause."""
     time_limit: float
     """Seconds for each wait for something that the contract says will end."""
     subject: str = ""
@@ -81,6 +83,9 @@ async def _quietly(cleanup: Callable[[], Awaitable[None]]) -> None:
         await cleanup()
 
 
+observers: Final[list[Callable[[Attempt], object]]] = []
+"""Called with each attempt when it is over, by those who study the kit."""
+
 _current: Final[ContextVar[Attempt]] = ContextVar("_current")
 
 
@@ -118,4 +123,6 @@ async def attempt(
     finally:
         await made.clean_up(tasks_before)
         _current.reset(token)
+        for observe in observers:
+            observe(made)
     return None

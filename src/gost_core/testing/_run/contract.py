@@ -55,6 +55,12 @@ class Contract(Declared):
     time_limit: float = 5.0
     """Seconds for each wait for something that the contract says will end."""
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be tried."""
+        make = vars(self).get("make")
+        if make is not None and not callable(make):
+            raise TypeError(f"`make` must be a function that builds one, and is {make!r:.80}")
+
     # ---- What every contract tries
 
     async def _specimen(self) -> object:
@@ -130,7 +136,7 @@ class Contract(Declared):
                     detail = f"it needs {', '.join(missing)}"
                     results[one.id] = Result(one, Outcome.NOT_TRIED, detail)
                     continue
-                made = Attempt(self.time_limit)
+                made = Attempt(one.id, self.time_limit)
                 with _told_after_silence(one):
                     failure = await attempt(partial(self._scenarios[one.id], self), made)
                 subject = subject or made.subject

@@ -79,12 +79,17 @@ def expect_raises(what: str, *expected: type[BaseException]) -> Generator[None]:
     except expected:
         return
     except Exception as error:
-        raise Broken(f"{what} raised {describe(error)} instead of {_names(expected)}") from error
+        raised, wanted = describe(error), _names(expected)
+        if type(error).__name__ in wanted.split(" or "):
+            # Two classes of one name are told apart by their modules.
+            raised = f"{type(error).__module__}.{raised}"
+            wanted = _names(expected, modules=True)
+        raise Broken(f"{what} raised {raised} instead of {wanted}") from error
     raise Broken(f"{what} raised nothing instead of {_names(expected)}")
 
 
-def _names(classes: tuple[type[BaseException], ...]) -> str:
-    return " or ".join(cls.__name__ for cls in classes)
+def _names(classes: tuple[type[BaseException], ...], *, modules: bool = False) -> str:
+    return " or ".join(f"{cls.__module__}." * modules + cls.__name__ for cls in classes)
 
 
 # ---- What is kept

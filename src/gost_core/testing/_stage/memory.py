@@ -1,4 +1,4 @@
-"""Connections and listeners within this process, by which scenarios play the other end."""
+"""What plays the other end of a test, within this process: connections, a listener, metadata."""
 
 import asyncio
 from collections import deque
@@ -8,8 +8,17 @@ from typing import Final, final
 from typing_extensions import Buffer
 
 from gost_core.common.net import Addr, ClosedError, Conn, HalfCloser, Listener
+from gost_core.metadata import Metadata
 
-__all__ = ("Address", "MemoryConn", "MemoryListener", "connected_pair", "words")
+__all__ = (
+    "Address",
+    "ForwardingConn",
+    "MemoryConn",
+    "MemoryListener",
+    "MemoryMetadata",
+    "connected_pair",
+    "words",
+)
 
 _CAPACITY: Final[int] = 65536
 
@@ -17,10 +26,12 @@ _CAPACITY: Final[int] = 65536
 @final
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address by its two words."""
+    """An address by its two words; equal to another one of the same words."""
 
     network_name: str
+    """What ``network()`` returns, such as "tcp"."""
     text: str
+    """What ``str()`` returns, such as "192.0.2.1:80"; "" = no address."""
 
     def network(self) -> str:
         """Return the network's name."""
@@ -35,27 +46,79 @@ def words(addr: Addr, /) -> tuple[str, str]:
     return addr.network(), str(addr)
 
 
+class ForwardingConn(Conn):
+    """A connection that forwards each call to another one, for subclasses that change a part.
+
+    It has the five methods that every connection has, and no capability of ``inner``: a subclass
+    adds those that it keeps. It owns ``inner``: closing it closes that.
+    """
+
+    def __init__(self, inner: Conn, /) -> None:
+        self.inner = inner
+
+    async def read(self, n: int, /) -> bytes:
+        """Read from the other connection."""
+        return await self.inner.read(n)
+
+    async def write(self, data: Buffer, /) -> None:
+        """Write to the other connection."""
+        await self.inner.write(data)
+
+    async def close(self) -> None:
+        """Close the other connection."""
+        await self.inner.close()
+
+    def local_addr(self) -> Addr:
+        """Return this end's address."""
+        return self.inner.local_addr()
+
+    def remote_addr(self) -> Addr:
+        """Return the other end's address."""
+        return self.inner.remote_addr()
+
+
+class MemoryMetadata(Metadata):
+    """Metadata with these values, in which letter case does not matter in keys."""
+
+    def __init__(self, **values: object) -> None:
+        self._values = {key.lower(): value for key, value in values.items()}
+
+    def is_exists(self, key: str, /) -> bool:
+        """Tell whether there is a value under the key, None included."""
+        return key.lower() in self._values
+
+    def set(self, key: str, value: object, /) -> None:
+        """Set a value."""
+        self._values[key.lower()] = value
+
+    def get(self, key: str, /) -> object:
+        """Return the value under the key, or None."""
+        return self._values.get(key.lower())
+
+
 class _Pipe:
     """One direction of a connection."""
 
     def __init__(self) -> None:
-        self.data = bytearray()
-        self.ended = False
-        self.broken = False
+        self.data: bytearray = bytearray()
+        self.ended: bool = False
+        self.broken: bool = False
         self._changed = asyncio.Event()
 
     def wake(self) -> None:
+        """Have those who wait look again."""
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def wait(self) -> None:
+        """Wait for a change."""
         await self._changed.wait()
 
 
 class MemoryConn(Conn, HalfCloser):
-    """One end of a connection within this process, with a bounded buffer each way.
+    """One end of a connection within this process, with 64 KiB of buffer each way.
 
-    What scenarios want to know: :attr:`closed` and :attr:`close_calls`.
+    Made by :func:`connected_pair`; ``closed`` tells whether this end was closed.
     """
 
     def __init__(
@@ -66,8 +129,7 @@ class MemoryConn(Conn, HalfCloser):
         self._local = local
         self._remote = remote
         self._writing = False
-        self.closed = False
-        self.close_calls = 0
+        self.closed: bool = False
 
     async def read(self, n: int, /) -> bytes:
         """Read what is there, waiting until something is."""
@@ -121,7 +183,6 @@ class MemoryConn(Conn, HalfCloser):
 
     async def close(self) -> None:
         """Close this end; the other reads to its end, and cannot write any more."""
-        self.close_calls += 1
         self.closed = True
         for pipe in (self._incoming, self._outgoing):
             pipe.ended = True
@@ -143,20 +204,30 @@ class MemoryConn(Conn, HalfCloser):
 def connected_pair(
     network: str = "tcp", client: str = "192.0.2.1:1024", server: str = "192.0.2.2:80"
 ) -> tuple[MemoryConn, MemoryConn]:
-    """Return both ends of a connection: the client's and the server's."""
+    """Return both ends of a connection within this process: the client's and the server's.
+
+    Args:
+        network: what both addresses say of their network.
+        client: the client's address, as ``host:port``.
+        server: the server's.
+    """
     here, there = Address(network, client), Address(network, server)
     up, down = _Pipe(), _Pipe()
     return MemoryConn(down, up, here, there), MemoryConn(up, down, there, here)
 
 
 class MemoryListener(Listener):
-    """Accepts connections from within this process; a scenario plays the clients."""
+    """A listener whose clients come from within this process: a test connects them itself.
+
+    Args:
+        addr: what ``addr()`` returns; nothing is bound.
+    """
 
     def __init__(self, addr: Address, /) -> None:
         self._addr = addr
         self._waiting: deque[Conn | Exception] = deque()
         self._changed = asyncio.Event()
-        self.closed = False
+        self.closed: bool = False
 
     def connect(self) -> MemoryConn:
         """Connect a client, and return its end."""

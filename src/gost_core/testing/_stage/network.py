@@ -21,7 +21,13 @@ from gost_core.context import Context
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import keep, turns, until
-from gost_core.testing._stage.memory import Address, MemoryConn, MemoryListener, connected_pair
+from gost_core.testing._stage.memory import (
+    Address,
+    ForwardingConn,
+    MemoryConn,
+    MemoryListener,
+    connected_pair,
+)
 from gost_core.testing._stage.streams import ALL
 
 __all__ = (
@@ -59,7 +65,7 @@ def _port() -> int:
 # ---- Connections
 
 
-class BareConn(Conn):
+class BareConn(ForwardingConn):
     """A connection that can do what every connection can, and no more.
 
     It counts the calls, and the bytes written to it. With ``late``, a read takes its time, so that
@@ -67,7 +73,7 @@ class BareConn(Conn):
     """
 
     def __init__(self, inner: Conn, *, late: bool = False) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._late = late
         self.calls = 0
         self.written = 0
@@ -79,26 +85,18 @@ class BareConn(Conn):
         if self._late:
             await turns(40)
             await asyncio.sleep(0.01)
-        return await self._inner.read(n)
+        return await super().read(n)
 
     async def write(self, data: Buffer, /) -> None:
         """Write."""
         self.calls += 1
         self.written += memoryview(data).nbytes
-        await self._inner.write(data)
+        await super().write(data)
 
     async def close(self) -> None:
         """Close."""
         self.closed = True
-        await self._inner.close()
-
-    def local_addr(self) -> Addr:
-        """Return this end's address."""
-        return self._inner.local_addr()
-
-    def remote_addr(self) -> Addr:
-        """Return the other end's address."""
-        return self._inner.remote_addr()
+        await super().close()
 
 
 class PacketEnd(Conn, PacketConn):

@@ -10,7 +10,8 @@ from gost_core.hop import Hop
 from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import expect, raises, start, within
-from gost_core.testing._stage.fakes import FakeHop, World, proxy
+from gost_core.testing._stage.fakes.chain import FakeHop, proxy
+from gost_core.testing._stage.fakes.connections import Scene
 from gost_core.testing.chain._shared import (
     NAME,
     RESOLVED,
@@ -42,14 +43,14 @@ class ChainerContract(Contract, interface=Chainer):
 
     @clause("The route goes through a node of each hop, in order.", "D40")
     async def nodes_of_hops(self) -> None:
-        world = World()
-        found = names(await self._route(FakeHop(node(world, "one")), FakeHop(node(world, "two"))))
+        scene = Scene()
+        found = names(await self._route(FakeHop(node(scene, "one")), FakeHop(node(scene, "two"))))
         expect(found == ["one", "two"], f"the hops chose one and two, and the route has {found}")
 
     @clause("Where a hop chooses None, the chain ends, and later hops are left out.", "D40")
     async def none_ends(self) -> None:
-        world = World()
-        hops = FakeHop(node(world, "one")), FakeHop(None), FakeHop(node(world, "three"))
+        scene = Scene()
+        hops = FakeHop(node(scene, "one")), FakeHop(None), FakeHop(node(scene, "three"))
         found = names(await self._route(*hops))
         expect(found == ["one"], f"the second hop chose None, and the route has {found}")
 
@@ -57,24 +58,24 @@ class ChainerContract(Contract, interface=Chainer):
         "Without hops, and when the first chooses None, the route is None or has no nodes.", "D36"
     )
     async def none_direct(self) -> None:
-        for hops in ((), (FakeHop(None), FakeHop(node(World(), "two")))):
+        for hops in ((), (FakeHop(None), FakeHop(node(Scene(), "two")))):
             found = names(await self._route(*hops))
             expect(found == [], f"there is no first node, and the route has {found}")
 
     @clause("What a hop raises comes through; it never becomes a route or None.", "D36")
     async def errors_pass(self) -> None:
         for error in (PermissionError("refused by rule"), OSError("out of reach"), KeyError("x")):
-            world = World()
-            failing = FakeHop(node(world, "two"))
+            scene = Scene()
+            failing = FakeHop(node(scene, "two"))
             failing.asked.fail_always(error)
-            chainer = self.make((FakeHop(node(world, "one")), failing))
+            chainer = self.make((FakeHop(node(scene, "one")), failing))
             call = chainer.route(Context(), "tcp", TARGET)
             await raises(call, f"route() over a hop that raises {error!r}", type(error))
 
     @clause("Each hop is told the network, the address and the host of the request.", "D37")
     async def request_handed_on(self) -> None:
-        world = World()
-        hops = FakeHop(node(world, "one")), FakeHop(node(world, "two"))
+        scene = Scene()
+        hops = FakeHop(node(scene, "one")), FakeHop(node(scene, "two"))
         host = with_host_route_option(NAME)
         await within(self.make(hops).route(Context(), "udp", RESOLVED, host), "route()")
         for hop in hops:
@@ -85,30 +86,30 @@ class ChainerContract(Contract, interface=Chainer):
     @clause("Any address is accepted: an empty one, a path, a name.", "D37")
     async def any_address(self) -> None:
         for network, address in (("udp", ""), ("unix", "/run/some.socket"), ("serial", "COM1")):
-            chainer = self.make((FakeHop(node(World(), "one")),))
+            chainer = self.make((FakeHop(node(Scene(), "one")),))
             call = chainer.route(Context(), network, address)
             found = names(await within(call, f"route({network!r}, {address!r})"))
             expect(found == ["one"], f"for {network!r}, {address!r} the route has {found}")
 
     @clause("Hops are given the values of the request.", "D28", after=("nodes_of_hops",))
     async def context_handed_on(self) -> None:
-        hop = FakeHop(node(World(), "one"))
+        hop = FakeHop(node(Scene(), "one"))
         await within(self.make((hop,)).route(request(), "tcp", TARGET), "route()")
         expect_context(hop.asked[0].ctx, "the hop")
 
     @clause("Hops are asked anew for each request.", "D40", after=("nodes_of_hops",))
     async def asked_anew(self) -> None:
-        world = World()
-        hop = FakeHop(node(world, "one"))
+        scene = Scene()
+        hop = FakeHop(node(scene, "one"))
         chainer = self.make((hop,))
         await self._asked(chainer)
-        hop.node = node(world, "other")
+        hop.node = node(scene, "other")
         found = names(await self._asked(chainer))
         expect(found == ["other"], f"the hop now chooses other, and the route has {found}")
 
     @clause("One request does not wait for another's hop.", "D22", after=("nodes_of_hops",))
     async def concurrent(self) -> None:
-        hop = FakeHop(node(World(), "one"))
+        hop = FakeHop(node(Scene(), "one"))
         hop.asked.hang(1)
         chainer = self.make((hop,))
         start(chainer.route(Context(), "tcp", TARGET))
@@ -117,20 +118,20 @@ class ChainerContract(Contract, interface=Chainer):
 
     @clause("The route dials through its nodes.", "D31", after=("nodes_of_hops",))
     async def route_dials(self) -> None:
-        world = World()
-        route = await self._route(FakeHop(node(world, "one")), FakeHop(node(world, "two")))
+        scene = Scene()
+        route = await self._route(FakeHop(node(scene, "one")), FakeHop(node(scene, "two")))
         if route is None:
             raise NotTried("there was no route")
         await within(route.dial(Context(), "tcp", TARGET), "dial()")
-        expect(world.log[-1:] == [f"two: connect tcp {TARGET}"], f"the steps were {world.log}")
+        expect(scene.log[-1:] == [f"two: connect tcp {TARGET}"], f"the steps were {scene.log}")
 
     # ---- Multiplexing nodes
 
     def _multiplexing(self) -> tuple[FakeHop, FakeHop, FakeHop]:
         """Return hops of which the second chooses a multiplexing node."""
-        world = World()
-        two, _ = proxy(world, "two", "192.0.2.2:1080", multiplexes=True)
-        return FakeHop(node(world, "one")), FakeHop(two), FakeHop(node(world, "three"))
+        scene = Scene()
+        two, _ = proxy(scene, "two", "192.0.2.2:1080", multiplexes=True)
+        return FakeHop(node(scene, "one")), FakeHop(two), FakeHop(node(scene, "three"))
 
     @clause(
         "At a multiplexing node the route is cut: it begins there, and the nodes before are in "
@@ -170,14 +171,14 @@ class ChainerContract(Contract, interface=Chainer):
         hops = self._multiplexing()
         chainer = self.make(hops)
         first = await self._asked(chainer)
-        hops[0].node = node(World(), "other")
+        hops[0].node = node(Scene(), "other")
         await self._asked(chainer)
         before = _names_before(first)
         expect(before == ["one"], f"after a second request the way of the first goes by {before}")
 
     @clause("Closing it leaves the hops open that it was lent.", "D19")
     async def hops_stay_open(self) -> None:
-        hop = FakeHop(node(World(), "one"))
+        hop = FakeHop(node(Scene(), "one"))
         chainer = self.make((hop,))
         if isinstance(chainer, Closer):
             await within(chainer.close(), "close()")

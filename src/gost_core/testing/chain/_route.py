@@ -1,6 +1,7 @@
 """The contract of routes."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -17,33 +18,27 @@ from gost_core.chain import (
 from gost_core.common.net import Conn, Listener, UnsupportedError
 from gost_core.connector import BindUnsupportedError
 from gost_core.context import Context
-from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     expect,
     expect_cancelled,
     given,
-    keep,
     raises,
     start,
     within,
 )
-from gost_core.testing._stage.fakes import (
-    Call,
-    FakeHostMapper,
-    FakeResolver,
-    FakeTransporter,
-    Recorded,
-    World,
-    proxy,
-)
+from gost_core.testing._stage.fakes.chain import FakeTransporter, proxy
+from gost_core.testing._stage.fakes.connections import Scene
+from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver
+from gost_core.testing._stage.fakes.recorded import Call, Recorded
 from gost_core.testing.chain._shared import (
     TARGET,
+    Connecting,
     expect_carries,
     expect_context,
     expect_direct,
     expect_failing,
     expect_nothing_open,
-    expect_outlives,
     expect_step_error,
     kept,
     names,
@@ -66,7 +61,7 @@ _STEPS: Final[tuple[str, ...]] = (
 class _Two:
     """A route through two nodes, whose transports are the kit's."""
 
-    world: World
+    scene: Scene
     route: Route
     nodes: tuple[Node, Node]
     one: FakeTransporter
@@ -94,7 +89,7 @@ class _Two:
             "two: handshake",
             last,
         ]
-        log = self.world.log
+        log = self.scene.log
         expect(log == expected, f"the steps were {', '.join(log)}")
 
     def expect_marks(self, expected: Sequence[str], when: str) -> None:
@@ -104,7 +99,7 @@ class _Two:
         expect(counts == right, f"{when}, and the counts of failures are {counts}")
 
 
-class RouteContract(Contract, interface=Route):
+class RouteContract(Connecting, interface=Route):
     """What a route promises, over nodes whose transports are the kit's.
 
     Without nodes it is tried on this host's loopback.
@@ -117,11 +112,15 @@ class RouteContract(Contract, interface=Route):
         return self.make(())
 
     def _two(self) -> _Two:
-        world = World()
-        first, one = proxy(world, "one", "192.0.2.1:1080")
-        second, two = proxy(world, "two", "192.0.2.2:1080")
+        scene = Scene()
+        first, one = proxy(scene, "one", "192.0.2.1:1080")
+        second, two = proxy(scene, "two", "192.0.2.2:1080")
         nodes = (first, second)
-        return _Two(world, self.make(nodes), nodes, one, two)
+        return _Two(scene, self.make(nodes), nodes, one, two)
+
+    def _opening(self) -> tuple[Awaitable[Conn], Scene]:
+        two = self._two()
+        return two.dial(), two.scene
 
     @clause("nodes() returns the nodes in order.", "D36")
     async def nodes(self) -> None:
@@ -129,11 +128,6 @@ class RouteContract(Contract, interface=Route):
         expect(found == ["one", "two"], f"the nodes are one, two, and nodes() has {found}")
         none = self.make(()).nodes()
         expect(len(none) == 0, f"a route without nodes has {none!r}")
-
-    @clause("The connection outlives the task and the timeout of the call.", "D4")
-    async def outlives(self) -> None:
-        two = self._two()
-        await expect_outlives(two.dial(), two.world)
 
     # ---- The steps
 
@@ -147,7 +141,7 @@ class RouteContract(Contract, interface=Route):
         two = self._two()
         conn = await within(two.dial(network="udp"), "dial()")
         two.expect_steps(f"two: connect udp {TARGET}")
-        await expect_carries(conn, two.world.far_ends[0], "the result of dial()")
+        await expect_carries(conn, two.scene.far_ends[0], "the result of dial()")
 
     @clause("The steps of a bind are those of a dial, and the last node binds.", "D31")
     async def bind_order(self) -> None:
@@ -168,14 +162,14 @@ class RouteContract(Contract, interface=Route):
         "A node's own host mapper and resolver tell its address.", "D39, D42", after=("dial_order",)
     )
     async def nodes_resolved(self) -> None:
-        world = World()
+        scene = Scene()
         mapped = FakeHostMapper({"one.example": [ip_address("192.0.2.1")]})
         known = FakeResolver({"two.example": [ip_address("2001:db8::2")]})
-        one, _ = proxy(world, "one", "one.example:1080", host_mapper_node_option(mapped))
-        two, _ = proxy(world, "two", "two.example:1080", resolver_node_option(known))
+        one, _ = proxy(scene, "one", "one.example:1080", host_mapper_node_option(mapped))
+        two, _ = proxy(scene, "two", "two.example:1080", resolver_node_option(known))
         await within(self.make((one, two)).dial(Context(), "tcp", TARGET), "dial()")
         expected = ["one: dial 192.0.2.1:1080", "one: connect tcp [2001:db8::2]:1080"]
-        expect([world.log[0], world.log[2]] == expected, f"the steps were {world.log}")
+        expect([scene.log[0], scene.log[2]] == expected, f"the steps were {scene.log}")
 
     @clause("Every step is given the values of the request.", "D28", after=("dial_order",))
     async def context_handed_on(self) -> None:
@@ -193,7 +187,7 @@ class RouteContract(Contract, interface=Route):
         await within(second.write(b"2"), "writing to the second connection")
         far_ends = {
             await within(far.read(1), "the arrival of what was written"): far
-            for far in two.world.far_ends
+            for far in two.scene.far_ends
         }
         expect(
             set(far_ends) == {b"1", b"2"},
@@ -224,24 +218,24 @@ class RouteContract(Contract, interface=Route):
         two = self._two()
         two.step(step).fail_always(step_error())
         await expect_failing(two.dial(), "the dial")
-        expect_nothing_open(two.world, f"{_STEPS[step]} failed")
+        expect_nothing_open(two.scene, f"{_STEPS[step]} failed")
 
     @clause("When binding at the last node fails, everything is closed.", "D3")
     async def bind_failure_closes(self) -> None:
         two = self._two()
         two.two.binds.fail_always(step_error())
         await expect_failing(two.bind(), "the bind")
-        expect_nothing_open(two.world, "binding at the last node failed")
+        expect_nothing_open(two.scene, "binding at the last node failed")
 
     @clause("When a later node's name does not resolve, everything before it is closed.", "D3")
     async def resolve_failure_closes(self) -> None:
-        world = World()
+        scene = Scene()
         known = FakeResolver({})
         known.asked.fail_always(step_error())
-        one, _ = proxy(world, "one", "192.0.2.1:1080")
-        two, _ = proxy(world, "two", "two.example:1080", resolver_node_option(known))
+        one, _ = proxy(scene, "one", "192.0.2.1:1080")
+        two, _ = proxy(scene, "two", "two.example:1080", resolver_node_option(known))
         await expect_failing(self.make((one, two)).dial(Context(), "tcp", TARGET), "the dial")
-        expect_nothing_open(world, "the second node's resolver failed")
+        expect_nothing_open(scene, "the second node's resolver failed")
 
     @clause("When a dial is cancelled at any step, everything is closed.", "D4")
     async def cancel_closes(self) -> None:
@@ -251,7 +245,7 @@ class RouteContract(Contract, interface=Route):
             task = start(two.dial())
             await two.step(step).reached(what)
             await expect_cancelled(task, f"dial at {what}")
-            expect_nothing_open(two.world, f"the dial was cancelled at {what}")
+            expect_nothing_open(two.scene, f"the dial was cancelled at {what}")
 
     @clause("Errors of a step come through as they were raised.", "D14, D15")
     async def errors_pass(self) -> None:
@@ -306,10 +300,10 @@ class RouteContract(Contract, interface=Route):
         two = self._two()
         conn = await within(two.dial(), "dial()")
         await within(conn.close(), "close()")
-        expect_nothing_open(two.world, "the connection was closed")
+        expect_nothing_open(two.scene, "the connection was closed")
         tunnel = await within(two.bind(), "bind()")
         await within(tunnel.close(), "close()")
-        expect_nothing_open(two.world, "the listener was closed")
+        expect_nothing_open(two.scene, "the listener was closed")
 
     # ---- Without nodes
 
@@ -324,9 +318,9 @@ class RouteContract(Contract, interface=Route):
         )
         host, _, port = str(tunnel.addr()).rpartition(":")
         expect(port not in ("", "0"), f"port 0 was asked for, and addr() is {tunnel.addr()}")
-        _, writer = await given(asyncio.open_connection(host, int(port)), "connecting")
-        keep(_closing(writer))
-        await within(kept(tunnel.accept()), "accept()")
+        connecting = asyncio.to_thread(socket.create_connection, (host, int(port)))
+        with await given(connecting, "connecting"):
+            await within(kept(tunnel.accept()), "accept()")
 
     @clause("Without nodes, dialing an address without a host raises ValueError.", "D12")
     async def direct_empty_host(self) -> None:
@@ -337,10 +331,3 @@ class RouteContract(Contract, interface=Route):
     async def direct_unsupported(self) -> None:
         call = kept(self.make(()).dial(Context(), "semaphore", "192.0.2.1:1"))
         await raises(call, "dialing the network 'semaphore'", UnsupportedError)
-
-
-def _closing(writer: asyncio.StreamWriter) -> Callable[[], Awaitable[None]]:
-    async def close() -> None:
-        writer.close()
-
-    return close

@@ -1,6 +1,5 @@
 """The contract of routers."""
 
-import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -33,35 +32,29 @@ from gost_core.recorder import (
 )
 from gost_core.resolver import InvalidError
 from gost_core.testing._run.attempt import Broken, NotTried
-from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
-    by_task_that_ends,
     expect,
     expect_cancelled,
-    given,
     raises,
     settle,
     start,
     within,
 )
-from gost_core.testing._stage.fakes import (
-    Call,
-    FakeChainer,
-    FakeHostMapper,
-    FakeRecorder,
-    FakeResolver,
-    FakeRoute,
-    Recorded,
-    World,
-    loopback,
-)
+from gost_core.testing._stage.fakes.chain import FakeChainer, FakeRoute
+from gost_core.testing._stage.fakes.connections import Scene
+from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver
+from gost_core.testing._stage.fakes.recorded import Call, Recorded
+from gost_core.testing._stage.fakes.recorder import FakeRecorder
 from gost_core.testing.chain._shared import (
     TARGET,
+    Connecting,
     expect_carries,
     expect_context,
     expect_direct,
     expect_failing,
     kept,
+    loopback,
     node,
     request,
     step_error,
@@ -83,7 +76,7 @@ _SLACK: Final[int] = 10
 class _Routed:
     """A router over a chain that finds a route with a node."""
 
-    world: World
+    scene: Scene
     route: FakeRoute
     chain: FakeChainer
     router: Router
@@ -98,10 +91,10 @@ class _Routed:
         return self.route.dials[0]
 
 
-def _chain() -> tuple[World, FakeRoute, FakeChainer]:
-    world = World()
-    route = FakeRoute(world, node(world, "one"))
-    return world, route, FakeChainer(route)
+def _chain() -> tuple[Scene, FakeRoute, FakeChainer]:
+    scene = Scene()
+    route = FakeRoute(scene, node(scene, "one"))
+    return scene, route, FakeChainer(route)
 
 
 def _maps(*addresses: str) -> tuple[FakeHostMapper, RouterOption]:
@@ -142,7 +135,7 @@ async def _expect_packets(router: Router, network: str, address: str) -> None:
     expect(isinstance(conn, PacketConn), f"a {kind}, for {network}, is no PacketConn")
 
 
-class RouterContract(Contract, interface=Router):
+class RouterContract(Connecting, interface=Router, first=("dial",)):
     """What a router promises, over chains, routes, mappers and resolvers of the kit.
 
     What is direct is tried on this host's loopback.
@@ -153,8 +146,8 @@ class RouterContract(Contract, interface=Router):
     ``*opts: RouterOption`` will do."""
 
     def _routed(self, *opts: RouterOption) -> _Routed:
-        world, route, chain = _chain()
-        return _Routed(world, route, chain, self._serving(chain_router_option(chain), *opts))
+        scene, route, chain = _chain()
+        return _Routed(scene, route, chain, self._serving(chain_router_option(chain), *opts))
 
     def _serving(self, *opts: RouterOption) -> Router:
         """Make a router with options that it need not serve, if it says so."""
@@ -162,6 +155,13 @@ class RouterContract(Contract, interface=Router):
             return self.make(*opts)
         except ValueError as error:
             raise NotTried(f"the constructor refuses an option: {error}") from error
+
+    _timeout = 2 * _SHORT
+
+    def _opening(self) -> tuple[Awaitable[Conn], Scene]:
+        limit = timeout_router_option(self._timeout)
+        one = self._routed(limit, retries_router_option(_MANY))
+        return one.dial(), one.scene
 
     @clause("options() returns what the router was made with.", "D23")
     async def options(self) -> None:
@@ -179,7 +179,7 @@ class RouterContract(Contract, interface=Router):
         expect(len(one.route.dials) == 1, f"the route was dialed {len(one.route.dials)} times")
         told = (one.route.dials[0].network, one.route.dials[0].address)
         expect(told == ("tcp", TARGET), f"dial('tcp', {TARGET!r}) had the route dial {told}")
-        await expect_carries(conn, one.world.far_ends[0], "the result of dial()")
+        await expect_carries(conn, one.scene.far_ends[0], "the result of dial()")
 
     @clause("Without a chain, a dial is direct.", "D36")
     async def no_chain_direct(self) -> None:
@@ -188,19 +188,19 @@ class RouterContract(Contract, interface=Router):
     @clause("A chain that finds None, or a route without nodes, makes a dial direct.", "D36")
     async def no_route_direct(self) -> None:
         await expect_direct(self.make(chain_router_option(FakeChainer(None))).dial)
-        router = self.make(chain_router_option(FakeChainer(FakeRoute(World()))))
-        server = await loopback()
-        call = kept(router.dial(Context(), "tcp", server.address))
+        router = self.make(chain_router_option(FakeChainer(FakeRoute(Scene()))))
+        _, address = await loopback()
+        call = kept(router.dial(Context(), "tcp", address))
         await within(call, "dial() by a route without nodes")
 
     @clause("An exception of the chain is never turned into a direct connection.", "D36")
     async def refusal_not_direct(self) -> None:
         for error in (PermissionError("refused by rule"), OSError("out of reach")):
-            server = await loopback()
+            server, address = await loopback()
             chain = FakeChainer(None)
             chain.asked.fail_always(error)
             router = self.make(chain_router_option(chain))
-            call = kept(router.dial(Context(), "tcp", server.address))
+            call = kept(router.dial(Context(), "tcp", address))
             await raises(call, f"dial() by a chain that raises {error!r}", type(error))
             await settle()
             expect(server.connections == 0, "the target was connected to all the same")
@@ -226,7 +226,7 @@ class RouterContract(Contract, interface=Router):
         "D36",
     )
     async def bind_empty_route(self) -> None:
-        for route in (None, FakeRoute(World())):
+        for route in (None, FakeRoute(Scene())):
             router = self.make(chain_router_option(FakeChainer(route)))
             what = "None" if route is None else "a route without nodes"
             call = kept(router.bind(Context(), "tcp", "127.0.0.1:0"))
@@ -377,14 +377,6 @@ class RouterContract(Contract, interface=Router):
         more = len(one.route.dials) - 1
         expect(not more, f"after the cancellation there were {more} more attempts")
 
-    @clause("The connection outlives the task and the timeout of the call.", "D4", after=("dial",))
-    async def outlives(self) -> None:
-        one = self._routed(timeout_router_option(2 * _SHORT), retries_router_option(_MANY))
-        dialing = by_task_that_ends(one.dial(), "a dial")
-        conn = await given(dialing, "a dial in a task of its own")
-        await asyncio.sleep(3 * _SHORT)
-        await expect_carries(conn, one.world.far_ends[-1], "a connection older than the timeout")
-
     @clause("One dial that hangs does not hold up another.", "D22", after=("dial",))
     async def concurrent(self) -> None:
         one = self._routed(timeout_router_option(_LONG))
@@ -398,7 +390,7 @@ class RouterContract(Contract, interface=Router):
     async def _expect_interface(self, expected: str, *of_the_call: str) -> None:
         """Break the clause unless a dial goes by an interface."""
         # A route without nodes: only there do these options concern anything.
-        route = FakeRoute(World())
+        route = FakeRoute(Scene())
         router = self._serving(
             chain_router_option(FakeChainer(route)), interface_router_option("of-the-router")
         )

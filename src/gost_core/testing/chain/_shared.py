@@ -1,19 +1,31 @@
 """What the contracts of chains share: a request, a step that fails, and what must follow."""
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from gost_core.chain import Node, Route
 from gost_core.common.net import Conn, Listener
 from gost_core.context import Context, Key
-from gost_core.testing._run.attempt import Broken, NotTried, current
+from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.report import describe
-from gost_core.testing._run.waiting import by_task_that_ends, expect, owned, settle, within
-from gost_core.testing._stage.fakes import World, loopback, proxy
+from gost_core.testing._run.waiting import (
+    by_task_that_ends,
+    expect,
+    given,
+    owned,
+    settle,
+    within,
+)
+from gost_core.testing._stage.fakes.chain import proxy
+from gost_core.testing._stage.fakes.connections import Scene
 from gost_core.testing._stage.memory import MemoryConn
+from gost_core.testing._stage.servers import EchoServer
 
 __all__ = (
+    "Connecting",
     "NAME",
     "RESOLVED",
     "TARGET",
@@ -22,9 +34,9 @@ __all__ = (
     "expect_direct",
     "expect_failing",
     "expect_nothing_open",
-    "expect_outlives",
     "expect_step_error",
     "kept",
+    "loopback",
     "names",
     "node",
     "request",
@@ -53,9 +65,9 @@ def expect_context(ctx: Context, who: str, /) -> None:
     expect(ctx.value(_MARK) == "here", f"{who} was given a context without the request's values")
 
 
-def node(world: World, name: str, /) -> Node:
+def node(scene: Scene, name: str, /) -> Node:
     """Return a node of a chain."""
-    return proxy(world, name, "192.0.2.1:1080")[0]
+    return proxy(scene, name, "192.0.2.1:1080")[0]
 
 
 def names(route: Route | None, /) -> list[str]:
@@ -66,6 +78,12 @@ def names(route: Route | None, /) -> list[str]:
 async def kept(call: Awaitable[OpenedT], /) -> OpenedT:
     """Make a call; what it opens is closed when the scenario is over."""
     return owned(await call)
+
+
+async def loopback() -> tuple[EchoServer, str]:
+    """Return a server on this host's loopback, and its address."""
+    server = EchoServer()
+    return server, await given(server.tcp(), "a server on the loopback")
 
 
 # ---- What must follow
@@ -81,22 +99,10 @@ async def expect_carries(near: Conn, far: MemoryConn, what: str, /) -> None:
     expect(data == b"pong", f"b'pong' was sent, and {data!r} was read from {what}")
 
 
-async def expect_outlives(call: Awaitable[Conn], world: World, /) -> None:
-    """Break the clause unless a connection carries when its task and its timeout have ended."""
-
-    async def make() -> Conn:
-        async with asyncio.timeout(current().time_limit):
-            return await call
-
-    conn = await by_task_that_ends(make(), "making a connection in a task")
-    await settle()
-    await expect_carries(conn, world.far_ends[0], "a connection of a task that ended")
-
-
 async def expect_direct(dial: Callable[[Context, str, str], Awaitable[Conn]], /) -> None:
     """Break the clause unless a call connects to this host's loopback."""
-    server = await loopback()
-    conn = await within(kept(dial(Context(), "tcp", server.address)), "dialing the loopback")
+    _, address = await loopback()
+    conn = await within(kept(dial(Context(), "tcp", address)), "dialing the loopback")
     await within(conn.write(b"ping"), "write()")
     data = await within(conn.read(4), "read()")
     expect(data == b"ping", f"an echo server sent back {data!r} for b'ping'")
@@ -131,7 +137,34 @@ async def expect_failing(call: Awaitable[object], what: str, /) -> None:
     raise NotTried(f"{what} did not fail")
 
 
-def expect_nothing_open(world: World, when: str, /) -> None:
+def expect_nothing_open(scene: Scene, when: str, /) -> None:
     """Break the clause if something that was opened is still open."""
-    if left := world.still_open():
+    if left := scene.still_open():
         raise Broken(f"{when}, and still open is {', '.join(left)}")
+
+
+# ---- A family
+
+
+class Connecting(Contract):
+    """The clause of what opens connections."""
+
+    _timeout: ClassVar[float] = 0.0
+    """The seconds of a timeout of its own, which must not end the connection."""
+
+    @abstractmethod
+    def _opening(self) -> tuple[Awaitable[Conn], Scene]:
+        """Return a call that opens a connection, and where it does."""
+
+    @clause("The connection outlives the task and the timeout of the call.", "D4", after=(FIRST,))
+    async def outlives(self) -> None:
+        call, scene = self._opening()
+
+        async def opened() -> Conn:
+            async with asyncio.timeout(self.time_limit):
+                return await call
+
+        conn = await by_task_that_ends(opened(), "opening a connection")
+        await settle()
+        await asyncio.sleep(1.5 * self._timeout)
+        await expect_carries(conn, scene.far_ends[-1], "a connection whose task has ended")

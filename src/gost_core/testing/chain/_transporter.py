@@ -1,7 +1,7 @@
 """The contract of transporters."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import field
 from typing import Any, TypeVar
 
@@ -11,39 +11,36 @@ from gost_core.connector import BindUnsupportedError, Connector, mux_bind_option
 from gost_core.context import Context
 from gost_core.dialer import Dialer
 from gost_core.testing._run.attempt import NotTried
-from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     ended,
     expect,
     expect_cancelled,
     given,
-    keep,
     raises,
     start,
     within,
 )
-from gost_core.testing._stage.fakes import (
+from gost_core.testing._stage.fakes.chain import FakeRoute
+from gost_core.testing._stage.fakes.connections import LayeredConn, Scene
+from gost_core.testing._stage.fakes.connector import (
     BindingConnector,
     FakeConnector,
-    FakeDialer,
-    FakeRoute,
     HandshakingConnector,
-    HandshakingDialer,
-    Layer,
-    MultiplexingDialer,
-    Recorded,
-    World,
-    loopback,
 )
+from gost_core.testing._stage.fakes.dialer import FakeDialer, HandshakingDialer, MultiplexingDialer
+from gost_core.testing._stage.fakes.recorded import Recorded
 from gost_core.testing.chain._shared import (
     NAME,
     RESOLVED,
     TARGET,
+    Connecting,
     expect_carries,
     expect_context,
     expect_failing,
-    expect_outlives,
     expect_step_error,
+    kept,
+    loopback,
     node,
     request,
     step_error,
@@ -55,7 +52,16 @@ ConnectorT = TypeVar("ConnectorT", bound=FakeConnector)
 DialerT = TypeVar("DialerT", bound=FakeDialer)
 
 
-class TransporterContract(Contract, interface=Transporter):
+class TransporterContract(
+    Connecting,
+    interface=Transporter,
+    said={
+        "outlives": (
+            "The connection outlives the task and the timeout of the calls that made it.",
+            "D4",
+        )
+    },
+):
     """What a transporter promises, over dialers and connectors of the kit."""
 
     make: Callable[[Dialer, Connector], Transporter] = field(kw_only=False)
@@ -67,12 +73,16 @@ class TransporterContract(Contract, interface=Transporter):
         return self._over(FakeDialer, FakeConnector)[3]
 
     def _over(
-        self, dialer: Callable[[World], DialerT], connector: Callable[[World], ConnectorT]
-    ) -> tuple[World, DialerT, ConnectorT, Transporter]:
+        self, dialer: Callable[[Scene], DialerT], connector: Callable[[Scene], ConnectorT]
+    ) -> tuple[Scene, DialerT, ConnectorT, Transporter]:
         """Make a transporter over these two."""
-        world = World()
-        one, other = dialer(world), connector(world)
-        return world, one, other, self.make(one, other)
+        scene = Scene()
+        one, other = dialer(scene), connector(scene)
+        return scene, one, other, self.make(one, other)
+
+    def _opening(self) -> tuple[Awaitable[Conn], Scene]:
+        scene, _, _, transport = self._over(HandshakingDialer, HandshakingConnector)
+        return self._all_steps(transport), scene
 
     @clause("options() returns the options themselves, the same object each time.", "D23")
     async def options_live(self) -> None:
@@ -82,26 +92,18 @@ class TransporterContract(Contract, interface=Transporter):
         expect(addr == NAME, f"options().addr was set to {NAME!r} and is {addr!r}")
 
     @clause(
-        "The connection outlives the task and the timeout of the calls that made it.",
-        "D4",
-    )
-    async def outlives(self) -> None:
-        world, _, _, transport = self._over(HandshakingDialer, HandshakingConnector)
-        await expect_outlives(self._all_steps(transport), world)
-
-    @clause(
         "dial() opens the transport by the dialer, at the address that it is given.",
         "D42",
         after=("outlives",),
     )
     async def dial(self) -> None:
-        world, dialer, _, transport = self._over(FakeDialer, FakeConnector)
+        scene, dialer, _, transport = self._over(FakeDialer, FakeConnector)
         transport.options().addr = NAME
         conn = await within(transport.dial(request(), RESOLVED), "dial()")
         expect(len(dialer.dials) == 1, f"the dialer was called {len(dialer.dials)} times")
         addr = dialer.dials[0].address
         expect(addr == RESOLVED, f"dial({RESOLVED!r}) had the dialer dial {addr!r}")
-        await expect_carries(conn, world.far_ends[0], "the result of dial()")
+        await expect_carries(conn, scene.far_ends[0], "the result of dial()")
 
     @clause(
         "The dialer is told the node's address as configured, from the options, as the host.",
@@ -121,15 +123,15 @@ class TransporterContract(Contract, interface=Transporter):
         after=("outlives",),
     )
     async def handshake_order(self) -> None:
-        world, _, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
-        conn = world.connection("the connection")
+        scene, _, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
+        conn = scene.connection("the connection")
         result = await within(transport.handshake(Context(), conn), "handshake()")
-        steps = ", ".join(world.log)
-        expect(world.log == ["dialer.handshake", "connector.handshake"], f"the steps were {steps}")
+        steps = ", ".join(scene.log)
+        expect(scene.log == ["dialer.handshake", "connector.handshake"], f"the steps were {steps}")
         between = connector.handshakes[0].conn
         expect(between is not conn, "the second step was given the first one's input")
-        await expect_carries(result, world.far_ends[0], "the result of handshake()")
-        name = result.name if isinstance(result, Layer) else "what the transport made"
+        await expect_carries(result, scene.far_ends[0], "the result of handshake()")
+        name = result.name if isinstance(result, LayeredConn) else "what the transport made"
         expect(result is not between, f"the result was {name}")
 
     @clause(
@@ -141,11 +143,11 @@ class TransporterContract(Contract, interface=Transporter):
             (HandshakingDialer, FakeConnector, 1),
             (FakeDialer, HandshakingConnector, 1),
         ):
-            world, _, _, transport = self._over(dialer, connector)
-            conn = world.connection("the connection")
+            scene, _, _, transport = self._over(dialer, connector)
+            conn = scene.connection("the connection")
             result = await within(transport.handshake(Context(), conn), "handshake()")
-            expect(len(world.log) == count, f"with {count} handshakes the steps were {world.log}")
-            await expect_carries(result, world.far_ends[0], "the result of handshake()")
+            expect(len(scene.log) == count, f"with {count} handshakes the steps were {scene.log}")
+            await expect_carries(result, scene.far_ends[0], "the result of handshake()")
 
     @clause(
         "The dialer's handshake is told the node's address as configured.",
@@ -153,9 +155,9 @@ class TransporterContract(Contract, interface=Transporter):
         after=("options_live",),
     )
     async def handshake_address(self) -> None:
-        world, dialer, _, transport = self._over(HandshakingDialer, FakeConnector)
+        scene, dialer, _, transport = self._over(HandshakingDialer, FakeConnector)
         transport.options().addr = NAME
-        conn = world.connection("the connection")
+        conn = scene.connection("the connection")
         await within(transport.handshake(Context(), conn), "handshake()")
         addr = dialer.handshakes[0].options.addr
         expect(addr == NAME, f"options().addr was {NAME!r}, and the handshake was told {addr!r}")
@@ -164,27 +166,27 @@ class TransporterContract(Contract, interface=Transporter):
         "When the connector's handshake fails, what the dialer's handshake made is closed.", "D3"
     )
     async def handshake_failure_closes(self) -> None:
-        world, _, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
+        scene, _, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
         connector.handshakes.fail_always(step_error())
-        conn = world.connection("the input")
+        conn = scene.connection("the input")
         await expect_failing(transport.handshake(Context(), conn), "the handshake")
-        self._expect_only_input(world, "the second handshake failed")
+        self._expect_only_input(scene, "the second handshake failed")
 
     @clause(
         "When the connector's handshake is cancelled, what the dialer's handshake made is closed.",
         "D4",
     )
     async def handshake_cancel_closes(self) -> None:
-        world, _, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
+        scene, _, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
         connector.handshakes.hang()
-        task = start(transport.handshake(Context(), world.connection("the input")))
+        task = start(transport.handshake(Context(), scene.connection("the input")))
         await connector.handshakes.reached("the connector's handshake")
         task.cancel()
         await ended(task)
-        self._expect_only_input(world, "the handshake was cancelled")
+        self._expect_only_input(scene, "the handshake was cancelled")
 
-    def _expect_only_input(self, world: World, when: str) -> None:
-        left = [name for name in world.still_open() if name != "the input"]
+    def _expect_only_input(self, scene: Scene, when: str) -> None:
+        left = [name for name in scene.still_open() if name != "the input"]
         expect(not left, f"{when}, and still open is {', '.join(left)}")
 
     @clause(
@@ -193,8 +195,8 @@ class TransporterContract(Contract, interface=Transporter):
         after=("outlives",),
     )
     async def connect(self) -> None:
-        world, _, connector, transport = self._over(FakeDialer, FakeConnector)
-        conn = world.connection("the connection")
+        scene, _, connector, transport = self._over(FakeDialer, FakeConnector)
+        conn = scene.connection("the connection")
         result = await within(transport.connect(request(), conn, "udp", TARGET), "connect()")
         made = connector.connects[0]
         expect(
@@ -202,7 +204,7 @@ class TransporterContract(Contract, interface=Transporter):
             f"connect('udp', {TARGET!r}) had the connector reach {made.network} {made.address}",
         )
         expect(result is not conn, "the result was the connection to the node")
-        await expect_carries(result, world.far_ends[0], "the result of connect()")
+        await expect_carries(result, scene.far_ends[0], "the result of connect()")
 
     @clause(
         "A connector's second connection goes past the chain, not by the options' route.",
@@ -210,23 +212,22 @@ class TransporterContract(Contract, interface=Transporter):
         after=("options_live", "connect"),
     )
     async def connect_past_the_chain(self) -> None:
-        world, _, connector, transport = self._over(FakeDialer, FakeConnector)
-        route = FakeRoute(world, node(world, "one"))
+        scene, _, connector, transport = self._over(FakeDialer, FakeConnector)
+        route = FakeRoute(scene, node(scene, "one"))
         transport.options().route = route
-        conn = world.connection("the connection")
+        conn = scene.connection("the connection")
         await within(transport.connect(Context(), conn, "tcp", TARGET), "connect()")
         dialer = connector.connects[0].options.dialer
         if dialer is not None:
-            server = await loopback()
-            call = dialer.dial(Context(), "tcp", server.address)
-            beside = await within(call, "dialing by the connector's dialer")
-            keep(beside.close)
+            _, address = await loopback()
+            call = kept(dialer.dial(Context(), "tcp", address))
+            await within(call, "dialing by the connector's dialer")
         expect(not route.dials, "the connector's dialer dialed by the route")
 
     @clause("bind() has the connector bind, with the options of the call.", "D31")
     async def bind(self) -> None:
-        world, _, connector, transport = self._over(FakeDialer, BindingConnector)
-        conn = world.connection("the connection")
+        scene, _, connector, transport = self._over(FakeDialer, BindingConnector)
+        conn = scene.connection("the connection")
         call = transport.bind(Context(), conn, "tcp", ":0", mux_bind_option(True))
         await within(call, "bind()")
         made = connector.binds[0]
@@ -238,44 +239,44 @@ class TransporterContract(Contract, interface=Transporter):
 
     @clause("bind() with a connector that is no Binder raises BindUnsupportedError.", "D16")
     async def bind_unsupported(self) -> None:
-        world, _, _, transport = self._over(FakeDialer, FakeConnector)
-        call = transport.bind(Context(), world.connection("the connection"), "tcp", ":0")
+        scene, _, _, transport = self._over(FakeDialer, FakeConnector)
+        call = transport.bind(Context(), scene.connection("the connection"), "tcp", ":0")
         await raises(call, "bind() without a Binder", BindUnsupportedError)
+
+    def _each_step(self) -> Iterator[tuple[str, Recorded[Any], Transporter]]:
+        """Yield each step, the calls in which it is done, and a transporter to do it with."""
+        for number in range(4):
+            _, dialer, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
+            steps: tuple[tuple[str, Recorded[Any]], ...] = (
+                ("dial()", dialer.dials),
+                ("handshake() of the dialer", dialer.handshakes),
+                ("handshake() of the connector", connector.handshakes),
+                ("connect()", connector.connects),
+            )
+            step, calls = steps[number]
+            yield step, calls, transport
 
     @clause("Errors of the dialer and of the connector come through as they were raised.", "D14")
     async def errors_pass(self) -> None:
-        for step in ("dial()", "the dialer's handshake", "the connector's handshake", "connect()"):
-            _, dialer, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
-            calls: dict[str, Recorded[Any]] = {
-                "dial()": dialer.dials,
-                "the dialer's handshake": dialer.handshakes,
-                "the connector's handshake": connector.handshakes,
-                "connect()": connector.connects,
-            }
-            calls[step].fail_always(step_error())
+        for step, calls, transport in self._each_step():
+            calls.fail_always(step_error())
             await expect_step_error(self._all_steps(transport), f"{step}, failing,")
 
     @clause("Cancelling a step cancels what the dialer or the connector does.", "D4, D14")
     async def cancel_passes(self) -> None:
-        for step in ("dial()", "handshake()", "connect()"):
-            _, dialer, connector, transport = self._over(HandshakingDialer, FakeConnector)
-            calls: dict[str, Recorded[Any]] = {
-                "dial()": dialer.dials,
-                "handshake()": dialer.handshakes,
-                "connect()": connector.connects,
-            }
-            calls[step].hang()
+        for step, calls, transport in self._each_step():
+            calls.hang()
             task = start(self._all_steps(transport))
-            await calls[step].reached(step)
+            await calls.reached(step)
             await expect_cancelled(task, step)
 
     @clause("Requests at once do not get into one another's way.", "D33", after=("dial",))
     async def concurrent(self) -> None:
-        world, _, _, transport = self._over(HandshakingDialer, HandshakingConnector)
-        inputs = [world.connection("the first"), world.connection("the second")]
+        scene, _, _, transport = self._over(HandshakingDialer, HandshakingConnector)
+        inputs = [scene.connection("the first"), scene.connection("the second")]
         calls = (transport.handshake(Context(), conn) for conn in inputs)
         results = await within(asyncio.gather(*calls), "two handshakes at once")
-        for result, far in zip(results, world.far_ends, strict=True):
+        for result, far in zip(results, scene.far_ends, strict=True):
             await expect_carries(result, far, "the result of one of two handshakes")
 
     @clause("The dialer and the connector are given the values of the request.", "D28")
@@ -290,13 +291,13 @@ class TransporterContract(Contract, interface=Transporter):
         "D34",
     )
     async def multiplex(self) -> None:
-        world = World()
+        scene = Scene()
         for dialer, expected in (
-            (FakeDialer(world), False),
-            (MultiplexingDialer(world, False), False),
-            (MultiplexingDialer(world, True), True),
+            (FakeDialer(scene), False),
+            (MultiplexingDialer(scene, False), False),
+            (MultiplexingDialer(scene, True), True),
         ):
-            answer = self.make(dialer, FakeConnector(world)).multiplex()
+            answer = self.make(dialer, FakeConnector(scene)).multiplex()
             name = f"a {type(dialer).__name__} for which routes are{'' if expected else ' not'} cut"
             expect(answer is expected, f"multiplex() returned {answer!r} over {name}")
 
@@ -308,9 +309,9 @@ class TransporterContract(Contract, interface=Transporter):
         after=("options_live",),
     )
     async def copy_distinct(self) -> None:
-        world, _, _, transport = self._over(FakeDialer, FakeConnector)
+        scene, _, _, transport = self._over(FakeDialer, FakeConnector)
         twin = transport.copy()
-        twin.options().route = FakeRoute(world)
+        twin.options().route = FakeRoute(scene)
         twin.options().addr = NAME
         expect(transport.options().route is None, "setting the copy's route set the original's")
         expect(transport.options().addr == "", "setting the copy's addr set the original's")
@@ -330,8 +331,8 @@ class TransporterContract(Contract, interface=Transporter):
         after=("dial",),
     )
     async def copy_shares_sessions(self) -> None:
-        world = World()
-        dialer, connector = MultiplexingDialer(world, True), FakeConnector(world)
+        scene = Scene()
+        dialer, connector = MultiplexingDialer(scene, True), FakeConnector(scene)
         twin = self.make(dialer, connector).copy()
         expect(twin.multiplex(), "the copy of a transport that multiplexes does not")
         await within(self._all_steps(twin), "the steps of a copy")
@@ -365,10 +366,10 @@ class TransporterContract(Contract, interface=Transporter):
         expect(len(route.dials) == 2, "dialing again did not go by the route")
 
     async def _dialed_by_route(self) -> tuple[Transporter, FakeDialer, FakeRoute, Conn]:
-        world, dialer, _, transport = self._over(FakeDialer, FakeConnector)
+        scene, dialer, _, transport = self._over(FakeDialer, FakeConnector)
         dialer.through = True
         twin = transport.copy()
-        route = FakeRoute(world, node(world, "one"))
+        route = FakeRoute(scene, node(scene, "one"))
         twin.options().route = route
         conn = await within(twin.dial(Context(), RESOLVED), "dial()")
         return twin, dialer, route, conn

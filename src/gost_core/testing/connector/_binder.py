@@ -14,7 +14,7 @@ from gost_core.connector import (
 )
 from gost_core.context import Context
 from gost_core.testing._families.options import AnyOption, TakesOptions
-from gost_core.testing._families.steps import expect_addresses, succeeds
+from gost_core.testing._families.steps import succeeds
 from gost_core.testing._run.attempt import Broken, NotTried
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
@@ -193,7 +193,7 @@ class BinderContract(
         outside = Outside()
         listener = await self._bind(outside)
         visitor, conn = await self._visit(outside, listener)
-        expect_addresses(conn, "the accepted connection")
+        returned(conn.local_addr(), "local_addr() of the accepted connection")
         remote = str(conn.remote_addr())
         expect(
             remote == str(visitor.local_addr()),

@@ -11,9 +11,9 @@ from gost_core.testing._families.life import LifeCycle
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import (
     BENEATH,
+    Addressed,
     Pinged,
     Secretive,
-    expect_addresses,
     greeted,
     succeeds,
 )
@@ -51,6 +51,7 @@ class ConnectorContract(
     Pinged,
     TakesOptions,
     ThroughNode[ConnectorT, Conn],
+    Addressed[ConnectorT, Node],
     Secretive[ConnectorT, Node, Conn],
     interface=Connector,
     first=("connects",),
@@ -141,10 +142,6 @@ class ConnectorContract(
             await self._works(await self._connecting(connector, conn), "the connection")
 
         await within(use(), "connect()")
-
-    @clause("The result has both addresses.", "D2, D5", after=("outlives_call",))
-    async def addresses(self) -> None:
-        expect_addresses(await self._connect(), "the result of connect()")
 
     # ---- The target
 

@@ -10,7 +10,7 @@ from typing_extensions import TypeVar
 from gost_core.common.net import Conn, UnsupportedError
 from gost_core.connector import Connector, Handshaker
 from gost_core.context import Context
-from gost_core.testing._families.steps import ClosableT, OverConn, bare
+from gost_core.testing._families.steps import UNOFFERED, ClosableT, OverConn, bare
 from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, given, raises, returned
@@ -71,9 +71,7 @@ class ThroughNode(OverConn[ConnectorT, Node, ClosableT]):
             conn = returned(await connector.handshake(Context(), conn), "handshake()")
         return conn
 
-    @clause(
-        "A network that is not offered raises UnsupportedError, before anything is sent.", "D15"
-    )
+    @clause(UNOFFERED, "D15")
     async def network_unsupported(self) -> None:
         await self._expect_nothing_sent("sctp", TARGET, UnsupportedError)
 

@@ -23,10 +23,10 @@ from gost_core.dialer import (
 from gost_core.testing._families.life import LifeCycle
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import (
+    Addressed,
     Pinged,
     Secretive,
     cut_anywhere,
-    expect_addresses,
     expect_no_task_left,
     succeeds,
 )
@@ -65,6 +65,7 @@ class DialerContract(
     LifeCycle[DialerT],
     Pinged,
     TakesOptions,
+    Addressed[DialerT, Peer],
     Secretive[DialerT, Peer, Conn],
     interface=Dialer,
     first=("dials",),
@@ -114,6 +115,10 @@ class DialerContract(
         dialer, network = await self._ready(), await self._network(self.peer)
         await given(self._dialed(dialer, network), "dial()")
         return network.carries_datagrams()
+
+    async def _addressed(self) -> Conn:
+        dialer, network = await self._ready(), await self._network(self.peer)
+        return await succeeds(self._dialed(dialer, network), "dial()")
 
     def _inside(self) -> None:
         if self.listen is not None:
@@ -195,13 +200,6 @@ class DialerContract(
         dialer, network = await self._ready(), await self._network(self.peer)
         for _ in range(2):
             await self._works(await self._open(dialer, network), "the connection")
-
-    @clause("The result has both addresses.", "D2, D5", after=("outlives_call",))
-    async def addresses(self) -> None:
-        dialer, network = await self._ready(), await self._network(self.peer)
-        conn = await succeeds(self._dialing(dialer, network), "dial()")
-        keep(conn.close)
-        expect_addresses(conn, "the result of dial()")
 
     @clause("The connection beneath comes from the dialer in the options.", "D23, D32")
     async def options_dialer_used(self) -> None:

@@ -24,7 +24,7 @@ from gost_core.testing._run.waiting import (
     start,
     within,
 )
-from gost_core.testing._stage.fakes.metadata import FakeMetadata
+from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing._stage.streams import begin, end_of, read
 from gost_core.testing.listener._options import ServingOptions
 from gost_core.testing.listener._serving import BadClient, ListenerSite, MakeListener, all_of
@@ -115,7 +115,7 @@ class ListenerContract(ServingOptions[ListenerSite], interface=Listener):
     async def address_in_use(self) -> None:
         site = await self._ready()
         second = self._build_at(str(site.addr()), site).listener
-        await raises(second.init(FakeMetadata()), "init() for an address that is in use", OSError)
+        await raises(second.init(MemoryMetadata()), "init() for an address that is in use", OSError)
 
     # ---- Accepting
 

@@ -38,8 +38,8 @@ from gost_core.testing._run.waiting import (
     until,
     within,
 )
-from gost_core.testing._stage.fakes.metadata import FakeMetadata
 from gost_core.testing._stage.fakes.service import FakeStats
+from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing._stage.streams import begin, end_of
 from gost_core.testing.listener._serving import ListenerSite, Serving
 
@@ -129,7 +129,7 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         """Return a listener with an option that it need not serve, if it says so."""
         site = self._build(option)
         try:
-            await within(site.listener.init(FakeMetadata()), "init()")
+            await within(site.listener.init(MemoryMetadata()), "init()")
         except ValueError as error:
             raise NotTried(f"init() refuses the option: {error}") from error
         except Exception as error:

@@ -8,14 +8,7 @@ from typing import Generic, TypeAlias
 from typing_extensions import TypeVar
 
 from gost_core.common.net import Addr, Closer, Conn
-from gost_core.listener import (
-    AcceptError,
-    BindError,
-    ClosedError,
-    Listener,
-    Option,
-    Options,
-)
+from gost_core.listener import AcceptError, BindError, ClosedError, Listener, Option, Options
 from gost_core.metadata import Metadata
 from gost_core.testing._families.acceptors import Acceptors, Site
 from gost_core.testing._families.closers import CUTS, close_cut_short, expect_no_task_left
@@ -38,8 +31,8 @@ from gost_core.testing._run.waiting import (
     start,
     within,
 )
-from gost_core.testing._stage.fakes.metadata import FakeMetadata
 from gost_core.testing._stage.fakes.service import FakeListener
+from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing._stage.streams import begin, carry
 
 __all__ = ("BadClient", "ListenerSite", "MakeListener", "Serving", "all_of")
@@ -123,7 +116,7 @@ class Serving(Acceptors[SiteT], Generic[SiteT]):
         return self._build().listener
 
     async def _init(self, site: SiteT) -> SiteT:
-        initializing = by_task_that_goes_on(site.listener.init(FakeMetadata()), "init()")
+        initializing = by_task_that_goes_on(site.listener.init(MemoryMetadata()), "init()")
         await given(initializing, "init()")
         return site
 
@@ -144,7 +137,7 @@ class Serving(Acceptors[SiteT], Generic[SiteT]):
     def _binder(self, site: SiteT) -> Callable[[Addr], Awaitable[SiteT]]:
         async def bind_at(addr: Addr) -> SiteT:
             other = self._build_at(str(addr), site)
-            await within(other.listener.init(FakeMetadata()), "init() at the same address")
+            await within(other.listener.init(MemoryMetadata()), "init() at the same address")
             return other
 
         return bind_at
@@ -156,7 +149,7 @@ class Serving(Acceptors[SiteT], Generic[SiteT]):
         while True:
             other = self._build_at(str(addr), site)
             try:
-                await within(other.listener.init(FakeMetadata()), "init() at the same address")
+                await within(other.listener.init(MemoryMetadata()), "init() at the same address")
                 await other.meet()
             except (OSError, BindError) as error:
                 if loop.time() >= limit:
@@ -184,7 +177,7 @@ class Serving(Acceptors[SiteT], Generic[SiteT]):
     @clause("A second init() raises RuntimeError, and changes nothing.", "D18", after=("accepts",))
     async def init_twice(self) -> None:
         site = await self._ready()
-        await raises(site.listener.init(FakeMetadata()), "a second init()", RuntimeError)
+        await raises(site.listener.init(MemoryMetadata()), "a second init()", RuntimeError)
         await site.meet()
 
     @clause("init(None) is init() without settings.", "D18", after=("accepts",))
@@ -215,7 +208,7 @@ class Serving(Acceptors[SiteT], Generic[SiteT]):
     )
     async def outlives_its_caller(self) -> None:
         site = self._build()
-        initializing = by_task_that_ends(site.listener.init(FakeMetadata()), "init()")
+        initializing = by_task_that_ends(site.listener.init(MemoryMetadata()), "init()")
         await given(initializing, "init()")
         await settle()
         conn, client = await self._expect_outlived(site)
@@ -295,7 +288,7 @@ class Serving(Acceptors[SiteT], Generic[SiteT]):
     async def no_task_left(self) -> None:
         before = asyncio.all_tasks()
         listener = self._build().listener
-        await given(listener.init(FakeMetadata()), "init()")
+        await given(listener.init(MemoryMetadata()), "init()")
         accepting = await begin(listener.accept())
         accepting.cancel()
         await ended(accepting)

@@ -9,4 +9,4 @@ from tests.kit.common.net._half_closer import half_closer
 from tests.kit.common.net._listener import listener
 from tests.kit.common.net._packet_conn import packet_conn
 
-trials = (conn, packet_conn, half_closer, wrapper, carrier, closer, listener, dialer)
+trials = (closer, conn, wrapper, carrier, dialer, half_closer, listener, packet_conn)

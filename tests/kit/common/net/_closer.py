@@ -1,13 +1,13 @@
 """Trials of the contract of what must be closed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 
 from gost_core.common.net import (
     ClosedError,
     Closer,
 )
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.common.net import (
     CloserContract,
 )
@@ -44,7 +44,7 @@ class RightComponent(Closer):
         self.working.cancel()
 
 
-def run_closer(make: type[RightComponent]) -> Coroutine[object, object, Report]:
+def run_closer(make: type[RightComponent]) -> Contract:
     async def made() -> RightComponent:
         return make()
 
@@ -54,7 +54,7 @@ def run_closer(make: type[RightComponent]) -> Coroutine[object, object, Report]:
         call_back=lambda component, back: component.call(back),
         is_free=lambda component: not component.held,
         time_limit=TIME_LIMIT,
-    ).run()
+    )
 
 
 closer = Trial[type[RightComponent]](CloserContract, run_closer, RightComponent)

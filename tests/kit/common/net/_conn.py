@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ from gost_core.common.net import (
     Addr,
     Conn,
 )
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.common.net import (
     ConnContract,
 )
@@ -32,7 +32,7 @@ async def reset(conn: Conn) -> None:
 MakeConn = Callable[[socket.socket], Conn]
 
 
-def run_conn(make: MakeConn) -> Coroutine[object, object, Report]:
+def run_conn(make: MakeConn) -> Contract:
     async def pair(kind: socket.SocketKind) -> tuple[Conn, Conn]:
         here, there = sockets(kind)
         return make(here), SocketConn(there)
@@ -42,7 +42,7 @@ def run_conn(make: MakeConn) -> Coroutine[object, object, Report]:
         make_datagram=lambda: pair(socket.SOCK_DGRAM),
         break_off=reset,
         time_limit=TIME_LIMIT,
-    ).run()
+    )
 
 
 conn = Trial[MakeConn](ConnContract, run_conn, SocketConn)

@@ -1,6 +1,6 @@
 """Trials of the contract of wrappers of connections."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from typing_extensions import Buffer
 
@@ -14,7 +14,7 @@ from gost_core.common.net import (
     UnsupportedError,
 )
 from gost_core.context import Context
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.common.net import (
     ConnUnwrapperContract,
 )
@@ -73,8 +73,8 @@ def right_wrap(inner: Conn) -> Conn:
 Wrap = Callable[[Conn], Conn]
 
 
-def run_wrapper(wrap: Wrap) -> Coroutine[object, object, Report]:
-    return ConnUnwrapperContract(wrap, wrap_datagrams=wrap, time_limit=TIME_LIMIT).run()
+def run_wrapper(wrap: Wrap) -> Contract:
+    return ConnUnwrapperContract(wrap, wrap_datagrams=wrap, time_limit=TIME_LIMIT)
 
 
 wrapper = Trial[Wrap](ConnUnwrapperContract, run_wrapper, right_wrap)

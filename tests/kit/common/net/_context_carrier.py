@@ -1,14 +1,14 @@
 """Trials of the contract of connections that bring values."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from gost_core.common.net import (
     ContextCarrier,
 )
 from gost_core.context import Context
 from gost_core.keys import CLIENT_ID
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.common.net import (
     ContextCarrierContract,
 )
@@ -25,11 +25,11 @@ class RightCarrier(ContextCarrier):
         return self.values
 
 
-def run_carrier(make: Callable[[], ContextCarrier]) -> Coroutine[object, object, Report]:
+def run_carrier(make: Callable[[], ContextCarrier]) -> Contract:
     async def made() -> ContextCarrier:
         return make()
 
-    return ContextCarrierContract(made, time_limit=TIME_LIMIT).run()
+    return ContextCarrierContract(made, time_limit=TIME_LIMIT)
 
 
 carrier = Trial[Callable[[], ContextCarrier]](ContextCarrierContract, run_carrier, RightCarrier)

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import ClassVar
 
 from gost_core.common.net import (
@@ -11,7 +11,7 @@ from gost_core.common.net import (
     UnsupportedError,
 )
 from gost_core.context import Context
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.common.net import (
     DialerContract,
 )
@@ -63,10 +63,10 @@ class RightDialer(Dialer):
         return self.tcp(sock) if kind == socket.SOCK_STREAM else self.udp(sock)
 
 
-def run_dialer(make: Callable[[], Dialer]) -> Coroutine[object, object, Report]:
+def run_dialer(make: Callable[[], Dialer]) -> Contract:
     # Too long for a query, so the resolver knows without asking the network.
     unresolvable_addr = "a." * 130 + "invalid:80"
-    return DialerContract(make, unresolvable_addr=unresolvable_addr, time_limit=TIME_LIMIT).run()
+    return DialerContract(make, unresolvable_addr=unresolvable_addr, time_limit=TIME_LIMIT)
 
 
 dialer = Trial[Callable[[], Dialer]](DialerContract, run_dialer, RightDialer)

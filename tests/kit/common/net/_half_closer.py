@@ -2,7 +2,6 @@
 
 import errno
 import socket
-from collections.abc import Coroutine
 
 from typing_extensions import Buffer
 
@@ -10,7 +9,7 @@ from gost_core.common.net import (
     Conn,
     UnsupportedError,
 )
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.common.net import (
     HalfCloserContract,
 )
@@ -38,7 +37,7 @@ class RightHalfCloser(SocketConn):
         self.sock.shutdown(socket.SHUT_WR)
 
 
-def run_half_closer(make: type[RightHalfCloser]) -> Coroutine[object, object, Report]:
+def run_half_closer(make: type[RightHalfCloser]) -> Contract:
     async def pair() -> tuple[Conn, Conn]:
         here, there = sockets(socket.SOCK_STREAM)
         return make(here), SocketConn(there)
@@ -50,7 +49,7 @@ def run_half_closer(make: type[RightHalfCloser]) -> Coroutine[object, object, Re
         conn.peer = there
         return conn
 
-    return HalfCloserContract(pair, make_unable=unable, time_limit=TIME_LIMIT).run()
+    return HalfCloserContract(pair, make_unable=unable, time_limit=TIME_LIMIT)
 
 
 half_closer = Trial[type[RightHalfCloser]](HalfCloserContract, run_half_closer, RightHalfCloser)

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-from collections.abc import Coroutine
 from itertools import count
 from weakref import WeakValueDictionary
 
@@ -12,7 +11,7 @@ from gost_core.common.net import (
     Conn,
     Listener,
 )
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address, MemoryListener
 from gost_core.testing.common.net import (
     ListenerContract,
@@ -45,7 +44,7 @@ class RightListener(MemoryListener):
 PORTS = count(1024)
 
 
-def run_listener(make: type[RightListener]) -> Coroutine[object, object, Report]:
+def run_listener(make: type[RightListener]) -> Contract:
     async def made() -> Listener:
         return make()
 
@@ -55,7 +54,7 @@ def run_listener(make: type[RightListener]) -> Coroutine[object, object, Report]
     async def connect(addr: Addr) -> Conn:
         return LISTENERS[str(addr)].connect()
 
-    return ListenerContract(made, connect, make_at=made_at, time_limit=TIME_LIMIT).run()
+    return ListenerContract(made, connect, make_at=made_at, time_limit=TIME_LIMIT)
 
 
 listener = Trial[type[RightListener]](ListenerContract, run_listener, RightListener)

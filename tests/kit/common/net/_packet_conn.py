@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from typing_extensions import Buffer
 
@@ -11,7 +11,7 @@ from gost_core.common.net import (
     Addr,
     Conn,
 )
-from gost_core.testing import Report
+from gost_core.testing import Contract
 from gost_core.testing.common.net import (
     PacketConnContract,
 )
@@ -24,7 +24,7 @@ TIME_LIMIT = 1.0
 MakePackets = Callable[[socket.socket], Conn]
 
 
-def run_packets(make: MakePackets) -> Coroutine[object, object, Report]:
+def run_packets(make: MakePackets) -> Contract:
     async def trio() -> tuple[Conn, Conn, Conn]:
         socks = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(3)]
         for sock in socks:
@@ -35,7 +35,7 @@ def run_packets(make: MakePackets) -> Coroutine[object, object, Report]:
         here, there = sockets(socket.SOCK_DGRAM)
         return make(here), DatagramConn(there)
 
-    return PacketConnContract(trio, make_connected=connected, time_limit=TIME_LIMIT).run()
+    return PacketConnContract(trio, make_connected=connected, time_limit=TIME_LIMIT)
 
 
 packet_conn = Trial[MakePackets](PacketConnContract, run_packets, DatagramConn)

@@ -26,7 +26,7 @@ from gost_core.common.net import Closer, Conn, Listener
 from gost_core.context import Context
 from gost_core.hop import Hop, SelectOption, SelectOptions
 from gost_core.options import apply
-from gost_core.testing._stage.fakes.connections import FakeNetListener, Layer, World
+from gost_core.testing._stage.fakes.connections import FakeNetListener, LayeredConn, Scene
 from gost_core.testing._stage.fakes.recorded import Call, Recorded
 from gost_core.testing._stage.memory import MemoryConn, connected_pair
 
@@ -36,8 +36,8 @@ __all__ = ("FakeChainer", "FakeHop", "FakeRoute", "FakeRouter", "FakeTransporter
 class FakeTransporter(Transporter):
     """The transport of a node; each step puts a layer on what it is given."""
 
-    def __init__(self, world: World, name: str, *, multiplexes: bool = False) -> None:
-        self.world = world
+    def __init__(self, scene: Scene, name: str, *, multiplexes: bool = False) -> None:
+        self.scene = scene
         self.name = name
         self.dials = Recorded[Call[None]]()
         self.handshakes = Recorded[Call[None]]()
@@ -50,19 +50,19 @@ class FakeTransporter(Transporter):
         """Open a connection."""
         self._log(f"dial {addr}")
         await self.dials.record(Call(ctx, None, address=addr))
-        return self.world.connection(f"what {self.name} dialed")
+        return self.scene.connection(f"what {self.name} dialed")
 
     async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
         """Put a layer on ``conn``."""
         self._log("handshake")
         await self.handshakes.record(Call(ctx, None, conn=conn))
-        return Layer(self.world, f"what the handshake of {self.name} made", conn)
+        return LayeredConn(self.scene, f"what the handshake of {self.name} made", conn)
 
     async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
         """Put a layer on ``conn``."""
         self._log(f"connect {network} {address}")
         await self.connects.record(Call(ctx, None, network, address, conn))
-        return Layer(self.world, f"what {self.name} connected", conn)
+        return LayeredConn(self.scene, f"what {self.name} connected", conn)
 
     async def bind(
         self,
@@ -77,7 +77,7 @@ class FakeTransporter(Transporter):
         self._log(f"bind {network} {address}")
         options = apply(connector.BindOptions(), *opts)
         await self.binds.record(Call(ctx, options, network, address, conn))
-        return FakeNetListener(self.world, f"what {self.name} bound", conn, address)
+        return FakeNetListener(self.scene, f"what {self.name} bound", conn, address)
 
     def multiplex(self) -> bool:
         """Say whether routes are cut here."""
@@ -94,22 +94,22 @@ class FakeTransporter(Transporter):
         return twin
 
     def _log(self, step: str) -> None:
-        self.world.log.append(f"{self.name}: {step}")
+        self.scene.log.append(f"{self.name}: {step}")
 
 
 def proxy(
-    world: World, name: str, addr: str, *opts: NodeOption, multiplexes: bool = False
+    scene: Scene, name: str, addr: str, *opts: NodeOption, multiplexes: bool = False
 ) -> tuple[Node, FakeTransporter]:
     """Return a node of a chain, and its transport."""
-    transport = FakeTransporter(world, name, multiplexes=multiplexes)
+    transport = FakeTransporter(scene, name, multiplexes=multiplexes)
     return Node(name, addr, transport_node_option(transport), *opts), transport
 
 
 class FakeRoute(Route):
     """A route; it opens connections that are no PacketConn."""
 
-    def __init__(self, world: World, *nodes: Node) -> None:
-        self.world = world
+    def __init__(self, scene: Scene, *nodes: Node) -> None:
+        self.scene = scene
         self.dials = Recorded[Call[DialOptions]]()
         self.binds = Recorded[Call[BindOptions]]()
         self._nodes = nodes
@@ -117,26 +117,35 @@ class FakeRoute(Route):
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
         """Open a connection."""
         await self.dials.record(Call(ctx, apply(DialOptions(), *opts), network, address))
-        return self.world.connection("what the route dialed")
+        return self.scene.connection("what the route dialed")
 
     async def bind(
         self, ctx: Context, network: str, address: str, /, *opts: BindOption
     ) -> Listener:
         """Open a listener."""
         await self.binds.record(Call(ctx, apply(BindOptions(), *opts), network, address))
-        return FakeNetListener(self.world, "what the route bound", None, address)
+        return FakeNetListener(self.scene, "what the route bound", None, address)
 
     def nodes(self) -> Sequence[Node]:
         """Return the nodes."""
         return self._nodes
 
 
-class FakeChainer(Chainer, Closer):
+class _Lent(Closer):
+    """What others are lent, and must not close."""
+
+    closed = False
+
+    async def close(self) -> None:
+        """Remember it."""
+        self.closed = True
+
+
+class FakeChainer(_Lent, Chainer):
     """A chainer that gives the same route each time."""
 
     def __init__(self, route: Route | None) -> None:
         self.asked = Recorded[Call[RouteOptions]]()
-        self.closed = False
         self._route = route
 
     async def route(
@@ -146,37 +155,27 @@ class FakeChainer(Chainer, Closer):
         await self.asked.record(Call(ctx, apply(RouteOptions(), *opts), network, address))
         return self._route
 
-    async def close(self) -> None:
-        """Remember it."""
-        self.closed = True
 
-
-class FakeHop(Hop, Closer):
+class FakeHop(_Lent, Hop):
     """A hop that chooses the same node each time."""
 
     def __init__(self, node: Node | None) -> None:
         self.node = node
         self.asked = Recorded[Call[SelectOptions]]()
-        self.closed = False
 
     async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
         """Choose the node."""
         await self.asked.record(Call(ctx, apply(SelectOptions(), *opts)))
         return self.node
 
-    async def close(self) -> None:
-        """Remember it."""
-        self.closed = True
 
-
-class FakeRouter(Router, Closer):
+class FakeRouter(_Lent, Router):
     """A router to targets that the scenario plays."""
 
     def __init__(self) -> None:
         self.dials = Recorded[Call[DialOptions]]()
         self.near_ends: list[MemoryConn] = []
         self.targets: asyncio.Queue[MemoryConn] = asyncio.Queue()
-        self.closed = False
         self._options = RouterOptions()
 
     def options(self) -> RouterOptions:
@@ -196,7 +195,3 @@ class FakeRouter(Router, Closer):
     ) -> Listener:
         """Refuse."""
         raise connector.BindUnsupportedError("this router binds nothing")
-
-    async def close(self) -> None:
-        """Remember it."""
-        self.closed = True

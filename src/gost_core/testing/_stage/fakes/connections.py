@@ -1,31 +1,21 @@
-"""Connections and listeners that know whether they were closed, and a server on the loopback."""
+"""Connections and listeners that know whether they were closed."""
 
 import asyncio
 
-from typing_extensions import Buffer
-
 from gost_core.common.net import Conn, ConnUnwrapper, ContextCarrier, Listener
 from gost_core.context import Context
-from gost_core.testing._run.waiting import given, keep
-from gost_core.testing._stage.memory import Address, MemoryConn, connected_pair
+from gost_core.testing._run.waiting import keep
+from gost_core.testing._stage.memory import Address, ForwardingConn, MemoryConn, connected_pair
 
-__all__ = (
-    "CarryingConn",
-    "FakeNetListener",
-    "Layer",
-    "Loopback",
-    "World",
-    "Wrapper",
-    "loopback",
-)
+__all__ = ("CarryingConn", "FakeNetListener", "LayeredConn", "Scene", "Wrapper")
 
 
-class World:
+class Scene:
     """What happened in a scenario, in order, and what was opened; closed when that is over."""
 
     def __init__(self) -> None:
         self.log: list[str] = []
-        self.opened: list[Layer | FakeNetListener] = []
+        self.opened: list[LayeredConn | FakeNetListener] = []
         self.far_ends: list[MemoryConn] = []
         keep(self.close)
 
@@ -33,11 +23,11 @@ class World:
         """Name what was opened and is not closed."""
         return [one.name for one in self.opened if not one.closed]
 
-    def connection(self, name: str) -> "Layer":
+    def connection(self, name: str) -> "LayeredConn":
         """Open a connection; the other end goes to :attr:`far_ends`."""
         near, far = connected_pair()
         self.far_ends.append(far)
-        return Layer(self, name, near)
+        return LayeredConn(self, name, near)
 
     async def close(self) -> None:
         """Close everything."""
@@ -45,42 +35,26 @@ class World:
             await one.close()
 
 
-class Layer(Conn):
+class LayeredConn(ForwardingConn):
     """A connection that one step made over the one before, and that owns it."""
 
-    def __init__(self, world: World, name: str, inner: Conn) -> None:
+    def __init__(self, scene: Scene, name: str, inner: Conn) -> None:
+        super().__init__(inner)
         self.name = name
-        self.inner = inner
         self.closed = False
-        world.opened.append(self)
-
-    async def read(self, n: int, /) -> bytes:
-        """Read from the connection below."""
-        return await self.inner.read(n)
-
-    async def write(self, data: Buffer, /) -> None:
-        """Write to the connection below."""
-        await self.inner.write(data)
+        scene.opened.append(self)
 
     async def close(self) -> None:
         """Close this layer and those below."""
         self.closed = True
-        await self.inner.close()
-
-    def local_addr(self) -> Address:
-        """Return this end's address."""
-        return Address("tcp", str(self.inner.local_addr()))
-
-    def remote_addr(self) -> Address:
-        """Return the other end's address."""
-        return Address("tcp", str(self.inner.remote_addr()))
+        await super().close()
 
 
-class CarryingConn(Layer, ContextCarrier):
+class CarryingConn(LayeredConn, ContextCarrier):
     """A connection that brings a context."""
 
-    def __init__(self, world: World, inner: Conn, carried: Context | None) -> None:
-        super().__init__(world, "the connection", inner)
+    def __init__(self, scene: Scene, inner: Conn, carried: Context | None) -> None:
+        super().__init__(scene, "the connection", inner)
         self._carried = carried
 
     def context(self) -> Context | None:
@@ -88,7 +62,7 @@ class CarryingConn(Layer, ContextCarrier):
         return self._carried
 
 
-class Wrapper(Layer, ConnUnwrapper):
+class Wrapper(LayeredConn, ConnUnwrapper):
     """A wrapper that shows what it wraps."""
 
     def unwrap_conn(self) -> Conn:
@@ -99,12 +73,12 @@ class Wrapper(Layer, ConnUnwrapper):
 class FakeNetListener(Listener):
     """A listener somewhere, over a connection if there is one below, which it owns."""
 
-    def __init__(self, world: World, name: str, inner: Conn | None, address: str) -> None:
+    def __init__(self, scene: Scene, name: str, inner: Conn | None, address: str) -> None:
         self.name = name
         self.closed = False
         self._inner = inner
         self._address = Address("tcp", address)
-        world.opened.append(self)
+        scene.opened.append(self)
 
     async def accept(self) -> Conn:
         """Wait for ever."""
@@ -120,45 +94,3 @@ class FakeNetListener(Listener):
     def addr(self) -> Address:
         """Return the address."""
         return self._address
-
-
-class Loopback:
-    """A server on this host's loopback that sends back what it receives."""
-
-    def __init__(self) -> None:
-        self.address = ""
-        self.connections = 0
-        self._server: asyncio.Server | None = None
-        self._writers: list[asyncio.StreamWriter] = []
-
-    async def start(self) -> None:
-        """Bind, and begin to serve."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def close(self) -> None:
-        """Close the server and its connections."""
-        if self._server is not None:
-            self._server.close()
-        for writer in self._writers:
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self._writers.append(writer)
-        try:
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
-
-
-async def loopback() -> Loopback:
-    """Start a server on the loopback, and keep it."""
-    server = Loopback()
-    keep(server.close)
-    await given(server.start(), "a server on the loopback")
-    return server

@@ -1,72 +1,56 @@
 """What a service is made of: a listener and handlers that do as a scenario tells, and counts."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gost_core import handler, listener
-from gost_core.common.net import Closer, Conn
+from gost_core.common.net import ClosedError, Closer, Conn
 from gost_core.context import Context
 from gost_core.metadata import Metadata
 from gost_core.observer.stats import Kind, Stats
-from gost_core.testing._stage.memory import Address
+from gost_core.testing._stage.memory import Address, MemoryListener
 
 __all__ = ("ClosableHandler", "FakeHandler", "FakeListener", "FakeStats")
 
 
-class FakeListener(listener.Listener):
+class FakeListener(MemoryListener, listener.Listener):
     """A listener whose connections and errors come from the scenario."""
 
     def __init__(self, events: list[str] | None = None) -> None:
+        super().__init__(Address("tcp", "192.0.2.2:80"))
         self.events: Final = [] if events is None else events
-        self.accepts = 0
-        self.closed = False
         self.taken: list[Conn] = []
         self.most_at_once = 0
         self._at_once = 0
-        self._queue: deque[Conn | Exception] = deque()
-        self._changed = asyncio.Event()
 
     def push(self, *items: Conn | Exception) -> None:
         """Let connections come, and errors."""
-        self._queue.extend(items)
-        self._changed.set()
+        for item in items:
+            self._arrive(item)
 
     async def init(self, metadata: Metadata | None, /) -> None:
         """Do nothing."""
 
     async def accept(self) -> Conn:
         """Return the next connection, or raise the next error."""
-        self.accepts += 1
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
             # Two accepts at once would be seen even if there were something to accept.
             await asyncio.sleep(0)
-            while not self._queue and not self.closed:
-                self._changed.clear()
-                await self._changed.wait()
+            self.taken.append(await super().accept())
+        except ClosedError as error:
+            raise listener.ClosedError("the listener was closed") from error
         finally:
             self._at_once -= 1
-        if self.closed:
-            raise listener.ClosedError("the listener was closed")
-        item = self._queue.popleft()
-        if isinstance(item, Exception):
-            raise item
-        self.taken.append(item)
-        return item
-
-    def addr(self) -> Address:
-        """Return the address."""
-        return Address("tcp", "192.0.2.2:80")
+        return self.taken[-1]
 
     async def close(self) -> None:
         """Close."""
         if not self.closed:
             self.events.append("listener.close")
-        self.closed = True
-        self._changed.set()
+        await super().close()
 
 
 class FakeHandler(handler.Handler):

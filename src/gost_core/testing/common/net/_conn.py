@@ -70,15 +70,13 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
 
     def __post_init__(self) -> None:
         """Refuse to try nothing."""
+        super().__post_init__()
         self._factory()
 
     def _factory(self) -> MakePair:
         if (make := self.make or self.make_datagram) is None:
             raise TypeError("nothing to try: give `make`, or `make_datagram`, or both")
         return make
-
-    async def _specimen(self) -> Conn:
-        return await self._to_close()
 
     async def _to_close(self) -> Conn:
         return (await self._ends())[0]
@@ -137,9 +135,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         expect(len(data) <= 2, f"read(2) returned {len(data)} bytes")
 
     @clause(
-        "A read() that waits does not keep a write() waiting.",
-        "D6",
-        after=("reads_what_is_there",),
+        "A read() that waits does not keep a write() waiting.", "D6", after=("reads_what_is_there",)
     )
     async def duplex(self) -> None:
         here, there = await self._ends()

@@ -22,8 +22,8 @@ from gost_core.metadata import Metadatable
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import expect, need, owned, raises, within
-from gost_core.testing._stage.fakes import FakeMetadata
-from gost_core.testing._stage.memory import MemoryConn, connected_pair
+from gost_core.testing._stage.fakes.connections import CarryingConn, LayeredConn, Scene, Wrapper
+from gost_core.testing._stage.memory import MemoryConn, MemoryMetadata, connected_pair
 from gost_core.testing._stage.streams import ALL, carry, read, write
 
 __all__ = ("ConnUnwrapperContract",)
@@ -32,43 +32,14 @@ __all__ = ("ConnUnwrapperContract",)
 _MANY_LAYERS: Final[int] = 10
 
 
-class _Bare(Conn):
-    """A connection without any capability, over another one."""
-
-    def __init__(self, inner: MemoryConn) -> None:
-        self.inner = inner
-
-    async def read(self, n: int, /) -> bytes:
-        return await self.inner.read(n)
-
-    async def write(self, data: Buffer, /) -> None:
-        await self.inner.write(data)
-
-    async def close(self) -> None:
-        await self.inner.close()
-
-    def local_addr(self) -> Addr:
-        return self.inner.local_addr()
-
-    def remote_addr(self) -> Addr:
-        return self.inner.remote_addr()
-
-
-class _Carrying(_Bare, ContextCarrier):
-    """A connection that brings a context."""
-
-    def context(self) -> Context:
-        return Context().with_value(keys.CLIENT_ID, "a client")
-
-
-class _Described(_Bare, Metadatable):
+class _Described(LayeredConn, Metadatable):
     """A connection with metadata."""
 
-    def metadata(self) -> FakeMetadata:
-        return FakeMetadata(weight=2)
+    def metadata(self) -> MemoryMetadata:
+        return MemoryMetadata(weight=2)
 
 
-class _Packets(_Bare, PacketConn):
+class _Packets(LayeredConn, PacketConn):
     """A connection that carries datagrams."""
 
     async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
@@ -76,13 +47,6 @@ class _Packets(_Bare, PacketConn):
 
     async def write_to(self, data: Buffer, addr: Addr, /) -> None:
         await self.inner.write(data)
-
-
-class _Middle(_Bare, ConnUnwrapper):
-    """A wrapper of the kit's own."""
-
-    def unwrap_conn(self) -> Conn:
-        return self.inner
 
 
 class ConnUnwrapperContract(Contract, interface=ConnUnwrapper):
@@ -97,39 +61,37 @@ class ConnUnwrapperContract(Contract, interface=ConnUnwrapper):
     """Wraps a connection that is a PacketConn."""
 
     async def _specimen(self) -> Conn:
-        wrapper, _ = self._wrapped(_Bare)
+        wrapper, _ = self._wrapped()
         return wrapper
 
     def _wrapped(
-        self, make: Callable[[MemoryConn], Conn], wrap: Callable[[Conn], Conn] | None = None
+        self, kind: type[LayeredConn] = LayeredConn, wrap: Callable[[Conn], Conn] | None = None
     ) -> tuple[Conn, MemoryConn]:
-        """Return a wrapper around what ``make`` makes of a connection, and the far end."""
-        near, far = map(owned, connected_pair())
-        return owned((wrap or self.wrap)(make(near))), far
+        """Return a wrapper around a connection of some kind, and the far end."""
+        near, far = connected_pair()
+        inner = kind(Scene(), "what is wrapped", near)
+        return owned((wrap or self.wrap)(inner)), owned(far)
 
     @clause("unwrap_conn() shows the connection directly beneath, the same each time.", "D10")
     async def shows_inner(self) -> None:
-        near, _ = connected_pair()
-        middle = _Middle(near)
+        middle = Wrapper(Scene(), "a wrapper", connected_pair()[0])
         wrapper = owned(self.wrap(middle))
-        layers: list[object] = []
-        layer: object = wrapper
+        layers: list[object] = [wrapper]
         while (
-            layer is not middle
-            and isinstance(layer, ConnUnwrapper)
+            isinstance(layer := layers[-1], ConnUnwrapper)
+            and layer is not middle
             # It may unwrap to itself.
             and len(layers) < _MANY_LAYERS
         ):
-            layers.append(layer)
-            layer = layer.unwrap_conn()
-        names = " > ".join(type(one).__qualname__ for one in [*layers, layer])
-        expect(layer is middle, f"what was wrapped is not found; the layers are {names}")
+            layers.append(layer.unwrap_conn())
+        names = " > ".join(type(one).__qualname__ for one in layers)
+        expect(layers[-1] is middle, f"what was wrapped is not found; the layers are {names}")
         same = isinstance(wrapper, ConnUnwrapper) and wrapper.unwrap_conn() is wrapper.unwrap_conn()
         expect(same, "unwrap_conn() returned something else the second time")
 
     @clause("The wrapper leaves the bytes as they are, both ways.", "D10")
     async def bytes_unchanged(self) -> None:
-        wrapper, far = self._wrapped(_Bare)
+        wrapper, far = self._wrapped()
         data = bytes(range(256)) * 4
         await carry(wrapper, far, data)
         await carry(far, wrapper, data)
@@ -138,7 +100,7 @@ class ConnUnwrapperContract(Contract, interface=ConnUnwrapper):
     async def close_closes_inner(self) -> None:
         near, far = connected_pair()
         owned(far)
-        wrapper = self.wrap(_Bare(near))
+        wrapper = self.wrap(LayeredConn(Scene(), "what is wrapped", near))
         await within(wrapper.close(), "close()")
         expect(near.closed, "after close() of the wrapper, what it wraps is open")
 
@@ -146,7 +108,8 @@ class ConnUnwrapperContract(Contract, interface=ConnUnwrapper):
         "Over a connection that can half-close, the wrapper can.", "D10", after=("bytes_unchanged",)
     )
     async def keeps_half_close(self) -> None:
-        wrapper, far = self._wrapped(lambda near: near)
+        near, far = map(owned, connected_pair())
+        wrapper = owned(self.wrap(near))
         if not isinstance(wrapper, HalfCloser):
             raise Broken("the wrapper has no close_write(), and what it wraps has")
         await within(wrapper.close_write(), "close_write()")
@@ -160,14 +123,15 @@ class ConnUnwrapperContract(Contract, interface=ConnUnwrapper):
         "D10",
     )
     async def invents_no_half_close(self) -> None:
-        wrapper, _ = self._wrapped(_Bare)
+        wrapper, _ = self._wrapped()
         if isinstance(wrapper, HalfCloser):
             what = "close_write() over a connection that cannot"
             await raises(wrapper.close_write(), what, UnsupportedError)
 
     @clause("What is beneath is found through the wrapper: the context, the metadata.", "D10")
     async def shows_capabilities(self) -> None:
-        wrapper, _ = self._wrapped(_Carrying)
+        carried = Context().with_value(keys.CLIENT_ID, "a client")
+        wrapper = owned(self.wrap(CarryingConn(Scene(), connected_pair()[0], carried)))
         carrier = find_capability(wrapper, ContextCarrier)
         context = None if carrier is None else carrier.context()
         expect(
@@ -196,5 +160,5 @@ class ConnUnwrapperContract(Contract, interface=ConnUnwrapper):
 
     @clause("Over a stream, the wrapper is no PacketConn.", "D10")
     async def invents_no_packets(self) -> None:
-        wrapper, _ = self._wrapped(_Bare)
+        wrapper, _ = self._wrapped()
         expect(not isinstance(wrapper, PacketConn), "around a stream, the wrapper is a PacketConn")

@@ -7,6 +7,7 @@ from dataclasses import field
 
 from gost_core.common.net import Conn, Dialer, PacketConn, UnsupportedError
 from gost_core.context import Context
+from gost_core.testing._families.steps import UNOFFERED
 from gost_core.testing._run.attempt import Broken, NotTried, current
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import (
@@ -104,11 +105,7 @@ class DialerContract(Contract, interface=Dialer):
             dialing = self._dial(self._build(), "tcp", addr)
             await raises(dialing, "dial() of a port without listener", ConnectionRefusedError)
 
-    @clause(
-        "A network that is not offered raises UnsupportedError, before anything is sent.",
-        "D15",
-        after=("reaches",),
-    )
+    @clause(UNOFFERED, "D15", after=("reaches",))
     async def unsupported(self) -> None:
         await self._refuses("gopher", "{}", UnsupportedError)
 

@@ -29,9 +29,6 @@ class ListenerContract(Acceptors[Site[Listener]], interface=Listener):
     make_at: Callable[[Addr], Awaitable[Listener]] | None = None
     """Binds a listener at an address that another one had."""
 
-    async def _specimen(self) -> Listener:
-        return await self._to_close()
-
     async def _ready(self) -> Site[Listener]:
         return self._site(await given(by_task_that_goes_on(self.make(), "binding"), "binding"))
 

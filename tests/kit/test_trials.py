@@ -1,0 +1,43 @@
+"""The contracts of gost_core.testing, tried on implementations whose faults are known."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+
+from gost_core.testing import Contract, Report
+from tests.kit import FAULTS, TRIALS, Fault, Trial, virtual_time
+
+PATIENT: Final = 20.0
+
+
+def judged(over: Callable[[], Contract], is_right: Callable[[Report], bool]) -> Report:
+    """Run a contract; try it again on a patient clock if its report is not right.
+
+    The limits of a trial are short, for the sake of the faults that hang. So on a busy machine a
+    clause may seem broken that is only late, and a wrong report counts when it is so both times.
+    """
+    report = virtual_time.run(over().run(), 1.0)
+    return report if is_right(report) else virtual_time.run(over().run(), PATIENT)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.clause}:{fault.name}")
+def test_the_report_names_exactly_the_broken_clause(fault: Fault) -> None:
+    def named(report: Report) -> list[str]:
+        return [result.clause.id for result in report.broken]
+
+    report = judged(fault.over, lambda report: named(report) == [fault.clause])
+    assert named(report) == [fault.clause], str(report)
+
+
+@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.contract.__module__)
+def test_a_right_implementation_keeps_every_clause(trial: Trial[Any]) -> None:
+    report = judged(
+        lambda: trial.over(trial.right), lambda report: len(report.held) == len(report.results)
+    )
+    assert len(report.held) == len(trial.contract.clauses), str(report)
+
+
+def test_every_clause_has_a_fault() -> None:
+    clauses = {clause.id for trial in TRIALS for clause in trial.contract.clauses}
+    assert clauses == {fault.clause for fault in FAULTS}

@@ -1,0 +1,95 @@
+"""An event loop that does not wait where only the clock can end the wait: it moves the clock.
+
+Most trials of the checks touch neither socket nor thread. When nothing in them is ready to run,
+nothing will be before the next timer, so the time until then is skipped. While a socket is watched
+or a thread runs that the trial has begun, something else may end the wait, and time is real.
+"""
+
+import asyncio
+import selectors
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any, Self, TypeVar
+from unittest import mock
+
+T = TypeVar("T")
+
+
+class Clock(AbstractContextManager["Clock"]):
+    """What ``time.time()`` and ``time.monotonic()`` tell while it is entered.
+
+    Args:
+        pace: seconds of the machine for each second that is told. A clock of pace 20 makes each
+            time limit twenty times as patient with a machine that is busy with other things.
+    """
+
+    def __init__(self, pace: float) -> None:
+        self.pace = pace
+        self._skipped = 0.0
+        self._patches = ExitStack()
+
+    def skip(self, seconds: float) -> None:
+        self._skipped += seconds
+
+    def __enter__(self) -> Self:
+        for name in ("time", "monotonic"):
+            self._patches.enter_context(mock.patch.object(time, name, self._told(name)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._patches.close()
+
+    def _told(self, name: str) -> Any:
+        real = getattr(time, name)
+        began = real()
+        return lambda: began + (real() - began) / self.pace + self._skipped
+
+
+class Selector(selectors.DefaultSelector):
+    """Waits only for what is outside of the event loop."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._threads = set(threading.enumerate())
+
+    def select(self, timeout: float | None = None) -> Any:
+        # Looked at first: a thread that has ended since has woken the loop before it did.
+        can_be_woken = self._watches_others() or not self._threads.issuperset(threading.enumerate())
+        ready = super().select(0)
+        if ready or timeout is None or timeout <= 0:
+            return ready or super().select(timeout)
+        if can_be_woken:
+            return super().select(timeout * self._clock.pace)
+        self._clock.skip(timeout)
+        return ready
+
+    def _watches_others(self) -> bool:
+        """Tell whether there is more than the loop's own pair of sockets, by which it is woken."""
+        return len(self.get_map()) > 1
+
+
+class Executor(ThreadPoolExecutor):
+    """Has a thread for each call, which ends with it: none is left that might wake the loop."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        executor = ThreadPoolExecutor(1)
+        future = executor.submit(fn, *args, **kwargs)
+        executor.shutdown(wait=False)
+        return future
+
+
+def run(main: Coroutine[Any, Any, T], pace: float = 1.0) -> T:
+    """Run a coroutine as ``asyncio.run`` does, in an event loop that skips idle time."""
+    with Clock(pace) as clock:
+
+        def new_loop() -> asyncio.AbstractEventLoop:
+            loop = asyncio.SelectorEventLoop(Selector(clock))
+            loop.set_default_executor(Executor())
+            return loop
+
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(main)
