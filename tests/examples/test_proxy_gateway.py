@@ -57,6 +57,7 @@ from proxy.routing import RequestMatcher
 from proxy.sd.memory import MemorySD
 from proxy.service import TaskService
 from tests.examples.proxy_harness import run, server
+from tests.examples.test_proxy_protocols import talk
 from tests.examples.tls_harness import NAME, server_context
 
 CTX = Context()
@@ -782,7 +783,7 @@ def test_a_target_that_breaks_off_or_breaks_the_rules_is_told_from_a_whole_respo
 ) -> None:
     async def main() -> None:
         async with to_one_node(response) as (_, address):
-            answer = await exchange(address, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer = await talk(address, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert answer.startswith(expected)
             assert not answer.endswith(b"\r\n\r\nabcde")
 

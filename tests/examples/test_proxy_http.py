@@ -24,6 +24,7 @@ from proxy.net.dialer import SystemDialer
 from proxy.net.stream import PrefixedConn
 from proxy.wire import http
 from tests.examples.proxy_harness import echo, proxy, run, server
+from tests.examples.test_proxy_protocols import talk
 
 USER = Userinfo("me", "sécret")
 LOGIN = b"Proxy-Authorization: Basic %s\r\n" % b64encode("me:sécret".encode())
@@ -283,7 +284,7 @@ def test_a_body_that_breaks_off_does_not_look_whole() -> None:
     async def main() -> None:
         cut = Origin(b"", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\npart")
         async with server(cut) as target, proxy(HTTPHandler) as address:
-            received = await whole(address, get(target))
+            received = await talk(address, get(target))
             assert b"part" in received
             assert not received.endswith(b"0\r\n\r\n")
 

@@ -24,7 +24,7 @@ from ..limiter.limited import limit_client
 from ..limiter.rate import take_request
 from ..logger import with_notes
 from ..net.address import UDPAddr, split_host_port
-from ..net.relay import CHUNK, ClientGoneError, Traffic, of_client, relay
+from ..net.relay import CHUNK, ClientGoneError, Traffic, break_off, of_client, relay
 from ..recorder import TRAFFIC, RecordPoint
 
 T = TypeVar("T")
@@ -134,9 +134,11 @@ class ProxyHandler(Component, handler.Handler):
                 await self._traffic.record(ctx, recorders, request.head, ">")
             await self.carry(ctx, request, client, target, traffic)
         except ClientGoneError:
-            pass
+            await break_off(target)
         except Exception as error:
             error.add_note(summary())  # for the service, which logs failures (D28)
+            if not isinstance(error, RefusedError):
+                await break_off(client)
             raise
         finally:
             await target.close()
