@@ -17,6 +17,8 @@ from gost_core import testing
 from gost_core.testing import Contract
 from tests import kit
 
+pytestmark = pytest.mark.one_python
+
 ROOT: Final = Path(__file__).parents[2]
 KIT: Final = Path(testing.__file__).parent
 PREFIX: Final = f"{testing.__name__}."

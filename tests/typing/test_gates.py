@@ -72,7 +72,9 @@ CHECKERS: Final[tuple[Checker, ...]] = (
 )
 
 each_checker = pytest.mark.parametrize("checker", CHECKERS, ids=lambda checker: checker.name)
-each_target = pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+# What a checker finds for a Python between these it finds for one of them: what is not there yet is
+# missing in the oldest, and what has gone is missing in the newest.
+each_target = pytest.mark.parametrize("python", ["3.11", "3.13"])
 
 
 def run(command: Sequence[str], directory: Path = ROOT) -> subprocess.CompletedProcess[str]:
