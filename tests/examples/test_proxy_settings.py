@@ -201,6 +201,15 @@ def test_a_plugin_of_another_package_is_found(
     assert "other" in sys.modules
 
 
+def test_a_plugin_that_takes_a_name_of_this_package_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, "socks5 = other:Thing")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    found = Plugins[object, Connector]("gost.connectors")
+    assert type(found.named("socks5")()) is SOCKS5Connector
+
+
 def test_a_plugin_that_cannot_be_loaded_is_named_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
@@ -204,6 +205,7 @@ def main() -> int:
     if not handlers.get_all():
         parser.error("its parts are found once it is installed: pip install ./docs/examples")
     add = parser.add_argument
+    add("--version", action="version", version=version("gost-example-proxy"))
     add(
         "-L",
         dest="services",
@@ -237,7 +239,10 @@ def main() -> int:
         help="resolve names by the DNS server at this host:port",
     )
     add("--record", type=Path, help="append to this file who connects, what is dialed, and states")
-    add("--metrics", help="show metrics over HTTP, for Prometheus, at this host:port")
+    add(
+        "--metrics",
+        help="show metrics over HTTP, for Prometheus, at this host:port; without a host, here only",
+    )
     add(
         "--sd",
         type=argument(directory),

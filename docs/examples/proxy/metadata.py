@@ -49,7 +49,7 @@ def number(metadata: Metadata | None, key: str, default: float) -> float:
 def whole(metadata: Metadata | None, key: str, default: int) -> int:
     """Read a setting that is a whole number, likewise."""
     found = number(metadata, key, default)
-    if not found.is_integer():
+    if found % 1:
         raise ValueError(f"the setting {key!r} is {found}; it must be a whole number")
     return int(found)
 
