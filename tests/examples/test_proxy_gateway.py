@@ -57,6 +57,7 @@ from proxy.routing import RequestMatcher
 from proxy.sd.memory import MemorySD
 from proxy.service import TaskService
 from tests.examples.proxy_harness import run, server
+from tests.examples.test_proxy_protocols import talk
 from tests.examples.tls_harness import NAME, server_context
 
 CTX = Context()
@@ -723,7 +724,6 @@ def test_a_node_that_wants_tls_is_not_spoken_to_in_plain_text() -> None:
         b"GET /api/%2e%2E/secret HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET /api/..%5csecret HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic ???\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: gzip\r\n\r\nok",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\nok",
@@ -783,7 +783,7 @@ def test_a_target_that_breaks_off_or_breaks_the_rules_is_told_from_a_whole_respo
 ) -> None:
     async def main() -> None:
         async with to_one_node(response) as (_, address):
-            answer = await exchange(address, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer = await talk(address, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert answer.startswith(expected)
             assert not answer.endswith(b"\r\n\r\nabcde")
 

@@ -339,7 +339,7 @@ def test_a_plain_http_request_is_recorded_with_its_head() -> None:
         ):
             reader, writer = await asyncio.open_connection(*at.split(":"))
             secret = "Proxy-Authorization: Basic dXNlcjpvcGVuIHNlc2FtZQ=="
-            writer.write(f"GET http://{target}/ HTTP/1.1\r\n{secret}\r\n\r\n".encode())
+            writer.write(f"GET http://{target}/ HTTP/1.0\r\n{secret}\r\n\r\n".encode())
             assert b"204" in await reader.read()
             writer.close()
             await writer.wait_closed()

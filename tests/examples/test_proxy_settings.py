@@ -80,6 +80,29 @@ def test_a_client_has_so_many_places_as_the_settings_say() -> None:
         (["-L", "http://:0?admision=10.0.0.0/8"], ["-L", "admision"]),
         (["-L", "http://:0?admission=here"], ["-L", "here"]),
         (["-L", "http://:0?weight=3"], ["-L", "weight"]),
+        (["-L", "http://:0?admission="], ["-L", "admission", "nothing"]),
+        (["-L", "http://:0?admission=~"], ["-L", "admission", "nothing"]),
+        (["-L", "http://:0?admission"], ["-L", "admission", "nothing"]),
+        (["-L", "http://:0?admission=10.0.0.0/8,"], ["-L", "admission", "nothing"]),
+        (["-L", "http://:0?bypass=~"], ["-L", "bypass", "nothing"]),
+        (["-L", "http://:0?bypass=%20"], ["-L", "bypass", "nothing"]),
+        (["-L", "http://:0?bypass=127.0.*"], ["-L", "127.0.*", "network"]),
+        (["-L", "http://:0?bypass=a:80"], ["-L", "a:80"]),
+        (["-L", "http://:0?bypass=a.b&Bypass=c.d"], ["-L", "Bypass", "twice"]),
+        (["-L", "http://:@:0"], ["-L", "user"]),
+        (["-L", "socks5://@:0"], ["-L", "user"]),
+        (["-L", "socks5://me:@:0"], ["-L", "me", "password"]),
+        (["-L", "socks5://me@:0"], ["-L", "me", "password"]),
+        (["-L", "http://:0?limiter=nan"], ["-L", "limiter", "number"]),
+        (["-L", "http://:0?limiter=inf"], ["-L", "limiter", "number"]),
+        (["-L", "http://:0?limiter=1e99"], ["-L", "limiter", "number"]),
+        (["-L", "http://:0?limiter=" + "9" * 400], ["-L", "limiter", "number"]),
+        (["-L", "http://:0?limiter=0"], ["-L", "limiter", "more than 0"]),
+        (["-L", "http://:0?climiter=0.5"], ["-L", "climiter", "whole"]),
+        (["-L", "http://:0?rlimiter=-1"], ["-L", "rlimiter", "more than 0"]),
+        (["-L", "http://:0?backlog=1.5"], ["-L", "backlog", "whole"]),
+        (["-L", "http://:0?backlog=99999999999"], ["-L", "backlog", "number"]),
+        (["-L", "http://:0", "--timeout", "nan"], ["--timeout", "number"]),
         (["-L", "http://:0/127.0.0.1:80"], ["-L", "target"]),
         (["-L", "http+pigeon://:0"], ["-L", "pigeon", "tcp"]),
         (["-L", "http://:0", "-F", "http://a:1?strategy=best"], ["-F", "best", "round"]),
@@ -176,6 +199,15 @@ def test_a_plugin_of_another_package_is_found(
     assert set(found.get_all()) == {*connectors.get_all(), "telepathy"}
     assert type(found.named("telepathy")()).__name__ == "Telepathy"
     assert "other" in sys.modules
+
+
+def test_a_plugin_that_takes_a_name_of_this_package_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, "socks5 = other:Thing")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    found = Plugins[object, Connector]("gost.connectors")
+    assert type(found.named("socks5")()) is SOCKS5Connector
 
 
 def test_a_plugin_that_cannot_be_loaded_is_named_with_the_reason(

@@ -609,7 +609,7 @@ HOSTS = st.one_of(
     st.ip_addresses(v=4).map(str),
     st.ip_addresses(v=6).map(lambda ip: f"[{ip}]"),
     st.from_regex(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){0,2}", fullmatch=True).filter(
-        lambda name: not name.replace(".", "").isdigit()
+        lambda name: not re.fullmatch(r"\d+|0x[0-9a-f]*", name.rpartition(".")[2])
     ),
 )
 

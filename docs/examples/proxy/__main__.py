@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,6 +36,7 @@ from .chain.chainer import HopChain
 from .chain.router import RetryRouter
 from .hosts import TableHostMapper
 from .logger import StandardLogger
+from .metadata import MemoryMetadata, number
 from .net.address import split_host_port, split_target
 from .observer.events import RecordingObserver
 from .plugins import connectors, handlers, listeners, resolvers, sds
@@ -110,12 +112,17 @@ def _checked(text: str, protocols: set[str], split: Callable[[str], object]) -> 
 
 def hosts(path: str) -> HostMapper:
     """Read the file of --hosts."""
-    return TableHostMapper.parse(Path(path).read_text(encoding="utf-8").splitlines())
+    return TableHostMapper.parse(Path(path).read_text(encoding="utf-8-sig").splitlines())
 
 
 def resolver(address: str) -> Resolver:
     """Read the argument of --resolver."""
     return resolvers.named("dns")(address)
+
+
+def seconds(text: str) -> float:
+    """Read the argument of --timeout."""
+    return number(MemoryMetadata({"--timeout": text}), "--timeout", 0)
 
 
 def directory(url: str) -> SD:
@@ -153,9 +160,9 @@ def _share(options: argparse.Namespace, stack: AsyncExitStack) -> Shared:
 async def run(options: argparse.Namespace) -> None:
     """Serve until a signal comes."""
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for sent in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # Windows; there Ctrl-C raises KeyboardInterrupt
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            asyncio.get_running_loop().add_signal_handler(sent, stop.set)
     async with AsyncExitStack() as stack:
         shared = _share(options, stack)
         hops: list[list[Address]] = options.hops
@@ -198,6 +205,7 @@ def main() -> int:
     if not handlers.get_all():
         parser.error("its parts are found once it is installed: pip install ./docs/examples")
     add = parser.add_argument
+    add("--version", action="version", version=version("gost-example-proxy"))
     add(
         "-L",
         dest="services",
@@ -218,7 +226,12 @@ def main() -> int:
         help="go through protocol[+transport]://[user:password@]host:port[?settings]; several in "
         "one argument, separated by commas, take turns; several arguments are passed in order",
     )
-    add("--timeout", type=float, default=0, help="seconds for one attempt to reach a target")
+    add(
+        "--timeout",
+        type=argument(seconds),
+        default=0,
+        help="seconds for one attempt to reach a target",
+    )
     add("--hosts", type=argument(hosts), help="map names as this hosts file says")
     add(
         "--resolver",
@@ -226,7 +239,10 @@ def main() -> int:
         help="resolve names by the DNS server at this host:port",
     )
     add("--record", type=Path, help="append to this file who connects, what is dialed, and states")
-    add("--metrics", help="show metrics over HTTP, for Prometheus, at this host:port")
+    add(
+        "--metrics",
+        help="show metrics over HTTP, for Prometheus, at this host:port; without a host, here only",
+    )
     add(
         "--sd",
         type=argument(directory),

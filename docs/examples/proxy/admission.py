@@ -1,13 +1,12 @@
 """From where clients may connect."""
 
-from ipaddress import ip_network
-
 from gost_core import admission
 from gost_core.common.net import Conn
 from gost_core.context import Context
 from gost_core.options import apply
 
 from .net.address import host_of, ip_of
+from .net.hosts import NetworkSet
 
 
 class NetworkAdmission(admission.Admission):
@@ -18,7 +17,7 @@ class NetworkAdmission(admission.Admission):
     """
 
     def __init__(self, *networks: str, whitelist: bool = False) -> None:
-        self._networks = [ip_network(network) for network in networks]
+        self._networks = NetworkSet(networks)
         self._whitelist = whitelist
 
     async def admit(
@@ -26,7 +25,7 @@ class NetworkAdmission(admission.Admission):
     ) -> bool:
         apply(admission.Options(), *opts)
         ip = ip_of(host_of(addr))
-        contains = ip is not None and any(ip in network for network in self._networks)
+        contains = ip is not None and ip in self._networks
         return contains is self._whitelist
 
 

@@ -19,6 +19,7 @@ from gost_core.chain import (
     transport_node_option,
 )
 from gost_core.common.net import Closer
+from gost_core.common.url import Userinfo
 from gost_core.hop import Hop
 from gost_core.ingress import Rule
 from gost_core.limiter import SCOPE_CONN
@@ -41,7 +42,7 @@ from .ingress import MemoryIngress
 from .limiter.conn import HostConnLimiter
 from .limiter.rate import HostRateLimiter
 from .limiter.traffic import ScopedTrafficLimiter
-from .metadata import number, text
+from .metadata import number, text, whole
 from .metrics.instruments import MeasuredCounts
 from .observer.stats import Counts
 from .plugins import connectors, dialers, handlers, listeners, strategies
@@ -77,7 +78,7 @@ async def make_node(address: Address, stack: AsyncExitStack) -> Node:
         address.addr,
         transport_node_option(NodeTransporter(dial, connect, addr_transport_option(address.addr))),
         metadata_node_option(settings),
-        priority_node_option(int(number(settings, "priority", 0))),
+        priority_node_option(whole(settings, "priority", 0)),
         bypass_node_option(_bypass(settings)),
     )
 
@@ -87,7 +88,7 @@ async def make_hop(addresses: Sequence[Address], stack: AsyncExitStack) -> Hop:
     settings = addresses[0].settings
     try:
         nodes = [await make_node(address, stack) for address in addresses]
-        interval = number(settings, "probe", 0)
+        interval = settings.limit("probe")
         strategy = strategies.named(text(settings, "strategy") or "round")()
         settings.check_read()
     except ValueError as error:
@@ -147,9 +148,9 @@ def _handler(address: Address, router: Router, shared: Shared) -> handler.Handle
     kind = address.protocol if handlers.is_registered(address.protocol) else "forward"
     made = handlers.named(kind)(
         handler.router_option(router),
-        handler.auther_option(UserTable(address.auth) if address.auth else None),
+        handler.auther_option(_users(address.auth)),
         handler.bypass_option(_bypass(settings)),
-        handler.rate_limiter_option(HostRateLimiter({}, others=number(settings, "rlimiter", 0))),
+        handler.rate_limiter_option(HostRateLimiter({}, others=settings.limit("rlimiter"))),
         handler.recorders_option(*shared.recorders),
         handler.service_option(str(address)),
     )
@@ -158,6 +159,12 @@ def _handler(address: Address, router: Router, shared: Shared) -> handler.Handle
     elif address.target:
         raise ValueError("it goes where its clients want, so no target stands behind the address")
     return made
+
+
+def _users(user: Userinfo | None) -> UserTable | None:
+    if user is not None and not user.password:  # as an unset variable leaves it
+        raise ValueError(f"the user {user.username!r} has no password")
+    return None if user is None else UserTable(user)
 
 
 def _targets(address: Address, sd: SD) -> Hop:
@@ -177,15 +184,13 @@ def _listener(address: Address, router: Router, stats: Stats | None) -> listener
     # rtcp://, say, is a listener of that name, and a handler that forwards.
     of_protocol = address.protocol if listeners.is_registered(address.protocol) else "tcp"
     networks, whitelist = settings.rules("admission")
-    limit = int(number(settings, "limiter", 0))
+    limit = settings.whole_limit("limiter")
     return listeners.named(address.transport or of_protocol)(
         listener.addr_option(address.addr),
         listener.admission_option(
             NetworkAdmission(*networks, whitelist=whitelist) if networks else None
         ),
-        listener.conn_limiter_option(
-            HostConnLimiter({}, others=int(number(settings, "climiter", 0)))
-        ),
+        listener.conn_limiter_option(HostConnLimiter({}, others=settings.whole_limit("climiter"))),
         listener.traffic_limiter_option(
             ScopedTrafficLimiter({SCOPE_CONN: {"*": limit}}) if limit else None
         ),

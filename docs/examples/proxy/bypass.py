@@ -1,33 +1,35 @@
 """Rules on destinations."""
 
-from fnmatch import fnmatchcase
-from ipaddress import IPv4Network, IPv6Network, ip_network
-
 from gost_core import bypass
 from gost_core.context import Context
 from gost_core.options import apply
 
 from .net.address import host_of, ip_of
+from .net.hosts import NameSet, NetworkSet
 
 
 class PatternBypass(bypass.Bypass):
     """Bypasses what its patterns match or, as a whitelist, all that they do not match.
 
-    A pattern is a network (``10.0.0.0/8``), an address, or a name in which ``*`` may stand. A name
-    is matched by its letters: where it leads to shows only once it has been resolved.
+    A pattern is a network (``10.0.0.0/8``), an address, or a name: ``.d`` is d and all below it,
+    ``*`` may stand for characters. A name is matched by its letters: where it leads to shows only
+    once it has been resolved. A pattern that could match nothing is a ValueError.
     """
 
     def __init__(self, *patterns: str, whitelist: bool = False) -> None:
         self._whitelist = whitelist
-        self._networks: list[IPv4Network | IPv6Network] = []
-        self._names: list[str] = []
+        networks: list[str] = []
+        names: list[str] = []
         for pattern in patterns:
-            try:
-                self._networks.append(ip_network(pattern))
-            except ValueError:
-                if "/" in pattern:
-                    raise
-                self._names.append(host_of(pattern))
+            address = ip_of(pattern.strip("[]"))
+            if "/" in pattern or address is not None:
+                networks.append(pattern if address is None else str(address))
+            else:
+                names.append(pattern)
+            if pattern == "*":  # whoever writes that means addresses too
+                networks += ["0.0.0.0/0", "::/0"]
+        self._networks = NetworkSet(networks)
+        self._names = NameSet(names)
 
     def is_whitelist(self) -> bool:
         return self._whitelist
@@ -45,6 +47,6 @@ class PatternBypass(bypass.Bypass):
     def _matches(self, addr: str) -> bool:
         host = host_of(addr).strip("[]")
         ip = ip_of(host)
-        if ip is None:
-            return any(fnmatchcase(host, name) for name in self._names)
-        return any(ip in network for network in self._networks)
+        if ip is not None:
+            return ip in self._networks
+        return host != "" and host in self._names

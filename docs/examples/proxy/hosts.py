@@ -9,6 +9,7 @@ from gost_core.context import Context
 from gost_core.options import apply
 
 from .net.address import host_of
+from .net.hosts import normal_host
 
 IP = IPv4Address | IPv6Address
 
@@ -34,7 +35,7 @@ class TableHostMapper(hosts.HostMapper):
             except ValueError as error:
                 raise ValueError(f"line {number} of the hosts: {error}") from None
             for name in names:
-                table.setdefault(host_of(name), []).append(found)
+                table.setdefault(normal_host(name), []).append(found)
         return cls(table)
 
     async def lookup(

@@ -1,8 +1,12 @@
 """Settings in memory."""
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from gost_core.metadata import Metadata
+
+MOST: Final = 2**31 - 1  # what the system takes for a number, and more than anybody needs
 
 
 class MemoryMetadata(Metadata):
@@ -27,16 +31,27 @@ def number(metadata: Metadata | None, key: str, default: float) -> float:
     """Read a setting that is a number; 0 or less, or none at all, gives the default (D24, D45).
 
     None is legal for no metadata (D18). A value of another type is a ValueError that names the
-    key (D64); settings that come from a command line are text, so text that is a number will do.
+    key (D64), and so is what is no number to count by; settings that come from a command line are
+    text, so text that is a number will do.
     """
     value = None if metadata is None else metadata.get(key)
     if value is None:
         return default
-    try:
-        found = float(str(value))
-    except ValueError:
-        raise ValueError(f"the setting {key!r} is {value!r}; it must be a number") from None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number and not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", str(value)):
+        raise ValueError(f"the setting {key!r} is {value!r}; it must be a number")
+    found = float(str(value))
+    if not abs(found) <= MOST:  # which no comparison with NaN is
+        raise ValueError(f"the setting {key!r} is {value!r}; it must be a number up to {MOST}")
     return found if found > 0 else default
+
+
+def whole(metadata: Metadata | None, key: str, default: int) -> int:
+    """Read a setting that is a whole number, likewise."""
+    found = number(metadata, key, default)
+    if found % 1:
+        raise ValueError(f"the setting {key!r} is {found}; it must be a whole number")
+    return int(found)
 
 
 def text(metadata: Metadata | None, key: str) -> str:

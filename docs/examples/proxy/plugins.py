@@ -11,6 +11,7 @@ from typing import Final, Generic, TypeVar
 
 from gost_core import connector, dialer, handler, listener
 from gost_core.chain import Node
+from gost_core.logger import default
 from gost_core.resolver import Resolver
 from gost_core.sd import SD
 from gost_core.selector import Strategy
@@ -42,8 +43,13 @@ class Plugins(MemoryRegistry[Plugin[Option, Component]]):
 
     def __init__(self, group: str) -> None:
         super().__init__()
-        for point in entry_points(group=group):
-            self.register(point.name, Plugin(point))
+        points = entry_points(group=group)
+        # Those of this package first: another one that takes a name of theirs is left out.
+        for point in sorted(points, key=lambda point: not point.value.startswith("proxy.")):
+            try:
+                self.register(point.name, Plugin(point))
+            except ValueError as error:
+                default().warnf("the plug-in %s of %s is left out: %s", point.value, group, error)
 
     def named(self, name: str) -> Plugin[Option, Component]:
         """Return the plug-in of a name; a ValueError says what there is instead of it."""

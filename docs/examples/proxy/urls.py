@@ -2,18 +2,33 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote
+from typing import Self
+from urllib.parse import unquote, unquote_plus
 
 from gost_core.common.url import Userinfo
 
-from .metadata import MemoryMetadata, text
+from .metadata import MemoryMetadata, number, text, whole
 
 
 class Settings(MemoryMetadata):
     """Settings that remember which of them somebody wanted to know.
 
     What nobody reads is a slip of the pen: an admission that was ignored would leave a door open.
+    So would one that says nothing, as an unset variable leaves it, or one that another replaces.
     """
+
+    @classmethod
+    def parse(cls, query: str) -> Self:
+        """Read what stands behind the "?" of a URL."""
+        found: dict[str, object] = {}
+        for part in query.split("&") if query else []:
+            key, _, value = map(unquote_plus, part.partition("="))
+            if not key.strip() or not value.strip():
+                raise ValueError(f"the setting {key!r} says nothing; give a value, or leave it out")
+            if key.casefold() in map(str.casefold, found):
+                raise ValueError(f"the setting {key!r} is given twice")
+            found[key] = {"true": True, "false": False}.get(value.lower(), value)
+        return cls(found)
 
     def __init__(self, settings: dict[str, object]) -> None:
         super().__init__(settings)
@@ -29,8 +44,24 @@ class Settings(MemoryMetadata):
         That makes a whitelist of it: all else is refused, or bypassed.
         """
         rules = text(self, key)
-        words = rules.removeprefix("~").split(",")
-        return [word.strip() for word in words if word.strip()], rules.startswith("~")
+        words = [word.strip() for word in rules.removeprefix("~").split(",")] if rules else []
+        if not all(words):
+            raise ValueError(f"the setting {key!r} is {rules!r}; a rule in it says nothing")
+        return words, rules.startswith("~")
+
+    def limit(self, key: str) -> float:
+        """Return a limit that is more than nothing, or 0 if there is none."""
+        found = number(self, key, 0)
+        if self.is_exists(key) and not found:
+            raise ValueError(
+                f"the setting {key!r} must be more than 0; without it, no limit is set"
+            )
+        return found
+
+    def whole_limit(self, key: str) -> int:
+        """Return a limit that is a whole number."""
+        self.limit(key)
+        return whole(self, key, 0)
 
     def check_read(self) -> None:
         """Raise a ValueError that names what nobody has asked for."""
@@ -69,7 +100,9 @@ def parse(urls: str) -> list[Address]:
     the settings.
     """
     before, _, query = urls.partition("?")
-    settings = Settings({key: _value(value) for key, value in parse_qsl(query)})
+    if "@" in query:  # it would be shown as a setting's name
+        raise ValueError("there is a ? before an @; , ? @ / in a password are percent-encoded")
+    settings = Settings.parse(query)
     found: list[Address] = []
     scheme, auth = "", None
     for addr in before.split(","):
@@ -77,6 +110,8 @@ def parse(urls: str) -> list[Address]:
             scheme, _, addr = addr.partition("://")
             user, at, addr = addr.rpartition("@")
             name, colon, password = user.partition(":")
+            if at and not name:  # as unset variables leave it, which would let anybody in
+                raise ValueError("in front of @ no user has a name; leave the @ out, or name one")
             auth = Userinfo(unquote(name), unquote(password) if colon else None) if at else None
         addr, _, target = addr.partition("/")
         found.append(Address(scheme, auth, addr, target, settings))
@@ -86,7 +121,3 @@ def parse(urls: str) -> list[Address]:
 def hidden(text: str) -> str:
     """Return a text without the credentials that may stand in it (D17)."""
     return re.sub(r"^([^:/]*://)?.*@", r"\1***@", text)
-
-
-def _value(text: str) -> object:
-    return {"true": True, "false": False}.get(text.lower(), text)

@@ -9,8 +9,7 @@ from gost_core.common import net
 from gost_core.context import Context
 
 from ..net.dialer import SystemDialer
-from ..net.stream import read_head
-from ..wire.http import status_of, write_head
+from ..wire.http import read_final_response, write_head
 from .route import resolve
 
 INTERVAL: Final = 30.0  # seconds, where the settings have 0 (D46)
@@ -88,8 +87,8 @@ class Prober(net.Closer):
         config = self._config
         header = [("Host", config.http_host or node.addr), *config.http_headers.items()]
         await conn.write(write_head(f"GET {config.http_path or '/'} HTTP/1.1", header))
-        head, _ = await read_head(conn)
-        status, expected = status_of(head), config.expected_status or 200
+        response, _ = await read_final_response(conn, "GET")
+        status, expected = response.status_code, config.expected_status or 200
         if status != expected:
             raise net.ProtocolError(f"{node.addr} answers {status} instead of {expected}")
 

@@ -8,8 +8,7 @@ from gost_core.context import Context
 from gost_core.metadata import Metadata
 
 from ..net.address import split_target
-from ..net.stream import read_head
-from ..wire.http import status_of
+from ..wire.http import read_final_response
 from .proxy import ProxyConnector
 
 
@@ -40,8 +39,8 @@ class HTTPConnector(ProxyConnector):
         request = f"CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n{self._authorization}\r\n"
         await conn.write(request.encode("ascii"))
         # The connection that comes back holds what came behind the reply (D33).
-        reply, conn = await read_head(conn)
-        status = status_of(reply)
+        response, conn = await read_final_response(conn, "CONNECT")
+        status = response.status_code
         if not 200 <= status < 300:
             reason = f"{address}: status {status}, says {conn.remote_addr()}"
             raise (

@@ -20,7 +20,8 @@ from ..wire.socks5 import (
     VERSION,
     Reply,
     pack_address,
-    read_address,
+    read_packed,
+    unpack_address,
 )
 from .association import Association
 from .proxy import ProxyConnector
@@ -108,7 +109,9 @@ class SOCKS5Connector(ProxyConnector, connector.Handshaker, connector.Binder):
             raise PermissionError(reason) if refused_by_rule else ConnectionRefusedError(reason)
         try:
             # Exactly the reply is read: what came behind it waits in the connection (D33).
-            return await read_address(conn)
+            reply = await read_packed(conn)
+            # Where a proxy has connected from is of no use, so that may be anything.
+            return "" if command == CONNECT else unpack_address(reply)[0]
         except ValueError as error:
             raise ProtocolError(f"{conn.remote_addr()} gives a malformed address") from error
 

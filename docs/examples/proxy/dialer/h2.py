@@ -20,7 +20,7 @@ class MuxDialer(Component, dialer.Dialer, dialer.Multiplexer, net.Closer):
     def __init__(self, *opts: dialer.Option) -> None:
         super().__init__()
         self._options = apply(dialer.Options(), *opts)
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, list[Session]] = {}
         self._openings: dict[str, asyncio.Event] = {}
         self._waits = Waits("dialer")
 
@@ -37,10 +37,11 @@ class MuxDialer(Component, dialer.Dialer, dialer.Multiplexer, net.Closer):
 
     async def close(self) -> None:
         self._waits.end()
-        await asyncio.gather(*(session.close() for session in self._sessions.values()))
+        sessions = [one for some in self._sessions.values() for one in some]
+        await asyncio.gather(*(session.close() for session in sessions))
 
     async def _dial(self, addr: str, options: dialer.DialOptions) -> net.Conn:
-        while (session := self._alive(addr)) is None:
+        while (session := self._usable(addr)) is None:
             if addr in self._openings:  # to be shared; if that fails, it is the next one's turn
                 await self._openings[addr].wait()
                 continue
@@ -48,12 +49,14 @@ class MuxDialer(Component, dialer.Dialer, dialer.Multiplexer, net.Closer):
             try:
                 # Others will use it too, so it is not opened in the name of this call's context.
                 conn = await (options.dialer or SystemDialer()).dial(Context(), "tcp", addr)
-                self._sessions[addr] = Session(conn, client=True, retiring=True)
+                session = Session(conn, client=True, retiring=True)
+                self._sessions.setdefault(addr, []).append(session)
             finally:
                 del self._openings[addr]
                 opened.set()
         return await session.open(options.host or addr)
 
-    def _alive(self, addr: str) -> Session | None:
-        self._sessions = {key: one for key, one in self._sessions.items() if one.is_alive}
-        return self._sessions.get(addr)
+    def _usable(self, addr: str) -> Session | None:
+        alive = {key: [one for one in some if one.is_alive] for key, some in self._sessions.items()}
+        self._sessions = {key: some for key, some in alive.items() if some}
+        return next((one for one in self._sessions.get(addr, ()) if one.has_room), None)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qs, quote, unquote
 
+import h11
+
 from gost_core import hop
 from gost_core.chain import HTTPNodeSettings, HTTPURLRewriteSetting, Node
 from gost_core.common.net import Conn, ProtocolError
@@ -15,7 +17,7 @@ from gost_core.context import Context
 
 from ..component import refuse_options
 from ..net.relay import CHUNK, ClientGoneError, Traffic, of_client
-from ..net.stream import PrefixedConn, read_exactly, read_head
+from ..net.stream import PrefixedConn, read_exactly
 from ..net.tls import connect_tls
 from ..net.tls_settings import target_config
 from ..wire import http
@@ -50,11 +52,11 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
 
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Exchange:
         try:
-            head, client = await read_head(conn)
-            method, url, _, header = http.parse_request(head)
-            host, path, query = _parse_url(url, header)
+            near = http.Messages(conn, http.side(h11.SERVER))
+            asked = await near.read_request()
+            client, method, header = near.conn, asked.method.decode(), http.header_of(asked)
+            host, path, query = _parse_url(asked.target.decode(), header)
             length = http.length_of(header) or 0
-            user, password = http.credentials(header, "authorization")
         except (ValueError, ProtocolError) as error:
             raise RefusedError(f"malformed request: {error}", http.answer(400)) from error
         if self._hop is None:
@@ -80,7 +82,8 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
         settings = node.options().http or HTTPNodeSettings()
         header = http.changed(http.forwarded(header), {"Host": settings.host or host, "Expect": ""})
         if settings.auther is not None:
-            if await self.identify(ctx, user, password, settings.auther) is None:
+            said = http.credentials(header, "authorization")
+            if said is None or await self.identify(ctx, *said, settings.auther) is None:
                 raise RefusedError(f"{node.name}: wrong user name or password", http.answer(401))
             header = http.changed(header, {"Authorization": ""})  # meant for this gateway
         if settings.rewrite_response_body:
@@ -166,10 +169,9 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
 
 async def _response(ctx: Context, exchange: Exchange, target: Conn) -> AsyncGenerator[bytes, None]:
     """Yield what a target answers, as the node's settings make it."""
-    head, target = await read_head(target)
-    status = http.status_of(head)
+    response, target = await http.read_final_response(target, exchange.method)
+    status, header = response.status_code, http.header_of(response)
     try:
-        first, header = http.parse_head(head)
         left = http.length_of(header)
     except ValueError as error:
         raise ProtocolError(f"malformed response: {error}") from error
@@ -194,7 +196,8 @@ async def _response(ctx: Context, exchange: Exchange, target: Conn) -> AsyncGene
             held = await rules.rewrite(held)
             header = http.changed(header, {"Content-Length": str(len(held))})
     header = http.changed(http.forwarded(header), settings.response_header)  # after all else (D67)
-    yield http.write_head(f"HTTP/1.1 {first.partition(' ')[2]}", header) + held
+    reason = response.reason.decode("latin-1")
+    yield http.write_head(f"HTTP/1.1 {status} {reason}", header) + held
     async with aclosing(body):
         async for data in body:
             yield data

@@ -24,7 +24,7 @@ from ..limiter.limited import limit_client
 from ..limiter.rate import take_request
 from ..logger import with_notes
 from ..net.address import UDPAddr, split_host_port
-from ..net.relay import CHUNK, ClientGoneError, Traffic, of_client, relay
+from ..net.relay import CHUNK, ClientGoneError, Traffic, break_off, of_client, relay
 from ..recorder import TRAFFIC, RecordPoint
 
 T = TypeVar("T")
@@ -98,9 +98,7 @@ class ProxyHandler(Component, handler.Handler):
             self.check_initialized()
             async with asyncio.timeout(GREETING_LIMIT):
                 request = await of_client(self.negotiate(ctx, conn))
-            if self.auther is not None:
-                ctx = ctx.with_value(CLIENT_ID, request.client_id)
-            await self.serve(ctx, request)
+            await self.serve(self.known(ctx, request), request)
         except ClientGoneError:
             pass
         except RefusedError as error:
@@ -108,6 +106,10 @@ class ProxyHandler(Component, handler.Handler):
             raise
         finally:
             await conn.close()
+
+    def known(self, ctx: Context, request: Request) -> Context:
+        """Add who the client is, if that was asked."""
+        return ctx if self.auther is None else ctx.with_value(CLIENT_ID, request.client_id)
 
     def serve(self, ctx: Context, request: Request) -> Awaitable[None]:
         """Go where the client wants, and copy; a protocol may serve some otherwise."""
@@ -132,9 +134,11 @@ class ProxyHandler(Component, handler.Handler):
                 await self._traffic.record(ctx, recorders, request.head, ">")
             await self.carry(ctx, request, client, target, traffic)
         except ClientGoneError:
-            pass
+            await break_off(target)
         except Exception as error:
             error.add_note(summary())  # for the service, which logs failures (D28)
+            if not isinstance(error, RefusedError):
+                await break_off(client)
             raise
         finally:
             await target.close()

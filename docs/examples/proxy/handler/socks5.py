@@ -27,8 +27,9 @@ from ..wire.socks5 import (
     USER_PASSWORD,
     VERSION,
     Reply,
-    read_address,
+    read_packed,
     reply,
+    unpack_address,
 )
 from .proxy import ProxyHandler, RefusedError, Request
 
@@ -57,7 +58,9 @@ class SOCKS5Handler(ProxyHandler):
                 f"SOCKS version {version} in the request", reply(Reply.GENERAL_FAILURE)
             )
         try:
-            target = await read_address(conn)
+            packed = await read_packed(conn)
+            # From where a client will send datagrams, it often does not know itself.
+            target = "" if command == UDP_ASSOCIATE else unpack_address(packed)[0]
         except ValueError as error:
             raise RefusedError(str(error), reply(Reply.ADDRESS_NOT_SUPPORTED)) from error
         if command not in self._commands:

@@ -10,7 +10,7 @@ from gost_core.metadata import Metadata
 from gost_core.options import apply
 
 from ..component import Component, refuse_options
-from ..metadata import number
+from ..metadata import whole
 from ..net.address import TCPAddr, split_host_port
 from ..net.wrapper import Waits
 from .limits import accept_within_limits
@@ -34,7 +34,7 @@ class ReverseListener(Component, listener.Listener):
             raise ValueError("a reverse listener needs the option 'router', to bind through")
         self._router = self._options.router
         self._addr = TCPAddr(*split_host_port(self._options.addr))
-        self._backlog = int(number(metadata, "backlog", 0))
+        self._backlog = whole(metadata, "backlog", 0)
 
     async def accept(self) -> net.Conn:
         self.check_initialized()

@@ -12,7 +12,7 @@ from gost_core.logger import Logger, default
 from gost_core.metadata import Metadata
 
 from ..component import Component
-from ..metadata import number
+from ..metadata import whole
 from ..net.closing import ClosedOnce
 
 LIMIT: Final = 10.0  # seconds for one upgrade
@@ -46,7 +46,7 @@ class ServingListener(ClosedOnce, Component, listener.Listener):
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
-        self._backlog = number(metadata, "backlog", 128)
+        self._backlog = whole(metadata, "backlog", 128)
         await self._inner.init(metadata)
         self._serving = self._start(self._serve())
 

@@ -11,7 +11,7 @@ from gost_core.metadata import Metadata
 from gost_core.options import apply
 
 from ..component import Component, refuse_options
-from ..metadata import number
+from ..metadata import whole
 from ..net.address import TCPAddr, addresses_of, split_host_port
 from ..net.tcp import Readiness, TCPConn
 from .limits import accept_within_limits
@@ -43,7 +43,7 @@ class TCPListener(Component, listener.Listener):
         refuse_options(self._options, "auther", "auth", "tls_config", "proxy_protocol")
         refuse_options(self._options, "netns")
         host, port = split_host_port(self._options.addr)
-        backlog = int(number(metadata, "backlog", 128))
+        backlog = whole(metadata, "backlog", 128)
         # No host is everywhere (D12): one socket for both families, where the system has that.
         both = not host and socket.has_dualstack_ipv6()
         address = (await addresses_of(host, "tcp"))[0] if host else ""

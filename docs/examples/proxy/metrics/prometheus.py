@@ -51,9 +51,12 @@ class PrometheusMetrics(metrics.Metrics):
 
     @contextmanager
     def shown(self, addr: str) -> Generator[str, None, None]:
-        """Show the numbers over HTTP while the block lasts, in threads of the library's own."""
+        """Show the numbers over HTTP while the block lasts, in threads of the library's own.
+
+        To others than this host only if the address says so.
+        """
         host, port = split_host_port(addr)
-        server, thread = prometheus.start_http_server(port, host or "0.0.0.0", self.registry)
+        server, thread = prometheus.start_http_server(port, host or "127.0.0.1", self.registry)
         try:
             yield join_host_port(host, server.server_port)
         finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import time
 from collections import deque
 from contextlib import suppress
 from copy import copy
@@ -12,11 +13,12 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
 
 from gost_core.common import net
 
 from .closing import ClosedOnce
+from .h2_budget import Budget
 from .h2_stream import WINDOW, Stream
 
 FRAME: Final = 64 * 1024  # bytes of a stream that may wait here to be sent
@@ -24,6 +26,9 @@ UNSENT: Final = 1024 * 1024  # bytes that wait at most for a peer that asks and 
 UNLIMITED: Final = 2**31 - 1  # as HTTP/2 writes it
 BACKLOG: Final = 128  # streams that wait at most to be accepted
 SILENCE: Final = 30.0  # seconds without a byte, after which a peer is asked whether it lives
+STREAMS: Final = 256  # that a peer may have open at once: h2 goes through all of them for each
+TURN: Final = 0.001  # seconds of work, after which others have their turn
+PIECE: Final = 256  # bytes that are worked on before one looks how long it took
 LAST_WORDS: Final = 1.0  # seconds for a peer to take what was sent before the end
 
 
@@ -52,14 +57,22 @@ class Session(ClosedOnce, net.Closer):
         self._unsent: list[Stream] = []
         self._due = asyncio.Event()  # something to send
         self._room = 0  # bytes received that the session's window does not have back yet
+        self._budget: Final = Budget()
         self._heard = False
         self._fault: Exception | None = None
+        # In force from the beginning: what is changed later is so when the peer has heard of it.
+        self.h2.local_settings = Settings(
+            client,
+            {
+                SettingCodes.MAX_CONCURRENT_STREAMS: STREAMS,
+                SettingCodes.MAX_HEADER_LIST_SIZE: self.h2.DEFAULT_MAX_HEADER_LIST_SIZE,
+            },
+        )
         self.h2.initiate_connection()
         self.h2.update_settings(
             {
                 SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
                 SettingCodes.MAX_FRAME_SIZE: FRAME,
-                SettingCodes.MAX_CONCURRENT_STREAMS: UNLIMITED,
             }
         )
         # Nothing waits for the window of the whole session: a stream that nobody reads would fill
@@ -70,6 +83,13 @@ class Session(ClosedOnce, net.Closer):
     @property
     def is_alive(self) -> bool:
         return self._fault is None
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the peer lets another stream be opened."""
+        # What it allows is not known before it has said something.
+        most = min(self.h2.remote_settings.max_concurrent_streams, STREAMS)
+        return self.h2.open_outbound_streams < most
 
     async def open(self, name: str) -> Stream:
         """Open a stream; it is there when the peer has said so, and not refused it."""
@@ -131,6 +151,7 @@ class Session(ClosedOnce, net.Closer):
         self.h2.send_data(stream.number, frame)
         stream.is_unsent = True
         self._unsent.append(stream)
+        self._budget.carry(len(frame))
         self.flush()
 
     def flush(self) -> int:
@@ -179,12 +200,30 @@ class Session(ClosedOnce, net.Closer):
             self._heard = True
             if self._fault is not None:  # closed here: it only remains to wait for the end
                 continue
-            for event in self.h2.receive_data(data):
-                self._take(event)
-            self._answers += self.flush()
-            if self._answers > UNSENT:
-                raise net.ProtocolError(f"{self._peer} sends, and does not read")
+            began = time.thread_time()
+            for start in range(0, len(data), PIECE):
+                await self._work(data[start : start + PIECE])
+                if time.thread_time() - began > TURN:
+                    await asyncio.sleep(0)
+                    began = time.thread_time()
         raise ConnectionResetError(errno.ECONNRESET, f"{self._peer} ended the session")
+
+    async def _work(self, data: bytes) -> None:
+        """Do what a peer's frames ask for; who asks for too much waits."""
+        carried = newcomers = 0
+        for event in self.h2.receive_data(data):
+            if isinstance(event, events.DataReceived):
+                carried += len(event.data)
+            newcomers += isinstance(event, events.RequestReceived)
+            self._take(event)
+        self._answers += self.flush()
+        if self._answers > UNSENT:
+            raise net.ProtocolError(f"{self._peer} sends, and does not read")
+        pause = self._budget.spend(len(data), carried, newcomers)
+        if pause is None:
+            raise net.ProtocolError(f"{self._peer} asks for much and carries little")
+        if pause:
+            await asyncio.sleep(pause)
 
     async def _read(self) -> bytes:
         for ask in (True, False):

@@ -47,7 +47,7 @@ class Carrier(Protocol):
         ...
 
 
-class Stream(net.Conn, net.HalfCloser):
+class Stream(net.Conn, net.HalfCloser, net.Aborter):
     """A connection that shares a session with others.
 
     Its peer sends no more than a window beyond what was read here, so whoever is slow holds up
@@ -124,6 +124,14 @@ class Stream(net.Conn, net.HalfCloser):
             self._arrived.clear()
             self.fail(net.ClosedError("this connection was closed here"))
         await self._session.remove(self)
+
+    def abort(self) -> None:
+        if not isinstance(self.fault, net.ClosedError):
+            with suppress(ProtocolError):  # if the session or the peer has ended it before
+                self._session.h2.reset_stream(self.number, ErrorCodes.CANCEL)
+            self._arrived.clear()
+            self.fail(net.ClosedError("this connection was closed here"))
+            self._session.flush()
 
     def local_addr(self) -> net.Addr:
         return self._session.conn.local_addr()

@@ -1,6 +1,7 @@
 """Copying between a client and what it wanted to reach."""
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,10 +9,14 @@ from typing import TypeVar
 
 from gost_core.common import net
 
+from .tcp import TCPConn
+
 T = TypeVar("T")
 
 # What one read of the event loop brings at most; a smaller number would cut it into pieces.
 CHUNK = 256 * 1024
+
+LAST_WORDS = 1.0  # seconds for what was written to be sent
 
 
 class ClientGoneError(Exception):
@@ -72,6 +77,18 @@ async def relay(client: net.Conn, target: net.Conn, traffic: Traffic) -> None:
         except BaseExceptionGroup as faults:
             first = faults.exceptions[0]
             raise first from first.__cause__
+
+
+async def break_off(conn: net.Conn) -> None:
+    """Have a peer see that what it got is not all there was, once it has got that (D72)."""
+    if isinstance(conn, net.Aborter):
+        tcp = net.find_capability(conn, TCPConn)
+        end = time.monotonic() + LAST_WORDS
+        # The system lets nobody wait for that.
+        while tcp is not None and tcp.unsent() and time.monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        conn.abort()
+    await conn.close()
 
 
 async def _end(conn: net.Conn) -> None:

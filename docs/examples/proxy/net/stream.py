@@ -13,22 +13,6 @@ async def read_exactly(conn: net.Conn, n: int) -> bytes:
     return data
 
 
-async def read_head(conn: net.Conn, limit: int = 65536) -> tuple[str, net.Conn]:
-    """Read the head of an HTTP message, up to the empty line.
-
-    Returns:
-        The head without the empty line, and the connection to go on with: its first bytes are
-        those that came along behind the head (D33).
-    """
-    data = b""
-    while (end := data.find(b"\r\n\r\n")) < 0:
-        if len(data) > limit:
-            raise net.ProtocolError(f"no end of the header within {limit} bytes")
-        data += await _read(conn, limit)
-    rest = data[end + 4 :]
-    return data[:end].decode("latin-1"), PrefixedConn(conn, rest) if rest else conn
-
-
 async def _read(conn: net.Conn, n: int) -> bytes:
     data = await conn.read(n)
     if not data:

@@ -6,6 +6,9 @@ It needs an event loop that can watch sockets (``add_reader``), as all but Windo
 import asyncio
 import errno
 import socket
+import struct
+import sys
+from array import array
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
@@ -21,6 +24,11 @@ MOST_AT_ONCE = 256 * 1024
 
 # A peer that always has more to read would leave no turn to anything else, not even to a timeout.
 MOST_IN_A_ROW = 64
+
+
+if sys.platform == "linux":
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
 
 
 class Readiness:
@@ -70,7 +78,7 @@ class Readiness:
             (loop.remove_writer if self._for_writing else loop.remove_reader)(self._descriptor)
 
 
-class TCPConn(net.Conn, net.HalfCloser):
+class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
     """A connection over a socket.
 
     What has arrived stays in the kernel until somebody reads, and is returned without another
@@ -173,6 +181,25 @@ class TCPConn(net.Conn, net.HalfCloser):
             with suppress(OSError):
                 self._socket.recv(MOST_AT_ONCE)
             self._socket.close()
+
+    def abort(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._readable.end()
+            self._writable.end()
+            with suppress(OSError):  # closed without a time to linger, it is reset
+                no_linger = struct.pack("ii", 1, 0)
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
+            self._socket.close()
+
+    def unsent(self) -> int:
+        """Tell how many bytes the system still has to send, where it tells; else 0."""
+        if self._closed or sys.platform != "linux":
+            return 0
+        left = array("i", [0])
+        with suppress(OSError):
+            ioctl(self._socket, TIOCOUTQ, left)
+        return left[0]
 
     def local_addr(self) -> net.Addr:
         return self._local_addr

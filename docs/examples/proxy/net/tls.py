@@ -22,7 +22,7 @@ RECORD: Final = 16384  # bytes at most in one piece of a TLS stream
 FAREWELL: Final = 1.0  # seconds to tell the peer that this is the end
 
 
-class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.ContextCarrier):
+class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.Aborter, net.ContextCarrier):
     """A TLS stream over any connection, be it TCP or a tunnel through other proxies.
 
     OpenSSL works between two buffers in memory; what comes from the connection beneath goes into
@@ -36,6 +36,7 @@ class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.ContextCarrier):
     def __init__(self, inner: net.Conn, config: TLSConfig, server_name: str | None) -> None:
         super().__init__()
         self._inner: Final = inner
+        self._aborted = False
         self._incoming: Final = ssl.MemoryBIO()
         self._outgoing: Final = ssl.MemoryBIO()
         # A name makes the client's end, None the server's.
@@ -120,6 +121,11 @@ class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.ContextCarrier):
             self._say_end()
             await self._flush()
 
+    def abort(self) -> None:
+        self._aborted = True  # so that no farewell is said
+        if isinstance(self._inner, net.Aborter):
+            self._inner.abort()
+
     def local_addr(self) -> net.Addr:
         return self._inner.local_addr()
 
@@ -131,7 +137,9 @@ class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.ContextCarrier):
 
     async def _end(self) -> None:
         try:
-            if self._flushed:  # else a write waits, or was cut off: there is no room for a farewell
+            if (
+                self._flushed and not self._aborted
+            ):  # else a write waits, or was cut off: there is no room for a farewell
                 self._say_end()
                 with suppress(OSError):
                     async with asyncio.timeout(FAREWELL):

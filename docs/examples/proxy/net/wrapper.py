@@ -14,7 +14,7 @@ from gost_core.common import net
 T = TypeVar("T")
 
 
-class Wrapper(net.Conn, net.HalfCloser, net.ConnUnwrapper):
+class Wrapper(net.Conn, net.HalfCloser, net.Aborter, net.ConnUnwrapper):
     """Changes no byte, so it shows what it wraps, and keeps the capability to half-close (D10).
 
     Whether the wrapped connection can, shows in the call: one that cannot says so.
@@ -36,6 +36,10 @@ class Wrapper(net.Conn, net.HalfCloser, net.ConnUnwrapper):
 
     async def close(self) -> None:
         await self._inner.close()
+
+    def abort(self) -> None:
+        if isinstance(self._inner, net.Aborter):
+            self._inner.abort()
 
     def local_addr(self) -> net.Addr:
         return self._inner.local_addr()
@@ -120,6 +124,10 @@ class HoldingWrapper(Wrapper):
         self._waits.end()
         self._held = b""
         await super().close()
+
+    def abort(self) -> None:
+        self._waits.end()
+        super().abort()
 
     async def until_closed(self, call: Awaitable[T]) -> T:
         return await self._waits.until_closed(call)

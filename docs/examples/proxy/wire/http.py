@@ -1,48 +1,193 @@
-"""Heads of HTTP/1 messages (RFC 9112), and what their fields mean (RFC 9110)."""
+"""HTTP/1 as client and server speak it (RFC 9110, RFC 9112); what its bytes mean, h11 says."""
 
+import binascii
 import re
+import string
 from base64 import b64decode
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote
 
-from gost_core.common.net import ProtocolError
+import h11
+from typing_extensions import Buffer
+
+from gost_core.common.net import Conn, ProtocolError
+
+from ..net.hosts import normal_host
+from ..net.relay import CHUNK
+from ..net.stream import PrefixedConn
 
 Header = list[tuple[str, str]]
 
 # Meant for this proxy or for one connection only, so not passed on.
-HOP_BY_HOP = {
+HOP_BY_HOP: Final = {
     *("connection", "host", "keep-alive", "proxy-authenticate", "proxy-authorization"),
     *("proxy-connection", "te", "upgrade"),
 }
-FIELD = r"([!#$%&'*+.^_`|~\w-]+):[ \t]*([^\r\n\0]*?)[ \t]*"
-REQUEST = r"([!#$%&'*+.^_`|~\w-]+) (\S+) (HTTP/1\.[01])"
+HEAD: Final = 65536  # bytes of a head at most
+TRAILERS: Final = 2048  # bytes behind a body that comes in chunks, at most
+INTERIM: Final = 16  # responses before the final one, at most
+
+# What h11 lets through although others read it differently: bare line ends, folded lines. And what
+# no field may contain, without which h11's pattern for fields is quick: it tries each of several
+# blanks in front of such a character.
+MALFORMED: Final = re.compile(rb"[\0\v\f]|\r(?!\n)|(?<!\r)\n|\n[ \t]")
+BLANKS: Final = re.compile(rb"(?<![ \t])[ \t]{256}")
 
 
-def parse_head(head: str) -> tuple[str, Header]:
-    """Take the head of a message apart: its first line, and the fields behind it."""
-    first, *lines = head.split("\r\n")
-    fields = [re.fullmatch(FIELD, line, re.ASCII) for line in lines]
-    header = [(field[1], field[2]) for field in fields if field is not None]
-    if len(header) < len(lines):
-        raise ValueError("a line of the header is no field")
-    return first, header
+async def read_head(conn: Conn) -> tuple[bytes, Conn]:
+    """Read the head of a message, up to and with the empty line.
+
+    Returns:
+        The head, and the connection to go on with: its first bytes are those that came along
+        behind the head (D33).
+    """
+    data = b""
+    while (end := data.find(b"\r\n\r\n")) < 0:
+        if len(data) > HEAD:
+            raise ProtocolError(f"no end of the header within {HEAD} bytes")
+        received = await conn.read(HEAD)
+        if not received:
+            who = conn.remote_addr()
+            raise ConnectionResetError(f"{who} ended the connection in mid-message")
+        data = (data + received).lstrip(b"\r\n")  # some clients end a body with an empty line
+        if data and not 0x20 < data[0] < 0x7F:  # SOCKS or TLS, say, which would wait for an answer
+            raise ProtocolError(f"this is not HTTP: the first byte is {data[0]}")
+    head, rest = data[: end + 4], data[end + 4 :]
+    return head, PrefixedConn(conn, rest) if rest else conn
 
 
-def parse_request(head: str) -> tuple[str, str, str, Header]:
-    """Take the head of a request apart: method, URL, version, header fields."""
-    first, header = parse_head(head)
-    found = re.fullmatch(REQUEST, first, re.ASCII)
-    if found is None:
-        raise ValueError("the first line is no request of HTTP/1")
-    return found[1], found[2], found[3], header
+def side(role: type[h11.CLIENT] | type[h11.SERVER]) -> h11.Connection:
+    """Return what reads requests, ``h11.SERVER``, or writes them, ``h11.CLIENT``."""
+    return h11.Connection(role, max_incomplete_event_size=TRAILERS)
 
 
-def status_of(head: str) -> int:
-    """Return the status of a response."""
-    found = re.match(r"HTTP/1\.[01] (\d{3})\b", head, re.ASCII)
-    if found is None:
-        raise ProtocolError("the peer does not answer as HTTP does")
-    return int(found[1])
+class Messages:
+    """What is said on a connection, for one request and its response; h11 knows what may follow.
+
+    Args:
+        conn: where it is said; what is read and written passes through ``conn``, which may be
+            wrapped meanwhile.
+        state: a new one, of ``side()``, or one that has said something.
+    """
+
+    def __init__(self, conn: Conn, state: h11.Connection) -> None:
+        self.conn = conn
+        self.state: Final = state
+        self._unread = b""
+
+    async def read_request(self, host: bytes = b"") -> h11.Request:
+        """Read a request; ``host`` is taken for the Host of one that names none."""
+        head, self.conn = await read_head(self.conn)
+        if host:
+            head = _in_ascii(head)
+            if b"\r\nhost:" not in head.lower():
+                head = head[:-2] + b"Host: %s\r\n\r\n" % host
+        event = self._take(head)
+        if not isinstance(event, h11.Request):
+            raise ProtocolError("this is no request")
+        return event
+
+    async def read_response(self) -> h11.Response | h11.InformationalResponse:
+        """Read the head of a response, which need not be the final one."""
+        head, self.conn = await read_head(self.conn)
+        event = self._take(head)
+        if not isinstance(event, h11.Response | h11.InformationalResponse):
+            raise ProtocolError("this is no response")
+        return event
+
+    async def read_body(self) -> Buffer | None:
+        """Return the next bytes of a body, or None when it is over."""
+        while True:
+            event = self._next()
+            if isinstance(event, h11.Data):
+                return event.data
+            if isinstance(event, h11.EndOfMessage):
+                return None
+            if event is not h11.NEED_DATA:
+                raise ProtocolError(f"no body is to come: {event}")
+            self._unread = self._unread or await self.conn.read(CHUNK)
+            # Where there are many blanks, h11 gets a little at a time, and its limit on trailers
+            # ends what would keep its pattern busy.
+            size = 512 if BLANKS.search(self._unread) else CHUNK
+            piece, self._unread = self._unread[:size], self._unread[size:]
+            self.state.receive_data(piece)  # nothing: the end, which some bodies have for theirs
+
+    async def write(self, event: h11.Event) -> None:
+        """Say something."""
+        try:
+            data = self.state.send(event)
+        except h11.LocalProtocolError as error:
+            raise ProtocolError(str(error)) from error
+        if data:
+            await self.conn.write(data)
+
+    def is_done(self) -> bool:
+        """Tell whether both sides are through, and may go on with another request."""
+        return self.state.our_state is h11.DONE and self.state.their_state is h11.DONE
+
+    def rest(self, conn: Conn) -> Conn:
+        """Return a connection with what was read too far in front."""
+        rest = self.state.trailing_data[0] + self._unread
+        return PrefixedConn(conn, rest) if rest else conn
+
+    def _take(self, head: bytes) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        if MALFORMED.search(head):
+            raise ProtocolError("a line of the header is no field")
+        self.state.receive_data(head)
+        event = self._next()
+        if isinstance(event, h11.Request | h11.Response):
+            if event.http_version not in (b"1.0", b"1.1"):
+                raise ProtocolError("this is not HTTP/1")
+            names = [name for name, _ in event.headers]
+            if b"transfer-encoding" in names and b"content-length" in names:
+                raise ProtocolError("a body has one length")
+        return event
+
+    def _next(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        try:
+            return self.state.next_event()
+        except h11.RemoteProtocolError as error:
+            if self.state.trailing_data[1]:
+                who = self.conn.remote_addr()
+                raise ConnectionResetError(f"{who} broke off in mid-message") from error
+            raise ProtocolError(str(error)) from error
+
+
+def _in_ascii(head: bytes) -> bytes:
+    """Write the first line of a request as it should have been, if there is Unicode in it (D12)."""
+    line, mark, fields = head.partition(b"\r\n")
+    if line.isascii():
+        return head
+    try:
+        found = re.fullmatch(r"([A-Z]+ (?:http://)?)([^/?#: ]+)(.*)", line.decode())
+        if found is None:
+            raise ValueError("there is no host in the first line")
+        rest = quote(found[3], safe=string.printable)
+        line = f"{found[1]}{normal_host(found[2])}{rest}".encode()
+    except ValueError as error:
+        raise ProtocolError(str(error)) from error
+    return line + mark + fields
+
+
+async def read_final_response(conn: Conn, method: str) -> tuple[h11.Response, Conn]:
+    """Read the head of the response to a request that was written; return what to go on with."""
+    state = side(h11.CLIENT)
+    state.send(h11.Request(method=method, target="/", headers=[("Host", "-")]))
+    messages = Messages(conn, state)
+    for _ in range(INTERIM):
+        response = await messages.read_response()
+        if isinstance(response, h11.Response):
+            return response, messages.conn
+    raise ProtocolError(f"{conn.remote_addr()} gives no final response")
+
+
+def header_of(event: h11.Request | h11.Response | h11.InformationalResponse) -> Header:
+    """Return the fields of a head, with their names as they were written."""
+    return [
+        (name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers.raw_items()
+    ]
 
 
 def write_head(first: str, header: Header) -> bytes:
@@ -68,11 +213,16 @@ def length_of(header: Header) -> int | None:
     return int(lengths.pop()) if lengths else None
 
 
+def tokens_of(header: Header) -> set[str]:
+    """Return what the field Connection names, in lower case."""
+    tokens = ",".join(fields_of(header).get("Connection", ())).lower().split(",")
+    return {token.strip() for token in tokens}
+
+
 def forwarded(header: Header) -> Header:
     """Return the fields that are not for one connection only."""
-    tokens = ",".join(fields_of(header).get("Connection", ())).lower().split(",")
-    dropped = {token.strip() for token in tokens} - {"content-length", "transfer-encoding"}
-    return [field for field in header if field[0].lower() not in HOP_BY_HOP | dropped]
+    dropped = HOP_BY_HOP | tokens_of(header) - {"content-length", "transfer-encoding"}
+    return [field for field in header if field[0].lower() not in dropped]
 
 
 def changed(header: Header, changes: Mapping[str, str]) -> Header:
@@ -82,15 +232,13 @@ def changed(header: Header, changes: Mapping[str, str]) -> Header:
     return left + [(name, value) for name, value in changes.items() if value]
 
 
-def to_origin(method: str, url: str, version: str, header: Header) -> tuple[str, bytes]:
-    """Rewrite a proxy's request as the target wants it: return the target and the new head."""
+def split_url(url: str) -> tuple[str, str]:
+    """Return the authority of an address of HTTP, without a user, and what follows it."""
     found = re.fullmatch(r"http://([^/?#]+)([^#]*)(?:#.*)?", url, re.IGNORECASE)
     if found is None:
         raise ValueError("only CONNECT and addresses that begin with http:// are served")
-    authority = found[1].rpartition("@")[2]
     path = found[2] if found[2].startswith("/") else f"/{found[2]}"
-    fields = [("Host", authority), *forwarded(header)]
-    return with_port(authority), write_head(f"{method} {path} {version}", fields)
+    return found[1].rpartition("@")[2], path
 
 
 def with_port(authority: str, port: int = 80) -> str:
@@ -98,14 +246,27 @@ def with_port(authority: str, port: int = 80) -> str:
     return authority if re.search(r":\d+$", authority) else f"{authority}:{port}"
 
 
-def credentials(header: Header, name: str) -> tuple[str, str]:
-    """Return the user and the password in a field of a header, both "" if there is none."""
-    for value in fields_of(header).get(canonical(name), ()):
-        scheme, _, token = value.partition(" ")
-        if scheme.lower() == "basic":
-            user, _, password = b64decode(token, validate=True).decode().partition(":")
-            return user, password
-    return "", ""
+def credentials(header: Header, name: str) -> tuple[str, str] | None:
+    """Return the user and the password in a field of a header, both "" if there is no such field.
+
+    None = the field says something that nobody can have meant for a password.
+    """
+    values = fields_of(header).get(canonical(name), [])
+    if not values:
+        return "", ""
+    scheme, _, token = values[0].partition(" ")
+    if len(values) > 1 or scheme.lower() != "basic":
+        return None
+    try:
+        data = b64decode(token.strip(), validate=True)
+    except (ValueError, binascii.Error):
+        return None
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:  # older clients write as older pages did
+        text = data.decode("latin-1")
+    user, _, password = text.partition(":")
+    return user, password
 
 
 def answer(status: int) -> bytes:

@@ -5,7 +5,8 @@ from ipaddress import ip_address
 
 from gost_core.common import net
 
-from ..net.address import join_host_port, split_host_port, split_target
+from ..net.address import join_host_port, split_target
+from ..net.hosts import normal_target
 from ..net.stream import read_exactly
 
 VERSION = 5
@@ -59,16 +60,14 @@ def unpack_address(data: bytes) -> tuple[str, bytes]:
     host, port = data[1 : size - 2], int.from_bytes(data[size - 2 : size], "big")
     if data[0] != NAME:
         return join_host_port(str(ip_address(host)), port), data[size:]
-    address = f"{host[1:].decode('ascii')}:{port}"
-    split_host_port(address)  # a name that is none is refused where it enters
-    return address, data[size:]
+    # What is no name is refused where it enters; some clients write addresses of IPv6 as names.
+    return normal_target(join_host_port(host[1:].decode().strip("[]"), port)), data[size:]
 
 
-async def read_address(conn: net.Conn) -> str:
-    """Read an address from a stream, and nothing beyond it."""
+async def read_packed(conn: net.Conn) -> bytes:
+    """Read an address as it is written, whatever it says."""
     head = await read_exactly(conn, 2)
-    address, _ = unpack_address(head + await read_exactly(conn, _size(head) - 2))
-    return address
+    return head + await read_exactly(conn, _size(head) - 2)
 
 
 def _size(head: bytes) -> int:

@@ -1,0 +1,37 @@
+"""How much work a peer of an HTTP/2 session may ask for."""
+
+import time
+from typing import Final
+
+# What frames cost is in their heads and fields, whatever they carry. So many bytes of these a peer
+# may send in a second, and so many at once; what is carried, in either direction, pays for more.
+OVERHEAD: Final = 64 * 1024
+BURST: Final = 96 * 1024
+CARRIED: Final = 16  # bytes that pay for one
+NEWCOMER: Final = 100  # bytes that a new stream counts for
+PATIENCE: Final = 5.0  # seconds that a peer is made to wait in all, before it has to go
+
+
+class Budget:
+    """Slows down a peer that asks for much and carries little."""
+
+    def __init__(self) -> None:
+        self._spent = 0.0
+        self._waited = 0.0
+        self._counted = time.monotonic()
+
+    def carry(self, size: int) -> None:
+        """Take note of bytes for the peer: it has to say that there is room again."""
+        self._spent -= size / CARRIED
+
+    def spend(self, received: int, carried: int, newcomers: int) -> float | None:
+        """Take note of bytes from the peer; return the seconds to wait, None = for too long."""
+        now = time.monotonic()
+        paid = carried + carried / CARRIED + OVERHEAD * (now - self._counted)
+        self._spent = max(self._spent + received + newcomers * NEWCOMER - paid, 0.0)
+        self._counted = now
+        if not self._spent:
+            self._waited = 0.0
+        pause = max(self._spent - BURST, 0.0) / OVERHEAD
+        self._waited += pause
+        return pause if self._waited <= PATIENCE else None

@@ -1,0 +1,121 @@
+"""The one form of a host (D12), and rules on hosts, however many there are."""
+
+import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
+
+import idna
+
+from .address import ip_of, join_host_port, split_target
+
+IP = IPv4Address | IPv6Address
+
+
+def normal_host(host: str) -> str:
+    """Bring a host to the form in which it is compared, looked up and passed on.
+
+    A name is ASCII in lower case, without a final dot. What ends with a number is an IPv4 address
+    in four decimal parts: no other way to write numbers is a host, since some resolvers take it
+    for one and no rule would. A ValueError says what is wrong.
+    """
+    if not host.isprintable() or re.search(r"[\\\s/@]", host):
+        raise ValueError(f"{host!r}: no host has such characters in its name")
+    if not host.isascii():
+        try:
+            host = idna.encode(host, uts46=True, transitional=False).decode("ascii")
+        except idna.IDNAError as error:
+            raise ValueError(f"{host!r} is no name of a host: {error}") from None
+    host = host.lower().removesuffix(".")
+    if (ip := ip_of(host)) is not None:
+        return str(ip)
+    if not host or re.search(r"[:\[\]]", host):
+        raise ValueError(f"{host!r} is neither a name nor an address")
+    if re.fullmatch(r"\d+|0x[0-9a-f]*", host.rpartition(".")[2]):
+        raise ValueError(f"{host!r}: write an address of IPv4 in four decimal parts")
+    return host
+
+
+def normal_target(addr: str) -> str:
+    """Bring an address to dial to that form."""
+    host, port = split_target(addr)
+    return join_host_port(normal_host(host), port)
+
+
+class NetworkSet:
+    """Tells whether an address is in one of its networks."""
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        self._prefixes: dict[tuple[int, int], set[int]] = {}
+        for text in networks:
+            network = ip_network(text)
+            if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
+                network = ip_network(
+                    (network.network_address.ipv4_mapped, max(network.prefixlen - 96, 0))
+                )
+            key = network.version, network.max_prefixlen - network.prefixlen
+            self._prefixes.setdefault(key, set()).add(int(network.network_address) >> key[1])
+
+    def __contains__(self, ip: IP) -> bool:
+        if ip.is_unspecified:  # whoever dials it reaches this host
+            ip = IPv4Address("127.0.0.1") if ip.version == 4 else IPv6Address("::1")
+        number = int(ip)
+        return any(
+            version == ip.version and number >> shift in prefixes
+            for (version, shift), prefixes in self._prefixes.items()
+        )
+
+
+class NameSet:
+    """Tells whether a name is one of its names, which may be patterns.
+
+    ``.d`` is d and all below it, ``*.d`` all below it; in any other place, ``*`` and ``?`` stand
+    for characters, and such patterns are tried one by one.
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._names: set[str] = set()
+        self._above: set[str] = set()
+        self._patterns: list[str] = []
+        for pattern in patterns:
+            self._add(pattern)
+
+    def __contains__(self, host: str) -> bool:
+        if host in self._names:
+            return True
+        above = host
+        while above:
+            above = above.partition(".")[2]
+            if above in self._above:
+                return True
+        return any(fnmatchcase(host, pattern) for pattern in self._patterns)
+
+    def _add(self, pattern: str) -> None:
+        rest = pattern.removeprefix("*").removeprefix(".")
+        if not re.search(r"[*?]", rest) and pattern != rest and "." in pattern[:2]:
+            name = _name(rest)
+            self._above.add(name)
+            if pattern.startswith("."):
+                self._names.add(name)
+        elif re.search(r"[*?]", pattern):
+            if re.fullmatch(r"[\d.*?]*\d[\d.*?]*", pattern):
+                raise ValueError(f"{pattern!r} matches no name; write a network, as in 10.0.0.0/8")
+            labels = [
+                label.lower() if re.search(r"[*?]", label) else _name(label)
+                for label in pattern.removesuffix(".").split(".")
+            ]
+            for label in labels:
+                if not re.fullmatch(r"[a-z0-9_*?-]+", label):
+                    raise ValueError(f"{pattern!r} is no pattern for names of hosts")
+            self._patterns.append(".".join(labels))
+        else:
+            self._names.add(_name(pattern))
+
+
+def _name(text: str) -> str:
+    name = normal_host(text)
+    if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name):
+        raise ValueError(
+            f"{text!r} is neither a name nor a network; a rule has no port, and no range"
+        )
+    return name

@@ -1,0 +1,152 @@
+"""The one form of a host, and rules on hosts."""
+
+import time
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gost_core.context import Context
+from proxy.bypass import PatternBypass
+from proxy.hosts import TableHostMapper
+from proxy.net.hosts import NameSet, NetworkSet, normal_host, normal_target
+from proxy.wire.socks5 import pack_address, unpack_address
+from tests.examples.proxy_harness import run
+
+
+@pytest.mark.parametrize(
+    ("host", "form"),
+    [
+        ("Example.COM.", "example.com"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("BÜCHER。example", "xn--bcher-kva.example"),
+        ("straße.example", "xn--strae-oqa.example"),
+        ("_service.x-1.example", "_service.x-1.example"),
+        ("\uff11\uff12\uff17.0.0.1", "127.0.0.1"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("1.example", "1.example"),
+    ],
+)
+def test_a_host_has_one_form(host: str, form: str) -> None:
+    assert normal_host(host) == form
+    assert normal_host(form) == form
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        ".",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "127.0.0.0x1",
+        "1.2.3.4.5",
+        "256.1.1.1",
+        "a\\b",
+        "\\101vil.test",
+        "a b",
+        "a\n",
+        "a\0",
+        "a@b",
+        "a:80",
+        "[::1",
+        "ü" * 100,
+    ],
+)
+def test_what_is_no_host_is_refused_where_it_enters(host: str) -> None:
+    with pytest.raises(ValueError, match=r"host|name|IPv4"):
+        normal_host(host)
+
+
+@given(st.text(max_size=20))
+def test_a_form_is_the_form_of_itself(host: str) -> None:
+    try:
+        form = normal_host(host)
+    except ValueError:
+        return
+    assert normal_host(form) == form
+    assert form.isascii()
+
+
+def test_socks5_takes_an_address_of_ipv6_that_is_written_as_a_name() -> None:
+    for name in (b"::1", b"[::1]"):
+        packed = bytes([3, len(name)]) + name + (80).to_bytes(2, "big")
+        assert unpack_address(packed) == ("[::1]:80", b"")
+    assert normal_target("[::1]:80") == unpack_address(pack_address("[::1]:80"))[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "hosts"),
+    [
+        ("example.com", ["example.com:80", "EXAMPLE.com.", "example.com"]),
+        (".example.com", ["example.com", "a.b.example.com:80"]),
+        ("*.example.com", ["a.example.com", "a.b.example.com:80"]),
+        ("ex*.com", ["example.com", "ex.com"]),
+        ("bücher.example", ["xn--bcher-kva.example"]),
+        ("*.bücher.example", ["a.xn--bcher-kva.example"]),
+        ("127.0.0.0/8", ["127.0.0.1:80", "[::ffff:127.1.2.3]:80", "0.0.0.0:80"]),
+        ("::1", ["[::1]:80", "[::]:80"]),
+        ("[::1]", ["[::1]:80"]),
+        ("::ffff:10.0.0.0/104", ["10.1.2.3:80"]),
+    ],
+)
+def test_a_rule_matches(rule: str, hosts: list[str]) -> None:
+    async def main() -> None:
+        for host in hosts:
+            assert await PatternBypass(rule).contains(Context(), "tcp", host), host
+        assert not await PatternBypass(rule).contains(Context(), "tcp", "192.0.2.1:80")
+
+    run(main())
+
+
+def test_an_asterisk_alone_is_for_addresses_too_and_for_no_host_never() -> None:
+    async def main() -> None:
+        for host in ("anything.example", "192.0.2.1:80", "[2001:db8::1]:80"):
+            assert await PatternBypass("*").contains(Context(), "tcp", host)
+        assert not await PatternBypass("*.*").contains(Context(), "tcp", "192.0.2.1:80")
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        *("", ".", "*.", "..", "127.0.*", "10.0.0.1-10.0.0.9", "example.com:80", "127.0.0.1:80"),
+        *("10.0.0.1/8", "a/b", "a,b", "http://a", "127.1", "[a]", "exa[m]ple.com", "a b", "a..b"),
+    ],
+)
+def test_a_rule_that_could_never_match_is_refused(rule: str) -> None:
+    with pytest.raises(ValueError, match=r"name|network|host|address|IPv4|bits"):
+        PatternBypass(rule)
+
+
+def test_a_table_knows_a_name_in_either_spelling() -> None:
+    async def main() -> None:
+        mapper = TableHostMapper.parse(["127.0.0.1 Bücher.example"])
+        found = await mapper.lookup(Context(), "ip", "xn--bcher-kva.example")
+        assert found == [ip_address("127.0.0.1")]
+
+    run(main())
+
+
+def test_a_hundred_thousand_rules_cost_no_more_than_a_thousand() -> None:
+    def cost(number: int) -> float:
+        names = NameSet(
+            f"{dot}n{index}.example.com" for index in range(number) for dot in ("", ".")
+        )
+        networks = NetworkSet(
+            f"10.{index >> 16}.{index >> 8 & 255}.{index & 255}" for index in range(number)
+        )
+        asked = ip_address("192.0.2.1")
+        began = time.thread_time()
+        for _ in range(20_000):
+            assert "a.b.c.example.org" not in names
+            assert asked not in networks
+        return time.thread_time() - began
+
+    # A margin for caches: what looked at each rule would take a hundred times as long.
+    assert min(cost(100_000) for _ in range(2)) < 4 * min(cost(1_000) for _ in range(2))
