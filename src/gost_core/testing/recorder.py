@@ -12,7 +12,7 @@ from gost_core.common.net import Closer
 from gost_core.context import Context
 from gost_core.recorder import Recorder, metadata_record_option
 from gost_core.testing._families.lookups import Backed
-from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.attempt import Exempt
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     ended,
@@ -137,7 +137,7 @@ class RecorderContract(Backed[RecorderT], interface=Recorder):
     async def close_twice(self) -> None:
         recorder = self.make()
         if not isinstance(recorder, Closer):
-            raise NotTried("the recorder has no close()")
+            raise Exempt("it has no close()")
         await self._record(recorder, b"one")
         closing = asyncio.gather(recorder.close(), recorder.close())
         await within(closing, "close(), twice at once")

@@ -12,7 +12,6 @@ from gost_core.context import Context
 from gost_core.keys import CLIENT_ID, HASH_SOURCE
 from gost_core.metadata import Metadata
 from gost_core.selector import Markable, Marker
-from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import expect, need, owned, within
 from gost_core.testing._stage.memory import MemoryMetadata
@@ -70,8 +69,7 @@ class Choice(Contract, Generic[ChooserT, T]):
 
     def _needs(self, key: str) -> None:
         """Try the clause only if the object goes by this key."""
-        if key not in self.honours:
-            raise NotTried(f"`honours` does not name {key}")
+        need(key if key in self.honours else None, f"honours` with `{key}")
 
     def _with(self, **values: object) -> T:
         """Make an item with metadata."""
@@ -135,11 +133,10 @@ class Choice(Contract, Generic[ChooserT, T]):
             # One that is never handed in, to see whether something else keeps items.
             control = weakref.ref(self.item())
         except TypeError:
-            raise NotTried("what `item` makes cannot be weakly referenced") from None
+            control = need(None, "item` that can be weakly referenced")
         references = await self._choose_and_forget(chooser)
         gc.collect()
-        if control() is not None:
-            raise NotTried("what `item` makes is kept by something else")
+        need(control() is None or None, "item` that nothing else keeps")
         kept = sum(reference() is not None for reference in references)
         expect(not kept, f"{kept} of {len(references)} items were kept")
 
@@ -203,10 +200,7 @@ class ByFailures(Choice[ChooserT, T]):
         return item
 
     def _marker(self, item: T) -> Marker:
-        marker = _marker(item)
-        if marker is None:
-            raise NotTried("what `item_with` made has no marker")
-        return marker
+        return need(_marker(item), "item_with` that has a marker")
 
     @clause(
         "An item that has failed is not chosen while another has not.", "D45", after=("chosen",)

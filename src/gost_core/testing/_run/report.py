@@ -9,9 +9,19 @@ import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from types import FrameType
 from typing import Final, TextIO, final
 
-__all__ = ("Clause", "ContractError", "Outcome", "Report", "Result", "describe")
+__all__ = (
+    "Clause",
+    "ContractError",
+    "Outcome",
+    "Report",
+    "Result",
+    "describe",
+    "frames_of",
+    "place_of",
+)
 
 
 @final
@@ -277,6 +287,22 @@ def _places(error: BaseException) -> Iterable[str]:
         yield f"at {_place(frames[-1])}"
     if own and own[-1] is not frames[-1]:
         yield f"called at {_place(own[-1])}"
+
+
+def frames_of(frame: FrameType | None, /) -> list[FrameType]:
+    """Return a frame and those that called it, but not the kit's and the standard library's."""
+    frames: list[FrameType] = []
+    while frame is not None:
+        if _is_theirs(frame.f_code.co_filename):
+            frames.append(frame)
+        frame = frame.f_back
+    return frames
+
+
+def place_of(frame: FrameType, /) -> str:
+    """Say where a frame is that runs."""
+    line = frame.f_lineno
+    return _place(traceback.FrameSummary(frame.f_code.co_filename, line, frame.f_code.co_name))
 
 
 def _is_theirs(filename: str) -> bool:

@@ -13,10 +13,11 @@ from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
 from gost_core.common.net import Closer
-from gost_core.testing._run.attempt import Broken, NotTried, current
+from gost_core.testing._run.attempt import Broken, Exempt, NotTried, Verdict, current
 from gost_core.testing._run.report import describe
 
 __all__ = (
+    "applies",
     "by_task_that_ends",
     "by_task_that_goes_on",
     "ended",
@@ -56,6 +57,12 @@ def need(hook: R | None, name: str, /) -> R:
     return hook
 
 
+def applies(condition: bool, otherwise: str, /) -> None:
+    """Leave a clause that the contract lets the object do without; ``otherwise`` says why."""
+    if not condition:
+        raise Exempt(otherwise)
+
+
 def expect(condition: bool, observed: str, /) -> None:
     """Break the clause unless ``condition`` holds; ``observed`` says what was seen instead."""
     if not condition:
@@ -74,7 +81,7 @@ def expect_raises(what: str, *expected: type[BaseException]) -> Generator[None]:
     """Break the clause unless the block raises one of ``expected``; ``what`` names the call."""
     try:
         yield
-    except (Broken, NotTried):
+    except Verdict:
         raise
     except expected:
         return
@@ -138,13 +145,13 @@ async def raises(
 
 
 async def given(awaitable: Awaitable[R], what: str, /) -> R:
-    """Await something that the scenario needs; if that fails, the clause is not tried."""
+    """Await a step that leads to what is on trial; ``what`` says which one failed."""
     try:
         return await within(awaitable, what)
-    except NotTried:
+    except Verdict:
         raise
     except Exception as error:
-        raise NotTried(f"{what} failed: {describe(error)}") from error
+        raise Broken(f"{what} raised {describe(error)}") from error
 
 
 async def by_task_that_ends(awaitable: Awaitable[R], what: str, /) -> R:

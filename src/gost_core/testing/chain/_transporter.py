@@ -10,7 +10,6 @@ from gost_core.common.net import Conn
 from gost_core.connector import BindUnsupportedError, Connector, mux_bind_option
 from gost_core.context import Context
 from gost_core.dialer import Dialer
-from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     ended,
@@ -18,6 +17,7 @@ from gost_core.testing._run.waiting import (
     expect_cancelled,
     given,
     raises,
+    returned,
     start,
     within,
 )
@@ -357,9 +357,7 @@ class TransporterContract(
     async def route_dialer_kept(self) -> None:
         twin, dialer, route, conn = await self._dialed_by_route()
         await conn.close()
-        net_dialer = dialer.dials[0].options.dialer
-        if net_dialer is None:
-            raise NotTried("the dialer was given none")
+        net_dialer = returned(dialer.dials[0].options.dialer, "the dialer in the options")
         twin.options().route = None
         again = net_dialer.dial(Context(), "tcp", RESOLVED)
         await within(again, "dialing again by what the dialer was given")

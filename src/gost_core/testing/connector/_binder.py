@@ -15,7 +15,7 @@ from gost_core.connector import (
 from gost_core.context import Context
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import succeeds
-from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
@@ -326,7 +326,7 @@ def _split(address: str) -> tuple[str, str]:
 def _binder(connector: Connector) -> Binder:
     """Return the connector as a Binder, which the scenario needs it to be."""
     if not isinstance(connector, Binder):
-        raise NotTried("it has no bind()")
+        raise Broken("it has no bind()")
     return connector
 
 

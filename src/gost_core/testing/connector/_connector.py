@@ -17,13 +17,14 @@ from gost_core.testing._families.steps import (
     greeted,
     succeeds,
 )
-from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
     expect,
     given,
     keep,
+    need,
     raises,
     returned,
     start,
@@ -219,8 +220,7 @@ class ConnectorContract(
         )
 
     async def _associate(self, outside: Outside) -> tuple[Conn, PacketConn]:
-        if not self.associates:
-            raise NotTried("`associates` is False")
+        need(self.associates or None, "associates")
         conn = await self._connect(outside, "", "udp")
         if not isinstance(conn, PacketConn):
             raise Broken(f"connect() by udp to '' gave a {type(conn).__name__}, no PacketConn")

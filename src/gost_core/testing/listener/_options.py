@@ -23,9 +23,8 @@ from gost_core.listener import (
 )
 from gost_core.observer.stats import Kind
 from gost_core.testing._families.acceptors import HELLO
-from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.attempt import Broken, Exempt
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
     expect,
     failure_of,
@@ -131,9 +130,7 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         try:
             await within(site.listener.init(MemoryMetadata()), "init()")
         except ValueError as error:
-            raise NotTried(f"init() refuses the option: {error}") from error
-        except Exception as error:
-            raise NotTried(f"init() failed: {describe(error)}") from error
+            raise Exempt(f"init() refuses the option: {error}") from error
         return site
 
     @clause(
@@ -147,7 +144,7 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         conn, _ = await site.meet()
         accepting = await begin(site.listener.accept())
         client = await site.connect_refused()
-        if client is not None and not site.listener.addr().network().startswith("udp"):
+        if client is not None and not site.carries_datagrams():
             await within(end_of(client), "the connection of a client beyond the limit")
         await settle()
         what = f"with a client beyond the limit, accept() {outcome_of(accepting)}"
