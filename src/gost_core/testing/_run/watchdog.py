@@ -18,7 +18,7 @@ THREAD: Final[str] = "gost_core.testing watchdog"
 """What the thread is called."""
 
 # Seconds between two looks, and how long a clause is tried before a terminal is told its name.
-_LOOK: Final[float] = 1.0
+LOOK: Final[float] = 1.0
 _SILENCE: Final[float] = 2.0
 
 
@@ -37,9 +37,9 @@ def watched(made: Attempt, /) -> Generator[None]:
 
     def watch() -> None:
         looks = 0
-        while not over.wait(_LOOK):
+        while not over.wait(LOOK):
             looks += 1
-            if looks * _LOOK == _SILENCE and sys.stderr.isatty():
+            if looks * LOOK == _SILENCE and sys.stderr.isatty():
                 print(f"trying {made.clause} ...", file=sys.stderr)
             turned.clear()
             with suppress(RuntimeError):  # It may have been closed.
@@ -56,7 +56,7 @@ def watched(made: Attempt, /) -> Generator[None]:
         if not inside:
             return  # Not the object's doing: the machine is busy, say.
         made.blocked = f"blocked the event loop for {made.time_limit:g} s, at {place_of(inside[0])}"
-        print(f"{made.clause}: {made.blocked}", file=sys.stderr)
+        print(f"{made.clause} {made.blocked}", file=sys.stderr)
         error = ctypes.py_object(Blocked)
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), error)
         if interruptible:

@@ -285,7 +285,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         break_off = need(self.break_off, "break_off")
         here, there = await self._ends()
         reading = await begin(here.read(ALL))
-        await given(break_off(there), "break_off()")
+        await given(break_off(there), "`break_off`")
         await raises(reading, "the waiting read()", ConnectionResetError)
 
     # ---- Cancelling
@@ -410,7 +410,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         await within(here.close(), "close() after the peer's")
         if self.break_off is not None:
             here, there = await self._ends()
-            await given(self.break_off(there), "break_off()")
+            await given(self.break_off(there), "`break_off`")
             await settle()
             await within(here.close(), "close() of a broken connection")
 
