@@ -18,7 +18,7 @@ from gost_core.bypass import Option as BypassOption
 from gost_core.common.net import Addr, Conn, Listener, ProtocolError
 from gost_core.common.url import Userinfo
 from gost_core.context import Context
-from gost_core.dialer import DialOptions
+from gost_core.dialer import Dialer, DialOptions
 from gost_core.testing import Address, ForwardingConn, MemoryListener, Outcome, Report
 from gost_core.testing._run import watchdog
 from gost_core.testing._stage.network import Peer
@@ -29,7 +29,7 @@ from gost_core.testing.dialer import DialerContract
 from tests.kit import TRIALS, virtual_time
 from tests.kit.common.net._listener import RightListener, run_listener
 from tests.kit.common.net._sockets import SocketConn, sockets
-from tests.kit.dialer._dialer import RightDialer, run_dialer
+from tests.kit.dialer._dialer import RightDialer
 from tests.kit.dialer._protocol import (
     PASSWORD,
     Session,
@@ -49,6 +49,15 @@ def expect_no_excuse(report: Report) -> None:
     assert {result.outcome for result in report.results} >= {Outcome.BROKEN}
     for result in report.not_tried:
         assert result.detail.startswith(("it needs ", "no `")), str(report)
+
+
+def dialing(
+    make: Callable[[], Dialer], secret: str, over: Callable[[Peer], Peer] = lambda peer: peer
+) -> DialerContract:
+    right, refusing, garbling = map(over, (node, refusing_node, malformed_node))
+    return DialerContract(
+        make, peer=right, refusing=refusing, garbling=garbling, secret=secret, time_limit=1.5
+    )
 
 
 # ---- A1: a loop of the kit that never ends
@@ -162,7 +171,7 @@ class Spinning(Fast):
 
 class Sleeping(Fast):
     async def block(self) -> None:
-        time.sleep(3600)
+        time.sleep(3600)  # noqa: ASYNC251 the fault
 
 
 class Deadlocked(Fast):
@@ -225,44 +234,59 @@ def test_a3_a_task_that_is_deaf_to_cancelling_does_not_keep_the_run_from_ending(
 # ---- A4: a secret that is logged or printed, or short
 
 
-class Logging(RightDialer):
+class Telling(RightDialer):
+    """Tells its password when the node refuses."""
+
+    password = PASSWORD
+
+    async def log_in(self, conn: Conn) -> None:
+        try:
+            await super().log_in(conn)
+        except (PermissionError, ProtocolError):
+            self.tell()
+            raise
+
+    def tell(self) -> None: ...
+
+
+class Logging(Telling):
     def tell(self) -> None:
         quiet = logging.getLogger("tests.kit.quiet")
         quiet.propagate = False
-        quiet.debug("logging in with %s", self.auth.password)
+        quiet.debug("logging in with %s", self.password)
 
 
-class LoggingOfGost(RightDialer):
+class LoggingOfGost(Telling):
     def __init__(self, auth: Userinfo | None = None) -> None:
         super().__init__(auth)
         self.logger = logger.default().with_fields({"kind": "dialer"})
 
     def tell(self) -> None:
-        self.logger.debugf("logging in with %s", self.auth.password)
+        self.logger.debugf("logging in with %s", self.password)
 
 
-class Printing(RightDialer):
+class Printing(Telling):
     def tell(self) -> None:
-        print("logging in with", self.auth.password)
+        print("logging in with", self.password)
 
 
-class PrintingErrors(RightDialer):
+class PrintingErrors(Telling):
     def tell(self) -> None:
-        print("logging in with", self.auth.password, file=sys.stderr)
+        print("logging in with", self.password, file=sys.stderr)
 
 
-class Chaining(RightDialer):
+class Chaining(Telling):
     def tell(self) -> None:
-        raise ProtocolError("the login") from ExceptionGroup("", [OSError(self.auth.password)])
+        raise ProtocolError("the login") from ExceptionGroup("", [OSError(self.password)])
 
 
-class Noting(RightDialer):
+class Noting(Telling):
     """Tells it in a note of what is behind an error that has another cause."""
 
     def tell(self) -> None:
         try:
             error = OSError("what came first")
-            error.add_note(f"the password was {self.auth.password}")
+            error.add_note(f"the password was {self.password}")
             raise error
         except OSError:
             raise ProtocolError("the login") from ValueError("a cause")
@@ -272,28 +296,20 @@ class Noting(RightDialer):
 @pytest.mark.parametrize(
     "fault", [Logging, LoggingOfGost, Printing, PrintingErrors, Chaining, Noting]
 )
-def test_a4_a_secret_that_is_told_anywhere_is_found(
-    fault: type[RightDialer], password: str
-) -> None:
-    class Telling(fault):  # type: ignore  # a class that is an argument
-        async def log_in(self, conn: Conn) -> None:
-            try:
-                await super().log_in(conn)
-            except (PermissionError, ProtocolError):
-                self.auth = Userinfo("alice", password)
-                self.tell()
-                raise
+def test_a4_a_secret_that_is_told_anywhere_is_found(fault: type[Telling], password: str) -> None:
+    def make() -> Telling:
+        dialer = fault()
+        dialer.password = password
+        return dialer
 
-    contract = run_dialer(Telling)
-    contract.secret = password  # type: ignore  # a Contract, for all that is known
-    report = virtual_time.run(contract.run(only=["dialer.Dialer.secret-hidden"]))
+    report = virtual_time.run(dialing(make, password).run(only=["dialer.Dialer.secret-hidden"]))
     where = "the error of dial()" if fault in (Chaining, Noting) else "what was logged or printed"
     assert broken(report) == {"secret-hidden": f"{where} tells a secret"}
 
 
 def test_a4_a_short_secret_is_no_part_of_another_word() -> None:
-    contract = run_dialer(RightDialer)
-    contract.secret = "al"  # type: ignore  # as above; the user is alice
+    # The user is alice.
+    contract = dialing(RightDialer, "al")
     report = virtual_time.run(contract.run(only=["dialer.Dialer.secret-hidden"]))
     assert len(report.held) == len(report.results)
 
@@ -365,17 +381,11 @@ class LeavingTheFailed(DatagramDialer):
             await super().abandon(conn, error)
 
 
-def by_datagrams(make: Callable[[], DatagramDialer]) -> DialerContract:
-    def over_datagrams(peer: Peer) -> Peer:
-        async def play(conn: Conn) -> object:
-            return await peer(Lines(conn))
+def over_datagrams(peer: Peer) -> Peer:
+    async def play(conn: Conn) -> object:
+        return await peer(Lines(conn))
 
-        return play
-
-    right, refusing, garbling = map(over_datagrams, (node, refusing_node, malformed_node))
-    return DialerContract(
-        make, peer=right, refusing=refusing, garbling=garbling, secret=PASSWORD, time_limit=1.5
-    )
+    return play
 
 
 @pytest.mark.parametrize(
@@ -389,7 +399,7 @@ def by_datagrams(make: Callable[[], DatagramDialer]) -> DialerContract:
 def test_a6_a_dialer_of_datagrams_is_tried_as_fully(
     fault: type[DatagramDialer], clause: str | None
 ) -> None:
-    report = virtual_time.run(by_datagrams(fault).run())
+    report = virtual_time.run(dialing(fault, PASSWORD, over_datagrams).run())
     assert [*broken(report)] == ([] if clause is None else [clause]), str(report)
     assert {result.detail for result in report.not_tried} <= {"no `bad_setting` was given"}
 

@@ -129,11 +129,10 @@ class Choice(Contract, Generic[ChooserT, T]):
     async def items_not_kept(self) -> None:
         # The object that is asked stays, by this name.
         chooser = self._build()
-        try:
-            # One that is never handed in, to see whether something else keeps items.
-            control = weakref.ref(self.item())
-        except TypeError:
-            control = need(None, "item` that can be weakly referenced")
+        weak = type(self.item()).__weakrefoffset__ or None
+        need(weak, "item` that can be weakly referenced")
+        # One that is never handed in, to see whether something else keeps items.
+        control = weakref.ref(self.item())
         references = await self._choose_and_forget(chooser)
         gc.collect()
         need(control() is None or None, "item` that nothing else keeps")

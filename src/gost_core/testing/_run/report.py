@@ -49,13 +49,13 @@ class Outcome(Enum):
     """What became of a clause."""
 
     HELD = "held"
-    """It was tried, and the object keeps it."""
+    """The object keeps it, or need not do what it speaks of."""
     BROKEN = "BROKEN"
     """It was tried, and the object does not keep it."""
     KNOWN = "known"
     """It is broken, as whoever ran the contract said that it would be."""
     NOT_TRIED = "not tried"
-    """It could not be tried, so nothing is known."""
+    """Something that it takes was not given, or what it needs is not held: nothing is known."""
 
 
 @final
@@ -68,7 +68,8 @@ class Result:
     outcome: Outcome
     """What became of it."""
     detail: str = ""
-    """What was observed if it is broken; why, if it was not tried."""
+    """What was observed if it is broken; what was not given, if it was not tried; of a clause that
+    holds, what the object does without; "" = it was tried, and holds."""
 
 
 _COLOURS: Final[dict[Outcome, str]] = {
@@ -182,12 +183,15 @@ class Report:
         """Write which clauses are kept."""
         if not self.held:
             return []
-        first, *rest = _paragraph(", ".join(self._short(result.clause) for result in self.held))
+        first, *rest = _paragraph(", ".join(map(self._held, self.held)))
         return [f"  {_label(Outcome.HELD, colour)}  {first.strip()}", *rest]
 
     def _short(self, clause: Clause) -> str:
         """Return the id of a clause without the name of the interface."""
         return clause.id.removeprefix(f"{self.interface}.")
+
+    def _held(self, result: Result) -> str:
+        return self._short(result.clause) + (f" ({result.detail})" if result.detail else "")
 
     def _summary(self) -> str:
         counts = [

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import inspect
 import signal
 import sys
 import threading
@@ -32,7 +33,7 @@ def watched(made: Attempt, /) -> Generator[None]:
     raised once that has returned. Code that catches every BaseException and goes on is not ended.
     """
     loop, ident = asyncio.get_running_loop(), threading.get_ident()
-    outside = frames_of(sys._getframe())  # noqa: SLF001 no other way to a frame
+    outside = frames_of(inspect.currentframe())
     over, turned, lock = threading.Event(), threading.Event(), threading.Lock()
 
     def watch() -> None:
@@ -51,7 +52,9 @@ def watched(made: Attempt, /) -> Generator[None]:
                     stop()
 
     def stop() -> None:
-        frames = frames_of(sys._current_frames().get(ident))  # noqa: SLF001 as above
+        # Documented, in spite of its name.
+        frame = sys._current_frames().get(ident)  # pyright: ignore[reportPrivateUsage]  # as said
+        frames = frames_of(frame)
         inside = [frame for frame in frames if frame not in outside]
         if not inside:
             return  # Not the object's doing: the machine is busy, say.
@@ -80,7 +83,7 @@ def _interruptible() -> Generator[bool]:
         yield False
         return
     # Python code has to run for an exception to be raised; this signal means nothing else.
-    before = signal.signal(signal.SIGURG, lambda *_: None)
+    before = signal.signal(signal.SIGURG, lambda _number, _frame: None)
     try:
         yield True
     finally:

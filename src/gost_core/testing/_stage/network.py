@@ -219,11 +219,11 @@ class _LoopbackListener(MemoryListener, asyncio.DatagramProtocol):
         self._ends: dict[Address, PacketEnd] = {}
         if self._addr.network() == "udp":
             loop, here = asyncio.get_running_loop(), ("127.0.0.1", 0)
-            self._bound, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=here)
-            _, port = self._bound.get_extra_info("sockname")
+            endpoint, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=here)
+            self._unbind, (_, port) = endpoint.close, endpoint.get_extra_info("sockname")
         else:
-            self._bound = await asyncio.start_server(self._take, "127.0.0.1", 0)
-            _, port = self._bound.sockets[0].getsockname()
+            server = await asyncio.start_server(self._take, "127.0.0.1", 0)
+            self._unbind, (_, port) = server.close, server.sockets[0].getsockname()
         self._addr = Address(self._addr.network(), f"127.0.0.1:{port}")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -245,7 +245,7 @@ class _LoopbackListener(MemoryListener, asyncio.DatagramProtocol):
 
     async def close(self) -> None:
         """Close."""
-        self._bound.close()
+        self._unbind()
         await super().close()
 
 

@@ -153,7 +153,7 @@ class ChainerContract(Contract, interface=Chainer):
         own = hops[1].node
         original = None if own is None else own.options().transport
         first = await self._route(*hops)
-        assert own is not None and original is not None
+        own, original = returned(own, "the hop"), returned(original, "transport")
         first = returned(first, "route()")
         expect(original.options().route is None, "the route was set on the hop's own transport")
         expect(own.options().transport is original, "the hop's own node got another transport")

@@ -47,7 +47,7 @@ class ListenerContract(ServingOptions[ListenerSite], interface=Listener, first=(
     A factory gets an option, which it gives to the listener behind its own ones. With it the
     contract chooses an address, and gives an admission, limits and statistics. A listener that does
     not serve what it was given says so by a ValueError from ``init()``; then the clauses about it
-    hold, and say so. To ignore it breaks them.
+    hold. To ignore it breaks them.
     """
 
     make: MakeListener = field(kw_only=False)

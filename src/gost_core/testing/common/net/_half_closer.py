@@ -82,9 +82,9 @@ class HalfCloserContract(Contract, interface=HalfCloser):
     @clause("When the peer has ended its stream, this end may go on writing.", "D10")
     async def writing_goes_on(self) -> None:
         here, there = await self._pair()
-        able = isinstance(there, HalfCloser)
-        there = need(there if able else None, "make` whose peer can end its stream alone")
-        await given(there.close_write(), "the peer's close_write()")
+        end = there.close_write if isinstance(there, HalfCloser) else None
+        end = need(end, "make` whose peer can end its stream alone")
+        await given(end(), "the peer's close_write()")
         data = await read(here)
         expect(data == b"", f"after the peer's close_write(), read() returned {data!r}")
         await settle()
