@@ -49,7 +49,7 @@ from gost_core.testing._stage.network import (
     silent,
     ssl_errors,
 )
-from gost_core.testing._stage.streams import ALL
+from gost_core.testing._stage.streams import read_exactly
 
 __all__ = (
     "UNOFFERED",
@@ -208,15 +208,8 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
 
     async def _expect_death_shown(self, call: Awaitable[object]) -> None:
         """Break the clause if the step raises anything but OSError; it may leave that to a use."""
-        what = f"{self._called} with a node that goes away"
-        try:
-            await within(call, what)
-        except OSError:
-            return
-        except Broken:
-            raise
-        except Exception as error:
-            raise Broken(f"{what} raised {describe(error)} instead of OSError") from error
+        with suppress(OSError):
+            await within(call, f"{self._called} with a node that goes away")
 
     @clause("A refusal by the node raises PermissionError.", "D15", after=(FIRST,))
     async def refused(self) -> None:
@@ -333,11 +326,7 @@ async def _ping(conn: Conn) -> None:
     # Each time another word, so that connections which mix are noticed.
     word = b"ping %d" % next(_numbers)
     await conn.write(word)
-    received = b""
-    while len(received) < len(word):
-        if not (data := await conn.read(ALL)):
-            break
-        received += data
+    received = await read_exactly(conn, len(word))
     expect(received == word, f"{word!r} was sent, and {received!r} came back")
 
 
@@ -427,10 +416,5 @@ async def expect_no_task_left(before: set[asyncio.Task[Any]], when: str, /) -> N
 
 async def greeted(conn: Conn, /) -> None:
     """Break the clause unless the greeting of who speaks first can be read."""
-    received = b""
-    while len(received) < len(GREETING):
-        data = await within(conn.read(ALL), "read() of what the other end says first")
-        if not data:
-            break
-        received += data
+    received = await read_exactly(conn, len(GREETING))
     expect(received == GREETING, f"{GREETING!r} was sent, and {received!r} was read")

@@ -13,10 +13,10 @@ from weakref import WeakKeyDictionary
 from gost_core.testing._run.as_tests import as_tests
 from gost_core.testing._run.attempt import Attempt, Broken, NotTried, Verdict, attempt, current
 from gost_core.testing._run.declaring import FIRST, Declared, clause, fields_of, full_name
-from gost_core.testing._run.report import Clause, Outcome, Report, Result, describe
+from gost_core.testing._run.report import Clause, Outcome, Report, Result
 from gost_core.testing._run.secrets import censored
 from gost_core.testing._run.verify import SHAPE, examine, interface_name
-from gost_core.testing._run.waiting import expect, owned, within
+from gost_core.testing._run.waiting import expect, given, owned
 from gost_core.testing._run.watchdog import watched
 
 __all__ = ("FIRST", "Contract", "clause")
@@ -69,16 +69,10 @@ class Contract(Declared):
     @clause(SHAPE, "", after=())
     async def shape(self) -> None:
         """Compare the object with the interface."""
-        try:
-            specimen = await within(self._specimen(), "building the object")
-            if inspect.iscoroutine(specimen):
-                specimen.close()
-                raise Broken("the factory is async; give one that returns the object")
-        except Verdict:
-            raise
-        except Exception as error:
-            # Not "not tried": a factory that always fails would pass for a success.
-            raise Broken(f"building the object raised {describe(error)}") from error
+        specimen = await given(self._specimen(), "building the object")
+        if inspect.iscoroutine(specimen):
+            specimen.close()
+            raise Broken("the factory is async; give one that returns the object")
         current().subject = full_name(type(specimen))
         assert self._interface is not None
         findings = examine(specimen, self._interface)

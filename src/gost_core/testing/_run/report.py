@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from types import FrameType
 from typing import Final, TextIO, final
 
 __all__ = (
@@ -19,7 +18,7 @@ __all__ = (
     "Report",
     "Result",
     "describe",
-    "frames_of",
+    "is_theirs",
     "place_of",
 )
 
@@ -284,39 +283,24 @@ def _places(error: BaseException) -> Iterable[str]:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__, limit=-200)
-        if _is_theirs(frame.filename)
+        if is_theirs(frame.filename)
     ]
     own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)]
     if frames:
-        yield f"at {_place(frames[-1])}"
+        yield f"at {place_of(frames[-1])}"
     if own and own[-1] is not frames[-1]:
-        yield f"called at {_place(own[-1])}"
+        yield f"called at {place_of(own[-1])}"
 
 
-def frames_of(frame: FrameType | None, /) -> list[FrameType]:
-    """Return a frame and those that called it, but not the kit's and the standard library's."""
-    frames: list[FrameType] = []
-    while frame is not None:
-        if _is_theirs(frame.f_code.co_filename):
-            frames.append(frame)
-        frame = frame.f_back
-    return frames
-
-
-def place_of(frame: FrameType, /) -> str:
-    """Say where a frame is that runs."""
-    line = frame.f_lineno
-    return _place(traceback.FrameSummary(frame.f_code.co_filename, line, frame.f_code.co_name))
-
-
-def _is_theirs(filename: str) -> bool:
+def is_theirs(filename: str, /) -> bool:
     """Tell whether a file is neither the kit's nor of the standard library."""
     if filename.startswith(_INSTALLED):
         return not filename.startswith(_KIT)
     return not filename.startswith((_KIT, *_LIBRARY))
 
 
-def _place(frame: traceback.FrameSummary) -> str:
+def place_of(frame: traceback.FrameSummary, /) -> str:
+    """Say where a frame is."""
     relative = os.path.relpath(frame.filename)
     name = frame.filename if relative.startswith(os.pardir) else relative
     return f"{name}:{frame.lineno} in {frame.name}"

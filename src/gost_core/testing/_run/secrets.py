@@ -3,10 +3,9 @@
 import io
 import logging
 import re
-import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from typing import Final, TextIO, cast
+from typing import Final, cast
 
 from gost_core import logger
 from gost_core.testing._run.waiting import expect
@@ -66,26 +65,16 @@ def overheard(secret: str, /) -> Generator[None]:
     logging.setLogRecordFactory(keep_record)
     logging.root.setLevel(1)
     logger.set_default(cast("logger.Logger", _Ear(default, texts)))
+    printed = io.StringIO()
     try:
-        with redirect_stdout(_Tee(sys.stdout, texts)), redirect_stderr(_Tee(sys.stderr, texts)):
+        with redirect_stdout(printed), redirect_stderr(printed):
             yield
     finally:
+        print(printed.getvalue(), end="")
         logging.setLogRecordFactory(make_record)
         logging.root.setLevel(level)
         logger.set_default(default)
-    expect_untold(secret, "\n".join(texts), "what was logged or printed")
-
-
-class _Tee(io.TextIOBase):
-    """Hears what is printed, and hands it on."""
-
-    def __init__(self, stream: TextIO, texts: list[str]) -> None:
-        self._stream = stream
-        self._texts = texts
-
-    def write(self, text: str, /) -> int:
-        self._texts.append(text)
-        return self._stream.write(text)
+    expect_untold(secret, "\n".join([*texts, printed.getvalue()]), "what was logged or printed")
 
 
 class _Ear:

@@ -6,12 +6,14 @@ import inspect
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Final
 
 from gost_core.testing._run.attempt import Attempt, Blocked
-from gost_core.testing._run.report import frames_of, place_of
+from gost_core.testing._run.report import is_theirs, place_of
 
 __all__ = ("THREAD", "watched")
 
@@ -33,7 +35,7 @@ def watched(made: Attempt, /) -> Generator[None]:
     raised once that has returned. Code that catches every BaseException and goes on is not ended.
     """
     loop, ident = asyncio.get_running_loop(), threading.get_ident()
-    outside = frames_of(inspect.currentframe())
+    outside = _frames(inspect.currentframe())
     over, turned, lock = threading.Event(), threading.Event(), threading.Lock()
 
     def watch() -> None:
@@ -54,11 +56,11 @@ def watched(made: Attempt, /) -> Generator[None]:
     def stop() -> None:
         # Documented, in spite of its name.
         frame = sys._current_frames().get(ident)  # pyright: ignore[reportPrivateUsage]  # as said
-        frames = frames_of(frame)
-        inside = [frame for frame in frames if frame not in outside]
+        inside = [frame for frame in _frames(frame) if frame not in outside]
         if not inside:
             return  # Not the object's doing: the machine is busy, say.
-        made.blocked = f"blocked the event loop for {made.time_limit:g} s, at {place_of(inside[0])}"
+        place = place_of(traceback.extract_stack(inside[0], 1)[0])
+        made.blocked = f"blocked the event loop for {made.time_limit:g} s, at {place}"
         print(f"{made.clause} {made.blocked}", file=sys.stderr)
         error = ctypes.py_object(Blocked)
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), error)
@@ -74,6 +76,11 @@ def watched(made: Attempt, /) -> Generator[None]:
             with lock:
                 over.set()
             turned.set()
+
+
+def _frames(frame: FrameType | None) -> list[FrameType]:
+    """Return a frame and its callers, the innermost first, but not the kit's and the library's."""
+    return [one for one, _ in traceback.walk_stack(frame) if is_theirs(one.f_code.co_filename)]
 
 
 @contextmanager

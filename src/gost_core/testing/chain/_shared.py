@@ -32,7 +32,6 @@ __all__ = (
     "expect_carries",
     "expect_context",
     "expect_direct",
-    "expect_failing",
     "expect_nothing_open",
     "expect_step_error",
     "kept",
@@ -126,15 +125,6 @@ async def expect_step_error(call: Awaitable[object], what: str, /) -> None:
         expect(same, f"{what} raised {describe(error)} instead of {describe(expected)}")
     else:
         raise Broken(f"{what} raised nothing instead of {describe(expected)}")
-
-
-async def expect_failing(call: Awaitable[object], what: str, /) -> None:
-    """Make a call that fails, whatever it raises."""
-    try:
-        await within(call, what)
-    except Exception:
-        return
-    raise Broken(f"{what} did not fail")
 
 
 def expect_nothing_open(scene: Scene, when: str, /) -> None:

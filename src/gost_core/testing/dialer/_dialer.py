@@ -8,7 +8,7 @@ from typing import Final
 
 from typing_extensions import TypeVar
 
-from gost_core.common.net import ClosedError, Closer, Conn, Listener, UnsupportedError
+from gost_core.common.net import ClosedError, Conn, Listener, UnsupportedError
 from gost_core.context import Context
 from gost_core.dialer import (
     Dialer,
@@ -35,6 +35,7 @@ from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
     applies,
+    closable,
     expect,
     expect_cancelled,
     given,
@@ -159,9 +160,7 @@ class DialerContract(
         return await succeeds(self._step(dialer, network, addr), "dialing")
 
     async def _call_with(self, *opts: AnyOption) -> None:
-        dialer, network = await self._ready(), await self._network(self.peer)
-        await given(self._dialed(dialer, network), "dial()")
-        await self._dialed(dialer, network, ADDR, *opts)
+        await self._dialed(await self._ready(), await self._network(self.peer), ADDR, *opts)
 
     @clause("If it has a close(), that may be called twice at any time, also before init().", "D18")
     async def close_any_time(self) -> None:
@@ -173,7 +172,7 @@ class DialerContract(
             await self._close_twice(dialer, "after init()")
 
     async def _close_twice(self, dialer: DialerT, when: str) -> None:
-        closer = _closer(dialer)
+        closer = closable(dialer)
         await within(closer.close(), f"close() {when}")
         await within(closer.close(), f"a second close() {when}")
 
@@ -452,7 +451,7 @@ class DialerContract(
     async def close_ends_sessions(self) -> None:
         before = asyncio.all_tasks()
         dialer, network = await self._ready(), await self._network(self.peer)
-        closer = _closer(dialer)
+        closer = closable(dialer)
         # Without sessions the connections are the caller's.
         _multiplexer(dialer)
         await self._open(dialer, network)
@@ -468,7 +467,7 @@ class DialerContract(
     )
     async def close_wakes_dial(self) -> None:
         dialer, network = await self._ready(), await self._network(self.peer)
-        closer = _closer(dialer)
+        closer = closable(dialer)
         network.is_silent = True
         waiting = start(self._dialing(dialer, network))
         await settle()
@@ -476,13 +475,6 @@ class DialerContract(
         if self.listen is None:
             await raises(waiting, "the waiting dial()", ClosedError)
         await raises(self._dialing(dialer, network), "dial() after close()", ClosedError)
-
-
-def _closer(dialer: Dialer) -> Closer:
-    """Return what must be closed as such."""
-    if not isinstance(dialer, Closer):
-        raise Exempt("it has no close()")
-    return dialer
 
 
 def _multiplexer(dialer: Dialer) -> Multiplexer:

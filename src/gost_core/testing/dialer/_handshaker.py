@@ -59,9 +59,7 @@ class HandshakerContract(Handshakes[DialerT, Peer], TakesOptions, interface=Hand
         await self._works(result, what)
 
     async def _call_with(self, *opts: AnyOption) -> None:
-        dialer = await self._ready()
-        await given(self._begin(dialer, bare(Network(self.peer))), "handshake()")
-        result = await self._shaking(dialer, bare(Network(self.peer)), *opts)
+        result = await self._shaking(await self._ready(), bare(Network(self.peer)), *opts)
         keep(returned(result, "handshake()").close)
 
     @clause(
