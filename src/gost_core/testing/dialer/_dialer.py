@@ -215,7 +215,7 @@ class DialerContract(
     async def address_dialed(self) -> None:
         self._inside()
         dialer, network = await self._ready(), await self._network(self.peer)
-        conn = owned(await succeeds(self._dialing(dialer, network), "dial()"))
+        owned(await succeeds(self._dialing(dialer, network), "dial()"))
         for name, addr in network.dials:
             legal = (ADDR, "") if name.startswith("udp") else (ADDR,)
             expect(addr in legal, f"dial({ADDR!r}) with the host {self.host!r} had {addr!r} dialed")
