@@ -49,7 +49,8 @@ class Contract(Declared):
     """
 
     time_limit: float = 5.0
-    """Seconds for each wait for something that the contract says will end."""
+    """Seconds for each wait for something that the contract says will end, and for each turn of the
+    event loop."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be tried."""
