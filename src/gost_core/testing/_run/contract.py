@@ -100,8 +100,7 @@ class Contract(Declared):
                 gone.
 
         Returns:
-            The report. A broken clause raises nothing: await ``run()`` and call
-            ``raise_if_broken()`` on what it returns.
+            The report. A broken clause raises nothing; for that, call ``raise_if_broken()`` on it.
 
         Raises:
             ValueError: an id in ``only`` or ``known`` is none of this contract.
