@@ -15,14 +15,13 @@ from gost_core.connector import (
 from gost_core.context import Context
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import succeeds
-from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
     expect,
     given,
-    keep,
     need,
+    owned,
     raises,
     returned,
     settle,
@@ -31,7 +30,7 @@ from gost_core.testing._run.waiting import (
     within,
 )
 from gost_core.testing._stage.network import BareConn, Network, Node, Outside, Peer
-from gost_core.testing._stage.streams import ALL, carry
+from gost_core.testing._stage.streams import ALL, carry, read_exactly
 from gost_core.testing.connector._node import ConnectorT, Playing, ThroughNode
 
 __all__ = ("BinderContract",)
@@ -54,7 +53,7 @@ class BinderContract(
     interface=Binder,
     first=("binds",),
     said={
-        "outlives_call": ("The listener outlives the time limit and the task of the call.", "D4"),
+        "outlives_call": ("The listener outlives the time limit and the task of the call.", "D4")
     },
 ):
     """What a connector promises that can bind.
@@ -95,9 +94,7 @@ class BinderContract(
         await raises(call, "bind() at a node that goes away", OSError)
 
     async def _call_with(self, *opts: AnyOption) -> None:
-        connector = await self._ready()
-        await given(self._binding(connector, self._reach()), "bind()")
-        await self._binding(connector, self._reach(), ":0", "tcp", *opts)
+        await self._binding(await self._ready(), self._reach(), ":0", "tcp", *opts)
 
     async def _binding(
         self,
@@ -110,9 +107,7 @@ class BinderContract(
         """Bind, after the connector's handshake if it has one."""
         conn = await self._shaken(connector, conn)
         binding = _binder(connector).bind(Context(), conn, network, address, *opts)
-        listener = returned(await binding, "bind()")
-        keep(listener.close)
-        return listener
+        return owned(returned(await binding, "bind()"))
 
     async def _bind(
         self,
@@ -127,9 +122,7 @@ class BinderContract(
         return await succeeds(self._binding(connector, conn, address, network, *opts), "bind()")
 
     async def _accept(self, listener: Listener) -> Conn:
-        conn = await succeeds(listener.accept(), "accept()")
-        keep(conn.close)
-        return conn
+        return owned(await succeeds(listener.accept(), "accept()"))
 
     async def _expect_visit(self, outside: Outside, listener: Listener) -> None:
         """Break the clause unless a visitor is accepted, and bytes go both ways."""
@@ -162,11 +155,9 @@ class BinderContract(
     )
     async def address_forms(self) -> None:
         for address in _ADDRESSES:
-            outside = Outside()
-            try:
-                await self._bind(outside, address)
-            except (OSError, ValueError) as error:
-                raise Broken(f"bind() to {address!r} raised {describe(error)}") from error
+            connector, outside = await self._ready(), Outside()
+            binding = self._binding(connector, self._reach(outside), address)
+            await succeeds(binding, f"bind() to {address!r}")
             asked = outside.binds[0][1]
             expect(
                 _split(asked) == _split(address),
@@ -213,11 +204,7 @@ class BinderContract(
         await given(visitor.write(b"early "), "the visitor's write()")
         await settle()
         conn = await self._accept(listener)
-        received = b""
-        while len(received) < 6:
-            if not (data := await within(conn.read(ALL), "read() from the visitor")):
-                break
-            received += data
+        received = await read_exactly(conn, len(b"early "))
         expect(received == b"early ", f"b'early ' was written, and {received!r} arrived")
 
     @clause(
@@ -326,7 +313,7 @@ def _split(address: str) -> tuple[str, str]:
 def _binder(connector: Connector) -> Binder:
     """Return the connector as a Binder, which the scenario needs it to be."""
     if not isinstance(connector, Binder):
-        raise NotTried("it has no bind()")
+        raise Broken("it has no bind()")
     return connector
 
 

@@ -17,22 +17,13 @@ from gost_core.testing._families.steps import (
     greeted,
     succeeds,
 )
-from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
-from gost_core.testing._run.waiting import (
-    expect,
-    given,
-    keep,
-    raises,
-    returned,
-    start,
-    until,
-    within,
-)
+from gost_core.testing._run.waiting import expect, need, owned, raises, returned, until, within
 from gost_core.testing._stage.memory import Address
 from gost_core.testing._stage.network import GREETING, BareConn, Network, Node, Outside, Peer, echo
-from gost_core.testing._stage.streams import ALL
+from gost_core.testing._stage.streams import ALL, begin
 from gost_core.testing.connector._node import TARGET, ConnectorT, ThroughNode
 
 __all__ = ("ConnectorContract",)
@@ -101,9 +92,7 @@ class ConnectorContract(
         await result.read(1)
 
     async def _call_with(self, *opts: AnyOption) -> None:
-        connector = await self._ready()
-        await given(self._connecting(connector, self._reach()), "connect()")
-        await self._connecting(connector, self._reach(), TARGET, None, *opts)
+        await self._connecting(await self._ready(), self._reach(), TARGET, None, *opts)
 
     async def _connecting(
         self,
@@ -116,11 +105,8 @@ class ConnectorContract(
         """Connect, after the connector's handshake if it has one."""
         conn = await self._shaken(connector, conn)
         network = network or self.networks[0]
-        result = returned(
-            await connector.connect(Context(), conn, network, address, *opts), "connect()"
-        )
-        keep(result.close)
-        return result
+        result = await connector.connect(Context(), conn, network, address, *opts)
+        return owned(returned(result, "connect()"))
 
     async def _connect(
         self,
@@ -219,8 +205,7 @@ class ConnectorContract(
         )
 
     async def _associate(self, outside: Outside) -> tuple[Conn, PacketConn]:
-        if not self.associates:
-            raise NotTried("`associates` is False")
+        need(self.associates or None, "associates")
         conn = await self._connect(outside, "", "udp")
         if not isinstance(conn, PacketConn):
             raise Broken(f"connect() by udp to '' gave a {type(conn).__name__}, no PacketConn")
@@ -319,7 +304,7 @@ class ConnectorContract(
             conns = await succeeds(asyncio.gather(*calls), "connects by tcp and udp at once")
             for network, outside, conn in zip(networks, outsides, conns, strict=True):
                 # A lazy one says where to go only when it is used.
-                using = start(self._works(conn, f"the connection by {network}"))
+                using = await begin(self._works(conn, f"the connection by {network}"))
                 await until(
                     lambda: bool(outside.network.dials),  # noqa: B023
                     f"of connects by {', '.join(networks)}, one by {network} was never asked for",
@@ -357,12 +342,6 @@ class ConnectorContract(
             result = await within(self._connecting(connector, conn), what)
         except ConnectionRefusedError as error:
             expect(TARGET in str(error), f"{what} raised {describe(error)}, without {TARGET}")
-        except Broken:
-            raise
-        except Exception as error:
-            raise Broken(
-                f"{what} raised {describe(error)} instead of ConnectionRefusedError"
-            ) from error
         else:
             await self._expect_refused_later(result)
 

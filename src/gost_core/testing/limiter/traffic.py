@@ -23,11 +23,10 @@ from gost_core.limiter import (
 )
 from gost_core.limiter.traffic import Limiter, TrafficLimiter
 from gost_core.testing._families.budgets import LIMITED, PLENTY, Limits, Ways
-from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.attempt import Broken, Exempt
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import (
     expect,
-    keep,
     need,
     owned,
     raises,
@@ -168,8 +167,7 @@ class LimiterContract(Contract, interface=Limiter):
 
     @clause("A write that the limiter refuses raises OSError; it does not ask for ever.", "D8, D52")
     async def refused_write_raises(self) -> None:
-        connection = need(self.wrap, "wrap")(Sink(), _Refusing())
-        keep(connection.close)
+        connection = owned(need(self.wrap, "wrap")(Sink(), _Refusing()))
         await raises(connection.write(b"some bytes"), "write() when refused", OSError)
 
     @clause(
@@ -177,10 +175,9 @@ class LimiterContract(Contract, interface=Limiter):
     )
     async def dropped_datagram_raises(self) -> None:
         sink = Sink()
-        connection = need(self.wrap, "wrap")(sink, _Sparing())
-        keep(connection.close)
+        connection = owned(need(self.wrap, "wrap")(sink, _Sparing()))
         if not isinstance(connection, PacketConn):
-            raise NotTried("`wrap` gives a connection without write_to()")
+            raise Exempt("`wrap` gives a connection without write_to()")
         sending = connection.write_to(b"datagram", PEER)
         await raises(sending, "write_to() of 8 bytes when 7 are granted", OSError)
         expect(not sink.sent, f"{sink.sent!r} was sent though 7 of 8 bytes were granted")
@@ -298,8 +295,7 @@ class TrafficLimiterContract(
         after=("limit_found",),
     )
     async def scope_defaults(self) -> None:
-        if self.scope != SCOPE_CONN:
-            raise NotTried("`scope` is not that of a connection")
+        need(self.scope if self.scope == SCOPE_CONN else None, "scope` of a connection")
         lookup = self._build()
         await self._expect_limit(self._ways_with(lookup), ", without a scope")
         ways = self._ways_with(lookup, scope_option(""))
