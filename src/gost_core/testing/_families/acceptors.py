@@ -2,10 +2,10 @@
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final, Generic, TypeVar
 
-from gost_core.common.net import Addr, ClosedError, Conn, Listener
+from gost_core.common.net import Addr, ClosedError, Conn, Listener, PacketConn
 from gost_core.listener import BindError
 from gost_core.testing._families.closers import Closers
 from gost_core.testing._run.attempt import Broken, NotTried
@@ -41,15 +41,16 @@ class Site(Generic[ListenerT_co]):
     listener: ListenerT_co
     reach: Callable[[Addr], Awaitable[Conn]]
     """Connects a client to an address."""
+    accepted: list[Conn] = field(default_factory=list[Conn], kw_only=True)
 
     def addr(self) -> Addr:
         """Return where the listener is bound."""
         return self.listener.addr()
 
-    def needs_stream(self) -> None:
-        """Have the clause not tried where a client cannot see that it was closed."""
-        if self.listener.addr().network().startswith("udp"):
-            raise NotTried("a client cannot see the end of datagrams")
+    @staticmethod
+    def sees_end(client: Conn) -> bool:
+        """Tell whether a client sees that it was closed: datagrams do not tell."""
+        return not isinstance(client, PacketConn)
 
     async def connect(self, hello: bytes = HELLO) -> Conn:
         """Connect a client, and have it say something."""
@@ -69,7 +70,9 @@ class Site(Generic[ListenerT_co]):
 
     async def accept(self) -> Conn:
         """Accept a client."""
-        return owned(returned(await within(self.listener.accept(), "accept()"), "accept()"))
+        conn = returned(await within(self.listener.accept(), "accept()"), "accept()")
+        self.accepted.append(conn)
+        return owned(conn)
 
     async def meet(self) -> tuple[Conn, Conn]:
         """Connect a client and accept it; return the accepted connection and the client."""
@@ -85,6 +88,10 @@ class Site(Generic[ListenerT_co]):
 
 class Acceptors(Closers, Generic[SiteT]):
     """The clauses of what accepts connections, at an address."""
+
+    shares_socket: bool = False
+    """Whether all that is accepted lives on the listener's own socket, as with UDP and QUIC: then
+    the last accepted connection frees the address, and not ``close()``."""
 
     _closed_error: ClassVar[type[ClosedError]] = ClosedError
 
@@ -103,6 +110,11 @@ class Acceptors(Closers, Generic[SiteT]):
     async def _use(self, site: SiteT) -> None:
         """Have a listener accept, before the question is whether it can be bound again."""
         await site.meet()
+
+    async def _leave(self, site: SiteT) -> None:
+        """Close what must be closed, besides the listener, to free its address."""
+        for conn in site.accepted if self.shares_socket else ():
+            await within(conn.close(), "close() of an accepted connection")
 
     async def _to_close(self) -> Listener:
         return (await self._ready()).listener
@@ -167,6 +179,7 @@ class Acceptors(Closers, Generic[SiteT]):
         await self._use(site)
         addr = site.addr()
         await within(site.listener.close(), "close()")
+        await self._leave(site)
         try:
             await (await bind_at(addr)).meet()
         except (OSError, BindError) as error:
@@ -176,8 +189,9 @@ class Acceptors(Closers, Generic[SiteT]):
     @clause("close() closes the connections that nobody accepted.", "D27", after=("accepts",))
     async def unaccepted_closed(self) -> None:
         site = await self._bound()
-        site.needs_stream()
         client = await site.connect()
+        if not site.sees_end(client):
+            raise NotTried("a client cannot see the end of datagrams")
         await settle()
         await within(site.listener.close(), "close()")
         await within(end_of(client), "the connection of a client that close() left unaccepted")

@@ -123,13 +123,14 @@ class ListenerContract(ServingOptions[ListenerSite], interface=Listener):
     async def backlog_full(self) -> None:
         backlog = need(self.backlog, "backlog")
         site = await self._ready()
-        site.needs_stream()
         ends: list[asyncio.Future[None]] = []
         # Some more than one, for what a listener may hold in its hands.
         for number in range(backlog + 3):
             try:
                 connecting = self.connect(site.listener.addr())
                 client = owned(await within(connecting, "connecting a client"))
+                if not site.sees_end(client):
+                    raise NotTried("a client cannot see the end of datagrams")
                 await client.write(b"%d" % number)
             except OSError:
                 break

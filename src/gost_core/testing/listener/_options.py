@@ -147,7 +147,7 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         conn, _ = await site.meet()
         accepting = await begin(site.listener.accept())
         client = await site.connect_refused()
-        if client is not None and not site.listener.addr().network().startswith("udp"):
+        if client is not None and site.sees_end(client):
             await within(end_of(client), "the connection of a client beyond the limit")
         await settle()
         what = f"with a client beyond the limit, accept() {outcome_of(accepting)}"
