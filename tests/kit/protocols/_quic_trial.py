@@ -105,6 +105,20 @@ async def break_off(conn: Conn) -> None:
     conn.abort()
 
 
+async def cut(conn: Conn) -> None:
+    assert isinstance(conn, Stream)
+    await conn.session.close()
+
+
+async def ask(conn: Conn) -> Callable[[], bool]:
+    """Have the other end confirm that it is there."""
+    assert isinstance(conn, Stream)
+    session = conn.session
+    session.pongs = 0
+    session.post(Kind.PING)
+    return lambda: session.pongs == 1
+
+
 async def dial(addr: Addr, dialer: type[QuicDialer] = QuicDialer) -> Conn:
     client = dialer()
     await client.init(None)
@@ -181,7 +195,7 @@ def contracts(parts: Quic) -> tuple[Contract, ...]:
         return all(session.over for session in dialer.sessions.values())
 
     return (
-        ConnContract(make_pair, break_off=break_off, time_limit=TIME_LIMIT),
+        ConnContract(make_pair, break_off=break_off, cut=cut, ask=ask, time_limit=TIME_LIMIT),
         HalfCloserContract(make_pair, time_limit=TIME_LIMIT),
         CloserContract(at_work, wait=wait, call_back=call_back, is_free=is_free, time_limit=TIME_LIMIT),
         DialerContract(
@@ -215,7 +229,21 @@ def contracts(parts: Quic) -> tuple[Contract, ...]:
     )
 
 
-trial = ProtocolTrial("quic", Quic(), contracts)
+trial = ProtocolTrial(
+    "quic",
+    Quic(),
+    contracts,
+    unable=frozenset(
+        (
+            "common.net.Conn.datagram-whole",
+            "common.net.Conn.datagram-cut",
+            "common.net.Conn.datagram-not-empty",
+            "common.net.Conn.datagram-too-long",
+            "common.net.HalfCloser.unsupported",
+            "dialer.Dialer.own-network",
+        )
+    ),
+)
 
 
 # ---- Faults

@@ -36,6 +36,8 @@ class Kind(IntEnum):
     END = auto()
     CLOSE = auto()
     RESET = auto()
+    PING = auto()
+    PONG = auto()
     GOODBYE = auto()
 
 
@@ -204,6 +206,7 @@ class Session:
         self.stays = not is_client
         """Whether it goes on when nobody uses it."""
         self.over = False
+        self.pongs = 0
         self.outbox = deque[bytes]()
         self.posted = Signal()
         self.hurried: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -262,7 +265,13 @@ class Session:
     def handle(self, kind: Kind, number: int, data: bytes) -> None:
         if kind is Kind.GOODBYE:
             raise Goodbye("the other end ended the session")
-        if stream := self.streams.get(number):
+        if kind is Kind.PING:
+            # No call of a user is concerned, and one answer is enough for all that wait.
+            if message(Kind.PONG) not in self.outbox:
+                self.post(Kind.PONG)
+        elif kind is Kind.PONG:
+            self.pongs += 1
+        elif stream := self.streams.get(number):
             stream.take(kind, data)
         else:
             self.take(kind, number, data)

@@ -6,10 +6,13 @@ import pytest
 
 from gost_core.testing import Report
 from tests.kit import virtual_time
-from tests.kit.protocols import _quic_trial
+from tests.kit.protocols import _quic_trial, _websocket_trial
 from tests.kit.protocols._trial import ProtocolTrial
 
-TRIALS: Final[tuple[ProtocolTrial[Any], ...]] = (_quic_trial.trial,)
+TRIALS: Final[tuple[ProtocolTrial[Any], ...]] = (
+    _quic_trial.trial,
+    _websocket_trial.trial,
+)
 PATIENT: Final = 20.0
 
 
