@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from typing_extensions import Buffer
 
-from gost_core.common.net import Addr, ClosedError, Closer, Conn
+from gost_core.common.net import Addr, Closer, Conn
 from gost_core.context import Context
 from gost_core.dialer import DialOption, DialOptions, net_dialer_dial_option
 from gost_core.listener import Listener, addr_option
@@ -164,7 +164,9 @@ async def fail(listener: Listener, error: OSError) -> None:
 
 def contracts(parts: Quic) -> tuple[Contract, ...]:
     async def make_pair() -> tuple[Conn, Conn]:
-        near, far = packet_pair(Address("udp", "192.0.2.1:4433"), Address("udp", "[2001:db8::2]:443"))
+        near, far = packet_pair(
+            Address("udp", "192.0.2.1:4433"), Address("udp", "[2001:db8::2]:443")
+        )
         begun: asyncio.Future[Stream] = asyncio.get_running_loop().create_future()
         parts.session(OwnSocket(far), begun.set_result)
         here = parts.session(OwnSocket(near)).open()
@@ -197,7 +199,9 @@ def contracts(parts: Quic) -> tuple[Contract, ...]:
     return (
         ConnContract(make_pair, break_off=break_off, cut=cut, ask=ask, time_limit=TIME_LIMIT),
         HalfCloserContract(make_pair, time_limit=TIME_LIMIT),
-        CloserContract(at_work, wait=wait, call_back=call_back, is_free=is_free, time_limit=TIME_LIMIT),
+        CloserContract(
+            at_work, wait=wait, call_back=call_back, is_free=is_free, time_limit=TIME_LIMIT
+        ),
         DialerContract(
             parts.dialer,
             peer=node,
@@ -365,14 +369,21 @@ class ClosingAll(QuicListener):
         await super().close()
 
 
+LEFT_OPEN: list[Conn] = []
+
+
 class NeverFreed(QuicListener):
+    def listen(self) -> None:
+        super().listen()
+        LEFT_OPEN.append(self.socket)
+
     def gone(self, peer: ServerPeer) -> None:
         self.peers.pop(str(peer.addr), None)
 
 
 class ParsingBeforehand(QuicListener):
     async def receive(self) -> None:
-        with suppress(ClosedError):
+        with suppress(OSError):
             while True:
                 data, addr = await self.socket.read_from(65535)
                 kind, _, _ = parsed(data)

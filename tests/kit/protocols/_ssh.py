@@ -5,12 +5,13 @@ The node tells why it refuses a login or a target. Why it refuses to listen it d
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Final
 
 from typing_extensions import Buffer
 
+from gost_core.chain import Router
 from gost_core.common.net import (
     Addr,
     ClosedError,
@@ -34,7 +35,7 @@ from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.testing._stage.memory import Address
 from tests.kit.common.net._sockets import split
-from tests.kit.dialer._protocol import Settings, read_exactly
+from tests.kit.dialer._protocol import PASSWORD, Settings, read_exactly
 from tests.kit.protocols._sessions import (
     STREAMS,
     Carrier,
@@ -46,6 +47,7 @@ from tests.kit.protocols._sessions import (
     parsed,
 )
 
+LOGIN: Final = f"alice:{PASSWORD}".encode()
 LONGEST: Final = 65536
 BACKLOG: Final = 128
 
@@ -137,12 +139,12 @@ class SshSession(Session):
 
     def take(self, kind: Kind, number: int, data: bytes) -> None:
         match kind:
-            case Kind.OPEN if self.on_open is None or len(self.streams) >= STREAMS:
-                self.post(Kind.FAILED, number, b"too many channels")
-            case Kind.OPEN:
+            case Kind.OPEN if self.on_open is not None and len(self.streams) < STREAMS:
                 channel = self.channel(number, data.decode())
                 self.add(channel)
                 self.on_open(channel)
+            case Kind.OPEN:
+                self.post(Kind.FAILED, number, b"there is no room")
             case Kind.FORWARD if self.on_forward is not None:
                 answering = asyncio.create_task(self.answer(self.on_forward(data.decode())))
                 self.answering.add(answering)
@@ -243,10 +245,14 @@ class SshConnector(Settings, Connector, Handshaker, Binder):
 
     is_single = False
     """Whether what is bound is for one visitor."""
+    limit = 10.0
 
     async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
         self.check_ready()
-        carrier = Packets(conn)
+        async with asyncio.timeout(self.limit):
+            return await self.log_in(Packets(conn))
+
+    async def log_in(self, carrier: Carrier) -> Conn:
         login = f"{self.auth.username}:{self.auth.password}"
         await carrier.send(message(Kind.HELLO, 0, login.encode()))
         match parsed(await carrier.receive()):
@@ -268,6 +274,7 @@ class SshConnector(Settings, Connector, Handshaker, Binder):
         split(address)
         channel = session.begin(address)
         if problem := await channel.opened:
+            session.leave(channel)
             raise ConnectionRefusedError(f"the node cannot reach {address}: {problem}")
         if channel.error is not None:
             raise channel.error
@@ -316,3 +323,65 @@ async def relay(one: Conn, other: Conn) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(OSError):
             await asyncio.gather(one.close(), other.close())
+
+
+class Node:
+    """Plays an SSH server at its end of a connection."""
+
+    def __init__(self, conn: Conn, router: Router) -> None:
+        self.carrier = Packets(conn)
+        self.router = router
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(self) -> None:
+        kind, _, login = parsed(await self.carrier.receive())
+        if kind is not Kind.HELLO or login != LOGIN:
+            await self.carrier.send(message(Kind.REFUSED))
+            return
+        await self.carrier.send(message(Kind.WELCOME))
+        self.session = session = SshSession(
+            self.carrier,
+            is_client=False,
+            on_open=lambda channel: self.begin(self.reach(channel)),
+            on_forward=self.forward,
+        )
+        try:
+            await asyncio.wait({session.receiving})
+        finally:
+            for task in self.tasks:
+                task.cancel()
+            await session.close()
+
+    def begin(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def reach(self, channel: Channel) -> None:
+        try:
+            target = await self.router.dial(Context(), "tcp", str(channel.peer))
+        except OSError as error:
+            channel.post(Kind.FAILED, str(error).encode())
+            self.session.leave(channel)
+        else:
+            channel.post(Kind.OPENED)
+            await relay(channel, target)
+
+    async def forward(self, address: str) -> str:
+        listener = await self.router.bind(Context(), "tcp", address)
+        self.begin(self.pass_on(listener))
+        return str(listener.addr())
+
+    async def pass_on(self, listener: Listener) -> None:
+        try:
+            while True:
+                self.begin(self.visit(await listener.accept()))
+        finally:
+            await listener.close()
+
+    async def visit(self, visitor: Conn) -> None:
+        channel = self.session.begin(str(visitor.remote_addr()))
+        if await channel.opened:
+            await visitor.close()
+        else:
+            await relay(channel, visitor)

@@ -272,8 +272,7 @@ class WebSocketDialer(Settings, Dialer, Handshaker, Closer):
         return self.connection(conn)
 
     async def upgrade(self, conn: Conn, host: str) -> None:
-        login = f"{self.auth.username}:{self.auth.password.replace(' ', '+')}"
-        await conn.write(f"GET {host} {login}\n".encode())
+        await conn.write(self.request(host))
         match await line(conn):
             case "101":
                 pass
@@ -281,6 +280,10 @@ class WebSocketDialer(Settings, Dialer, Handshaker, Closer):
                 raise PermissionError(f"the node refuses {self.auth.username!r}")
             case _:
                 raise ProtocolError("the node's answer to the upgrade is malformed")
+
+    def request(self, host: str) -> bytes:
+        login = f"{self.auth.username}:{self.auth.password}".replace(" ", "+")
+        return f"GET {host} {login}\n".encode()
 
     def check_open(self) -> None:
         if self.closed:
@@ -329,4 +332,3 @@ class WebSocketListener(RightListener):
         ending = {*self.greetings, *(asyncio.create_task(conn.close()) for conn in conns)}
         if ending:
             await asyncio.wait(ending)
-

@@ -303,8 +303,7 @@ class LosingFrames(WebSocketConn):
 
 class ReadingTheAnswerAtOnce(WebSocketDialer):
     async def upgrade(self, conn: Conn, host: str) -> None:
-        login = f"{self.auth.username}:{self.auth.password.replace(' ', '+')}"
-        await conn.write(f"GET {host} {login}\n".encode())
+        await conn.write(self.request(host))
         answer = (await conn.read(4096)).partition(b"\n")[0]
         if answer == b"401":
             raise PermissionError

@@ -48,9 +48,10 @@ class Site(Generic[ListenerT_co]):
         return self.listener.addr()
 
     @staticmethod
-    def sees_end(client: Conn) -> bool:
-        """Tell whether a client sees that it was closed: datagrams do not tell."""
-        return not isinstance(client, PacketConn)
+    def needs_stream(client: Conn) -> None:
+        """Have the clause not tried where a client cannot see that it was closed."""
+        if isinstance(client, PacketConn):
+            raise NotTried("a client cannot see the end of datagrams")
 
     async def connect(self, hello: bytes = HELLO) -> Conn:
         """Connect a client, and have it say something."""
@@ -190,8 +191,7 @@ class Acceptors(Closers, Generic[SiteT]):
     async def unaccepted_closed(self) -> None:
         site = await self._bound()
         client = await site.connect()
-        if not site.sees_end(client):
-            raise NotTried("a client cannot see the end of datagrams")
+        site.needs_stream(client)
         await settle()
         await within(site.listener.close(), "close()")
         await within(end_of(client), "the connection of a client that close() left unaccepted")

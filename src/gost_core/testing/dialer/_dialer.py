@@ -91,14 +91,12 @@ class DialerContract(
     where ``addr()`` says; its connections are played by the peers."""
 
     leaving: Peer | None = None
-    """Plays a node that answers once and then ends the connection, or the session, as its protocol
-    does. Without it, a dialer over datagrams is tried on no node that goes away. For QUIC::
+    """Plays a node that answers once and then ends the session as its protocol does. Without it, a
+    dialer over datagrams is tried on no node that goes away. For QUIC::
 
         async def leaving(conn: Conn) -> None:
-            session = await Session.accept(conn)
-            stream = await session.accept_stream()
-            await stream.write(await stream.read(1024))
-            await session.close()
+            async with Session(conn) as session:
+                await echo_once(await session.accept())
     """
 
     _called = "dial()"

@@ -74,11 +74,8 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
     announces. For TLS and WebSocket: ``lambda conn: conn.inner.close()``."""
     ask: Callable[[Conn], Awaitable[Callable[[], bool]]] | None = None
     """Has the peer's end, which it is given, ask for an answer that the protocol wants, and returns
-    what tells whether it has come. For WebSocket::
-
-        async def ask(conn: Conn) -> Callable[[], bool]:
-            return (await conn.ping(b"x")).done
-    """
+    what tells whether it has come. For WebSocket, whose ``ping()`` returns a future:
+    ``async def ask(conn): return (await conn.ping()).done``."""
 
     def __post_init__(self) -> None:
         """Refuse to try nothing."""
@@ -295,7 +292,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
     # ---- Cancelling
 
     @clause(
-        "What the peer asks for is answered, and a read() that is cancelled meanwhile cuts nothing.",
+        "What the peer asks for is answered, and a read() cancelled meanwhile cuts nothing.",
         "D6, D7",
         after=("read_cancellable", "reads_what_is_there"),
     )
@@ -508,11 +505,10 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
 
 
 async def _send(conn: Conn, data: bytes, dice: random.Random) -> None:
-    position = 0
-    while position < len(data):
+    while data:
         size = dice.randint(1, 70_000)
-        await write(conn, data[position : position + size])
-        position += size
+        await write(conn, data[:size])
+        data = data[size:]
 
 
 async def _receive(conn: Conn, expected: bytes, dice: random.Random, way: str) -> None:
