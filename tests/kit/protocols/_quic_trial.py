@@ -26,10 +26,10 @@ from tests.kit.protocols._quic import (
     LOGIN,
     OwnSocket,
     QuicDialer,
-    QuicListener,
     QuicSession,
 )
-from tests.kit.protocols._quic import Peer as ServerPeer
+from tests.kit.protocols._quic_listener import Peer as ServerPeer
+from tests.kit.protocols._quic_listener import QuicListener
 from tests.kit.protocols._sessions import Carrier, Kind, Stream, message, parsed
 from tests.kit.protocols._trial import ProtocolTrial
 

@@ -21,11 +21,11 @@ from tests.kit.protocols._ssh import (
     BACKLOG,
     Channel,
     Forwarding,
-    Node,
     Packets,
     SshConnector,
     SshSession,
 )
+from tests.kit.protocols._ssh_node import Node
 from tests.kit.protocols._trial import ProtocolTrial
 
 TIME_LIMIT = 1.5

@@ -20,13 +20,11 @@ from tests.kit.dialer._protocol import PASSWORD
 from tests.kit.listener._local import BACKLOG, RightListener
 from tests.kit.listener._serving import RightWrapper, ServedConn
 from tests.kit.protocols._trial import ProtocolTrial
-from tests.kit.protocols._websocket import (
-    Opcode,
-    WebSocketConn,
+from tests.kit.protocols._websocket import Opcode, WebSocketConn, frame
+from tests.kit.protocols._websocket_upgrade import (
     WebSocketDialer,
     WebSocketListener,
     answer_upgrade,
-    frame,
     line,
 )
 
@@ -340,8 +338,12 @@ class OneUpgradeAtATime(WebSocketListener):
             await super().serve(conn)
 
 
+LEFT_OPEN: list[object] = []
+
+
 class LeavingTheQueue(WebSocketListener):
     async def close(self) -> None:
+        LEFT_OPEN.extend(self.queue)
         self.queue.clear()
         await super().close()
 
