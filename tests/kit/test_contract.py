@@ -21,6 +21,7 @@ from gost_core.testing import Contract, ContractError, NotTried, Outcome, Report
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST
 from gost_core.testing._run.waiting import (
+    applies,
     expect_cancelled,
     expect_raises,
     given,
@@ -274,7 +275,7 @@ def test_an_async_factory_is_named_as_what_it_is() -> None:
     assert "the factory is async" in tried(MixedContract(make))["shape"][1]
 
 
-def test_a_set_up_that_fails_or_hangs_breaks_no_clause() -> None:
+def test_a_step_on_the_way_that_fails_or_hangs_breaks_the_clause() -> None:
     class SetUp(BellContract):
         @clause("a", "")
         async def failing(self) -> None:
@@ -285,9 +286,21 @@ def test_a_set_up_that_fails_or_hangs_breaks_no_clause() -> None:
             await given(wait_for_ever(), "cooling")
 
     found = tried(SetUp(time_limit=0.05))
-    assert found["failing"][0] == found["hanging"][0] == "not tried"
-    assert found["failing"][1].startswith("casting failed: ValueError")
+    assert found["failing"][0] == found["hanging"][0] == "BROKEN"
+    assert found["failing"][1].startswith("casting raised ValueError")
     assert "cooling did not end within 0.05 s" in found["hanging"][1]
+
+
+def test_a_clause_that_an_object_may_do_without_holds_and_says_why() -> None:
+    class Silent(BellContract):
+        @clause("a", "")
+        async def loud(self) -> None:
+            applies(isinstance(self.make(), str), "it has no volume")
+            raise Broken("it was tried all the same")
+
+    report = asyncio.run(Silent().run())
+    assert outcomes(report)["loud"] == ("held", "it has no volume")
+    assert f"{Silent.clauses[1].id} (it has no volume)" in str(report)
 
 
 # ---- What goes wrong in a scenario stays there

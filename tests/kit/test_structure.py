@@ -185,6 +185,16 @@ def sentences_in(module: ast.Module) -> Iterator[str]:
                 pass
 
 
+def test_only_a_field_that_was_not_given_leaves_a_clause_untried() -> None:
+    raised = [
+        path.name
+        for path in files()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "NotTried"
+    ]
+    assert raised == ["waiting.py"]
+
+
 # ---- How large it is
 
 

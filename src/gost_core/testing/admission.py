@@ -9,7 +9,6 @@ from typing_extensions import TypeVar
 from gost_core.admission import Admission, Option, Options
 from gost_core.context import Context
 from gost_core.testing._families.lookups import Question, Verdicts, versions
-from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, need, owned
 
@@ -79,9 +78,7 @@ class AdmissionContract(
 
     @clause("admit() is True for a source that may connect, and False for one that may not.", "D49")
     async def answer(self) -> None:
-        if not self._samples():
-            raise NotTried("neither `admitted` nor `refused` was given")
-        await self._expect_verdicts(self._samples())
+        await self._expect_verdicts(need(self._samples() or None, "admitted` or `refused"))
 
     @clause(
         "A source that is empty or cannot be read matches no rule: a blacklist admits it, a "

@@ -22,10 +22,11 @@ from gost_core.handler import (
 from gost_core.hop import Hop
 from gost_core.keys import CLIENT_ID
 from gost_core.testing._families.life import InitialisedOnce
-from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.attempt import Broken, Exempt
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
+    closable,
     ended,
     expect,
     expect_cancelled,
@@ -199,13 +200,10 @@ class HandlerContract(InitialisedOnce, interface=Handler):
     @clause("close() is legal before init(), twice, and two at once.", "D1, D18")
     async def close_any_time(self) -> None:
         for prepare in (False, True):
-            made = self._made().handler
-            if not isinstance(made, Closer):
-                raise NotTried("it is no Closer")
-            if prepare:
-                await given(made.init(None), "init()")
-            await within(made.close(), "close()")
-            both = asyncio.gather(made.close(), made.close())
+            made = (await self._ready() if prepare else self._made()).handler
+            closer = closable(made)
+            await within(closer.close(), "close()")
+            both = asyncio.gather(closer.close(), closer.close())
             await within(both, "two more calls of close() at once")
 
     @clause("Closing it leaves the router open, which was only lent to it.", "D19")
@@ -258,9 +256,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
     )
     async def handle_after_close(self) -> None:
         served = await self._obliging()
-        if not isinstance(served.handler, Closer):
-            raise NotTried("it is no Closer")
-        await within(served.handler.close(), "close()")
+        await within(closable(served.handler).close(), "close()")
         client = served.client()
         await client.conn.close()
         await client.expect_ends("a client of a closed handler")
@@ -574,14 +570,14 @@ class HandlerContract(InitialisedOnce, interface=Handler):
 def _as_forwarder(made: Handler, /) -> Forwarder:
     """Return a handler that forwards as such."""
     if not isinstance(made, Forwarder):
-        raise NotTried("it is no Forwarder")
+        raise Exempt("it is no Forwarder")
     return made
 
 
 async def _expect_half_close(first: Conn, second: Conn, one: str, other: str, /) -> None:
     """Break the clause unless ``second`` can send after ``first`` has ended its stream."""
     if not isinstance(first, HalfCloser):
-        raise NotTried(f"the {one} of this protocol cannot end its stream alone")
+        raise Exempt(f"the {one} of this protocol cannot end its stream alone")
     await within(first.write(b"request"), f"writing by the {one}")
     await within(first.close_write(), f"close_write() of the {one}")
     end = read_exactly(second, len(b"request") + 1)

@@ -32,9 +32,17 @@ from gost_core.hop import (
     path_select_option,
     protocol_select_option,
 )
-from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import Contract, clause
-from gost_core.testing._run.waiting import expect, given, need, owned, raises, start, within
+from gost_core.testing._run.waiting import (
+    expect,
+    given,
+    need,
+    owned,
+    raises,
+    returned,
+    start,
+    within,
+)
 from gost_core.testing._stage.fakes.lookups import FakeBypass, FakeMatcher
 from gost_core.testing._stage.memory import MemoryMetadata
 
@@ -76,9 +84,10 @@ class HopContract(Contract, interface=Hop):
     async def marker_kept(self) -> None:
         node = _node("one")
         chosen = await within(self._hop(node).select(Context()), "select()")
-        if chosen is None:
-            raise NotTried("no node was chosen")
-        expect(chosen.marker() is node.marker(), "what was chosen has a marker of its own")
+        expect(
+            returned(chosen, "select()").marker() is node.marker(),
+            "what was chosen has a marker of its own",
+        )
 
     @clause("A node that has failed is not chosen while another lives.", "D45", after=("chosen",))
     async def failed_skipped(self) -> None:
@@ -200,8 +209,7 @@ class HopContract(Contract, interface=Hop):
             method_select_option("GET"),
             path_select_option("/path"),
         )
-        if not matcher.requests:
-            raise NotTried("the matcher was not asked")
+        expect(bool(matcher.requests), "the matcher was not asked")
         seen = matcher.requests[0]
         for name, expected in {
             "client_ip": client,

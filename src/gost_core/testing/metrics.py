@@ -10,7 +10,7 @@ from typing_extensions import Protocol, TypeVar
 
 from gost_core.metrics import Counter, Gauge, Labels, MetricName, Metrics, Observer
 from gost_core.testing._families.counts import Count
-from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import expect, expect_raises, in_threads, need
@@ -195,8 +195,8 @@ class MetricsContract(Contract, Generic[MetricsT], interface=Metrics):
 
     @clause("Other labels are another series.", "D58", after=("same_series",))
     async def labels_apart(self) -> None:
-        if not all(labels for _, labels in self._known()):
-            raise NotTried("`counter`, `gauge` or `observer` has no labels")
+        labelled = all(labels for _, labels in self._known())
+        need(labelled or None, "counter`, `gauge` and `observer` with labels")
         metrics = self.make()
         self._write(metrics)
         self._write(metrics, _others)
@@ -280,8 +280,7 @@ class MetricsContract(Contract, Generic[MetricsT], interface=Metrics):
     )
     async def threads(self) -> None:
         name, labels = self.counter
-        if not labels:
-            raise NotTried("`counter` has no labels")
+        need(labels or None, "counter` with labels")
         metrics = self.make()
         many = [_others(labels, number) for number in range(_SERIES)]
 

@@ -8,13 +8,12 @@ from typing import Final
 
 from typing_extensions import TypeVar
 
-from gost_core.common.net import Closer
 from gost_core.context import Context
 from gost_core.recorder import Recorder, metadata_record_option
 from gost_core.testing._families.lookups import Backed
-from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
+    closable,
     ended,
     expect,
     given,
@@ -136,12 +135,11 @@ class RecorderContract(Backed[RecorderT], interface=Recorder):
     @clause("A recorder that can be closed can be closed twice, also at once.", "D1, D19")
     async def close_twice(self) -> None:
         recorder = self.make()
-        if not isinstance(recorder, Closer):
-            raise NotTried("the recorder has no close()")
+        closer = closable(recorder)
         await self._record(recorder, b"one")
-        closing = asyncio.gather(recorder.close(), recorder.close())
+        closing = asyncio.gather(closer.close(), closer.close())
         await within(closing, "close(), twice at once")
-        await within(recorder.close(), "close() once more")
+        await within(closer.close(), "close() once more")
 
 
 def _summary(records: Iterable[bytes]) -> str:

@@ -7,13 +7,13 @@ from typing import Final, Generic, cast
 from typing_extensions import TypeVar
 
 from gost_core.registry import DuplicateError, Registry
-from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import (
     expect,
     expect_raises,
     in_threads,
     need,
+    returned,
     settle,
     within,
 )
@@ -105,8 +105,7 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
         try:
             setattr(value, "close", lambda: closed.append("close"))  # noqa: B010 T may have none
         except AttributeError:
-            reason = f"a value of class {type(value).__qualname__} takes no attributes to watch"
-            raise NotTried(f"{reason}; give values of a class of your own") from None
+            need(None, "value` of a class that takes attributes to watch")
         registry.register("one", value)
         registry.unregister("one")
         await settle()
@@ -152,9 +151,7 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
 
     async def _led_to(self, reference: T | None) -> T | None:
         follow = need(self.follow, "follow")
-        if reference is None:
-            raise NotTried("get() returned None")
-        return await within(follow(reference), "follow()")
+        return await within(follow(returned(reference, "get()")), "`follow`")
 
     @clause(
         "Of threads that register one name at once, exactly one succeeds.",

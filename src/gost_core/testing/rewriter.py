@@ -8,9 +8,9 @@ from typing_extensions import Buffer
 
 from gost_core.context import Context
 from gost_core.rewriter import RewriteOption, Rewriter, metadata_rewrite_option
-from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import Contract, clause
-from gost_core.testing._run.waiting import expect, owned, within
+from gost_core.testing._run.waiting import expect, need, owned, within
 
 __all__ = ("RewriterContract",)
 
@@ -27,9 +27,7 @@ class RewriterContract(Contract, interface=Rewriter):
         return owned(self.make())
 
     def _samples(self) -> Mapping[bytes, bytes]:
-        if not self.samples:
-            raise NotTried("no `samples` were given")
-        return self.samples
+        return need(self.samples or None, "samples")
 
     async def _rewrite(
         self, rewriter: Rewriter, data: Buffer | None, what: str, *opts: RewriteOption

@@ -12,7 +12,6 @@ from typing_extensions import TypeVar
 
 from gost_core.routing import Matcher, Request
 from gost_core.testing._families.lookups import Hosts, Lookup, Respell
-from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, need, owned, within
 
@@ -83,9 +82,8 @@ class MatcherContract(
 
     async def _expect_respelled(self, respell: Respell) -> None:
         matching = need(self.matching, "matching")
-        if not matching.host:
-            raise NotTried("`matching` has no host")
-        respelled = dataclasses.replace(matching, host=respell(matching.host))
+        host = need(matching.host or None, "matching` with a host")
+        respelled = dataclasses.replace(matching, host=respell(host))
         await self._expect_match(respelled, "of `matching` with its host spelled otherwise")
 
     @clause(
@@ -94,8 +92,7 @@ class MatcherContract(
     )
     async def answer(self) -> None:
         samples = await self._questions()
-        if not samples:
-            raise NotTried("neither `matching` nor `other` was given")
+        need(samples or None, "matching` or `other")
         matcher = self._build()
         for when in ("", ", asked again"):
             for sample in samples:
@@ -113,8 +110,7 @@ class MatcherContract(
         after=("empty_request",),
     )
     async def absent_false(self) -> None:
-        if not self.positive:
-            raise NotTried("`positive` was not given")
+        need(self.positive or None, "positive")
         answer = await self._match(Request())
         expect(not answer, f"match() of an empty request was {answer!r}")
 
@@ -124,13 +120,12 @@ class MatcherContract(
         after=("answer",),
     )
     async def network_versions(self) -> None:
-        if not self.positive or self.matching is None:
-            raise NotTried("`positive` and `matching` are both needed")
-        network = self.matching.network
-        if network not in ("tcp", "udp"):
-            raise NotTried("the network of `matching` is neither tcp nor udp")
+        need(self.positive or None, "positive")
+        matching = need(self.matching, "matching")
+        network = matching.network
+        need(network if network in ("tcp", "udp") else None, "matching` over tcp or udp")
         for version in ("4", "6"):
-            request = dataclasses.replace(self.matching, network=network + version)
+            request = dataclasses.replace(matching, network=network + version)
             await self._expect_match(request, f"over {network}{version}; `matching` is {network}")
 
     @clause(
@@ -179,6 +174,4 @@ def _copy_values(values: _Values) -> dict[str, list[str] | tuple[str, ...]]:
 
 
 def _with_port(host: str) -> str:
-    if ":" in host:
-        raise NotTried("the host of `matching` has a port")
-    return f"{host}:8080"
+    return need(None if ":" in host else f"{host}:8080", "matching` without a port")

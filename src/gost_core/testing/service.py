@@ -321,7 +321,7 @@ class ServiceContract(Contract, interface=Service):
         served.listener.push(_conn())
         await within(served.serving, "serve() of a service that a handler closes")
 
-    @clause("A second serve() raises RuntimeError.", "D29")
+    @clause("A second serve() raises RuntimeError.", "D29", after=("close_ends_serve",))
     async def serve_once(self) -> None:
         served = self._serve()
         await settle()
@@ -463,7 +463,9 @@ class ServiceContract(Contract, interface=Service):
 
     # ---- Counting
 
-    @clause("A handler that fails is counted as an error.", "D28", after=("handled",))
+    @clause(
+        "A handler that fails is counted as an error.", "D28", after=("handled", "close_ends_serve")
+    )
     async def failure_counted(self) -> None:
         errors = await self._errors_of(_fail)
         expect(errors == 1, f"one handler failed, and TOTAL_ERRS is {errors}")

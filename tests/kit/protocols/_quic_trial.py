@@ -244,7 +244,6 @@ trial = ProtocolTrial(
             "common.net.Conn.datagram-not-empty",
             "common.net.Conn.datagram-too-long",
             "common.net.HalfCloser.unsupported",
-            "dialer.Dialer.own-network",
         )
     ),
 )

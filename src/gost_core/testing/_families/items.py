@@ -12,7 +12,6 @@ from gost_core.context import Context
 from gost_core.keys import CLIENT_ID, HASH_SOURCE
 from gost_core.metadata import Metadata
 from gost_core.selector import Markable, Marker
-from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import expect, need, owned, within
 from gost_core.testing._stage.memory import MemoryMetadata
@@ -70,8 +69,7 @@ class Choice(Contract, Generic[ChooserT, T]):
 
     def _needs(self, key: str) -> None:
         """Try the clause only if the object goes by this key."""
-        if key not in self.honours:
-            raise NotTried(f"`honours` does not name {key}")
+        need(key if key in self.honours else None, f"honours` with `{key}")
 
     def _with(self, **values: object) -> T:
         """Make an item with metadata."""
@@ -131,15 +129,13 @@ class Choice(Contract, Generic[ChooserT, T]):
     async def items_not_kept(self) -> None:
         # The object that is asked stays, by this name.
         chooser = self._build()
-        try:
-            # One that is never handed in, to see whether something else keeps items.
-            control = weakref.ref(self.item())
-        except TypeError:
-            raise NotTried("what `item` makes cannot be weakly referenced") from None
+        weak = type(self.item()).__weakrefoffset__ or None
+        need(weak, "item` that can be weakly referenced")
+        # One that is never handed in, to see whether something else keeps items.
+        control = weakref.ref(self.item())
         references = await self._choose_and_forget(chooser)
         gc.collect()
-        if control() is not None:
-            raise NotTried("what `item` makes is kept by something else")
+        need(control() is None or None, "item` that nothing else keeps")
         kept = sum(reference() is not None for reference in references)
         expect(not kept, f"{kept} of {len(references)} items were kept")
 
@@ -203,10 +199,7 @@ class ByFailures(Choice[ChooserT, T]):
         return item
 
     def _marker(self, item: T) -> Marker:
-        marker = _marker(item)
-        if marker is None:
-            raise NotTried("what `item_with` made has no marker")
-        return marker
+        return need(_marker(item), "item_with` that has a marker")
 
     @clause(
         "An item that has failed is not chosen while another has not.", "D45", after=("chosen",)

@@ -138,8 +138,7 @@ class Lookup(Answers[ComponentT, QuestionT, AnswerT]):
     )
     async def concurrent(self) -> None:
         component, samples = await self._ready(), await self._questions()
-        if len(samples) < 2:
-            raise NotTried("two samples, of different answers, are needed")
+        need(samples if len(samples) > 1 else None, "second sample, of another answer")
         questions = [*samples] * _CALLS
         asked = asyncio.gather(*(self._ask(component, one) for one in questions))
         answers = await within(asked, f"{len(questions)} calls at once")
@@ -261,9 +260,7 @@ class Verdicts(OptionLookup[ComponentT, Question, bool], Hosts):
         for addr, expected in self._samples().items():
             with contextlib.suppress(NotTried):
                 others[respell(addr)] = expected
-        if not others:
-            raise NotTried("no sample has another spelling of this kind")
-        await self._expect_verdicts(others)
+        await self._expect_verdicts(need(others or None, "sample that can be spelled so"))
 
 
 # ---- Verbs
@@ -309,9 +306,8 @@ def _split_port(addr: str, /) -> tuple[str, str]:
 def _upper_case(addr: str, /) -> str:
     """Write the host in capitals."""
     host, port = _split_port(addr)
-    if host.upper() == host:
-        raise NotTried("the host has no small letter")
-    return host.upper() + port
+    upper = None if host.upper() == host else host.upper() + port
+    return need(upper, "host with a small letter")
 
 
 def _with_trailing_dot(addr: str, /) -> str:
@@ -320,6 +316,5 @@ def _with_trailing_dot(addr: str, /) -> str:
     with contextlib.suppress(ValueError):
         ipaddress.ip_address(host.strip("[]"))
         host = ""
-    if not host or host.endswith("."):
-        raise NotTried("the host is not a name without a trailing dot")
-    return f"{host}.{port}"
+    dotted = None if not host or host.endswith(".") else f"{host}.{port}"
+    return need(dotted, "host that is a name without a trailing dot")

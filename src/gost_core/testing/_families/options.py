@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import ClassVar, Generic, TypeAlias, TypeVar
 
-from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.waiting import expect, within
 
 __all__ = ("AnyOption", "OptionWatch", "TakesOptions")
@@ -54,7 +54,11 @@ class TakesOptions(Contract):
     def _call_with(self, *opts: AnyOption) -> Awaitable[object]:
         """Make a component, and call with these options all of its methods that take any."""
 
-    @clause("Any callable may be an option, and options are applied once each, in order.", "D23")
+    @clause(
+        "Any callable may be an option, and options are applied once each, in order.",
+        "D23",
+        after=(FIRST,),
+    )
     async def options(self) -> None:
         watch = OptionWatch(self._options)
         await within(self._call_with(*watch.opts()), "a call with options")

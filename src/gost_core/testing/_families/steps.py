@@ -16,10 +16,12 @@ from typing_extensions import Protocol, TypeVar
 
 from gost_core.common.net import Conn, ProtocolError
 from gost_core.metadata import Metadata
-from gost_core.testing._run.attempt import Broken, NotTried, current
+from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.report import describe
+from gost_core.testing._run.secrets import expect_untold, overheard
 from gost_core.testing._run.waiting import (
+    applies,
     ended,
     expect,
     expect_cancelled,
@@ -47,7 +49,7 @@ from gost_core.testing._stage.network import (
     silent,
     ssl_errors,
 )
-from gost_core.testing._stage.streams import ALL
+from gost_core.testing._stage.streams import read_exactly
 
 __all__ = (
     "UNOFFERED",
@@ -81,8 +83,6 @@ NODE: Final[str] = "192.0.2.10:1080"
 # Up to how many turns of the event loop a call gets before it is cancelled.
 _TURNS: Final[int] = 50
 _numbers: Final = count(1)
-# A shorter secret may stand in a repr by chance.
-_SEARCHABLE: Final[int] = 8
 
 
 class Component(Protocol):
@@ -171,7 +171,8 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
         """Return who plays the nodes that fail."""
         nodes = (self.refusing, self.garbling)
         played = (self._played(node) for node in nodes if node is not None)
-        return [*await self._deaths(), *played]
+        failing = [*await self._deaths(), *played]
+        return need(failing or None, "refusing` or `garbling")
 
     async def _taken(self) -> tuple[ComponentT, ClosableT]:
         """Take the step by a right node; return the component and the result."""
@@ -200,23 +201,15 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
     )
     async def node_dies(self) -> None:
         deaths = await self._deaths()
-        if not deaths:
-            raise NotTried("datagrams do not tell that a node is gone")
+        applies(bool(deaths), "datagrams do not tell that a node is gone")
         for peer in deaths:
             component, network = await self._ready(), await self._network(peer)
             await self._expect_death_shown(self._step(component, network))
 
     async def _expect_death_shown(self, call: Awaitable[object]) -> None:
         """Break the clause if the step raises anything but OSError; it may leave that to a use."""
-        what = f"{self._called} with a node that goes away"
-        try:
-            await within(call, what)
-        except OSError:
-            return
-        except Broken:
-            raise
-        except Exception as error:
-            raise Broken(f"{what} raised {describe(error)} instead of OSError") from error
+        with suppress(OSError):
+            await within(call, f"{self._called} with a node that goes away")
 
     @clause("A refusal by the node raises PermissionError.", "D15", after=(FIRST,))
     async def refused(self) -> None:
@@ -245,7 +238,7 @@ class OverConn(Step[ComponentT, NodeT, ClosableT]):
         "When it raises, and the caller has closed the connection, nothing goes on and nothing "
         "is left open.",
         "D3, D20",
-        after=("node_dies", FIRST),
+        after=(FIRST,),
     )
     async def failure_frees(self) -> None:
         for peer in await self._failing():
@@ -270,7 +263,8 @@ class OverConn(Step[ComponentT, NodeT, ClosableT]):
         await until(lambda: call.done() or bool(conn.calls), f"{self._called} did not begin")
         await settle()
         if call.done():
-            raise NotTried(f"{self._called} waits for nothing that the peer says")
+            await given(call, self._called)
+        applies(not call.done(), f"{self._called} waits for nothing that the peer says")
         await expect_cancelled(call, f"{self._called}, waiting for a silent node,")
 
     @clause(
@@ -322,8 +316,6 @@ class Pinged(Contract):
         """Break the clause unless a connection carries data."""
         try:
             await within((self.ping or _ping)(conn), "sending there and back")
-        except NotTried:
-            raise
         except Exception as error:
             reason = str(error) if isinstance(error, Broken) else describe(error)
             raise Broken(f"{what} did not work: {reason}") from error
@@ -334,11 +326,7 @@ async def _ping(conn: Conn) -> None:
     # Each time another word, so that connections which mix are noticed.
     word = b"ping %d" % next(_numbers)
     await conn.write(word)
-    received = b""
-    while len(received) < len(word):
-        if not (data := await conn.read(ALL)):
-            break
-        received += data
+    received = await read_exactly(conn, len(word))
     expect(received == word, f"{word!r} was sent, and {received!r} came back")
 
 
@@ -346,38 +334,23 @@ class Secretive(Step[ComponentT, NodeT, ClosableT]):
     """The clause of a step that may bring credentials."""
 
     secret: str | None = field(default=None, repr=False)
-    """The password that ``make`` gives, or whatever else is never to be told."""
+    """The password that ``make`` gives, or whatever else is never to be told; one that stands for
+    nothing else. Of fewer than 8 characters it is found only where it is a word of its own."""
 
     @clause("No credential is in the repr or in an error.", "D17", after=(FIRST,))
     async def secret_hidden(self) -> None:
         secret = need(self.secret, "secret")
-        if len(secret) < _SEARCHABLE:
-            raise NotTried(f"the `secret` has fewer than {_SEARCHABLE} characters")
-        component, result = await self._taken()
-        _hidden(secret, repr(component), "the repr")
-        _hidden(secret, repr(result), "the repr of the result")
-        for peer in await self._failing():
-            component, network = await self._ready(), await self._network(peer)
-            try:
-                await within(self._step(component, network), self._called)
-            except Exception as error:
-                for one in _chain(error):
-                    texts = [str(one), repr(one), *getattr(one, "__notes__", ())]
-                    _hidden(secret, "\n".join(texts), f"the error of {self._called}")
-            _hidden(secret, repr(component), "the repr")
-
-
-def _hidden(secret: str, text: str, where: str) -> None:
-    expect(secret not in text, f"{where} tells the secret")
-
-
-def _chain(error: BaseException | None) -> list[BaseException]:
-    """Return an exception and those behind it."""
-    errors: list[BaseException] = []
-    while error is not None:
-        errors.append(error)
-        error = error.__cause__ or error.__context__
-    return errors
+        with overheard(secret):
+            component, result = await self._taken()
+            expect_untold(secret, repr(component), "the repr")
+            expect_untold(secret, repr(result), "the repr of the result")
+            for peer in await self._failing():
+                component, network = await self._ready(), await self._network(peer)
+                try:
+                    await within(self._step(component, network), self._called)
+                except Exception as error:
+                    expect_untold(secret, error, f"the error of {self._called}")
+                expect_untold(secret, repr(component), "the repr")
 
 
 # ---- Verbs
@@ -392,12 +365,7 @@ def bare(network: Network, /, *, late: bool = False) -> BareConn:
 
 async def succeeds(awaitable: Awaitable[R], what: str, /) -> R:
     """Await what has to succeed, and to return something."""
-    try:
-        return returned(await within(awaitable, what), what)
-    except (Broken, NotTried):
-        raise
-    except Exception as error:
-        raise Broken(f"{what} raised {describe(error)}") from error
+    return returned(await given(awaitable, what), what)
 
 
 async def outlived(call: Awaitable[R], what: str, /) -> R:
@@ -448,10 +416,5 @@ async def expect_no_task_left(before: set[asyncio.Task[Any]], when: str, /) -> N
 
 async def greeted(conn: Conn, /) -> None:
     """Break the clause unless the greeting of who speaks first can be read."""
-    received = b""
-    while len(received) < len(GREETING):
-        data = await within(conn.read(ALL), "read() of what the other end says first")
-        if not data:
-            break
-        received += data
+    received = await read_exactly(conn, len(GREETING))
     expect(received == GREETING, f"{GREETING!r} was sent, and {received!r} was read")

@@ -14,15 +14,37 @@ from typing import Any, Final
 
 from gost_core.testing._run.report import describe
 
-__all__ = ("Attempt", "Broken", "NotTried", "attempt", "current", "observers")
+__all__ = (
+    "Attempt",
+    "Blocked",
+    "Broken",
+    "Exempt",
+    "NotTried",
+    "Verdict",
+    "attempt",
+    "current",
+    "observers",
+)
 
 
-class Broken(AssertionError):
-    """Raised by a scenario: the object does not keep the clause; says what was observed."""
+class Verdict(Exception):
+    """Raised by a scenario that knows its outcome; says why."""
 
 
-class NotTried(Exception):
-    """Raised by a scenario: the clause could not be tried; says why."""
+class Broken(Verdict, AssertionError):
+    """The object does not keep the clause; says what was observed."""
+
+
+class NotTried(Verdict):
+    """What the clause needs was not given; says what."""
+
+
+class Exempt(Verdict):
+    """The contract allows what leaves the clause nothing to try; says what. The clause holds."""
+
+
+class Blocked(BaseException):
+    """Raised by the watchdog in code that keeps the event loop; no code expects it."""
 
 
 @dataclass(eq=False, slots=True)
@@ -45,7 +67,8 @@ class Attempt:
     """The tasks of who plays the rest of the world, which are not the object's."""
     remarks: list[Callable[[], str]] = field(default_factory=list[Callable[[], str]])
     """Asked when the clause is not held: what an observation may follow from, or ""."""
-
+    blocked: str = ""
+    """That the event loop was blocked, and where; "" = it was not."""
     longest_wait: float = 0.0
     """Seconds that the longest wait has taken, of those that ``time_limit`` bounds."""
 
@@ -73,7 +96,10 @@ class Attempt:
         for task in leftover:
             task.cancel()
         if leftover:
-            await asyncio.wait(leftover, timeout=self.time_limit)
+            _, endless = await asyncio.wait(leftover, timeout=self.time_limit)
+            for task in endless:
+                # The loop would wait for it at its own end.
+                asyncio.tasks._unregister_task(task)
         self.started.clear()
 
 
@@ -101,28 +127,32 @@ def current() -> Attempt:
         raise RuntimeError("this belongs into a clause, which a contract runs") from None
 
 
-async def attempt(
-    scenario: Callable[[], Awaitable[None]], made: Attempt, /
-) -> Broken | NotTried | None:
-    """Make an attempt; return why the clause is not held, or None."""
+async def attempt(scenario: Callable[[], Awaitable[None]], made: Attempt, /) -> Verdict | None:
+    """Make an attempt; return why the clause is not held, or holds untried, or None."""
     tasks_before = asyncio.all_tasks()
     token = _current.set(made)
     try:
-        await scenario()
-    except NotTried as reason:
-        return NotTried(made.with_remarks(str(reason)))
-    except Broken as observation:
-        return Broken(made.with_remarks(str(observation)))
-    except (Exception, SystemExit) as error:
-        return Broken(made.with_remarks(f"raised {describe(error)}"))
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        return Broken(made.with_remarks("raised CancelledError, cancelled by nobody here"))
+        verdict = await _verdict_on(scenario)
     finally:
         await made.clean_up(tasks_before)
         _current.reset(token)
         for observe in observers:
             observe(made)
+    if made.blocked:
+        return Broken(made.blocked)
+    return Broken(made.with_remarks(str(verdict))) if isinstance(verdict, Broken) else verdict
+
+
+async def _verdict_on(scenario: Callable[[], Awaitable[None]]) -> Verdict | None:
+    try:
+        await scenario()
+    except Verdict as verdict:
+        return verdict
+    except (Exception, SystemExit, Blocked) as error:
+        return Broken(f"raised {describe(error)}")
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return Broken("raised CancelledError, cancelled by nobody here")
     return None

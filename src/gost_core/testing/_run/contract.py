@@ -3,27 +3,23 @@
 import asyncio
 import difflib
 import inspect
-import sys
-import threading
 import unittest
-from collections.abc import Collection, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from types import FrameType
 from typing import Final
 from weakref import WeakKeyDictionary
 
 from gost_core.testing._run.as_tests import as_tests
-from gost_core.testing._run.attempt import Attempt, Broken, NotTried, attempt, current
+from gost_core.testing._run.attempt import Attempt, Broken, NotTried, Verdict, attempt, current
 from gost_core.testing._run.declaring import FIRST, Declared, clause, fields_of, full_name
-from gost_core.testing._run.report import Clause, Outcome, Report, Result, describe
+from gost_core.testing._run.report import Clause, Outcome, Report, Result
+from gost_core.testing._run.secrets import censored
 from gost_core.testing._run.verify import SHAPE, examine, interface_name
-from gost_core.testing._run.waiting import expect, owned, within
+from gost_core.testing._run.waiting import expect, given, owned
+from gost_core.testing._run.watchdog import watched
 
 __all__ = ("FIRST", "Contract", "clause")
-
-# How long a clause is tried before a terminal is told which one it is, in seconds.
-_SILENCE: Final[float] = 2.0
 
 # After a scenario all tasks that began with it are ended, so two must never overlap.
 _turns: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]] = WeakKeyDictionary()
@@ -73,16 +69,10 @@ class Contract(Declared):
     @clause(SHAPE, "", after=())
     async def shape(self) -> None:
         """Compare the object with the interface."""
-        try:
-            specimen = await within(self._specimen(), "building the object")
-            if inspect.iscoroutine(specimen):
-                specimen.close()
-                raise Broken("the factory is async; give one that returns the object")
-        except (Broken, NotTried):
-            raise
-        except Exception as error:
-            # Not "not tried": a factory that always fails would pass for a success.
-            raise Broken(f"building the object raised {describe(error)}") from error
+        specimen = await given(self._specimen(), "building the object")
+        if inspect.iscoroutine(specimen):
+            specimen.close()
+            raise Broken("the factory is async; give one that returns the object")
         current().subject = full_name(type(specimen))
         assert self._interface is not None
         findings = examine(specimen, self._interface)
@@ -137,10 +127,10 @@ class Contract(Declared):
                     results[one.id] = Result(one, Outcome.NOT_TRIED, detail)
                     continue
                 made = Attempt(one.id, self.time_limit)
-                with _told_after_silence(one):
-                    failure = await attempt(partial(self._scenarios[one.id], self), made)
+                with watched(made):
+                    verdict = await attempt(partial(self._scenarios[one.id], self), made)
                 subject = subject or made.subject
-                results[one.id] = self._judged(one, failure, reasons.get(one.id))
+                results[one.id] = self._judged(one, verdict, reasons.get(one.id))
         assert self._interface is not None
         name = interface_name(self._interface)
         return Report(subject or "an object", name, tuple(results.values()))
@@ -201,21 +191,21 @@ class Contract(Declared):
             lambda: asyncio.run(self.run(only=only, known=known)),
         )
 
-    def _judged(self, one: Clause, failure: Broken | NotTried | None, reason: str | None) -> Result:
+    def _judged(self, one: Clause, verdict: Verdict | None, reason: str | None) -> Result:
         """Return the result of an attempt, of a clause that is perhaps known to be broken."""
-        detail = "" if failure is None else str(failure)
+        detail = "" if verdict is None else str(verdict)
         for secret in self._secrets():
-            detail = detail.replace(secret, "(a secret)")
-        match failure:
+            detail = censored(detail, secret)
+        match verdict:
             case NotTried():
                 return Result(one, Outcome.NOT_TRIED, detail)
             case Broken() if reason is None:
                 return Result(one, Outcome.BROKEN, detail)
             case Broken():
                 return Result(one, Outcome.KNOWN, f"{reason}\n{detail}")
-            case None if reason is None:
-                return Result(one, Outcome.HELD)
-            case None:
+            case _ if reason is None:
+                return Result(one, Outcome.HELD, detail)
+            case _:
                 gone = f"it is kept, so take it out of what is known to be broken ({reason})"
                 return Result(one, Outcome.BROKEN, gone)
 
@@ -239,21 +229,6 @@ class Contract(Declared):
                 f"{unknown!r} is no clause of {type(self).__qualname__}; "
                 + (f"did you mean {close[0]!r}?" if close else "it has none: it is a family")
             )
-
-
-@contextmanager
-def _told_after_silence(one: Clause) -> Generator[None]:
-    """Tell a terminal which clause is being tried, if that takes long."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    told = threading.Timer(_SILENCE, print, (f"trying {one.id} ...",), {"file": sys.stderr})
-    told.daemon = True
-    told.start()
-    try:
-        yield
-    finally:
-        told.cancel()
 
 
 def _module_of(frame: FrameType | None) -> str:

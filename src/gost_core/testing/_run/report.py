@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TextIO, final
 
-__all__ = ("Clause", "ContractError", "Outcome", "Report", "Result", "describe")
+__all__ = (
+    "Clause",
+    "ContractError",
+    "Outcome",
+    "Report",
+    "Result",
+    "describe",
+    "is_theirs",
+    "place_of",
+)
 
 
 @final
@@ -39,13 +48,13 @@ class Outcome(Enum):
     """What became of a clause."""
 
     HELD = "held"
-    """It was tried, and the object keeps it."""
+    """The object keeps it, or need not do what it speaks of."""
     BROKEN = "BROKEN"
     """It was tried, and the object does not keep it."""
     KNOWN = "known"
     """It is broken, as whoever ran the contract said that it would be."""
     NOT_TRIED = "not tried"
-    """It could not be tried, so nothing is known."""
+    """Something that it takes was not given, or what it needs is not held: nothing is known."""
 
 
 @final
@@ -58,7 +67,8 @@ class Result:
     outcome: Outcome
     """What became of it."""
     detail: str = ""
-    """What was observed if it is broken; why, if it was not tried."""
+    """What was observed if it is broken; what was not given, if it was not tried; of a clause that
+    holds, what the object does without; "" = it was tried, and holds."""
 
 
 _COLOURS: Final[dict[Outcome, str]] = {
@@ -172,12 +182,15 @@ class Report:
         """Write which clauses are kept."""
         if not self.held:
             return []
-        first, *rest = _paragraph(", ".join(self._short(result.clause) for result in self.held))
+        first, *rest = _paragraph(", ".join(map(self._held, self.held)))
         return [f"  {_label(Outcome.HELD, colour)}  {first.strip()}", *rest]
 
     def _short(self, clause: Clause) -> str:
         """Return the id of a clause without the name of the interface."""
         return clause.id.removeprefix(f"{self.interface}.")
+
+    def _held(self, result: Result) -> str:
+        return self._short(result.clause) + (f" ({result.detail})" if result.detail else "")
 
     def _summary(self) -> str:
         counts = [
@@ -270,23 +283,24 @@ def _places(error: BaseException) -> Iterable[str]:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__, limit=-200)
-        if _is_theirs(frame.filename)
+        if is_theirs(frame.filename)
     ]
     own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)]
     if frames:
-        yield f"at {_place(frames[-1])}"
+        yield f"at {place_of(frames[-1])}"
     if own and own[-1] is not frames[-1]:
-        yield f"called at {_place(own[-1])}"
+        yield f"called at {place_of(own[-1])}"
 
 
-def _is_theirs(filename: str) -> bool:
+def is_theirs(filename: str, /) -> bool:
     """Tell whether a file is neither the kit's nor of the standard library."""
     if filename.startswith(_INSTALLED):
         return not filename.startswith(_KIT)
     return not filename.startswith((_KIT, *_LIBRARY))
 
 
-def _place(frame: traceback.FrameSummary) -> str:
+def place_of(frame: traceback.FrameSummary, /) -> str:
+    """Say where a frame is."""
     relative = os.path.relpath(frame.filename)
     name = frame.filename if relative.startswith(os.pardir) else relative
     return f"{name}:{frame.lineno} in {frame.name}"

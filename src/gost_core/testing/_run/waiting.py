@@ -10,13 +10,17 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
+from itertools import count
 from typing import Any, Final, TypeVar
 
 from gost_core.common.net import Closer
-from gost_core.testing._run.attempt import Broken, NotTried, current
+from gost_core.testing._run.attempt import Broken, Exempt, NotTried, Verdict, current
 from gost_core.testing._run.report import describe
 
 __all__ = (
+    "applies",
+    "closable",
+    "may_refuse",
     "by_task_that_ends",
     "by_task_that_goes_on",
     "ended",
@@ -56,6 +60,28 @@ def need(hook: R | None, name: str, /) -> R:
     return hook
 
 
+def applies(condition: bool, otherwise: str, /) -> None:
+    """Leave a clause that the contract lets the object do without; ``otherwise`` says why."""
+    if not condition:
+        raise Exempt(otherwise)
+
+
+@contextlib.contextmanager
+def may_refuse(error_type: type[Exception], /) -> Generator[None]:
+    """Leave the clause if the block raises what says that something is not offered."""
+    try:
+        yield
+    except error_type as error:
+        raise Exempt(f"it is not offered: {describe(error)}") from error
+
+
+def closable(component: object, /) -> Closer:
+    """Return a component as a Closer, which it need not be."""
+    if not isinstance(component, Closer):
+        raise Exempt("it has no close()")
+    return component
+
+
 def expect(condition: bool, observed: str, /) -> None:
     """Break the clause unless ``condition`` holds; ``observed`` says what was seen instead."""
     if not condition:
@@ -74,7 +100,7 @@ def expect_raises(what: str, *expected: type[BaseException]) -> Generator[None]:
     """Break the clause unless the block raises one of ``expected``; ``what`` names the call."""
     try:
         yield
-    except (Broken, NotTried):
+    except Verdict:
         raise
     except expected:
         return
@@ -138,13 +164,13 @@ async def raises(
 
 
 async def given(awaitable: Awaitable[R], what: str, /) -> R:
-    """Await something that the scenario needs; if that fails, the clause is not tried."""
+    """Await a step that leads to what is on trial; ``what`` says which one failed."""
     try:
         return await within(awaitable, what)
-    except NotTried:
+    except Verdict:
         raise
     except Exception as error:
-        raise NotTried(f"{what} failed: {describe(error)}") from error
+        raise Broken(f"{what} raised {describe(error)}") from error
 
 
 async def by_task_that_ends(awaitable: Awaitable[R], what: str, /) -> R:
@@ -166,13 +192,9 @@ async def by_task_that_goes_on(awaitable: Awaitable[R], what: str, /) -> R:
 
     async def live() -> None:
         try:
-            value = await awaitable
+            result.set_result(await awaitable)
         except Exception as error:
-            if not result.done():
-                result.set_exception(error)
-        else:
-            if not result.done():
-                result.set_result(value)
+            result.set_exception(error)
         await asyncio.Event().wait()
 
     living = start(live())
@@ -192,6 +214,12 @@ async def in_threads(work: Callable[[int], R], times: int, what: str, /) -> list
     none of them ends while as many threads count under a lock: on a machine under load, threads
     wait long for their turns.
     """
+    lock, numbers = threading.Lock(), count()
+
+    def count_under_lock(_number: int) -> None:
+        with lock:
+            next(numbers)
+
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -199,7 +227,7 @@ async def in_threads(work: Callable[[int], R], times: int, what: str, /) -> list
         await ended(calls)
         while not calls.done():
             done = sum(map(len, results))
-            _, beside = _threads(_LockedCount().add, _ADDITIONS)
+            _, beside = _threads(count_under_lock, _ADDITIONS)
             await asyncio.wait({calls, beside}, return_when=asyncio.FIRST_COMPLETED)
             expect(
                 calls.done() or sum(map(len, results)) > done,
@@ -234,18 +262,6 @@ def _threads(
         # A daemon: a deadlock within the object must not keep the process from ending.
         threading.Thread(target=call, args=(mine, future), daemon=True).start()
     return results, start(asyncio.gather(*map(asyncio.wrap_future, futures)))
-
-
-class _LockedCount:
-    """What threads that count cannot do in less time."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._count = 0
-
-    def add(self, _number: int) -> None:
-        with self._lock:
-            self._count += 1
 
 
 # ---- Calls that go on

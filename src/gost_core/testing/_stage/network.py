@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from itertools import count
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from typing_extensions import Buffer
 
@@ -105,18 +105,18 @@ class PacketEnd(Conn, PacketConn):
     Args:
         local: its address.
         remote: the address to which it is connected; None = to none.
-        find: finds the socket at an address, for the socket that sends to it.
+        send: sends a datagram of this socket to an address.
     """
 
     def __init__(
         self,
         local: Address,
         remote: Address | None,
-        find: "Callable[[PacketEnd, Address], PacketEnd]",
+        send: "Callable[[PacketEnd, bytes, Address], object]",
     ) -> None:
         self._local = local
         self._remote = remote
-        self._find = find
+        self._send = send
         self._queue: deque[tuple[bytes, Address]] = deque()
         self._changed = asyncio.Event()
         self.closed = False
@@ -150,7 +150,7 @@ class PacketEnd(Conn, PacketConn):
         if self._remote is not None and str(addr) != str(self._remote):
             raise ValueError(f"the socket is connected to {self._remote}, not to {addr}")
         if datagram := bytes(data):
-            self._find(self, Address("udp", str(addr))).receive(datagram, self._local)
+            self._send(self, datagram, Address("udp", str(addr)))
 
     def receive(self, data: bytes, source: Address) -> None:
         """Take a datagram in."""
@@ -173,8 +173,8 @@ class PacketEnd(Conn, PacketConn):
 
 def packet_pair(here: Address, there: Address) -> tuple[PacketEnd, PacketEnd]:
     """Return two sockets that are connected to each other."""
-    near = PacketEnd(here, there, lambda _socket, _address: far)
-    far = PacketEnd(there, here, lambda _socket, _address: near)
+    near = PacketEnd(here, there, lambda _socket, data, _to: far.receive(data, here))
+    far = PacketEnd(there, here, lambda _socket, data, _to: near.receive(data, there))
     return near, far
 
 
@@ -211,21 +211,41 @@ class StreamConn(Conn):
         return self._remote
 
 
-class _LoopbackListener(MemoryListener):
-    """Accepts connections through this host's own network."""
+class _LoopbackListener(MemoryListener, asyncio.DatagramProtocol):
+    """Accepts connections through this host's own network; over udp, one for each source."""
 
     async def start(self) -> None:
         """Bind."""
-        self._server = await asyncio.start_server(self._take, "127.0.0.1", 0)
-        _, port = self._server.sockets[0].getsockname()
-        self._addr = Address("tcp", f"127.0.0.1:{port}")
+        self._ends: dict[Address, PacketEnd] = {}
+        if self._addr.network() == "udp":
+            loop, here = asyncio.get_running_loop(), ("127.0.0.1", 0)
+            endpoint, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=here)
+            self._unbind, (_, port) = endpoint.close, endpoint.get_extra_info("sockname")
+        else:
+            server = await asyncio.start_server(self._take, "127.0.0.1", 0)
+            self._unbind, (_, port) = server.close, server.sockets[0].getsockname()
+        self._addr = Address(self._addr.network(), f"127.0.0.1:{port}")
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what sends datagrams."""
+        # A cast, since the transports of other event loops need not derive from asyncio's.
+        self._sender = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Hand a datagram to the connection with its source."""
+        source = Address("udp", "{}:{}".format(*addr))
+        if source not in self._ends:
+            end = PacketEnd(self._addr, source, lambda _, data, __: self._sender.sendto(data, addr))
+            self._ends[source] = end
+            self._arrive(end)
+        self._ends[source].receive(data, source)
 
     def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._arrive(StreamConn(reader, writer))
 
     async def close(self) -> None:
         """Close."""
-        self._server.close()
+        self._unbind()
         await super().close()
 
 
@@ -282,7 +302,9 @@ class _Link:
 class _FarEnd(BareConn):
     """The far end of a connection from elsewhere: it notes when that has ended."""
 
-    link: _Link
+    def __init__(self, inner: Conn, link: _Link) -> None:
+        super().__init__(inner)
+        self.link = link
 
     async def read(self, n: int, /) -> bytes:
         """Read."""
@@ -341,14 +363,14 @@ class Network(NetDialer):
         local = Address(network, f"192.0.2.1:{_port()}")
         ends: dict[str, PacketEnd] = {}
 
-        def find(near: PacketEnd, address: Address) -> PacketEnd:
-            if str(address) not in ends:
-                far = PacketEnd(address, local, lambda _socket, _address: near)
-                ends[str(address)] = far
+        def send(near: PacketEnd, data: bytes, to: Address) -> None:
+            if str(to) not in ends:
+                far = PacketEnd(to, local, lambda _socket, data, _to: near.receive(data, to))
+                ends[str(to)] = far
                 self.play(_Link(near, far))
-            return ends[str(address)]
+            ends[str(to)].receive(data, local)
 
-        socket = PacketEnd(local, Address(network, addr) if addr else None, find)
+        socket = PacketEnd(local, Address(network, addr) if addr else None, send)
         self._sockets.append(socket)
         return socket
 
@@ -360,15 +382,19 @@ class Network(NetDialer):
         async def serve() -> None:
             with suppress(OSError):
                 while True:
-                    far = _FarEnd(await listener.accept())
-                    far.link = _Link(None, far)
-                    self.play(far.link)
+                    await turns(1)
+                    conn = await listener.accept()
+                    link = _Link(None, conn)
+                    # A wrapper would hide that a peer of datagrams has a PacketConn.
+                    if not isinstance(conn, PacketEnd):
+                        link.far = _FarEnd(conn, link)
+                    self.play(link)
 
         self._begin(serve())
 
-    async def listen_on_loopback(self) -> None:
-        """Serve who connects through this host's own network."""
-        listener = _LoopbackListener(Address("tcp", ""))
+    async def listen_on_loopback(self, network: str) -> None:
+        """Serve who connects through this host's own network, or sends datagrams by it."""
+        listener = _LoopbackListener(Address(network, ""))
         await listener.start()
         await self.listen(listener)
 

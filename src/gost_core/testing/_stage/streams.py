@@ -7,7 +7,7 @@ from typing import Final, TypeAlias, TypeVar
 from typing_extensions import Buffer
 
 from gost_core.common.net import Addr, Conn, PacketConn
-from gost_core.testing._run.attempt import NotTried, current
+from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.waiting import (
     by_task_that_goes_on,
     ended,
@@ -49,12 +49,13 @@ MakePair: TypeAlias = Callable[[], Awaitable[tuple[Conn, Conn]]]
 ALL: Final[int] = 65535
 """What to ask of read() in order to lose nothing of a datagram."""
 CHUNK: Final[int] = 1 << 20
-FLOOD: Final[int] = 64
-"""How many chunks: more than the buffers of a connection may hold, all of them together."""
+FLOOD: Final[int] = 64 * CHUNK
+"""More bytes than the buffers of a connection may hold, all of them together."""
 TURNS: Final[int] = 12
 """After how many turns of the event loop a call is cancelled: before, while and after it is done.
 """
 
+_PIECE: Final[int] = CHUNK // 16
 _MANY_TURNS: Final[int] = 10_000
 
 
@@ -77,7 +78,7 @@ def addresses_of(conn: Conn, /) -> list[tuple[str, Addr]]:
 def packets(conn: Conn, /) -> PacketConn:
     """Return a connection as the PacketConn that a scenario needs it to be."""
     if not isinstance(conn, PacketConn):
-        raise NotTried(f"a {type(conn).__qualname__} is no PacketConn")
+        raise Broken(f"a {type(conn).__qualname__} is no PacketConn")
     return conn
 
 
@@ -125,25 +126,30 @@ async def end_of(conn: Conn, /) -> None:
 
 
 async def flood(conn: Conn, /) -> "asyncio.Future[int]":
-    """Write to a peer that reads nothing until no more is taken.
+    """Write to a peer that reads nothing until no more is taken, for far longer than before.
 
     Returns:
         The writes that go on; if everything was taken, how much that was.
     """
-    taken = 0
-    chunk = bytes(CHUNK)
+    loop = asyncio.get_running_loop()
+    taken, longest, limit = 0, 0.0, current().time_limit
+    began = last = loop.time()
 
     async def write_all() -> int:
-        nonlocal taken
-        while taken < FLOOD * CHUNK:
-            await conn.write(chunk)
-            taken += CHUNK
+        nonlocal taken, longest, last
+        while taken < FLOOD:
+            await conn.write(bytes(_PIECE))
+            taken += _PIECE
+            longest = max(longest, loop.time() - last)
+            last = loop.time()
         return taken
 
     writing = start(write_all())
-    before = -1
-    while not writing.done() and before < taken:
-        before = taken
+    # A slow write is none that waits: what took a while before may take as long again.
+    while not writing.done() and loop.time() - last < (0.1 + 10 * longest if taken else limit / 2):
+        seconds = loop.time() - began
+        slow = f"a peer that read nothing for {seconds:.1f} s, and of {taken} bytes more were taken"
+        expect(seconds < 3 * limit, f"write() went on, with {slow}")
         await settle()
     return writing
 
@@ -152,7 +158,7 @@ async def blocked_write(conn: Conn, /) -> "asyncio.Future[int]":
     """Begin writes of which one waits."""
     writing = await flood(conn)
     if writing.done():
-        raise NotTried(f"no write() waited: it {outcome_of(writing)}")
+        raise Broken(f"no write() waited: it {outcome_of(writing)}")
     return writing
 
 
@@ -165,7 +171,8 @@ async def race_with_cancels(
     """
     clients: list[Conn] = []
 
-    async def echo(conn: Conn) -> None:
+    async def echo(conn: Conn | None) -> None:
+        conn = returned(conn, "accept()")
         keep(conn.close)
         while data := await conn.read(1):
             await conn.write(data)
@@ -190,12 +197,12 @@ async def race_with_cancels(
     taken = await connect_and_cancel(_MANY_TURNS)
     for number in range(2 * TURNS):
         await connect_and_cancel(max(0, taken - number % TURNS + 2))
-    if not clients:
-        raise NotTried("no client could connect")
+    expect(bool(clients), "no client could connect")
 
     async def accept_all() -> None:
         while True:
-            start(echo(await accept()))
+            start(echo(returned(await accept(), "accept()")))
+            await turns(1)
 
     async def answer(client: Conn) -> None:
         try:
@@ -203,9 +210,11 @@ async def race_with_cancels(
         except OSError:
             return
 
-    start(accept_all())
+    accepting = start(accept_all())
     answers = [start(answer(client)) for client in clients]
-    await asyncio.wait(answers, timeout=current().time_limit)
+    await ended(accepting, asyncio.gather(*answers), any_of_them=True)
+    if accepting.done():
+        await given(accepting, "accept()")
     lost = sum(not one.done() for one in answers)
     expect(
         not lost,

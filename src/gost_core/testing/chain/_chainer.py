@@ -7,9 +7,8 @@ from gost_core.chain import Chainer, Route, with_host_route_option
 from gost_core.common.net import Closer
 from gost_core.context import Context
 from gost_core.hop import Hop
-from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import Contract, clause
-from gost_core.testing._run.waiting import expect, raises, start, within
+from gost_core.testing._run.waiting import expect, raises, returned, start, within
 from gost_core.testing._stage.fakes.chain import FakeHop, proxy
 from gost_core.testing._stage.fakes.connections import Scene
 from gost_core.testing.chain._shared import (
@@ -120,9 +119,7 @@ class ChainerContract(Contract, interface=Chainer):
     async def route_dials(self) -> None:
         scene = Scene()
         route = await self._route(FakeHop(node(scene, "one")), FakeHop(node(scene, "two")))
-        if route is None:
-            raise NotTried("there was no route")
-        await within(route.dial(Context(), "tcp", TARGET), "dial()")
+        await within(returned(route, "route()").dial(Context(), "tcp", TARGET), "dial()")
         expect(scene.log[-1:] == [f"two: connect tcp {TARGET}"], f"the steps were {scene.log}")
 
     # ---- Multiplexing nodes
@@ -156,8 +153,8 @@ class ChainerContract(Contract, interface=Chainer):
         own = hops[1].node
         original = None if own is None else own.options().transport
         first = await self._route(*hops)
-        if own is None or original is None or first is None:
-            raise NotTried("there was no route")
+        own, original = returned(own, "the hop"), returned(original, "transport")
+        first = returned(first, "route()")
         expect(original.options().route is None, "the route was set on the hop's own transport")
         expect(own.options().transport is original, "the hop's own node got another transport")
         expect(first.nodes()[0].marker() is own.marker(), "the copy has a marker of its own")

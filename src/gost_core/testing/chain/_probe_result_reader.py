@@ -9,7 +9,7 @@ from typing_extensions import TypeVar
 
 from gost_core.chain import ProbeResult, ProbeResultReader
 from gost_core.selector import Markable
-from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.attempt import Exempt
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import expect, given, need, returned
 
@@ -100,5 +100,5 @@ class ProbeResultReaderContract(Contract, Generic[ReaderT], interface=ProbeResul
     def _count(self, reader: ReaderT) -> int:
         marker = reader.marker() if isinstance(reader, Markable) else None
         if marker is None:
-            raise NotTried("it has no marker")
+            raise Exempt("it has no marker")
         return marker.count()

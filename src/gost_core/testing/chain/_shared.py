@@ -8,7 +8,7 @@ from typing import ClassVar, Final, TypeVar
 from gost_core.chain import Node, Route
 from gost_core.common.net import Conn, Listener
 from gost_core.context import Context, Key
-from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
@@ -32,7 +32,6 @@ __all__ = (
     "expect_carries",
     "expect_context",
     "expect_direct",
-    "expect_failing",
     "expect_nothing_open",
     "expect_step_error",
     "kept",
@@ -126,15 +125,6 @@ async def expect_step_error(call: Awaitable[object], what: str, /) -> None:
         expect(same, f"{what} raised {describe(error)} instead of {describe(expected)}")
     else:
         raise Broken(f"{what} raised nothing instead of {describe(expected)}")
-
-
-async def expect_failing(call: Awaitable[object], what: str, /) -> None:
-    """Make a call that fails, whatever it raises; if it does not, the clause is not tried."""
-    try:
-        await within(call, what)
-    except Exception:
-        return
-    raise NotTried(f"{what} did not fail")
 
 
 def expect_nothing_open(scene: Scene, when: str, /) -> None:

@@ -10,7 +10,6 @@ from gost_core.common.net import Conn
 from gost_core.connector import BindUnsupportedError, Connector, mux_bind_option
 from gost_core.context import Context
 from gost_core.dialer import Dialer
-from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     ended,
@@ -18,6 +17,7 @@ from gost_core.testing._run.waiting import (
     expect_cancelled,
     given,
     raises,
+    returned,
     start,
     within,
 )
@@ -37,7 +37,6 @@ from gost_core.testing.chain._shared import (
     Connecting,
     expect_carries,
     expect_context,
-    expect_failing,
     expect_step_error,
     kept,
     loopback,
@@ -169,7 +168,7 @@ class TransporterContract(
         scene, _, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
         connector.handshakes.fail_always(step_error())
         conn = scene.connection("the input")
-        await expect_failing(transport.handshake(Context(), conn), "the handshake")
+        await raises(transport.handshake(Context(), conn), "the handshake", Exception)
         self._expect_only_input(scene, "the second handshake failed")
 
     @clause(
@@ -357,9 +356,7 @@ class TransporterContract(
     async def route_dialer_kept(self) -> None:
         twin, dialer, route, conn = await self._dialed_by_route()
         await conn.close()
-        net_dialer = dialer.dials[0].options.dialer
-        if net_dialer is None:
-            raise NotTried("the dialer was given none")
+        net_dialer = returned(dialer.dials[0].options.dialer, "the dialer in the options")
         twin.options().route = None
         again = net_dialer.dial(Context(), "tcp", RESOLVED)
         await within(again, "dialing again by what the dialer was given")

@@ -15,9 +15,8 @@ from gost_core.connector import (
 from gost_core.context import Context
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import succeeds
-from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
     expect,
     given,
@@ -32,7 +31,7 @@ from gost_core.testing._run.waiting import (
     within,
 )
 from gost_core.testing._stage.network import BareConn, Network, Node, Outside, Peer
-from gost_core.testing._stage.streams import ALL, carry
+from gost_core.testing._stage.streams import ALL, carry, read_exactly
 from gost_core.testing.connector._node import ConnectorT, Playing, ThroughNode
 
 __all__ = ("BinderContract",)
@@ -99,9 +98,7 @@ class BinderContract(
         await raises(call, "bind() at a node that goes away", OSError)
 
     async def _call_with(self, *opts: AnyOption) -> None:
-        connector = await self._ready()
-        await given(self._binding(connector, self._reach()), "bind()")
-        await self._binding(connector, self._reach(), ":0", "tcp", *opts)
+        await self._binding(await self._ready(), self._reach(), ":0", "tcp", *opts)
 
     async def _binding(
         self,
@@ -166,11 +163,9 @@ class BinderContract(
     )
     async def address_forms(self) -> None:
         for address in _ADDRESSES:
-            outside = Outside()
-            try:
-                await self._bind(outside, address)
-            except (OSError, ValueError) as error:
-                raise Broken(f"bind() to {address!r} raised {describe(error)}") from error
+            connector, outside = await self._ready(), Outside()
+            binding = self._binding(connector, self._reach(outside), address)
+            await succeeds(binding, f"bind() to {address!r}")
             asked = outside.binds[0][1]
             expect(
                 _split(asked) == _split(address),
@@ -217,11 +212,7 @@ class BinderContract(
         await given(visitor.write(b"early "), "the visitor's write()")
         await settle()
         conn = await self._accept(listener)
-        received = b""
-        while len(received) < 6:
-            if not (data := await within(conn.read(ALL), "read() from the visitor")):
-                break
-            received += data
+        received = await read_exactly(conn, len(b"early "))
         expect(received == b"early ", f"b'early ' was written, and {received!r} arrived")
 
     @clause(
@@ -355,7 +346,7 @@ def _split(address: str) -> tuple[str, str]:
 def _binder(connector: Connector) -> Binder:
     """Return the connector as a Binder, which the scenario needs it to be."""
     if not isinstance(connector, Binder):
-        raise NotTried("it has no bind()")
+        raise Broken("it has no bind()")
     return connector
 
 

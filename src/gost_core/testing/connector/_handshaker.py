@@ -7,7 +7,7 @@ from gost_core.connector import Handshaker
 from gost_core.context import Context
 from gost_core.testing._families.handshakes import Handshakes
 from gost_core.testing._families.steps import succeeds
-from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.waiting import keep
 from gost_core.testing._stage.network import Node, Outside, Peer
 from gost_core.testing.connector._node import TARGET, ConnectorT, Playing
@@ -36,7 +36,7 @@ class HandshakerContract(Handshakes[ConnectorT, Node], interface=Handshaker):
 
     def _shaking(self, component: ConnectorT, conn: Conn, /) -> Awaitable[Conn]:
         if not isinstance(component, Handshaker):
-            raise NotTried("it has no handshake()")
+            raise Broken("it has no handshake()")
         return component.handshake(Context(), conn)
 
     async def _carries(self, component: ConnectorT, result: Conn, what: str, /) -> None:

@@ -11,9 +11,8 @@ from gost_core.common.net import Conn, UnsupportedError
 from gost_core.connector import Connector, Handshaker
 from gost_core.context import Context
 from gost_core.testing._families.steps import UNOFFERED, ClosableT, OverConn, bare
-from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, given, raises, returned
+from gost_core.testing._run.waiting import expect, given, need, raises, returned
 from gost_core.testing._stage.network import BareConn, Network, Node, Outside, Peer
 
 __all__ = ("TARGET", "ConnectorT", "Playing", "ThroughNode")
@@ -61,9 +60,7 @@ class ThroughNode(OverConn[ConnectorT, Node, ClosableT]):
 
     def _offered(self, network: str) -> str:
         """Return a network that has to be one of those that the contract was given."""
-        if network not in self.networks:
-            raise NotTried(f"`networks` does not name {network}")
-        return network
+        return need(network if network in self.networks else None, f"networks` with `{network}")
 
     async def _shaken(self, connector: ConnectorT, conn: Conn) -> Conn:
         """Do the connector's handshake if it has one."""

@@ -14,7 +14,7 @@ from gost_core.dialer import (
 from gost_core.testing._families.handshakes import Handshakes
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import bare, greeted, succeeds
-from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import given, keep, need, returned
 from gost_core.testing._stage.network import Network, Peer
@@ -52,16 +52,14 @@ class HandshakerContract(Handshakes[DialerT, Peer], TakesOptions, interface=Hand
 
     def _shaking(self, component: DialerT, conn: Conn, /, *opts: AnyOption) -> Awaitable[Conn]:
         if not isinstance(component, Handshaker):
-            raise NotTried("it has no handshake()")
+            raise Broken("it has no handshake()")
         return component.handshake(Context(), conn, addr_handshake_option(self.host), *opts)
 
     async def _carries(self, component: DialerT, result: Conn, what: str, /) -> None:
         await self._works(result, what)
 
     async def _call_with(self, *opts: AnyOption) -> None:
-        dialer = await self._ready()
-        await given(self._begin(dialer, bare(Network(self.peer))), "handshake()")
-        result = await self._shaking(dialer, bare(Network(self.peer)), *opts)
+        result = await self._shaking(await self._ready(), bare(Network(self.peer)), *opts)
         keep(returned(result, "handshake()").close)
 
     @clause(

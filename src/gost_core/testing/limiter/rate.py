@@ -11,9 +11,9 @@ from typing_extensions import TypeVar
 
 from gost_core.limiter.rate import Limiter, RateLimiter
 from gost_core.testing._families.budgets import LIMITED, PLENTY, Budget, OnePerKey, spend
-from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, in_threads, owned
+from gost_core.testing._run.waiting import expect, in_threads, need, owned
 
 __all__ = ("LimiterContract", "RateLimiterContract")
 
@@ -56,8 +56,7 @@ class LimiterContract(Budget[LimiterT], interface=Limiter, first=("refusal_free"
     @clause("allow(n) with less than n there is refused.", "D51", after=("spent_refused",))
     async def all_or_nothing(self) -> None:
         burst = spend(self._full())
-        if burst < 2:
-            raise NotTried("a burst of 1 leaves no room; let `make` give a burst of 2 or more")
+        need(burst if burst > 1 else None, "make` that gives a burst of 2 or more")
         expect(self._full().allow(burst), f"allow({burst}) was False with {burst} there")
         limiter = self._full()
         limiter.allow(1)

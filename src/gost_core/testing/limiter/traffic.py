@@ -23,7 +23,7 @@ from gost_core.limiter import (
 )
 from gost_core.limiter.traffic import Limiter, TrafficLimiter
 from gost_core.testing._families.budgets import LIMITED, PLENTY, Limits, Ways
-from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.attempt import Broken, Exempt
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import (
     expect,
@@ -180,7 +180,7 @@ class LimiterContract(Contract, interface=Limiter):
         connection = need(self.wrap, "wrap")(sink, _Sparing())
         keep(connection.close)
         if not isinstance(connection, PacketConn):
-            raise NotTried("`wrap` gives a connection without write_to()")
+            raise Exempt("`wrap` gives a connection without write_to()")
         sending = connection.write_to(b"datagram", PEER)
         await raises(sending, "write_to() of 8 bytes when 7 are granted", OSError)
         expect(not sink.sent, f"{sink.sent!r} was sent though 7 of 8 bytes were granted")
@@ -298,8 +298,7 @@ class TrafficLimiterContract(
         after=("limit_found",),
     )
     async def scope_defaults(self) -> None:
-        if self.scope != SCOPE_CONN:
-            raise NotTried("`scope` is not that of a connection")
+        need(self.scope if self.scope == SCOPE_CONN else None, "scope` of a connection")
         lookup = self._build()
         await self._expect_limit(self._ways_with(lookup), ", without a scope")
         ways = self._ways_with(lookup, scope_option(""))

@@ -23,13 +23,13 @@ from gost_core.listener import (
 )
 from gost_core.observer.stats import Kind
 from gost_core.testing._families.acceptors import HELLO
-from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
     expect,
     failure_of,
     given,
+    may_refuse,
     outcome_of,
     owned,
     raises,
@@ -128,12 +128,8 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
     async def _given(self, option: Option) -> SiteT:
         """Return a listener with an option that it need not serve, if it says so."""
         site = self._build(option)
-        try:
+        with may_refuse(ValueError):
             await within(site.listener.init(MemoryMetadata()), "init()")
-        except ValueError as error:
-            raise NotTried(f"init() refuses the option: {error}") from error
-        except Exception as error:
-            raise NotTried(f"init() failed: {describe(error)}") from error
         return site
 
     @clause(

@@ -101,7 +101,7 @@ class ReverseListenerContract(ServingOptions[_ReverseSite], interface=Listener):
     A factory gets an option, which it gives to the listener behind its own ones. With it the
     contract gives a Router, and plays that and the clients; it chooses an address, and gives an
     admission, limits and statistics. A listener that does not serve what it was given says so by a
-    ValueError from ``init()``; then the clauses about it are not tried. To ignore it breaks them.
+    ValueError from ``init()``; then the clauses about it hold. To ignore it breaks them.
     """
 
     make: MakeListener = field(kw_only=False)

@@ -29,6 +29,7 @@ from gost_core.testing._run.waiting import (
     returned,
     settle,
     start,
+    turns,
     within,
 )
 from gost_core.testing._stage.fakes.service import FakeListener
@@ -75,6 +76,7 @@ class ListenerSite(Site[Listener]):
             while True:
                 conn = owned(returned(await self.listener.accept(), "accept()"))
                 start(listen_to(conn))
+                await turns(1)
 
         accepting = start(accept())
         finding = start(found.wait())

@@ -18,7 +18,6 @@ from gost_core.testing._families.closers import (
     closed_twice,
     expect_no_task_left,
 )
-from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import (
     expect,
@@ -97,8 +96,7 @@ class CloserContract(Contract, Generic[CloserT], interface=Closer):
         wait = need(self.wait, "wait")
         component = await self._specimen()
         waiting = await begin(wait(component))
-        if waiting.done():
-            raise NotTried(f"`wait` did not wait, it {outcome_of(waiting)}")
+        expect(not waiting.done(), f"`wait` did not wait, it {outcome_of(waiting)}")
         await within(component.close(), "close() beside a waiting call")
         await raises(waiting, "the waiting call", ClosedError)
 

@@ -13,7 +13,7 @@ from typing_extensions import Buffer
 from gost_core.common.net import ClosedError, Conn
 from gost_core.testing._families.closers import CUTS, Closers, close_cut_short
 from gost_core.testing._families.readers import Readers
-from gost_core.testing._run.attempt import Broken, NotTried
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     by_task_that_ends,
@@ -94,9 +94,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         return await connect(self._factory())
 
     async def _stream(self) -> tuple[Conn, Conn]:
-        if self.make is None:
-            raise NotTried("the connections carry datagrams")
-        return await connect(self.make)
+        return await connect(need(self.make, "make"))
 
     async def _datagrams(self) -> tuple[Conn, Conn]:
         return await connect(need(self.make_datagram, "make_datagram"))
@@ -116,7 +114,11 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
                 bare = ":" in host and not (host.startswith("[") and host.endswith("]"))
                 expect(not bare, f"{what} is {text!r}; write IPv6 in brackets")
 
-    @clause("Both addresses stay the same after close().", "D2", after=("addresses",))
+    @clause(
+        "Both addresses stay the same after close().",
+        "D2",
+        after=("addresses", "close_after_peer"),
+    )
     async def addresses_after_close(self) -> None:
         here, there = await self._ends()
         before = [(what, addr.network(), str(addr)) for what, addr in addresses_of(here)]
@@ -232,7 +234,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         writing = await flood(here)
         expect(
             not writing.done(),
-            f"with a peer that reads nothing, write() of {FLOOD} MiB {outcome_of(writing)}",
+            f"with a peer that reads nothing, write() of {FLOOD} bytes {outcome_of(writing)}",
         )
 
     # ---- Ends
@@ -286,7 +288,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         break_off = need(self.break_off, "break_off")
         here, there = await self._ends()
         reading = await begin(here.read(ALL))
-        await given(break_off(there), "break_off()")
+        await given(break_off(there), "`break_off`")
         await raises(reading, "the waiting read()", ConnectionResetError)
 
     # ---- Cancelling
@@ -417,7 +419,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         await within(here.close(), "close() after the peer's")
         if self.break_off is not None:
             here, there = await self._ends()
-            await given(self.break_off(there), "break_off()")
+            await given(self.break_off(there), "`break_off`")
             await settle()
             await within(here.close(), "close() of a broken connection")
 

@@ -8,15 +8,17 @@ from dataclasses import field
 from gost_core.common.net import Conn, Dialer, PacketConn, UnsupportedError
 from gost_core.context import Context
 from gost_core.testing._families.steps import UNOFFERED
-from gost_core.testing._run.attempt import Broken, NotTried, current
+from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import (
+    applies,
     by_task_that_ends,
     by_task_that_goes_on,
     ended,
     expect,
     expect_cancelled,
     failure_of,
+    may_refuse,
     need,
     outcome_of,
     owned,
@@ -58,10 +60,8 @@ class DialerContract(Contract, interface=Dialer):
 
     async def _dial_offered(self, network: str, addr: str) -> Conn:
         """Dial by a network that need not be offered."""
-        try:
+        with may_refuse(UnsupportedError):
             return await self._dial(self._build(), network, addr)
-        except UnsupportedError as error:
-            raise NotTried(f"{network} is not offered: {error}") from error
 
     async def _echo(self, conn: Conn, data: bytes = b"ping") -> None:
         await carry(conn, conn, data)
@@ -169,8 +169,8 @@ class DialerContract(Contract, interface=Dialer):
     async def _dial_silent(self, dialer: Dialer) -> "asyncio.Future[Conn]":
         """Begin a dial() that nobody answers."""
         dialing = await begin(dialer.dial(Context(), "tcp", await silent_address()))
-        if dialing.done():
-            raise NotTried(f"dial() of an address that does not answer {outcome_of(dialing)}")
+        silent = f"dial() of an address that does not answer {outcome_of(dialing)}"
+        expect(not dialing.done(), silent)
         return dialing
 
     @clause("A cancelled dial() ends as cancelled.", "D14", after=("reaches",))
@@ -239,6 +239,5 @@ class DialerContract(Contract, interface=Dialer):
 
     @clause("unix takes a path.", "D11, D12")
     async def unix(self) -> None:
-        if not hasattr(socket, "AF_UNIX"):
-            raise NotTried("this system has no such sockets")
+        applies(hasattr(socket, "AF_UNIX"), "this system has no such sockets")
         await self._echo(await self._dial_offered("unix", await EchoServer().unix()))

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import field
 
 from gost_core.common.net import ClosedError, Conn, HalfCloser, UnsupportedError
-from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import expect, given, need, owned, raises, settle, within
 from gost_core.testing._stage.streams import (
@@ -82,9 +82,9 @@ class HalfCloserContract(Contract, interface=HalfCloser):
     @clause("When the peer has ended its stream, this end may go on writing.", "D10")
     async def writing_goes_on(self) -> None:
         here, there = await self._pair()
-        if not isinstance(there, HalfCloser):
-            raise NotTried("the peer cannot end its stream alone")
-        await given(there.close_write(), "the peer's close_write()")
+        end = there.close_write if isinstance(there, HalfCloser) else None
+        end = need(end, "make` whose peer can end its stream alone")
+        await given(end(), "the peer's close_write()")
         data = await read(here)
         expect(data == b"", f"after the peer's close_write(), read() returned {data!r}")
         await settle()
@@ -107,5 +107,5 @@ class HalfCloserContract(Contract, interface=HalfCloser):
 def _half(conn: Conn) -> HalfCloser:
     """Return the connection as the HalfCloser that the scenario needs it to be."""
     if not isinstance(conn, HalfCloser):
-        raise NotTried(f"a {type(conn).__qualname__} is no HalfCloser")
+        raise Broken(f"a {type(conn).__qualname__} is no HalfCloser")
     return conn

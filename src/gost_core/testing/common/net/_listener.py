@@ -13,7 +13,6 @@ from gost_core.testing._run.waiting import (
     given,
     need,
     owned,
-    within,
 )
 
 __all__ = ("ListenerContract",)
@@ -39,7 +38,7 @@ class ListenerContract(Acceptors[Site[Listener]], interface=Listener):
         make_at = need(self.make_at, "make_at")
 
         async def bind_at(addr: Addr) -> Site[Listener]:
-            return self._site(await within(make_at(addr), "binding again"))
+            return self._site(await by_task_that_goes_on(make_at(addr), "binding again"))
 
         return bind_at
 
