@@ -33,7 +33,6 @@ from gost_core.testing._run.waiting import (
     expect_raises,
     failure_of,
     given,
-    keep,
     need,
     owned,
     raises,
@@ -95,9 +94,7 @@ class _Served:
 
     def client(self) -> _Client:
         """Have a client come."""
-        conn, handled = connected_pair()
-        keep(conn.close)
-        keep(handled.close)
+        conn, handled = map(owned, connected_pair())
         ctx = Context().with_value(_MARK, "here")
         return _Client(conn, handled, start(self.handler.handle(ctx, handled)))
 
@@ -279,8 +276,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         served = await self._ready(*opts)
         client = served.client()
         near = await within(connect(client.conn, _TARGET), "reaching a target by `connect`")
-        far = await within(served.router.targets.get(), "the dial to the target")
-        keep(far.close)
+        far = owned(await within(served.router.targets.get(), "the dial to the target"))
         return served, client, near, far
 
     @clause("The router is asked for the target, by the name that the client said.", "D12")
@@ -403,11 +399,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         granted, carried = limiter.granted, 2 * len(_DATA)
         expect(granted >= carried, f"{carried} bytes were carried, and {granted} drawn")
 
-    @clause(
-        "When a traffic limiter refuses, the exchange ends.",
-        "D52",
-        after=("traffic_limited",),
-    )
+    @clause("When a traffic limiter refuses, the exchange ends.", "D52", after=("traffic_limited",))
     async def traffic_refused(self) -> None:
         connect = need(self.connect, "connect")
         served = await self._obliging(traffic_limiter_option(FakeTrafficLimiter(refuses=True)))

@@ -33,16 +33,7 @@ from gost_core.hop import (
     protocol_select_option,
 )
 from gost_core.testing._run.contract import Contract, clause
-from gost_core.testing._run.waiting import (
-    expect,
-    given,
-    need,
-    owned,
-    raises,
-    returned,
-    start,
-    within,
-)
+from gost_core.testing._run.waiting import expect, given, need, owned, raises, returned, start
 from gost_core.testing._stage.fakes.lookups import FakeBypass, FakeMatcher
 from gost_core.testing._stage.memory import MemoryMetadata
 
@@ -83,7 +74,7 @@ class HopContract(Contract, interface=Hop):
     @clause("What is chosen has the marker of the node, so that failures count.", "D40")
     async def marker_kept(self) -> None:
         node = _node("one")
-        chosen = await within(self._hop(node).select(Context()), "select()")
+        chosen = await given(self._hop(node).select(Context()), "select()")
         expect(
             returned(chosen, "select()").marker() is node.marker(),
             "what was chosen has a marker of its own",
@@ -115,9 +106,7 @@ class HopContract(Contract, interface=Hop):
         await self._expect_only("one", _failed("other"), one)
 
     @clause(
-        "If all have failed, the first that fits is chosen all the same.",
-        "D45",
-        after=("chosen",),
+        "If all have failed, the first that fits is chosen all the same.", "D45", after=("chosen",)
     )
     async def last_resort(self) -> None:
         misfit = _failed("misfit", matcher_node_option(FakeMatcher(False)))
@@ -148,11 +137,7 @@ class HopContract(Contract, interface=Hop):
         backup = _node("backup", priority_node_option(7), _backup())
         await self._expect_only("main", backup, _node("main"))
 
-    @clause(
-        "A node whose bypass contains the destination is left out.",
-        "D47",
-        after=("chosen",),
-    )
+    @clause("A node whose bypass contains the destination is left out.", "D47", after=("chosen",))
     async def bypass_skips(self) -> None:
         bypassed = _node("bypassed", bypass_node_option(FakeBypass("192.0.2.")))
         other = _node("other", bypass_node_option(FakeBypass("198.51.100.")))
@@ -290,7 +275,7 @@ class HopContract(Contract, interface=Hop):
         hop = self._hop(_node("one", matcher_node_option(matcher)))
         start(hop.select(Context()))
         await matcher.requests.reached("the matcher")
-        await within(hop.select(Context()), "select() beside one that waits")
+        await given(hop.select(Context()), "select() beside one that waits")
 
     @clause("Closing it ends its tasks; a hop that is no Closer has none.", "D19, D20")
     async def close_ends_tasks(self) -> None:
@@ -298,7 +283,7 @@ class HopContract(Contract, interface=Hop):
         hop = self.make([_node("one"), _node("two")])
         await self._select(hop)
         if isinstance(hop, Closer):
-            await within(hop.close(), "close()")
+            await given(hop.close(), "close()")
         left = asyncio.all_tasks() - before
         names = ", ".join(sorted(task.get_name() for task in left))
         expect(not left, f"{len(left)} tasks are left: {names}")
@@ -324,7 +309,7 @@ class HopContract(Contract, interface=Hop):
         )
 
     async def _select(self, hop: Hop, *opts: SelectOption) -> str | None:
-        chosen = await within(hop.select(Context(), *opts), "select()")
+        chosen = await given(hop.select(Context(), *opts), "select()")
         return None if chosen is None else chosen.name
 
     def _hop(self, *nodes: Node) -> Hop:

@@ -18,7 +18,7 @@ from gost_core.testing._families.steps import (
     succeeds,
 )
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import given, keep, need, returned, settle, until, within
+from gost_core.testing._run.waiting import given, need, owned, returned, settle, until, within
 from gost_core.testing._stage.network import BareConn, Network, Peer
 
 __all__ = ("Handshakes",)
@@ -54,9 +54,7 @@ class Handshakes(
     async def _begin(
         self, component: ComponentT, conn: BareConn, aside: Network | None = None, /
     ) -> Conn:
-        result = returned(await self._shaking(component, conn), "handshake()")
-        keep(result.close)
-        return result
+        return owned(returned(await self._shaking(component, conn), "handshake()"))
 
     async def _shaken(self, component: ComponentT) -> tuple[Conn, BareConn]:
         """Do a handshake that has to succeed; return its result and what it was done on."""

@@ -112,9 +112,7 @@ class Choice(Contract, Generic[ChooserT, T]):
                 )
 
     @clause(
-        "Items are not changed: neither their metadata nor their markers.",
-        "D44",
-        after=("chosen",),
+        "Items are not changed: neither their metadata nor their markers.", "D44", after=("chosen",)
     )
     async def items_unchanged(self) -> None:
         metadata = _WatchedMetadata(weight=2)

@@ -26,7 +26,6 @@ from gost_core.testing._run.waiting import (
     expect,
     expect_cancelled,
     given,
-    keep,
     need,
     owned,
     raises,
@@ -358,9 +357,7 @@ class Secretive(Step[ComponentT, NodeT, ClosableT]):
 
 def bare(network: Network, /, *, late: bool = False) -> BareConn:
     """Return a connection that no dialer of the object made."""
-    conn = BareConn(network.connect("tcp", NODE), late=late)
-    keep(conn.close)
-    return conn
+    return owned(BareConn(network.connect("tcp", NODE), late=late))
 
 
 async def succeeds(awaitable: Awaitable[R], what: str, /) -> R:

@@ -15,6 +15,7 @@ from gost_core.testing._run.waiting import (
     given,
     keep,
     outcome_of,
+    owned,
     returned,
     settle,
     start,
@@ -172,8 +173,7 @@ async def race_with_cancels(
     clients: list[Conn] = []
 
     async def echo(conn: Conn | None) -> None:
-        conn = returned(conn, "accept()")
-        keep(conn.close)
+        conn = owned(returned(conn, "accept()"))
         while data := await conn.read(1):
             await conn.write(data)
 

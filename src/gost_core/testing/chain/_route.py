@@ -19,14 +19,7 @@ from gost_core.common.net import Conn, Listener, UnsupportedError
 from gost_core.connector import BindUnsupportedError
 from gost_core.context import Context
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import (
-    expect,
-    expect_cancelled,
-    given,
-    raises,
-    start,
-    within,
-)
+from gost_core.testing._run.waiting import expect, expect_cancelled, given, raises, start, within
 from gost_core.testing._stage.fakes.chain import FakeTransporter, proxy
 from gost_core.testing._stage.fakes.connections import Scene
 from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver

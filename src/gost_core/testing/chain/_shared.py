@@ -11,14 +11,7 @@ from gost_core.context import Context, Key
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.report import describe
-from gost_core.testing._run.waiting import (
-    by_task_that_ends,
-    expect,
-    given,
-    owned,
-    settle,
-    within,
-)
+from gost_core.testing._run.waiting import by_task_that_ends, expect, given, owned, settle, within
 from gost_core.testing._stage.fakes.chain import proxy
 from gost_core.testing._stage.fakes.connections import Scene
 from gost_core.testing._stage.memory import MemoryConn

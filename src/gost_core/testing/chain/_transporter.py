@@ -286,8 +286,7 @@ class TransporterContract(
         expect_context(connector.connects[0].ctx, "the connector")
 
     @clause(
-        "multiplex() is what the dialer says, and False for a dialer that is no Multiplexer.",
-        "D34",
+        "multiplex() is what the dialer says, and False for a dialer that is no Multiplexer.", "D34"
     )
     async def multiplex(self) -> None:
         scene = Scene()

@@ -20,7 +20,6 @@ from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     expect,
     given,
-    keep,
     need,
     owned,
     raises,
@@ -54,7 +53,7 @@ class BinderContract(
     interface=Binder,
     first=("binds",),
     said={
-        "outlives_call": ("The listener outlives the time limit and the task of the call.", "D4"),
+        "outlives_call": ("The listener outlives the time limit and the task of the call.", "D4")
     },
 ):
     """What a connector promises that can bind.
@@ -111,9 +110,7 @@ class BinderContract(
         """Bind, after the connector's handshake if it has one."""
         conn = await self._shaken(connector, conn)
         binding = _binder(connector).bind(Context(), conn, network, address, *opts)
-        listener = returned(await binding, "bind()")
-        keep(listener.close)
-        return listener
+        return owned(returned(await binding, "bind()"))
 
     async def _bind(
         self,
@@ -128,9 +125,7 @@ class BinderContract(
         return await succeeds(self._binding(connector, conn, address, network, *opts), "bind()")
 
     async def _accept(self, listener: Listener) -> Conn:
-        conn = await succeeds(listener.accept(), "accept()")
-        keep(conn.close)
-        return conn
+        return owned(await succeeds(listener.accept(), "accept()"))
 
     async def _expect_visit(self, outside: Outside, listener: Listener) -> None:
         """Break the clause unless a visitor is accepted, and bytes go both ways."""

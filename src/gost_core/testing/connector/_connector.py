@@ -20,19 +20,10 @@ from gost_core.testing._families.steps import (
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
-from gost_core.testing._run.waiting import (
-    expect,
-    keep,
-    need,
-    raises,
-    returned,
-    start,
-    until,
-    within,
-)
+from gost_core.testing._run.waiting import expect, need, owned, raises, returned, until, within
 from gost_core.testing._stage.memory import Address
 from gost_core.testing._stage.network import GREETING, BareConn, Network, Node, Outside, Peer, echo
-from gost_core.testing._stage.streams import ALL
+from gost_core.testing._stage.streams import ALL, begin
 from gost_core.testing.connector._node import TARGET, ConnectorT, ThroughNode
 
 __all__ = ("ConnectorContract",)
@@ -114,11 +105,8 @@ class ConnectorContract(
         """Connect, after the connector's handshake if it has one."""
         conn = await self._shaken(connector, conn)
         network = network or self.networks[0]
-        result = returned(
-            await connector.connect(Context(), conn, network, address, *opts), "connect()"
-        )
-        keep(result.close)
-        return result
+        result = await connector.connect(Context(), conn, network, address, *opts)
+        return owned(returned(result, "connect()"))
 
     async def _connect(
         self,
@@ -316,7 +304,7 @@ class ConnectorContract(
             conns = await succeeds(asyncio.gather(*calls), "connects by tcp and udp at once")
             for network, outside, conn in zip(networks, outsides, conns, strict=True):
                 # A lazy one says where to go only when it is used.
-                using = start(self._works(conn, f"the connection by {network}"))
+                using = await begin(self._works(conn, f"the connection by {network}"))
                 await until(
                     lambda: bool(outside.network.dials),  # noqa: B023
                     f"of connects by {', '.join(networks)}, one by {network} was never asked for",

@@ -8,7 +8,7 @@ from gost_core.context import Context
 from gost_core.testing._families.handshakes import Handshakes
 from gost_core.testing._families.steps import succeeds
 from gost_core.testing._run.attempt import Broken
-from gost_core.testing._run.waiting import keep
+from gost_core.testing._run.waiting import owned
 from gost_core.testing._stage.network import Node, Outside, Peer
 from gost_core.testing.connector._node import TARGET, ConnectorT, Playing
 
@@ -41,6 +41,5 @@ class HandshakerContract(Handshakes[ConnectorT, Node], interface=Handshaker):
 
     async def _carries(self, component: ConnectorT, result: Conn, what: str, /) -> None:
         call = component.connect(Context(), result, self.network, TARGET)
-        reached = await succeeds(call, f"connect() over {what}")
-        keep(reached.close)
+        reached = owned(await succeeds(call, f"connect() over {what}"))
         await self._works(reached, f"what connect() made of {what}")

@@ -39,7 +39,6 @@ from gost_core.testing._run.waiting import (
     expect,
     expect_cancelled,
     given,
-    keep,
     need,
     outcome_of,
     owned,
@@ -150,17 +149,14 @@ class DialerContract(
         self, dialer: DialerT, network: Network, addr: str = ADDR, *opts: DialOption
     ) -> Conn:
         """Dial, and keep the result."""
-        conn = returned(await self._dialing(dialer, network, addr, *opts), "dial()")
-        keep(conn.close)
-        return conn
+        return owned(returned(await self._dialing(dialer, network, addr, *opts), "dial()"))
 
     async def _step(self, component: DialerT, network: Network, addr: str = ADDR, /) -> Conn:
         """Dial, and do the dialer's handshake if it has one."""
         conn = await self._dialed(component, network, addr)
         if isinstance(component, Handshaker):
             shaking = component.handshake(Context(), conn, addr_handshake_option(self.host))
-            conn = returned(await shaking, "handshake()")
-            keep(conn.close)
+            conn = owned(returned(await shaking, "handshake()"))
         return conn
 
     async def _use(self, component: DialerT, result: Conn, peer: Peer, what: str, /) -> None:
@@ -229,14 +225,10 @@ class DialerContract(
     async def address_dialed(self) -> None:
         self._inside()
         dialer, network = await self._ready(), await self._network(self.peer)
-        conn = await succeeds(self._dialing(dialer, network), "dial()")
-        keep(conn.close)
+        conn = owned(await succeeds(self._dialing(dialer, network), "dial()"))
         for name, addr in network.dials:
             legal = (ADDR, "") if name.startswith("udp") else (ADDR,)
-            expect(
-                addr in legal,
-                f"dial({ADDR!r}) with the host {self.host!r} had {addr!r} dialed",
-            )
+            expect(addr in legal, f"dial({ADDR!r}) with the host {self.host!r} had {addr!r} dialed")
 
     @clause(
         "Without a dialer in the options it dials from this host.",

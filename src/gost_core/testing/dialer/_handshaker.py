@@ -16,7 +16,7 @@ from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import bare, greeted, succeeds
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import given, keep, need, returned
+from gost_core.testing._run.waiting import given, keep, need, owned, returned
 from gost_core.testing._stage.network import Network, Peer
 from gost_core.testing.dialer._dialer import ADDR, NAME, DialerT
 
@@ -69,10 +69,8 @@ class HandshakerContract(Handshakes[DialerT, Peer], TakesOptions, interface=Hand
         dialer, network = await self._ready(), Network(self.peer)
         opts = (net_dialer_dial_option(network), host_dial_option(self.host))
         for _ in range(2):
-            conn = await given(dialer.dial(Context(), ADDR, *opts), "dial()")
-            keep(conn.close)
-            result = await succeeds(self._shaking(dialer, conn), "handshake()")
-            keep(result.close)
+            conn = owned(await given(dialer.dial(Context(), ADDR, *opts), "dial()"))
+            result = owned(await succeeds(self._shaking(dialer, conn), "handshake()"))
             await self._works(result, "the result")
 
     @clause(

@@ -11,7 +11,7 @@ from gost_core.common.net import Conn
 from gost_core.limiter.conn import ConnLimiter, Limiter
 from gost_core.testing._families.budgets import LIMITED, PLENTY, Budget, OnePerKey, spend
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, in_threads, keep, need, owned, settle, within
+from gost_core.testing._run.waiting import expect, in_threads, need, owned, settle, within
 from gost_core.testing._stage.sink import Sink
 
 __all__ = ("ConnLimiterContract", "LimiterContract")
@@ -88,9 +88,7 @@ class LimiterContract(Budget[LimiterT], interface=Limiter, first=("grants_to_lim
         _expect_free(limiter, 3, "after giving back too many")
 
     @clause(
-        "allow(0) is granted, full or not, and changes nothing.",
-        "D51",
-        after=("grants_to_limit",),
+        "allow(0) is granted, full or not, and changes nothing.", "D51", after=("grants_to_limit",)
     )
     async def zero_changes_nothing(self) -> None:
         limiter = self.make(1)
@@ -123,8 +121,7 @@ class LimiterContract(Budget[LimiterT], interface=Limiter, first=("grants_to_lim
         for at_once in (False, True):
             limiter = self.make(3)
             limiter.allow(2)
-            connection = wrap(Sink(), limiter)
-            keep(connection.close)
+            connection = owned(wrap(Sink(), limiter))
             expect(not limiter.allow(1), "an open connection held no place")
             if at_once:
                 closing = asyncio.gather(connection.close(), connection.close())

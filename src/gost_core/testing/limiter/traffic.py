@@ -27,7 +27,6 @@ from gost_core.testing._run.attempt import Broken, Exempt
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import (
     expect,
-    keep,
     need,
     owned,
     raises,
@@ -168,8 +167,7 @@ class LimiterContract(Contract, interface=Limiter):
 
     @clause("A write that the limiter refuses raises OSError; it does not ask for ever.", "D8, D52")
     async def refused_write_raises(self) -> None:
-        connection = need(self.wrap, "wrap")(Sink(), _Refusing())
-        keep(connection.close)
+        connection = owned(need(self.wrap, "wrap")(Sink(), _Refusing()))
         await raises(connection.write(b"some bytes"), "write() when refused", OSError)
 
     @clause(
@@ -177,8 +175,7 @@ class LimiterContract(Contract, interface=Limiter):
     )
     async def dropped_datagram_raises(self) -> None:
         sink = Sink()
-        connection = need(self.wrap, "wrap")(sink, _Sparing())
-        keep(connection.close)
+        connection = owned(need(self.wrap, "wrap")(sink, _Sparing()))
         if not isinstance(connection, PacketConn):
             raise Exempt("`wrap` gives a connection without write_to()")
         sending = connection.write_to(b"datagram", PEER)

@@ -65,13 +65,7 @@ class FakeTransporter(Transporter):
         return LayeredConn(self.scene, f"what {self.name} connected", conn)
 
     async def bind(
-        self,
-        ctx: Context,
-        conn: Conn,
-        network: str,
-        address: str,
-        /,
-        *opts: connector.BindOption,
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
     ) -> Listener:
         """Put a listener on ``conn``."""
         self._log(f"bind {network} {address}")

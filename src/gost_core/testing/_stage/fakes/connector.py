@@ -59,13 +59,7 @@ class BindingConnector(FakeConnector, connector.Binder):
         self.binds = Recorded[Call[connector.BindOptions]]()
 
     async def bind(
-        self,
-        ctx: Context,
-        conn: Conn,
-        network: str,
-        address: str,
-        /,
-        *opts: connector.BindOption,
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
     ) -> Listener:
         """Put a listener on ``conn``."""
         self.scene.log.append("connector.bind")

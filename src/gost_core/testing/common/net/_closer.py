@@ -19,17 +19,7 @@ from gost_core.testing._families.closers import (
     expect_no_task_left,
 )
 from gost_core.testing._run.contract import Contract, clause
-from gost_core.testing._run.waiting import (
-    expect,
-    given,
-    keep,
-    need,
-    outcome_of,
-    raises,
-    start,
-    until,
-    within,
-)
+from gost_core.testing._run.waiting import expect, given, need, owned, raises, start, until, within
 from gost_core.testing._stage.streams import begin
 
 __all__ = ("CloserContract",)
@@ -52,9 +42,7 @@ class CloserContract(Contract, Generic[CloserT], interface=Closer):
     """Tells whether everything that the component held is released."""
 
     async def _specimen(self) -> CloserT:
-        component = await given(self.make(), "making it")
-        keep(component.close)
-        return component
+        return owned(await given(self.make(), "making it"))
 
     @clause("close() ends, and raises nothing.", "D1")
     async def closes(self) -> None:
@@ -96,7 +84,7 @@ class CloserContract(Contract, Generic[CloserT], interface=Closer):
         wait = need(self.wait, "wait")
         component = await self._specimen()
         waiting = await begin(wait(component))
-        expect(not waiting.done(), f"`wait` did not wait, it {outcome_of(waiting)}")
+        expect(not waiting.done(), "`wait` did not wait")
         await within(component.close(), "close() beside a waiting call")
         await raises(waiting, "the waiting call", ClosedError)
 

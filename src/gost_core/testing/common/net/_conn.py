@@ -115,9 +115,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
                 expect(not bare, f"{what} is {text!r}; write IPv6 in brackets")
 
     @clause(
-        "Both addresses stay the same after close().",
-        "D2",
-        after=("addresses", "close_after_peer"),
+        "Both addresses stay the same after close().", "D2", after=("addresses", "close_after_peer")
     )
     async def addresses_after_close(self) -> None:
         here, there = await self._ends()
