@@ -110,7 +110,6 @@ class Acceptors(Closers, Generic[SiteT]):
         await site.meet()
 
     async def _leave(self, site: SiteT) -> None:
-        """Close what must be closed, besides the listener, to free its address."""
         for conn in site.accepted if self.shares_socket else ():
             await within(conn.close(), "close() of an accepted connection")
 

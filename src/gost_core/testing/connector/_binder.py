@@ -238,7 +238,6 @@ class BinderContract(
         await self._bind_for_many(Outside())
 
     async def _bind_for_many(self, outside: Outside) -> Listener | None:
-        """Bind with the option mux; return None if that is refused."""
         connector, conn = await self._ready(), self._reach(outside)
         shaken = await given(self._shaken(connector, conn), "handshake()")
         before, mux = conn.written, mux_bind_option(True)

@@ -92,13 +92,8 @@ class DialerContract(
     where ``addr()`` says; its connections are played by the peers."""
 
     leaving: Peer | None = None
-    """Plays a node that answers once and then ends the session as its protocol does. Without it, a
-    dialer over datagrams is tried on no node that goes away. For QUIC::
-
-        async def leaving(conn: Conn) -> None:
-            async with Session(conn) as session:
-                await echo_once(await session.accept())
-    """
+    """Plays a node that sends back what comes once and then ends the session as its protocol does,
+    such as ``async with QuicServer(conn) as session: await echo_once(await session.accept())``."""
 
     _called = "dial()"
     _options = DialOptions
@@ -225,7 +220,7 @@ class DialerContract(
     async def address_dialed(self) -> None:
         self._inside()
         dialer, network = await self._ready(), await self._network(self.peer)
-        conn = owned(await succeeds(self._dialing(dialer, network), "dial()"))
+        owned(await succeeds(self._dialing(dialer, network), "dial()"))
         for name, addr in network.dials:
             legal = (ADDR, "") if name.startswith("udp") else (ADDR,)
             expect(addr in legal, f"dial({ADDR!r}) with the host {self.host!r} had {addr!r} dialed")
