@@ -299,6 +299,9 @@ class EndingBothWays(Stream):
         self.changed.wake()
 
 
+LEFT_OPEN: list[Conn] = []
+
+
 class OneForAll(QuicSession):
     """Is closed by the first who leaves."""
 
@@ -332,7 +335,7 @@ class LeavingTheRefused(QuicDialer):
 
 class Forgetting(OwnSocket):
     async def close(self) -> None:
-        pass
+        LEFT_OPEN.append(self.conn)
 
 
 class KeepingTheSocket(QuicDialer):
@@ -366,9 +369,6 @@ class ClosingAll(QuicListener):
             if peer.session is not None:
                 peer.session.end()
         await super().close()
-
-
-LEFT_OPEN: list[Conn] = []
 
 
 class NeverFreed(QuicListener):

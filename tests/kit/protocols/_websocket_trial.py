@@ -208,8 +208,6 @@ trial = ProtocolTrial(
             "common.net.Conn.datagram-cut",
             "common.net.Conn.datagram-not-empty",
             "common.net.Conn.datagram-too-long",
-            "dialer.Dialer.multiplex-constant",
-            "dialer.Dialer.close-ends-sessions",
         )
     ),
 )
