@@ -89,7 +89,8 @@ def public_objects() -> dict[str, str]:
     for module_name in package.module_names():
         module = import_module(module_name)
         short = module_name.removeprefix(f"{package.NAME}.")
-        found[module_name] = module_name
+        if not short.startswith("testing."):  # contracts stand on the page of their interface
+            found[module_name] = module_name
         for name in package.public_names(module):
             found[f"{short}.{name}"] = found[f"{module_name}.{name}"] = f"{module_name}.{name}"
     return found
@@ -144,15 +145,21 @@ def mark_decisions(app: Sphinx, document: nodes.document) -> None:
 
 
 def mark_clauses(app: Sphinx, document: nodes.document) -> None:
-    """Make a target of each clause, where a row of an interface's table begins with its name."""
+    """Make a target of each clause, where a row of an interface's table begins with its name.
+
+    Two contracts of one interface share clauses; the first table that has one is its target.
+    """
+    waiting = set(clause_ids())
     for section in document.findall(nodes.section):
         title = section.next_node(nodes.title)
         for row in section.findall(nodes.row):
             first = row.next_node(nodes.entry)
             if title is None or first is None:
                 continue
-            clause = f"{title.astext()}.{first.astext()}"
-            if clause in clause_ids():
+            interface = title.astext().partition(",")[0]
+            clause = f"{interface}.{first.astext()}"
+            if clause in waiting:
+                waiting.remove(clause)
                 add_label(app, clause, row)
 
 

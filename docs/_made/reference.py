@@ -121,7 +121,7 @@ def contract(module_name: str, cls: type[Contract]) -> Iterator[str]:
     """Write what documents a contract: its fields, and its clauses, folded."""
     names = [one.name for one in dataclasses.fields(cls)]
     yield from (f".. autoclass:: {module_name}.{cls.__name__}", f"   :members: {', '.join(names)}")
-    yield from ("   :undoc-members:", "   :inherited-members:", "")
+    yield from ("   :undoc-members:", "")
     yield from folded(f"{len(cls.clauses)} clauses", list(clauses(cls)))
 
 
@@ -191,7 +191,7 @@ def annotation(value: object) -> str:
 
 def is_private(cls: type[object]) -> bool:
     """Tell whether a class is the package's and not public."""
-    return cls.__module__.startswith(package.NAME) and cls.__name__.startswith("_")
+    return cls.__module__.startswith(package.NAME) and cls not in package.exported()
 
 
 def result(function: FunctionType) -> str:
@@ -291,7 +291,9 @@ def resolve(
     if target in ELSEWHERE:
         uri = f"{app.config.intersphinx_mapping['python'][1][0]}/{ELSEWHERE[target]}"
         return nodes.reference("", "", content, internal=False, refuri=uri)
-    return content if VARIABLE.fullmatch(target) else None
+    # What is private stands in signatures, and has no page.
+    is_private = target.startswith(f"{package.NAME}.testing._")
+    return content if is_private or VARIABLE.fullmatch(target) else None
 
 
 def read_google_style(

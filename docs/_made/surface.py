@@ -116,8 +116,10 @@ def _head(cls: type[object]) -> Iterator[str]:
         yield f"@{ast.unparse(decorator)}"
     if cls in package.contracts():
         # Which families it has its clauses from is no API.
-        variables = ", ".join(map(_unnamed, getattr(cls, "__parameters__", ())))
-        yield f"class {cls.__name__}(Contract{f', Generic[{variables}]' if variables else ''})"
+        parameters = getattr(cls, "__parameters__", ())
+        variables = ", ".join(map(_unnamed, parameters))
+        generic = f", Generic[{variables}]" if variables else ""
+        yield f"class {cls.__name__}(Contract{generic}){_note(parameters)}"
         return
     bases = list(_public_bases(cls))
     listed = ", ".join(map(_unnamed, bases))

@@ -172,6 +172,7 @@ GIVEN: Final = (
         ),
     ),
     Given("what is changed", (), (("rewriter.Rewriter", "rewrite"),)),
+    Given("what is kept", (), (("cache.Cache", "get"),)),
 )
 """What the options of a listener and of a handler have a place for."""
 
@@ -319,6 +320,7 @@ ASKED: Final[tuple[tuple[str, tuple[tuple[str, tuple[str, ...], tuple[str, ...]]
             ("ingress.Ingress", ("get_rule",), ("handlers of tunnels:", "whose host name?")),
             ("sd.SD", ("register", "get"), ("proxies that share", "their tunnels")),
             ("router.Router", ("get_route",), ("handlers of IP networks:", "by which client?")),
+            ("cache.Cache", ("get", "set"), ("handlers: was it", "answered before?")),
         ),
     ),
     (

@@ -299,12 +299,13 @@ class Binder(Protocol):
             opts: see :class:`BindOptions`.
 
         Returns:
-            The listener, which owns ``conn``: closing it ends the tunnel, with the last connection
-            that it accepted. Until then it may keep the address, but only if that connection is its
-            only one. Its ``addr()`` is what the node bound: IPv4 for an IPv4 literal, IPv6 for an
-            IPv6 literal. The connections that it accepts report the visitor's address; how many
-            visitors may wait is limited by the backlog (D35). It outlives the timeout and the task
-            of this call (D4).
+            The listener, which owns ``conn``. Closing it ends the tunnel. If connections that it
+            accepted are still open, the tunnel goes on for them and ends with the last one; a
+            listener whose only connection to the node is the tunnel may keep the address until then
+            (D27). Its ``addr()`` is what the node bound: IPv4 for an IPv4 literal, IPv6 for an IPv6
+            literal. The connections that it accepts report the visitor's address; how many visitors
+            may wait is limited by the backlog (D35). It outlives the timeout and the task of this
+            call (D4).
 
         Raises:
             BindUnsupportedError: the node or the protocol cannot, or cannot carry many connections

@@ -248,9 +248,10 @@ class Handler(Protocol):
     - It passes names on as names (D9). What sniffing does not find changes nothing: the destination
       stays.
     - A target that breaks off is handed on as a break, if the client's connection is a
-      :class:`gost_core.common.net.Aborter`. A relay that ends otherwise than by both ends of stream
-      first hands on what was read, then aborts the side whose source had not ended (D72). A target
-      that cannot half-close is closed whole (D10).
+      :class:`gost_core.common.net.Aborter`. When a relay ends otherwise than by the ends of both
+      streams, a side whose source had not ended first gets what was read for it, and is then
+      aborted if it can be, else closed (D72). A target that cannot half-close is closed whole
+      (D10).
     - It ends both directions before it returns.
     - What it answers on a datagram association leaves from the address that the client wrote to.
       The ``local_addr()`` of the accepted session tells it, where the system can; elsewhere

@@ -66,8 +66,8 @@ class Ingress(Protocol):
             opts: see :class:`Options`.
 
         Returns:
-            True if it was stored or deleted; False if not: another endpoint has the host, or the
-            store is read only (D62).
+            True if it was stored or deleted. False if not, because another endpoint has the host or
+            the store is read only (D62).
 
         Raises:
             OSError: the store is out of reach.

@@ -43,6 +43,7 @@ def test_all_is_a_sorted_tuple(module_name: str) -> None:
     assert list(names) == sorted(set(names))
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("module_name", package.module_names())
 def test_a_module_can_be_the_first_that_is_imported(module_name: str) -> None:
     subprocess.run([sys.executable, "-c", f"import {module_name}"], check=True)

@@ -9,6 +9,8 @@ import pytest
 from tests.kit import FAULTS, TRIALS, Trial, clauses
 from tests.kit.history import TRAPS, UNSEEN, Trap
 
+pytestmark = pytest.mark.one_python
+
 
 def trap_name(trap: Trap) -> str:
     return trap.name

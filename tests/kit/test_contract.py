@@ -300,7 +300,7 @@ def test_a_clause_that_an_object_may_do_without_holds_and_says_why() -> None:
 
     report = asyncio.run(Silent().run())
     assert outcomes(report)["loud"] == ("held", "it has no volume")
-    assert f"{Silent.clauses[1].id} (it has no volume)" in str(report)
+    assert "loud (it has no volume)" in " ".join(str(report).split())
 
 
 # ---- What goes wrong in a scenario stays there

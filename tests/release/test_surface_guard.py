@@ -193,7 +193,11 @@ SEEDED: Final[dict[str, tuple[Callable[[Path], None], dict[str, str]]]] = {
     ),
     "narrower type variable": (
         both(
-            replace("testing/common/net/_closer.py", "import Closer", "import Closer, HalfCloser"),
+            replace(
+                "testing/common/net/_closer.py",
+                "ClosedError, Closer",
+                "ClosedError, Closer, HalfCloser",
+            ),
             replace("testing/common/net/_closer.py", "bound=Closer", "bound=HalfCloser"),
         ),
         {"testing.common.net.CloserContract": CALLERS},

@@ -15,6 +15,7 @@ from gost_core.testing.listener import ListenerContract
 from proxy.listener.tcp import TCPListener
 from proxy.metadata import MemoryMetadata
 from proxy.registry import MemoryRegistry
+from tests.kit._over_trio import open_pair
 from tutorial import checks
 
 ROOT: Final = Path(__file__).parents[2]
@@ -26,6 +27,7 @@ PAGES: Final = [
 
 PRINTED: Final = {
     "README.md": "0 broken",
+    "docs/checking.md": "trio_bridge.TrioConn as common.net.Conn: 32 held, 0 broken",
     "docs/index.md": "0 broken",
     "docs/tutorial.md": "common.net.Conn.close-wakes-read - the waiting read() raised nothing",
 }
@@ -40,7 +42,7 @@ def settings(**values: object) -> MemoryMetadata:
 
 
 GIVEN: Final[dict[str, dict[str, object]]] = {
-    "docs/checking.md": {"MyRegistry": MemoryRegistry},
+    "docs/checking.md": {"MyRegistry": MemoryRegistry, "open_pair": open_pair},
     "docs/new-user.md": {
         "ConnContract": ConnContract,
         "ListenerContract": ListenerContract,

@@ -49,7 +49,8 @@ class Contract(Declared):
     """
 
     time_limit: float = 5.0
-    """Seconds for each wait for something that the contract says will end."""
+    """Seconds for each wait for something that the contract says will end, and for each turn of the
+    event loop."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be tried."""
@@ -99,8 +100,7 @@ class Contract(Declared):
                 gone.
 
         Returns:
-            The report. A broken clause raises nothing: await ``run()`` and call
-            ``raise_if_broken()`` on what it returns.
+            The report. A broken clause raises nothing; for that, call ``raise_if_broken()`` on it.
 
         Raises:
             ValueError: an id in ``only`` or ``known`` is none of this contract.

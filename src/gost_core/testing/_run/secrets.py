@@ -49,11 +49,8 @@ def _texts_of(error: BaseException | None, seen: set[int]) -> list[str]:
 def overheard(secret: str, /) -> Generator[None]:
     """Break the clause if the secret is logged, at any level and by any logger, or printed."""
     texts: list[str] = []
-    make_record, level, default = (
-        logging.getLogRecordFactory(),
-        logging.root.level,
-        logger.default(),
-    )
+    make_record, level = logging.getLogRecordFactory(), logging.root.level
+    default = logger.default()
 
     def keep_record(*args: object, **kwargs: object) -> logging.LogRecord:
         # Handlers would miss the loggers that hand nothing on.

@@ -23,6 +23,7 @@ THREAD: Final[str] = "gost_core.testing watchdog"
 # Seconds between two looks, and how long a clause is tried before a terminal is told its name.
 LOOK: Final[float] = 1.0
 _SILENCE: Final[float] = 2.0
+_DEBUGGERS: Final[frozenset[str]] = frozenset(("bdb", "pydevd"))
 
 
 @contextmanager
@@ -57,7 +58,8 @@ def watched(made: Attempt, /) -> Generator[None]:
         # Documented, in spite of its name.
         frame = sys._current_frames().get(ident)  # pyright: ignore[reportPrivateUsage]  # as said
         inside = [frame for frame in _frames(frame) if frame not in outside]
-        if not inside:
+        modules = {one.f_globals.get("__name__") for one, _ in traceback.walk_stack(frame)}
+        if not inside or modules & _DEBUGGERS:
             return  # Not the object's doing: the machine is busy, say.
         place = place_of(traceback.extract_stack(inside[0], 1)[0])
         made.blocked = f"blocked the event loop for {made.time_limit:g} s, at {place}"

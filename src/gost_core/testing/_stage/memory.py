@@ -117,16 +117,18 @@ class _Pipe:
     """One direction of a connection."""
 
     def __init__(self) -> None:
-        self.data = bytearray()
-        self.ended = False
-        self.broken = False
+        self.data: bytearray = bytearray()
+        self.ended: bool = False
+        self.broken: bool = False
         self._changed = asyncio.Event()
 
     def wake(self) -> None:
+        """Have those who wait look again."""
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def wait(self) -> None:
+        """Wait for a change."""
         await self._changed.wait()
 
 
@@ -143,7 +145,7 @@ class MemoryConn(AddressedConn, HalfCloser):
         self._incoming = incoming
         self._outgoing = outgoing
         self._writing = False
-        self.closed = False
+        self.closed: bool = False
 
     async def read(self, n: int, /) -> bytes:
         """Read what is there, waiting until something is."""
@@ -233,7 +235,7 @@ class MemoryListener(Listener):
         self._addr = addr
         self._waiting: deque[Conn | Exception] = deque()
         self._changed = asyncio.Event()
-        self.closed = False
+        self.closed: bool = False
 
     def connect(self) -> MemoryConn:
         """Connect a client, and return its end."""
