@@ -501,7 +501,7 @@ def _expect_addresses(ctx: Context, source: str, destination: str) -> None:
 
 
 async def _fail(ctx: Context, conn: Conn) -> None:
-    raise PermissionError("the handler failed")
+    raise OSError("the handler failed")
 
 
 async def _wait_for_ever(ctx: Context, conn: Conn) -> None:

@@ -224,6 +224,15 @@ class OnceListener(TunnelListener):
         return await super().accept()
 
 
+@binders.breaks("mux-refused")
+class RefusingMuxTooLate(RightBinder):
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        if options.mux:
+            tunnel.receiving.cancel()
+            raise BindUnsupportedError("what is bound is for one visitor")
+        return super().listener(tunnel, bound, options, address)
+
+
 @binders.breaks("many-visitors")
 class AcceptingOnce(RightBinder):
     def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:

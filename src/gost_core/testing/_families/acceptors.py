@@ -2,10 +2,10 @@
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final, Generic, TypeVar
 
-from gost_core.common.net import Addr, ClosedError, Conn, Listener
+from gost_core.common.net import Addr, ClosedError, Conn, Listener, PacketConn
 from gost_core.listener import BindError
 from gost_core.testing._families.closers import Closers
 from gost_core.testing._run.attempt import Broken
@@ -44,14 +44,11 @@ class Site(Generic[ListenerT_co]):
     listener: ListenerT_co
     reach: Callable[[Addr], Awaitable[Conn]]
     """Connects a client to an address."""
+    accepted: list[Conn] = field(default_factory=list[Conn], kw_only=True)
 
     def addr(self) -> Addr:
         """Return where the listener is bound."""
         return self.listener.addr()
-
-    def carries_datagrams(self) -> bool:
-        """Tell whether a client may see nothing of its end."""
-        return self.listener.addr().network().startswith("udp")
 
     async def connect(self, hello: bytes = HELLO) -> Conn:
         """Connect a client, and have it say something."""
@@ -71,7 +68,9 @@ class Site(Generic[ListenerT_co]):
 
     async def accept(self) -> Conn:
         """Accept a client."""
-        return owned(returned(await within(self.listener.accept(), "accept()"), "accept()"))
+        conn = returned(await within(self.listener.accept(), "accept()"), "accept()")
+        self.accepted.append(conn)
+        return owned(conn)
 
     async def meet(self) -> tuple[Conn, Conn]:
         """Connect a client and accept it; return the accepted connection and the client."""
@@ -87,6 +86,10 @@ class Site(Generic[ListenerT_co]):
 
 class Acceptors(Closers, Generic[SiteT]):
     """The clauses of what accepts connections, at an address."""
+
+    shares_socket: bool = False
+    """Whether all that is accepted lives on the listener's own socket, as with UDP and QUIC: then
+    the last accepted connection frees the address, and not ``close()``."""
 
     _closed_error: ClassVar[type[ClosedError]] = ClosedError
 
@@ -105,6 +108,10 @@ class Acceptors(Closers, Generic[SiteT]):
     async def _use(self, site: SiteT) -> None:
         """Have a listener accept, before the question is whether it can be bound again."""
         await site.meet()
+
+    async def _leave(self, site: SiteT) -> None:
+        for conn in site.accepted if self.shares_socket else ():
+            await within(conn.close(), "close() of an accepted connection")
 
     async def _to_close(self) -> Listener:
         return (await self._ready()).listener
@@ -173,6 +180,7 @@ class Acceptors(Closers, Generic[SiteT]):
         await self._use(site)
         addr = site.addr()
         await within(site.listener.close(), "close()")
+        await self._leave(site)
         try:
             await (await bind_at(addr)).meet()
         except (OSError, BindError) as error:
@@ -187,7 +195,7 @@ class Acceptors(Closers, Generic[SiteT]):
         await within(site.listener.close(), "close()")
         ending = start(end_of(client))
         await ended(ending)
-        shown = ending.done() or not site.carries_datagrams()
+        shown = ending.done() or not isinstance(client, PacketConn)
         applies(shown, "a client need not see the end of datagrams")
         await within(ending, "the connection of a client that close() left unaccepted")
 

@@ -57,9 +57,7 @@ class Attempt:
     """Seconds for each wait for something that the contract says will end."""
     subject: str = ""
     """What is on trial, once it is known."""
-    cleanups: list[Callable[[], Awaitable[None]]] = field(
-        default_factory=list[Callable[[], Awaitable[None]]]
-    )
+    cleanups: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
     """What to call when it is over, the last one first."""
     started: list[asyncio.Future[Any]] = field(default_factory=list[asyncio.Future[Any]])
     """What goes on beside it. The event loop itself holds a task only weakly."""
@@ -103,10 +101,11 @@ class Attempt:
         self.started.clear()
 
 
-async def _quietly(cleanup: Callable[[], Awaitable[None]]) -> None:
+async def _quietly(cleanup: Callable[[], object]) -> None:
     # What goes wrong here is the affair of other clauses; this one has its outcome.
     with contextlib.suppress(Exception):
-        await cleanup()
+        if isinstance(closing := cleanup(), Awaitable):
+            await closing
 
 
 observers: Final[list[Callable[[Attempt], object]]] = []

@@ -121,8 +121,8 @@ def _names(classes: tuple[type[BaseException], ...], *, modules: bool = False) -
 # ---- What is kept
 
 
-def keep(cleanup: Callable[[], Awaitable[None]], /) -> None:
-    """Have ``cleanup`` called when the scenario is over; the last one kept is the first."""
+def keep(cleanup: Callable[[], object], /) -> None:
+    """Have ``cleanup`` called, and awaited, at the end of the scenario; the last one is first."""
     current().cleanups.append(cleanup)
 
 
@@ -198,11 +198,7 @@ async def by_task_that_goes_on(awaitable: Awaitable[R], what: str, /) -> R:
         await asyncio.Event().wait()
 
     living = start(live())
-
-    async def end() -> None:
-        living.cancel()
-
-    keep(end)
+    keep(living.cancel)
     return await within(result, what)
 
 

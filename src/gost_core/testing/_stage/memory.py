@@ -12,6 +12,7 @@ from gost_core.metadata import Metadata
 
 __all__ = (
     "Address",
+    "AddressedConn",
     "ForwardingConn",
     "MemoryConn",
     "MemoryListener",
@@ -96,6 +97,22 @@ class MemoryMetadata(Metadata):
         return self._values.get(key.lower())
 
 
+class AddressedConn(Conn):
+    """A connection with these addresses."""
+
+    def __init__(self, local: Address, remote: Address, /) -> None:
+        self._local = local
+        self._remote = remote
+
+    def local_addr(self) -> Address:
+        """Return this end's address."""
+        return self._local
+
+    def remote_addr(self) -> Address:
+        """Return the other end's address."""
+        return self._remote
+
+
 class _Pipe:
     """One direction of a connection."""
 
@@ -115,7 +132,7 @@ class _Pipe:
         await self._changed.wait()
 
 
-class MemoryConn(Conn, HalfCloser):
+class MemoryConn(AddressedConn, HalfCloser):
     """One end of a connection within this process, with 64 KiB of buffer each way.
 
     Made by :func:`connected_pair`; ``closed`` tells whether this end was closed.
@@ -124,10 +141,9 @@ class MemoryConn(Conn, HalfCloser):
     def __init__(
         self, incoming: _Pipe, outgoing: _Pipe, local: Address, remote: Address, /
     ) -> None:
+        super().__init__(local, remote)
         self._incoming = incoming
         self._outgoing = outgoing
-        self._local = local
-        self._remote = remote
         self._writing = False
         self.closed: bool = False
 
@@ -187,14 +203,6 @@ class MemoryConn(Conn, HalfCloser):
         for pipe in (self._incoming, self._outgoing):
             pipe.ended = True
             pipe.wake()
-
-    def local_addr(self) -> Address:
-        """Return this end's address."""
-        return self._local
-
-    def remote_addr(self) -> Address:
-        """Return the other end's address."""
-        return self._remote
 
     def _check_open(self) -> None:
         if self.closed:

@@ -23,6 +23,7 @@ from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import keep, turns, until
 from gost_core.testing._stage.memory import (
     Address,
+    AddressedConn,
     ForwardingConn,
     MemoryConn,
     MemoryListener,
@@ -99,7 +100,7 @@ class BareConn(ForwardingConn):
         await super().close()
 
 
-class PacketEnd(Conn, PacketConn):
+class PacketEnd(AddressedConn, PacketConn):
     """A datagram socket within this process.
 
     Args:
@@ -114,8 +115,7 @@ class PacketEnd(Conn, PacketConn):
         remote: Address | None,
         send: "Callable[[PacketEnd, bytes, Address], object]",
     ) -> None:
-        self._local = local
-        self._remote = remote
+        super().__init__(local, remote or Address("udp", ""))
         self._send = send
         self._queue: deque[tuple[bytes, Address]] = deque()
         self._changed = asyncio.Event()
@@ -123,7 +123,7 @@ class PacketEnd(Conn, PacketConn):
 
     async def read(self, n: int, /) -> bytes:
         """Read a datagram."""
-        if self._remote is None:
+        if not str(self._remote):
             raise UnsupportedError("the socket is not connected")
         return (await self.read_from(n))[0]
 
@@ -139,7 +139,7 @@ class PacketEnd(Conn, PacketConn):
 
     async def write(self, data: Buffer, /) -> None:
         """Send a datagram."""
-        if self._remote is None:
+        if not str(self._remote):
             raise UnsupportedError("the socket is not connected")
         await self.write_to(data, self._remote)
 
@@ -147,7 +147,7 @@ class PacketEnd(Conn, PacketConn):
         """Send a datagram to an address."""
         if self.closed:
             raise ClosedError("this socket was closed")
-        if self._remote is not None and str(addr) != str(self._remote):
+        if str(self._remote) not in ("", str(addr)):
             raise ValueError(f"the socket is connected to {self._remote}, not to {addr}")
         if datagram := bytes(data):
             self._send(self, datagram, Address("udp", str(addr)))
@@ -162,14 +162,6 @@ class PacketEnd(Conn, PacketConn):
         self.closed = True
         self._changed.set()
 
-    def local_addr(self) -> Address:
-        """Return this end's address."""
-        return self._local
-
-    def remote_addr(self) -> Address:
-        """Return the other end's address."""
-        return self._remote or Address("udp", "")
-
 
 def packet_pair(here: Address, there: Address) -> tuple[PacketEnd, PacketEnd]:
     """Return two sockets that are connected to each other."""
@@ -178,16 +170,14 @@ def packet_pair(here: Address, there: Address) -> tuple[PacketEnd, PacketEnd]:
     return near, far
 
 
-class StreamConn(Conn):
+class StreamConn(AddressedConn):
     """The server's end of a connection through this host's own network."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._local, self._remote = (
-            Address("tcp", f"{host}:{port}")
-            for host, port in map(writer.get_extra_info, ("sockname", "peername"))
-        )
+        local, remote = map(writer.get_extra_info, ("sockname", "peername"))
+        super().__init__(*(Address("tcp", f"{host}:{port}") for host, port in (local, remote)))
 
     async def read(self, n: int, /) -> bytes:
         """Read."""
@@ -201,14 +191,6 @@ class StreamConn(Conn):
     async def close(self) -> None:
         """Close."""
         self._writer.close()
-
-    def local_addr(self) -> Address:
-        """Return this end's address."""
-        return self._local
-
-    def remote_addr(self) -> Address:
-        """Return the other end's address."""
-        return self._remote
 
 
 class _LoopbackListener(MemoryListener, asyncio.DatagramProtocol):
@@ -302,7 +284,9 @@ class _Link:
 class _FarEnd(BareConn):
     """The far end of a connection from elsewhere: it notes when that has ended."""
 
-    link: _Link
+    def __init__(self, inner: Conn, link: _Link) -> None:
+        super().__init__(inner)
+        self.link = link
 
     async def read(self, n: int, /) -> bytes:
         """Read."""
@@ -381,9 +365,12 @@ class Network(NetDialer):
             with suppress(OSError):
                 while True:
                     await turns(1)
-                    far = _FarEnd(await listener.accept())
-                    far.link = _Link(None, far)
-                    self.play(far.link)
+                    conn = await listener.accept()
+                    link = _Link(None, conn)
+                    # A wrapper would hide that a peer of datagrams has a PacketConn.
+                    if not isinstance(conn, PacketEnd):
+                        link.far = _FarEnd(conn, link)
+                    self.play(link)
 
         self._begin(serve())
 

@@ -31,11 +31,7 @@ class EchoServer:
     async def unix(self) -> str:
         """Serve at a path, and return it."""
         folder = tempfile.mkdtemp()
-
-        async def remove() -> None:
-            shutil.rmtree(folder)
-
-        keep(remove)
+        keep(lambda: shutil.rmtree(folder))
         path = os.path.join(folder, "echo")
         self._keep(await self._loop.create_unix_server(lambda: _Echo(self), path))
         return path
@@ -44,11 +40,7 @@ class EchoServer:
         """Serve UDP, and return the address."""
         addr = ("127.0.0.1", 0)
         transport, _ = await self._loop.create_datagram_endpoint(_PacketEcho, local_addr=addr)
-
-        async def close() -> None:
-            transport.close()
-
-        keep(close)
+        keep(transport.close)
         return "{}:{}".format(*transport.get_extra_info("sockname"))
 
     def _keep(self, server: asyncio.Server) -> None:
@@ -94,17 +86,11 @@ async def silent_address() -> str:
     """Return a TCP address that never answers: the queue of its listener is full."""
     server = socket.create_server(("127.0.0.1", 0), backlog=0)
     name = server.getsockname()
-    sockets = [server]
-
-    async def close() -> None:
-        for one in sockets:
-            one.close()
-
-    keep(close)
+    keep(server.close)
     loop = asyncio.get_running_loop()
     for _ in range(64):
         client = socket.socket()
-        sockets.append(client)
+        keep(client.close)
         client.setblocking(False)
         try:
             async with asyncio.timeout(0.1):

@@ -5,8 +5,8 @@ from typing import Final
 
 from typing_extensions import Buffer
 
-from gost_core.common.net import Addr, Conn, PacketConn
-from gost_core.testing._stage.memory import Address
+from gost_core.common.net import Addr, PacketConn
+from gost_core.testing._stage.memory import Address, AddressedConn
 
 __all__ = ("PEER", "Sink")
 
@@ -14,10 +14,11 @@ PEER: Final[Address] = Address("udp", "192.0.2.2:53")
 """The other end."""
 
 
-class Sink(Conn, PacketConn):
+class Sink(AddressedConn, PacketConn):
     """Keeps what is sent, as a stream or in datagrams; each call lets other tasks go on."""
 
     def __init__(self) -> None:
+        super().__init__(Address("udp", "192.0.2.1:1024"), PEER)
         self.sent: list[bytes] = []
 
     async def read(self, n: int, /) -> bytes:
@@ -42,11 +43,3 @@ class Sink(Conn, PacketConn):
     async def close(self) -> None:
         """Close."""
         await asyncio.sleep(0)
-
-    def local_addr(self) -> Address:
-        """Return this end's address."""
-        return Address("udp", "192.0.2.1:1024")
-
-    def remote_addr(self) -> Address:
-        """Return the other end's address."""
-        return PEER

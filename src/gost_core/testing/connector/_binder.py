@@ -71,6 +71,9 @@ class BinderContract(
     """By what it binds: "tcp", or "tcp" and "udp"."""
     incapable: Node | None = None
     """Plays a node that says that it cannot bind."""
+    gives_reasons: bool = True
+    """Whether a node tells why it does not bind. For SSH, which gives no reason, say
+    ``gives_reasons=False``: then ``incapable`` leads to a ConnectionRefusedError."""
 
     _called = "bind()"
     _options = BindOptions
@@ -227,13 +230,33 @@ class BinderContract(
         )
 
     @clause(
-        "With the option mux many visitors may come, and they do not mix.",
-        "Go's implementations",
-        after=("visitor_address",),
+        "Who can carry a single visitor only refuses the option mux, before anything is sent.",
+        "D35",
+        after=("binds",),
+    )
+    async def mux_refused(self) -> None:
+        await self._bind_for_many(Outside())
+
+    async def _bind_for_many(self, outside: Outside) -> Listener | None:
+        connector, conn = await self._ready(), self._reach(outside)
+        shaken = await given(self._shaken(connector, conn), "handshake()")
+        before, mux = conn.written, mux_bind_option(True)
+        binding = _binder(connector).bind(Context(), shaken, "tcp", ":0", mux)
+        try:
+            return owned(returned(await within(binding, "bind() with mux"), "bind()"))
+        except BindUnsupportedError:
+            expect(conn.written == before, "something was sent before bind() refused mux")
+            return None
+
+    @clause(
+        "With the option mux many visitors may come, and they do not mix, unless it is refused.",
+        "D35",
+        after=("visitor_address", "mux_refused"),
     )
     async def many_visitors(self) -> None:
         outside = Outside()
-        listener = await self._bind(outside, ":0", "tcp", mux_bind_option(True))
+        if (listener := await self._bind_for_many(outside)) is None:
+            return
         visitors = {
             str(visitor.local_addr()): visitor
             for visitor in (outside.listeners[0].visit() for _ in range(_CALLS))
@@ -296,12 +319,16 @@ class BinderContract(
     # ---- Failures
 
     @clause(
-        "If the node cannot bind, that is a BindUnsupportedError.", "D15, D16", after=("binds",)
+        "If the node cannot bind, that is a BindUnsupportedError, or without a reason a "
+        "ConnectionRefusedError.",
+        "D15, D16",
+        after=("binds",),
     )
     async def unable(self) -> None:
         network = Network(self._played(need(self.incapable, "incapable")))
         call = self._step(await self._ready(), network)
-        await raises(call, "bind() at a node that cannot", BindUnsupportedError)
+        error = BindUnsupportedError if self.gives_reasons else ConnectionRefusedError
+        await raises(call, "bind() at a node that cannot", error)
 
 
 def _split(address: str) -> tuple[str, str]:

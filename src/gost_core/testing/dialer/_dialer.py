@@ -91,6 +91,10 @@ class DialerContract(
     """For a dialer that opens its own sockets, such as one for a serial line: begins to listen
     where ``addr()`` says; its connections are played by the peers."""
 
+    leaving: Peer | None = None
+    """Plays a node that sends back what comes once and then ends the session as its protocol does,
+    such as ``async with QuicServer(conn) as session: await echo_once(await session.accept())``."""
+
     _called = "dial()"
     _options = DialOptions
 
@@ -110,7 +114,8 @@ class DialerContract(
         return network
 
     async def _deaths(self) -> tuple[Peer, ...]:
-        return () if await self._carries_datagrams() else await super()._deaths()
+        ends = () if self.leaving is None else (self.leaving,)
+        return ends if await self._carries_datagrams() else (*await super()._deaths(), *ends)
 
     async def _carries_datagrams(self) -> bool:
         """Tell whether the dialer asks for datagrams, which tell nothing of a node that is gone."""
@@ -307,11 +312,13 @@ class DialerContract(
     async def failure_frees(self) -> None:
         for peer in await self._failing():
             dialer, network = await self._ready(), await self._network(peer)
+            before = asyncio.all_tasks()
             dialing = start(self._dialing(dialer, network))
             await within(asyncio.wait({dialing}), "dial()")
             if dialing.exception() is None:
                 await given(dialing.result().close(), "close()")
             await network.expect_unused(f"dial() {outcome_of(dialing)}")
+            await expect_no_task_left(before, f"dial() {outcome_of(dialing)}")
 
     # ---- Silence
 
@@ -397,15 +404,17 @@ class DialerContract(
         after=("known_by_address",),
     )
     async def node_comes_back(self) -> None:
-        if await self._carries_datagrams():
+        if self.leaving is None and await self._carries_datagrams():
             await self._comes_back_unnoticed()
             return
-        dialer, network = await self._ready(), await self._network(self.peer)
+        dialer, network = await self._ready(), await self._network(self.leaving or self.peer)
         conn = await self._open(dialer, network)
         await self._works(conn, "the first connection")
         reading = start(conn.read(1))
         await settle()
-        await network.break_off()
+        network.peer = self.peer
+        if self.leaving is None:
+            await network.break_off()
         # Now the session's end is known, however the dialer learns of it.
         await within(asyncio.wait({reading}), "read() from a node that is gone")
         await settle()

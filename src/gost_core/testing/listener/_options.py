@@ -7,7 +7,7 @@ from typing_extensions import TypeVar
 
 from gost_core.admission import Admission
 from gost_core.admission import Option as AdmitOption
-from gost_core.common.net import Conn
+from gost_core.common.net import Conn, PacketConn
 from gost_core.context import Context
 from gost_core.limiter import Option as LimiterOption
 from gost_core.limiter.conn import ConnLimiter
@@ -143,7 +143,7 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         conn, _ = await site.meet()
         accepting = await begin(site.listener.accept())
         client = await site.connect_refused()
-        if client is not None and not site.carries_datagrams():
+        if client is not None and not isinstance(client, PacketConn):
             await within(end_of(client), "the connection of a client beyond the limit")
         await settle()
         what = f"with a client beyond the limit, accept() {outcome_of(accepting)}"

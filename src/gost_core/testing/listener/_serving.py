@@ -58,6 +58,7 @@ class ListenerSite(Site[Listener]):
     async def accept(self) -> Conn:
         """Accept a client, by a task that goes on."""
         conn = returned(await by_task_that_goes_on(self.listener.accept(), "accept()"), "accept()")
+        self.accepted.append(conn)
         return owned(conn)
 
     async def let_bind(self) -> None:
@@ -146,6 +147,7 @@ class Serving(Acceptors[SiteT], Generic[SiteT]):
 
     async def _expect_freed(self, site: SiteT, addr: Addr, when: str) -> None:
         """Break the clause unless a listener can be bound there, sooner or later."""
+        await self._leave(site)
         loop = asyncio.get_running_loop()
         limit = loop.time() + current().time_limit
         while True:
@@ -253,8 +255,9 @@ class Serving(Acceptors[SiteT], Generic[SiteT]):
             finding = start(site.find(hello, name))
             owned(await given(bad_client(site.listener.addr()), name))
             await settle()
-            await site.connect(hello)
+            connecting = start(site.connect(hello))
             await finding
+            await connecting
 
     @clause("A wrapper passes AcceptError and BindError on unchanged.", "D26")
     async def wrapper_passes_errors(self) -> None:

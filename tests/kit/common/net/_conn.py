@@ -17,7 +17,7 @@ from gost_core.testing import Contract
 from gost_core.testing.common.net import (
     ConnContract,
 )
-from tests.kit.common.net._sockets import SocketAddr, SocketConn, sockets
+from tests.kit.common.net._sockets import SocketAddr, SocketConn, sockets, wake
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.0
@@ -33,14 +33,26 @@ MakeConn = Callable[[socket.socket], Conn]
 
 
 def run_conn(make: MakeConn) -> Contract:
+    asked: dict[Conn, Conn] = {}
+
     async def pair(kind: socket.SocketKind) -> tuple[Conn, Conn]:
-        here, there = sockets(kind)
-        return make(here), SocketConn(there)
+        one, other = sockets(kind)
+        here, there = make(one), SocketConn(other)
+        asked[there] = here
+        return here, there
+
+    async def ask(there: Conn) -> Callable[[], bool]:
+        here = asked[there]
+        # No socket asks for anything; the faulty one is asked beside the stream.
+        return here.ask() if isinstance(here, AnsweringInRead) else lambda: True
 
     return ConnContract(
         lambda: pair(socket.SOCK_STREAM),
         make_datagram=lambda: pair(socket.SOCK_DGRAM),
         break_off=reset,
+        # What has arrived is read before the reset shows.
+        cut=reset,
+        ask=ask,
         time_limit=TIME_LIMIT,
     )
 
@@ -202,13 +214,57 @@ class PretendingToSend(SocketConn):
             await super().write(data)
 
 
+class Waiting(SocketConn):
+    waited = False
+
+    async def readable(self) -> None:
+        self.waited = True
+        await super().readable()
+
+
 @conn.breaks("broken-off")
-class ResetAsEnd(SocketConn):
+class ResetAsEnd(Waiting):
     async def read(self, n: int, /) -> bytes:
         try:
             return await super().read(n)
         except ConnectionResetError:
+            if not self.waited:
+                raise
             return b""
+
+
+@conn.breaks("truncated")
+class CutAsEnd(Waiting):
+    async def read(self, n: int, /) -> bytes:
+        try:
+            return await super().read(n)
+        except ConnectionResetError:
+            if self.waited:
+                raise
+            return b""
+
+
+@conn.breaks("answers")
+class AnsweringInRead(SocketConn):
+    asked = False
+    is_half_sent = False
+
+    def ask(self) -> Callable[[], bool]:
+        self.asked = True
+        wake(self.reader)
+        return lambda: not self.asked
+
+    async def readable(self) -> None:
+        await super().readable()
+        if self.asked:
+            self.is_half_sent = True
+            await asyncio.sleep(0)
+            self.is_half_sent = self.asked = False
+
+    async def write(self, data: Buffer, /) -> None:
+        if self.is_half_sent:
+            raise ConnectionResetError("the peer was sent half an answer")
+        await super().write(data)
 
 
 @conn.breaks("read-cancellable")

@@ -5,7 +5,7 @@ import random
 from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import field
-from itertools import groupby, takewhile
+from itertools import groupby
 from typing import Any, Final
 
 from typing_extensions import Buffer
@@ -28,6 +28,7 @@ from gost_core.testing._run.waiting import (
     raises,
     settle,
     start,
+    turns,
     until,
     within,
 )
@@ -35,6 +36,7 @@ from gost_core.testing._stage.streams import (
     ALL,
     CHUNK,
     FLOOD,
+    TURNS,
     MakePair,
     addresses_of,
     begin,
@@ -67,6 +69,13 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
     break_off: Callable[[Conn], Awaitable[None]] | None = None
     """Breaks a connection off at the peer's end, which it is given, as a crash does; on TCP, close
     with a linger time of 0."""
+    cut: Callable[[Conn], Awaitable[object]] | None = None
+    """Ends what is beneath the peer's end, which it is given, without the end that the protocol
+    announces. For TLS and WebSocket: ``lambda conn: conn.inner.close()``."""
+    ask: Callable[[Conn], Awaitable[Callable[[], bool]]] | None = None
+    """Has the peer's end, which it is given, ask for an answer that the protocol wants, and returns
+    what tells whether it has come. For WebSocket, whose ``ping()`` returns a future:
+    ``async def ask(conn): return (await conn.ping()).done``."""
 
     def __post_init__(self) -> None:
         """Refuse to try nothing."""
@@ -154,34 +163,12 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
     async def transfer(self) -> None:
         here, there = await self._stream()
         dice = random.Random(1)
-
-        async def send(conn: Conn, data: bytes) -> None:
-            position = 0
-            while position < len(data):
-                size = dice.randint(1, 70_000)
-                await write(conn, data[position : position + size])
-                position += size
-
-        async def receive(conn: Conn, expected: bytes, way: str) -> None:
-            received = bytearray()
-            while len(received) < len(expected):
-                if not (piece := await read(conn, dice.randint(1, 70_000))):
-                    break
-                received += piece
-            pairs = zip(received, expected, strict=False)
-            same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-            expect(
-                bytes(received) == expected,
-                f"of {len(expected)} bytes {way}, {len(received)} arrived, and only the first "
-                f"{same} as they were written",
-            )
-
         up, down = dice.randbytes(_TRANSFER), dice.randbytes(_TRANSFER)
         await asyncio.gather(
-            send(here, up),
-            receive(there, up, "written here"),
-            send(there, down),
-            receive(here, down, "written by the peer"),
+            _send(here, up, dice),
+            _receive(there, up, dice, "written here"),
+            _send(there, down, dice),
+            _receive(here, down, dice, "written by the peer"),
         )
 
     @clause(
@@ -265,6 +252,22 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
             data = await read(here)
             expect(data == b"", f"after the end, read() returned {data!r}")
 
+    @clause(
+        "An end beneath that the protocol did not announce is none: read() returns the rest, then "
+        "raises ConnectionResetError.",
+        "D8",
+        after=("end",),
+    )
+    async def truncated(self) -> None:
+        cut = need(self.cut, "cut")
+        here, there = await self._stream()
+        await write(there, b"abc")
+        await settle()
+        await given(cut(there), "`cut`")
+        received = await read_exactly(here, 3)
+        expect(received == b"abc", f"of b'abc', {received!r} was read")
+        await raises(here.read(ALL), "read() after it", ConnectionResetError)
+
     @clause("When the peer is gone, write() raises BrokenPipeError or ConnectionResetError.", "D14")
     async def write_to_gone_peer(self) -> None:
         here, there = await self._stream()
@@ -287,6 +290,24 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         await raises(reading, "the waiting read()", ConnectionResetError)
 
     # ---- Cancelling
+
+    @clause(
+        "What the peer asks for is answered, and a read() cancelled meanwhile cuts nothing.",
+        "D6, D7",
+        after=("read_cancellable", "reads_what_is_there"),
+    )
+    async def answers(self) -> None:
+        ask = need(self.ask, "ask")
+        here, there = await self._ends()
+        for number in range(TURNS):
+            reading, asking = await begin(here.read(ALL)), start(ask(there))
+            await turns(number)
+            reading.cancel()
+            await ended(reading)
+            await carry(there, here, b"ping")
+            # The answer may go with what is written next.
+            await carry(here, there, b"pong")
+            await until(await given(asking, "`ask`"), "what the peer asked for was not answered")
 
     @clause("A cancelled write() ends as cancelled.", "D14", after=("write_waits",))
     async def write_cancellable(self) -> None:
@@ -337,7 +358,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
 
         writes = [start(here.write(letter * CHUNK)) for letter in (b"a", b"b")]
         receiving = start(receive())
-        taken = CHUNK * len(await self._not_refused(writes, "write()"))
+        taken = CHUNK * len(await _not_refused(writes, "write()"))
         await until(
             lambda: len(received) >= taken or receiving.done(),
             f"of {taken} bytes that two write() calls at once took, some did not arrive",
@@ -354,23 +375,11 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         here, there = await self._stream()
         reads = [start(here.read(4)), await begin(here.read(4))]
         await write(there, b"abcdefgh")
-        pieces = [reading.result() for reading in await self._not_refused(reads, "read()")]
+        pieces = [reading.result() for reading in await _not_refused(reads, "read()")]
         missing = 8 - sum(map(len, pieces))
         pieces.append(await read_exactly(here, missing) if missing > 0 else b"")
         whole = sorted(b"".join(pieces)) == sorted(b"abcdefgh")
         expect(whole, f"of b'abcdefgh', two read() calls at once and a later one got {pieces}")
-
-    async def _not_refused(
-        self, calls: "Sequence[asyncio.Future[Any]]", what: str
-    ) -> "list[asyncio.Future[Any]]":
-        """Break the clause unless calls at once end well or by RuntimeError; return the former."""
-        await within(asyncio.wait(calls), f"one of two {what} calls at once")
-        for call in calls:
-            expect(
-                failure_of(call) is None or isinstance(failure_of(call), RuntimeError),
-                f"one of two {what} calls at once {outcome_of(call)}",
-            )
-        return [call for call in calls if failure_of(call) is None]
 
     # ---- Closing
 
@@ -493,3 +502,36 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
     async def datagram_too_long(self) -> None:
         here, _ = await self._datagrams()
         await raises(here.write(bytes(ALL + 1)), "write() of 65536 bytes", OSError)
+
+
+async def _send(conn: Conn, data: bytes, dice: random.Random) -> None:
+    while data:
+        size = dice.randint(1, 70_000)
+        await write(conn, data[:size])
+        data = data[size:]
+
+
+async def _receive(conn: Conn, expected: bytes, dice: random.Random, way: str) -> None:
+    received = bytearray()
+    while len(received) < len(expected):
+        if not (piece := await read(conn, dice.randint(1, 70_000))):
+            break
+        received += piece
+    changed = "" if expected.startswith(received) else ", not as they were written"
+    expect(
+        bytes(received) == expected,
+        f"of {len(expected)} bytes {way}, {len(received)} arrived{changed}",
+    )
+
+
+async def _not_refused(
+    calls: "Sequence[asyncio.Future[Any]]", what: str
+) -> "list[asyncio.Future[Any]]":
+    """Break the clause unless calls at once end well or by RuntimeError; return the former."""
+    await within(asyncio.wait(calls), f"one of two {what} calls at once")
+    for call in calls:
+        expect(
+            failure_of(call) is None or isinstance(failure_of(call), RuntimeError),
+            f"one of two {what} calls at once {outcome_of(call)}",
+        )
+    return [call for call in calls if failure_of(call) is None]
