@@ -172,6 +172,8 @@ def directive(module: ModuleType, name: str) -> Iterator[str]:
         if any(is_private(base) for base in value.__bases__):
             public = {base.__name__ for base in value.__mro__[1:] if not is_private(base)}
             yield f"   :inherited-members: {', '.join(sorted(public))}"
+            # Of these, and on Python 3.11 only, Sphinx would ask issubclass of a protocol.
+            yield "   :exclude-members: __protocol_attrs__, __slots__"
     elif isinstance(value, FunctionType):
         yield f".. autofunction:: {full_name}"
     elif isinstance(value, NewType) or get_type_hints(module).get(name) is TypeAlias:

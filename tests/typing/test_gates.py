@@ -165,7 +165,7 @@ def test_installed_package_is_completely_typed_and_documented(tmp_path: Path) ->
     }
     of_clauses = [
         name
-        for name, message in diagnostics
+        for name, _ in diagnostics
         if name.startswith("gost_core.testing.") and name.rpartition(".")[2] in clauses
     ]
     incomplete = [f"{name}: {message}" for name, message in diagnostics if name not in of_clauses]
