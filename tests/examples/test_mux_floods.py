@@ -22,6 +22,8 @@ from tests.examples.proxy_harness import echo, run, server
 from tests.examples.test_mux import dialing, mux_node, pair, read_all, streams
 from tests.examples.test_mux import echo as echo_stream
 
+pytestmark = pytest.mark.one_python
+
 OPENING = b"\x02\x07CONNECT\x41\x01x"  # of a stream: its method and authority
 SECONDS = 1.5
 

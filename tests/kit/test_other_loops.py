@@ -23,6 +23,8 @@ from tests.kit import TRIALS
 from tests.kit._over_trio import StreamConn, StreamListener
 from trio_bridge import TrioConn, TrioListener, call, trio_inside
 
+pytestmark = pytest.mark.one_python
+
 PATIENT = 20.0
 """Seconds. The limits of the trials are short for the sake of faults that hang; here is none."""
 
@@ -298,7 +300,6 @@ def test_the_end_of_trio_ends_the_calls_that_wait_there() -> None:
 # ---- uvloop
 
 
-@pytest.mark.one_python
 @pytest.mark.skipif(not find_spec("uvloop"), reason="uvloop is not offered for this platform")
 def test_right_implementations_keep_every_clause_on_uvloop() -> None:
     uvloop = import_module("uvloop")

@@ -21,6 +21,8 @@ def judged(over: Callable[[], Contract], is_right: Callable[[Report], bool]) -> 
     return report if is_right(report) else virtual_time.run(over().run(), PATIENT)
 
 
+# A right implementation may fail on one Python only; a fault is a fault on each.
+@pytest.mark.one_python
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.clause}:{fault.name}")
 def test_the_report_names_exactly_the_broken_clause(fault: Fault) -> None:
     def named(report: Report) -> list[str]:

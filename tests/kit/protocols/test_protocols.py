@@ -9,6 +9,8 @@ from tests.kit import virtual_time
 from tests.kit.protocols import _quic_trial, _ssh_trial, _websocket_trial
 from tests.kit.protocols._trial import ProtocolTrial
 
+pytestmark = pytest.mark.one_python
+
 TRIALS: Final[tuple[ProtocolTrial[Any], ...]] = (
     _quic_trial.trial,
     _websocket_trial.trial,
