@@ -112,7 +112,7 @@ def page(module_name: str) -> Iterator[str]:
                 yield from directive(module, name)
     contracts = f"{package.NAME}.testing.{title}"
     if contracts in package.module_names():
-        yield from ("Contracts", "---------", "")
+        yield from ("Contracts", "---------", "", f".. automodule:: {contracts}", "")
         for name in package.public_names(import_module(contracts)):
             yield from contract(contracts, getattr(import_module(contracts), name))
 
