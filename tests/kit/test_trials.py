@@ -1,24 +1,11 @@
 """The contracts of gost_core.testing, tried on implementations whose faults are known."""
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
-from gost_core.testing import Contract, Report
+from gost_core.testing import Report
 from tests.kit import FAULTS, TRIALS, Fault, Trial, virtual_time
-
-PATIENT: Final = 20.0
-
-
-def judged(over: Callable[[], Contract], is_right: Callable[[Report], bool]) -> Report:
-    """Run a contract; try it again on a patient clock if its report is not right.
-
-    The limits of a trial are short, for the sake of the faults that hang. So on a busy machine a
-    clause may seem broken that is only late, and a wrong report counts when it is so both times.
-    """
-    report = virtual_time.run(over().run(), 1.0)
-    return report if is_right(report) else virtual_time.run(over().run(), PATIENT)
 
 
 # A right implementation may fail on one Python only; a fault is a fault on each.
@@ -28,7 +15,9 @@ def test_the_report_names_exactly_the_broken_clause(fault: Fault) -> None:
     def named(report: Report) -> list[str]:
         return [result.clause.id for result in report.broken]
 
-    report = judged(fault.over, lambda report: named(report) == [fault.clause])
+    report = virtual_time.judge(
+        lambda: fault.over().run(), lambda report: named(report) == [fault.clause]
+    )
     assert named(report) == [fault.clause], str(report)
 
 
@@ -39,7 +28,9 @@ def test_a_right_implementation_keeps_every_clause(trial: Trial[Any]) -> None:
         return sum(not result.detail for result in report.held)
 
     clauses = len(trial.contract.clauses)
-    report = judged(lambda: trial.over(trial.right), lambda report: tried(report) == clauses)
+    report = virtual_time.judge(
+        lambda: trial.over(trial.right).run(), lambda report: tried(report) == clauses
+    )
     assert tried(report) == clauses, str(report)
 
 

@@ -16,7 +16,6 @@ TRIALS: Final[tuple[ProtocolTrial[Any], ...]] = (
     _websocket_trial.trial,
     _ssh_trial.trial,
 )
-PATIENT: Final = 20.0
 
 
 def reports(trial: ProtocolTrial[Any], parts: object, pace: float = 1.0) -> list[Report]:
@@ -37,7 +36,7 @@ def test_a_right_protocol_keeps_every_clause_of_all_its_parts(trial: ProtocolTri
     unkept = not_held(reports(trial, trial.right))
     if frozenset(unkept) != trial.unable:
         # On a busy machine something may only be late.
-        unkept = not_held(reports(trial, trial.right, PATIENT))
+        unkept = not_held(reports(trial, trial.right, virtual_time.PATIENT))
     assert frozenset(unkept) == trial.unable, unkept
 
 
