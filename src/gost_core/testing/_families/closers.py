@@ -17,7 +17,7 @@ __all__ = (
     "close_cut_short",
     "closed_at_once",
     "closed_twice",
-    "expect_no_task_left",
+    "expect_no_task_after_close",
 )
 
 TWICE: Final[str] = "close() may be called twice."
@@ -71,7 +71,7 @@ async def close_cut_short(close: Callable[[], Awaitable[None]], after: int, /) -
     await ended(closing)
 
 
-async def expect_no_task_left(before: set[asyncio.Task[Any]], /) -> None:
+async def expect_no_task_after_close(before: set[asyncio.Task[Any]], /) -> None:
     """Break the clause if, after close(), more tasks run than before."""
     await settle()
     left = [task.get_coro() for task in asyncio.all_tasks() - before]

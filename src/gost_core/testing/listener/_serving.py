@@ -11,7 +11,7 @@ from gost_core.common.net import Addr, Closer, Conn
 from gost_core.listener import AcceptError, BindError, ClosedError, Listener, Option, Options
 from gost_core.metadata import Metadata
 from gost_core.testing._families.acceptors import Acceptors, Site
-from gost_core.testing._families.closers import CUTS, close_cut_short, expect_no_task_left
+from gost_core.testing._families.closers import CUTS, close_cut_short, expect_no_task_after_close
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
@@ -298,4 +298,4 @@ class Serving(Acceptors[SiteT], Generic[SiteT]):
         accepting.cancel()
         await ended(accepting)
         await within(listener.close(), "close()")
-        await expect_no_task_left(before)
+        await expect_no_task_after_close(before)

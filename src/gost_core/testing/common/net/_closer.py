@@ -16,7 +16,7 @@ from gost_core.testing._families.closers import (
     close_cut_short,
     closed_at_once,
     closed_twice,
-    expect_no_task_left,
+    expect_no_task_after_close,
 )
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import expect, given, need, owned, raises, start, until, within
@@ -59,7 +59,7 @@ class CloserContract(Contract, Generic[CloserT], interface=Closer):
     async def no_task_left(self) -> None:
         before = asyncio.all_tasks()
         await within((await self._specimen()).close(), "close()")
-        await expect_no_task_left(before)
+        await expect_no_task_after_close(before)
 
     @clause(TWICE, "D1", after=("closes",))
     async def twice(self) -> None:
