@@ -69,5 +69,12 @@ class Authenticator(Protocol):
             The client's id, which may be "", or None to refuse. The caller puts the id into the
             context as CLIENT_ID, where limits, statistics and selectors find it. An implementation
             that cannot decide refuses: None (D49).
+
+        Example::
+
+            client = await authenticator.authenticate(ctx, user, password)
+            if client is None:
+                raise DeniedError("the login was refused")
+            ctx = ctx.with_value(CLIENT_ID, client)
         """
         ...

@@ -107,5 +107,11 @@ class Bypass(Protocol):
             DeniedError: the request is refused by rule.
             OSError: the rules are out of reach. Neither is ever turned into a direct connection
                 (D36).
+
+        Example::
+
+            target = "example.net:443"
+            if await bypass.contains(ctx, "tcp", target):
+                raise DeniedError(f"{target} is refused by rule")
         """
         ...

@@ -1016,7 +1016,14 @@ class Transporter(Protocol):
 
     @abstractmethod
     def options(self) -> TransportOptions:
-        """Return the options, live (D23): on a copy, a chain sets the route by them."""
+        """Return the options, live (D23): on a copy, a chain sets the route by them.
+
+        Example::
+
+            copied = transport.copy()
+            copied.options().route = route
+            conn = await copied.dial(ctx, "192.0.2.7:1080")  # by that route
+        """
         ...
 
     @abstractmethod
@@ -1159,7 +1166,14 @@ class Router(Protocol):
 
     @abstractmethod
     def options(self) -> RouterOptions:
-        """Return the options, live, not to be changed (D23)."""
+        """Return the options, live, not to be changed (D23).
+
+        Example::
+
+            resolver = router.options().resolver
+            if resolver is not None:
+                addresses = await resolver.resolve(ctx, "ip", "example.net")
+        """
         ...
 
     @abstractmethod

@@ -217,6 +217,14 @@ class Dialer(Protocol):
 
         The transport outlives the timeout and the task of this call; cancelling frees what was
         opened (D4). When it raises, nothing is left open (D3).
+
+        Example::
+
+            conn = await dialer.dial(ctx, "192.0.2.7:1080", host_dial_option("proxy.example:1080"))
+            try:
+                await conn.write(request)
+            finally:
+                await conn.close()
         """
         ...
 

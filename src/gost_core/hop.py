@@ -187,6 +187,13 @@ class Hop(Protocol):
                 node (D45).
             OSError: the hop's backend is out of reach. None of these is ever turned into a direct
                 connection (D36).
+
+        Example::
+
+            node = await hop.select(ctx, host_select_option("example.net:443"))
+            if node is None:
+                raise OSError("the hop has no node for example.net")
+            logger.info("by way of", node.name)
         """
         ...
 

@@ -316,6 +316,18 @@ class Listener(Protocol):
 
         A connection that arrives while the call is cancelled is returned by a later one, or
         closed (D26). For wrappers: pass AcceptError and BindError on as they are.
+
+        Example::
+
+            while True:
+                try:
+                    conn = await listener.accept()
+                except AcceptError:
+                    await asyncio.sleep(1)  # not this time
+                except ClosedError:
+                    break
+                else:
+                    await serve(conn)  # and closes it
         """
         ...
 
@@ -325,6 +337,13 @@ class Listener(Protocol):
 
         The bound address, with the real port; on a reverse listener, until it is bound, the
         address that was asked for (D25).
+
+        Example::
+
+            listener = make_listener(addr_option("127.0.0.1:0"))
+            await listener.init(None)
+            host, _, port = str(listener.addr()).rpartition(":")
+            assert port != "0"  # the one that the system chose
         """
         ...
 
@@ -338,5 +357,14 @@ class Listener(Protocol):
         the address is free once the last accepted one is closed (D27). A waiting :meth:`accept`
         raises ClosedError. Legal twice, at any time, also before ``init()`` and after it failed. It
         takes 1 to 3 seconds at most and raises nothing (D1, D18).
+
+        Example::
+
+            await listener.init(None)
+            try:
+                conn = await listener.accept()
+            finally:
+                await listener.close()
+            await conn.close()  # an accepted connection lives on
         """
         ...

@@ -66,6 +66,12 @@ class Logger(Protocol):
         The mapping is copied. Where a key is there already, the later value wins, once in the
         line. The level is shared with this logger, now and later (D59). Components do this for
         each connection, so it is cheap.
+
+        Example::
+
+            log = logger.with_fields({"service": "socks", "client": "192.0.2.7"})
+            log.info("connected")  # the line has both fields
+            logger.info("ready")  # this one has neither
         """
         ...
 
@@ -116,7 +122,15 @@ class Logger(Protocol):
 
     @abstractmethod
     def errorf(self, format: str, /, *args: object) -> None:
-        """Log ``format % args`` at level ERROR."""
+        """Log ``format % args`` at level ERROR.
+
+        Example::
+
+            try:
+                conn = await dialer.dial(ctx, addr)
+            except OSError as error:
+                logger.errorf("dial %s: %s", addr, error)
+        """
         ...
 
     @abstractmethod
@@ -136,7 +150,14 @@ class Logger(Protocol):
 
     @abstractmethod
     def is_level_enabled(self, level: LogLevel, /) -> bool:
-        """Tell whether a line of ``level`` is written; ask before preparing a costly one."""
+        """Tell whether a line of ``level`` is written; ask before preparing a costly one.
+
+        Example::
+
+            data = await conn.read(65536)
+            if logger.is_level_enabled(LogLevel.TRACE):
+                logger.trace("received", data.hex(" "))
+        """
         ...
 
 

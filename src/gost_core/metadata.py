@@ -28,7 +28,14 @@ class Metadata(Protocol):
 
     @abstractmethod
     def is_exists(self, key: str, /) -> bool:
-        """Tell whether something is stored under ``key``, be it None."""
+        """Tell whether something is stored under ``key``, be it None.
+
+        Example::
+
+            metadata.set("interface", None)
+            assert metadata.is_exists("Interface")
+            assert not metadata.is_exists("netns")
+        """
         ...
 
     @abstractmethod
@@ -41,7 +48,14 @@ class Metadata(Protocol):
 
     @abstractmethod
     def get(self, key: str, /) -> object:
-        """Return what is stored under ``key``; None also if nothing is."""
+        """Return what is stored under ``key``; None also if nothing is.
+
+        Example::
+
+            limit = metadata.get("maxFails")
+            if limit is not None and type(limit) is not int:
+                raise ValueError(f"maxFails: a whole number is needed, not {limit!r}")
+        """
         ...
 
 

@@ -96,6 +96,13 @@ class Recorder(Protocol):
                 nothing had happened (D55).
 
         After cancelling, the record is there whole or not at all.
+
+        Example::
+
+            try:
+                await recorder.record(ctx, b"192.0.2.7", metadata_record_option({"port": 443}))
+            except OSError as error:
+                logger.warn("not recorded:", error)
         """
         ...
 

@@ -40,12 +40,28 @@ class Limiter(Protocol):
 
         Cancelling the wait takes nothing from the budget. Any number of connections may wait at
         once.
+
+        Example::
+
+            while data:
+                granted = await limiter.wait(ctx, len(data))
+                if granted == 0:
+                    raise OSError("the limiter refuses the rest")
+                await conn.write(data[:granted])
+                data = data[granted:]
         """
         ...
 
     @abstractmethod
     def limit(self) -> int:
-        """Return the bytes that come back each second; 0 or less = unlimited (D51)."""
+        """Return the bytes that come back each second; 0 or less = unlimited (D51).
+
+        Example::
+
+            limit = limiter.limit()
+            if limit > 0:
+                logger.infof("at most %d bytes a second", limit)
+        """
         ...
 
     @abstractmethod
@@ -54,6 +70,12 @@ class Limiter(Protocol):
 
         It acts on calls that wait already (D52). For the owner of the limiter, not for those who
         draw on it.
+
+        Example::
+
+            limiter.set(125_000)  # one megabit a second
+            limiter.set(0)  # no limit any more
+            assert await limiter.wait(ctx, 300_000) == 300_000
         """
         ...
 

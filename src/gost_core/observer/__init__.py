@@ -126,5 +126,13 @@ class Observer(Protocol):
         Raises:
             OSError: the batch was not delivered; the same batch may come again, with what a part
                 of it did before (D56). Returning means that it was delivered.
+
+        Example::
+
+            event = StatusEvent(kind="service", service="socks", state="ready")
+            try:
+                await observer.observe(ctx, [event])
+            except OSError:
+                unsent.append(event)  # to be sent again
         """
         ...

@@ -45,12 +45,27 @@ class Stats(Protocol):
             n: at least 0; for CURRENT_CONNS also negative, once for each connection that was
                 counted, however often it is closed. Elsewhere a negative number is the caller's
                 error (D54).
+
+        Example::
+
+            stats.add(Kind.CURRENT_CONNS, 1)
+            try:
+                stats.add(Kind.INPUT_BYTES, len(await conn.read(65536)))
+            finally:
+                stats.add(Kind.CURRENT_CONNS, -1)
         """
         ...
 
     @abstractmethod
     def get(self, kind: Kind, /) -> int:
-        """Return a count, 0 for an unknown kind; reading never changes it (D54)."""
+        """Return a count, 0 for an unknown kind; reading never changes it (D54).
+
+        Example::
+
+            stats.add(Kind.OUTPUT_BYTES, 5)
+            stats.add(Kind.OUTPUT_BYTES, 3)
+            assert stats.get(Kind.OUTPUT_BYTES) == 8
+        """
         ...
 
     @abstractmethod
