@@ -29,7 +29,7 @@ PRINTED: Final = {
     "README.md": "0 broken",
     "docs/checking.md": "trio_bridge.TrioConn as common.net.Conn: 32 held, 0 broken",
     "docs/index.md": "0 broken",
-    "docs/tutorial.md": "common.net.Conn.close-wakes-read - the waiting read() raised nothing",
+    "docs/tutorial.md": "tutorial.connection.StreamConn as common.net.Conn: ",
 }
 """What shows that the code of a page did what the page says."""
 

@@ -39,5 +39,7 @@ async def main(addr: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m tutorial.echo HOST:PORT")
     with suppress(KeyboardInterrupt):
         asyncio.run(main(sys.argv[1]))

@@ -71,7 +71,7 @@ class SocketListener(Listener):
         while not self._waiting.empty():
             unaccepted = self._waiting.get_nowait()
             if unaccepted is not None:
-                unaccepted.abort()
+                unaccepted.drop()
         self._waiting.put_nowait(None)
         await asyncio.sleep(0)  # as in StreamConn.close
 
