@@ -210,16 +210,13 @@ class Session(ClosedOnce, net.Closer):
 
     async def _work(self, data: bytes) -> None:
         """Do what a peer's frames ask for; who asks for too much waits."""
-        carried = newcomers = 0
-        for event in self.h2.receive_data(data):
-            if isinstance(event, events.DataReceived):
-                carried += len(event.data)
-            newcomers += isinstance(event, events.RequestReceived)
+        happened = self.h2.receive_data(data)
+        for event in happened:
             self._take(event)
         self._answers += self.flush()
         if self._answers > UNSENT:
             raise net.ProtocolError(f"{self._peer} sends, and does not read")
-        pause = self._budget.spend(len(data), carried, newcomers)
+        pause = self._budget.spend(len(data), happened)
         if pause is None:
             raise net.ProtocolError(f"{self._peer} asks for much and carries little")
         if pause:
