@@ -3,10 +3,15 @@
 import asyncio
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Self, TypeAlias
+from typing import Final, Self, TypeAlias
+from weakref import WeakValueDictionary
+
+LOOKUPS: Final = 4  # that the system is asked for at once, for one client
+_pools: Final = WeakValueDictionary[str, ThreadPoolExecutor]()
 
 SocketName: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
@@ -96,12 +101,19 @@ def ip_of(host: str) -> IPv4Address | IPv6Address | None:
     return ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip
 
 
-async def addresses_of(host: str, network: str) -> list[str]:
-    """Return the IP addresses of a host, in order of preference; names are the system's affair."""
+async def addresses_of(host: str, network: str, client: str = "") -> list[str]:
+    """Return the IP addresses of a host, in order of preference; names are the system's affair.
+
+    Its calls block, so each client has threads of its own: slow names hold up nobody else (D18).
+    """
     with suppress(ValueError):
         return [str(ip_address(host))]
     family = {"4": socket.AF_INET, "6": socket.AF_INET6}.get(network[-1:], socket.AF_UNSPEC)
-    found = await asyncio.get_running_loop().getaddrinfo(
-        host, None, family=family, type=socket.SOCK_STREAM
-    )
+    pool = _pools.setdefault(client, ThreadPoolExecutor(LOOKUPS, "names"))
+    return await asyncio.wrap_future(pool.submit(_look_up, host, family, pool))
+
+
+def _look_up(host: str, family: int, pool: ThreadPoolExecutor) -> list[str]:
+    """Ask the system; the pool lasts as long, whether or not anybody still waits."""
+    found = socket.getaddrinfo(host, None, family=family, type=socket.SOCK_STREAM)
     return [str(name[0]) for _, _, _, _, name in found]

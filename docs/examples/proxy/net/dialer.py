@@ -5,6 +5,7 @@ import socket
 
 from gost_core.common import net
 from gost_core.context import Context
+from gost_core.keys import HASH_SOURCE
 
 from .address import addresses_of, split_target
 from .tcp import TCPConn
@@ -15,13 +16,14 @@ class SystemDialer(net.Dialer):
     """Opens connections from this host, by TCP and UDP; names are resolved by the system."""
 
     async def dial(self, ctx: Context, network: str, addr: str, /) -> net.Conn:
+        client = ctx.value(HASH_SOURCE) or ""
         if network.startswith("udp"):
-            return await dial_udp(network, addr)
+            return await dial_udp(network, addr, client)
         if not network.startswith("tcp"):
             raise net.UnsupportedError(f"network {network!r} is not offered here; tcp and udp are")
         host, port = split_target(addr)
         fault = OSError(f"{host} has no address")
-        for address in await addresses_of(host, network):
+        for address in await addresses_of(host, network, client):
             try:
                 return await _connect(address, port)
             except OSError as error:

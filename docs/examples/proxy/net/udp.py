@@ -62,8 +62,9 @@ class UDPConn(DatagramConn):
     room is lost, as it might be on its way.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, client: str = "") -> None:
         sock.setblocking(False)
+        self._client: Final = client
         self._loop: Final = asyncio.get_running_loop()
         self._socket: Final = sock
         self._local: Final = UDPAddr.of(sock.getsockname())
@@ -111,8 +112,8 @@ class UDPConn(DatagramConn):
             raise ValueError(f"{addr.network()} address {addr}: datagrams go by udp")
         host, port = split_target(str(addr))
         if self._socket.family == socket.AF_INET:
-            return (await addresses_of(host, "udp4"))[0], port
-        address = (await addresses_of(host, "udp"))[0]
+            return (await addresses_of(host, "udp4", self._client))[0], port
+        address = (await addresses_of(host, "udp", self._client))[0]
         return address if ":" in address else f"::ffff:{address}", port
 
     def _call(self, call: Callable[[], T]) -> T:
@@ -146,7 +147,10 @@ class PeerConn(DatagramConn, Wrapper):
 
 
 def open_udp(
-    network: str = "udp", local: str = "", remote: tuple[str, int] | None = None
+    network: str = "udp",
+    local: str = "",
+    remote: tuple[str, int] | None = None,
+    client: str = "",
 ) -> UDPConn:
     """Open a socket for anybody, at an address of this host, or for one remote IP address."""
     host = local if remote is None else remote[0]
@@ -157,19 +161,19 @@ def open_udp(
         if six:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both)
         sock.bind((local, 0)) if remote is None else sock.connect(remote)
-        return UDPConn(sock)
+        return UDPConn(sock, client)
     except BaseException:
         sock.close()
         raise
 
 
-async def dial_udp(network: str, addr: str) -> UDPConn:
+async def dial_udp(network: str, addr: str, client: str = "") -> UDPConn:
     """Open a socket for one address, or for anybody if there is none (D9)."""
     if not addr:
-        return open_udp(network)
+        return open_udp(network, client=client)
     host, port = split_target(addr)
     fault = OSError(f"{host} has no address")
-    for address in await addresses_of(host, network):
+    for address in await addresses_of(host, network, client):
         try:
             return open_udp(network, remote=(address, port))
         except OSError as error:
