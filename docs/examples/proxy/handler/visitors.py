@@ -7,10 +7,11 @@ from typing import Final
 from gost_core import listener
 from gost_core.common import net
 
-from ..net.h2_session import Session
+from ..net.h2_session import STREAMS, Session
 from ..net.relay import ClientGoneError, Traffic, relay
 
 PAUSE: Final = 1.0  # seconds after which it is tried again to accept
+VISITORS: Final = STREAMS - 1  # at once, beside the stream for control; others wait to be accepted
 
 
 async def serve_visitors(client: net.Conn, bound: net.Listener) -> None:
@@ -32,10 +33,14 @@ async def serve_visitors(client: net.Conn, bound: net.Listener) -> None:
 async def _accept_visitors(
     session: Session, bound: net.Listener, visits: asyncio.TaskGroup
 ) -> None:
+    places = asyncio.Semaphore(VISITORS)
     while True:
+        await places.acquire()
         try:
-            visits.create_task(_visit(session, await bound.accept()))
+            visit = visits.create_task(_visit(session, await bound.accept()))
+            visit.add_done_callback(lambda _: places.release())
         except listener.AcceptError:
+            places.release()
             await asyncio.sleep(PAUSE)
         except OSError:  # nobody comes any more, and the near end will want to know
             return await session.close()
