@@ -1,0 +1,272 @@
+"""Peers who have not logged in and ask for much: neighbours hardly notice, and nothing is left.
+
+All is in one event loop, and its processor time tells what a neighbour waits for: a machine that
+is busy with something else changes nothing of that.
+"""
+
+import asyncio
+import gc
+import os
+import socket
+import statistics
+import sys
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.net import h2_budget
+from tests.examples.proxy_harness import LIMIT, echo, run, server
+from tests.examples.test_reverse import FAR, bound, serving
+
+pytestmark = [
+    pytest.mark.one_python,
+    pytest.mark.skipif(sys.platform != "linux", reason="open files are counted in Linux's /proc"),
+]
+
+ALONE, BESIDE = 0.2, 0.8  # seconds that a neighbour asks before the flood, and beside it
+TIMES = 10  # what a request of a neighbour may cost beside it
+TURN = 0.05  # seconds that the others may wait for a turn
+KEPT = 8000  # pieces of memory that may stay: h2 forgets streams that ended when another one opens
+
+OPENING = b"\x02\x07CONNECT\x41\x01x"  # of a stream: its method and authority
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    head = len(payload).to_bytes(3, "big") + bytes([kind, flags])
+    return head + stream.to_bytes(4, "big") + payload
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0) + frame(4, 1, 0)
+
+
+def rapid_reset() -> Iterator[bytes]:
+    for stream in count(1, 2):
+        yield frame(1, 4, stream, OPENING) + frame(3, 0, stream, bytes([0, 0, 0, 8]))
+
+
+def openings() -> Iterator[bytes]:
+    for stream in range(1, 40_000, 2):
+        yield frame(1, 4, stream, OPENING)
+
+
+def repeated(said: bytes) -> Callable[[], Iterator[bytes]]:
+    """Return what opens a stream and then says something again and again."""
+
+    def say() -> Iterator[bytes]:
+        yield frame(1, 4, 1, OPENING)
+        while True:
+            yield said
+
+    return say
+
+
+def continuations() -> Iterator[bytes]:
+    yield frame(1, 0, 1, OPENING)
+    while True:
+        yield frame(9, 0, 1, b"\x00\x01a\x01b")
+
+
+FRAMES = {
+    "rapid reset": rapid_reset,
+    "20,000 streams": openings,
+    "CONTINUATION": continuations,
+    "WINDOW_UPDATE": repeated(frame(8, 0, 1, bytes([0, 0, 0, 1]))),
+    "WINDOW_UPDATE of the session": repeated(frame(8, 0, 0, bytes([0, 0, 0, 1]))),
+    "SETTINGS": repeated(frame(4, 0, 0)),
+    "PING": repeated(frame(6, 0, 0, b"question")),
+    "PRIORITY": repeated(frame(2, 0, 3, bytes([0, 0, 0, 0, 16]))),
+    "empty DATA": repeated(frame(0, 0, 1)),
+    "padding": repeated(frame(0, 8, 1, bytes([100]) + bytes(100))),
+}
+MANY = 300  # connections at once
+SPACES = b"GET http://x/ HTTP/1.1\r\nHost: x\r\nX:" + b" " * 1000 + b"\0\r\n\r\n"
+SLOW_NAME = b"\5\1\0\5\1\0\3\x09name.slow\0\x50"
+CONNECTIONS = {
+    "half greetings of SOCKS5": ("socks5", b"\5"),
+    "half greetings of HTTP": ("http", b"GET http://x/"),
+    "half greetings of HTTP/2": ("socks5+h2", PREFACE[:20]),
+    "no greeting of SOCKS5": ("socks5", b"220 ready\r\n"),
+    "1,000 spaces": ("http", SPACES),
+    "slow names": ("socks5", SLOW_NAME),
+}
+
+
+@asynccontextmanager
+async def flooding(address: str, connections: int, said: bytes) -> AsyncGenerator[None, None]:
+    """Have a process of its own flood an address."""
+    program = Path(__file__).with_name("flooding.py")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", str(program), address, str(connections)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(said)
+        process.stdin.close()
+        assert await process.stdout.readline() == b"flooding\n"
+        yield
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def cost(proxy: str, target: str) -> float:
+    """Ask through a SOCKS5 proxy; return the loop's processor time from the question to the end."""
+    host, _, port = target.rpartition(":")
+    asked = b"\5\1\0\3" + bytes([len(host)]) + host.encode() + int(port).to_bytes(2, "big")
+    began = time.thread_time()
+    reader, writer = await asyncio.open_connection(*proxy.rsplit(":", 1))
+    try:
+        writer.write(b"\5\1\0")
+        assert await reader.readexactly(2) == b"\5\0"
+        writer.write(asked)
+        assert (await reader.readexactly(10))[:2] == b"\5\0"
+        writer.write(b"question")
+        assert await reader.readexactly(8) == b"question"
+        return time.thread_time() - began
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def usual_cost(seconds: float, proxy: str, target: str) -> float:
+    """Ask again and again; return the median."""
+    costs: list[float] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end or len(costs) < 20:
+        costs.append(await cost(proxy, target))
+        await asyncio.sleep(0.001)
+    return statistics.median(costs)
+
+
+@asynccontextmanager
+async def turns() -> AsyncGenerator[list[float], None]:
+    """Note the most processor time that goes by between two turns of a task."""
+    longest = [0.0]
+
+    async def look() -> None:
+        before = time.thread_time()
+        while True:
+            await asyncio.sleep(0.0001)
+            now = time.thread_time()
+            longest[0], before = max(longest[0], now - before), now
+
+    looking = asyncio.create_task(look())
+    # What the tests before have left to be collected is not this loop's turn.
+    gc.disable()
+    try:
+        yield longest
+    finally:
+        gc.enable()
+        looking.cancel()
+        await asyncio.wait({looking})
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@asynccontextmanager
+async def leaving_nothing() -> AsyncGenerator[None, None]:
+    """Wait for what is open at the end to be what was open before, and compare the memory."""
+
+    def memory() -> int:
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    files, tasks, kept = open_files(), len(asyncio.all_tasks()), memory()
+    yield
+    while open_files() > files or len(asyncio.all_tasks()) > tasks:  # noqa: ASYNC110, no event
+        await asyncio.sleep(0.01)
+    for _ in range(3):  # who waited for the tasks learns of their end
+        await asyncio.sleep(0)
+    assert memory() < kept + KEPT
+
+
+def nothing() -> None:
+    pass
+
+
+async def neighbour_beside(
+    address: str,
+    connections: int,
+    said: bytes,
+    proxy: str,
+    target: str,
+    afterwards: Callable[[], None] = nothing,
+) -> None:
+    await cost(proxy, target)  # whatever the first one loads is there now
+    async with leaving_nothing(), turns() as longest:
+        alone = await usual_cost(ALONE, proxy, target)
+        async with flooding(address, connections, said):
+            beside = await usual_cost(BESIDE, proxy, target)
+        afterwards()
+    assert beside < TIMES * alone
+    assert longest[0] < TURN
+
+
+@pytest.mark.parametrize("flood", FRAMES.values(), ids=FRAMES)
+def test_frames_of_one_session_are_hardly_noticed(
+    flood: Callable[[], Iterator[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Who was made to wait so long has to go, and until then it is not seen that it has gone.
+    monkeypatch.setattr(h2_budget, "PATIENCE", 2 * BESIDE)
+
+    async def main() -> None:
+        said = PREFACE + b"".join(islice(flood(), 40_000))
+        async with AsyncExitStack() as stack:
+            target = await stack.enter_async_context(server(echo))
+            flooded, _ = await stack.enter_async_context(serving("socks5+h2://127.0.0.1:0"))
+            proxy, _ = await stack.enter_async_context(serving("socks5://127.0.0.1:0"))
+            await neighbour_beside(str(flooded.addr()), 1, said, str(proxy.addr()), target)
+
+    run(main())
+
+
+@pytest.mark.parametrize(("scheme", "said"), CONNECTIONS.values(), ids=CONNECTIONS)
+def test_many_clients_who_say_no_more_are_hardly_noticed(
+    scheme: str, said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, over = socket.getaddrinfo, threading.Event()
+
+    def slowly(host: str, *arguments: Any, **more: Any) -> Any:
+        if host == "name.slow":
+            over.wait(LIMIT)
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return found(host, *arguments, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+
+    async def main() -> None:
+        async with AsyncExitStack() as stack:
+            target = await stack.enter_async_context(server(echo))
+            named = target.replace("127.0.0.1", "localhost")
+            flooded, _ = await stack.enter_async_context(serving(f"{scheme}://127.0.0.1:0"))
+            proxy, _ = await stack.enter_async_context(serving("socks5://127.0.0.1:0"))
+            stack.callback(over.set)
+            await neighbour_beside(
+                str(flooded.addr()), MANY, said, str(proxy.addr()), named, over.set
+            )
+
+    run(main())
+
+
+def test_visitors_of_a_bound_port_are_hardly_noticed() -> None:
+    async def main() -> None:
+        async with AsyncExitStack() as stack:
+            target = await stack.enter_async_context(server(echo))
+            far, _ = await stack.enter_async_context(serving(FAR))
+            near, _ = await stack.enter_async_context(
+                serving(f"rtcp://127.0.0.1:0/{target}", f"socks5://{far.addr()}")
+            )
+            await neighbour_beside(await bound(near), MANY, b"question", str(far.addr()), target)
+
+    run(main())
