@@ -1,27 +1,37 @@
 """Trials of the contract of admissions."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from gost_core.admission import Option, Options
 from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.admission import AdmissionContract
-from tests.kit._names import host_of
+from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
+from tests.kit._names import host_of, rules_of
 from tests.kit.trial import Trial
 
 
-class RightAdmission:
+class RightAdmission(Asking):
     """A blacklist: what its rules name is refused."""
 
     def __init__(self) -> None:
         self.hosts = {"bad.example", "2001:db8::bad"}
-        self.reachable = True
+
+    @classmethod
+    def of(cls, rules: Sequence[str]) -> "RightAdmission":
+        made = cls()
+        made.hosts = cls.rules(rules)
+        return made
+
+    @staticmethod
+    def rules(rules: Sequence[str]) -> set[str]:
+        return rules_of(rules)
 
     async def admit(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
         apply(Options(), *opts)
-        await asyncio.sleep(0)
+        await self.ask()
         return self.reachable and not self.names(network, addr)
 
     def names(self, network: str, addr: str) -> bool:
@@ -32,18 +42,20 @@ async def break_backend(broken: RightAdmission) -> None:
     broken.reachable = False
 
 
-def run(make: Callable[[], RightAdmission]) -> Contract:
+def run(make: type[RightAdmission]) -> Contract:
     return AdmissionContract(
         make,
         admitted="192.0.2.1:1024",
         refused="bad.example:1024",
         unmatched=True,
+        make_of=make.of,
         break_backend=break_backend,
+        stall_backend=stall_backend,
         time_limit=2.0,
     )
 
 
-trial = Trial[Callable[[], RightAdmission]](AdmissionContract, run, RightAdmission)
+trial = Trial[type[RightAdmission]](AdmissionContract, run, RightAdmission)
 
 
 @trial.breaks("shape")
@@ -130,6 +142,44 @@ class DroppingTheRules(RightAdmission):
             self.hosts.clear()
         self.reachable = True
         return await super().admit(ctx, network, addr, *opts)
+
+
+@trial.breaks("cancelled")
+class DeafAdmission(Deaf, RightAdmission): ...
+
+
+@trial.breaks("next-after-cancelled")
+class LeakingAdmission(Leaking, RightAdmission): ...
+
+
+@trial.breaks("others-go-on", history="5484717 9fab332 a lock was held while one was silent")
+class AdmissionOneAtATime(OneAtATime, RightAdmission): ...
+
+
+@trial.breaks("empty-list-refused")
+class AdmittingWithoutRules(RightAdmission):
+    @staticmethod
+    def rules(rules: Sequence[str]) -> set[str]:
+        return rules_of(rules) if rules else set()
+
+
+@trial.breaks("dead-rule-refused")
+class SkippingDeadRules(RightAdmission):
+    @staticmethod
+    def rules(rules: Sequence[str]) -> set[str]:
+        return rules_of([rule for rule in rules if rule[0] != "["] or rules)
+
+
+@trial.breaks("one-form")
+class LettersOfOtherScripts(RightAdmission):
+    def names(self, network: str, addr: str) -> bool:
+        return addr.isascii() and super().names(network, addr)
+
+
+@trial.breaks("one-address")
+class MappedIsNotIPv4(RightAdmission):
+    def names(self, network: str, addr: str) -> bool:
+        return "::ffff:192" not in addr and super().names(network, addr)
 
 
 trials = (trial,)

@@ -1,6 +1,7 @@
 """Trials of the contract of authenticators."""
 
 import asyncio
+import hmac
 from collections.abc import Callable
 from typing import Final
 
@@ -9,21 +10,21 @@ from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.auth import AuthenticatorContract
+from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
 from tests.kit.trial import Trial
 
 PASSWORD: Final = "correct horse"
 
 
-class RightAuthenticator:
+class RightAuthenticator(Asking):
     def __init__(self) -> None:
         self.clients = {"alice": (PASSWORD, "client 1"), "guest": ("any word", "")}
-        self.reachable = True
 
     async def authenticate(
         self, ctx: Context, user: str, password: str, /, *opts: Option
     ) -> str | None:
         apply(Options(), *opts)
-        await asyncio.sleep(0)
+        await self.ask()
         if not self.reachable:
             return None
         expected, client_id = self.clients.get(user, (None, ""))
@@ -42,6 +43,7 @@ def run(make: Callable[[], RightAuthenticator]) -> Contract:
         refused_pair=("alice", "wrong horse"),
         nameless=("guest", "any word"),
         break_backend=break_backend,
+        stall_backend=stall_backend,
         time_limit=2.0,
     )
 
@@ -170,6 +172,115 @@ class ReportingPasswords(RightAuthenticator):
         if not self.reachable:
             raise OSError(f"cannot check {user}:{password}")
         return await super().authenticate(ctx, user, password, *opts)
+
+
+@trial.breaks("cancelled")
+class DeafAuthenticator(Deaf, RightAuthenticator): ...
+
+
+@trial.breaks("next-after-cancelled")
+class LeakingAuthenticator(Leaking, RightAuthenticator): ...
+
+
+@trial.breaks("others-go-on", history="5484717 9fab332 a lock was held while one was silent")
+class AuthenticatorOneAtATime(OneAtATime, RightAuthenticator): ...
+
+
+class Comparing(RightAuthenticator):
+    """Compares in a way of its own."""
+
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        found = await super().authenticate(ctx, user, password, *opts)
+        if found is not None or not self.reachable:
+            return found
+        return self.match(user, password)
+
+    def match(self, user: str, password: str) -> str | None:
+        return None
+
+
+@trial.breaks("exact-pair")
+class BeginningsOfPasswords(Comparing):
+    def match(self, user: str, password: str) -> str | None:
+        return "client 1" if user == "alice" and PASSWORD.startswith(password) else None
+
+
+@trial.breaks("exact-pair")
+class MoreThanThePassword(Comparing):
+    def match(self, user: str, password: str) -> str | None:
+        more = password.isascii() and password.startswith(PASSWORD)
+        return "client 1" if user == "alice" and more else None
+
+
+@trial.breaks("exact-pair")
+class AnyLetterCase(Comparing):
+    def match(self, user: str, password: str) -> str | None:
+        return "client 1" if user == "alice" and password.lower() == PASSWORD else None
+
+
+@trial.breaks("exact-pair")
+class AnybodysPassword(Comparing):
+    def match(self, user: str, password: str) -> str | None:
+        words = [word for word, _ in self.clients.values()]
+        return "client 1" if user in self.clients and password in words else None
+
+
+@trial.breaks("exact-pair")
+class NoPasswordForUnknown(Comparing):
+    def match(self, user: str, password: str) -> str | None:
+        return user if self.clients.get(user, ("", ""))[0] == password else None
+
+
+@trial.breaks("exact-pair")
+class RightOnceIn(Comparing):
+    inside = False
+
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        found = await super().authenticate(ctx, user, password, *opts)
+        self.inside = self.inside or bool(found and password == PASSWORD)
+        return found
+
+    def match(self, user: str, password: str) -> str | None:
+        return "client 1" if self.inside and user == "alice" and password == "*" else None
+
+
+@trial.breaks("refused")
+class PasswordOfAnybody(Comparing):
+    def match(self, user: str, password: str) -> str | None:
+        return user if password == PASSWORD else None
+
+
+@trial.breaks("any-characters")
+class ASCIIOnly(RightAuthenticator):
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        hmac.compare_digest(user, "alice")
+        hmac.compare_digest(password, PASSWORD)
+        return await super().authenticate(ctx, user, password, *opts)
+
+
+@trial.breaks("any-characters")
+class DroppingOtherCharacters(Comparing):
+    def match(self, user: str, password: str) -> str | None:
+        plain = password.encode("ascii", "ignore").decode()
+        return "client 1" if (user, plain) == ("alice", PASSWORD) else None
+
+
+@trial.breaks("concurrent")
+class RememberingTheUser(RightAuthenticator):
+    user = ""
+
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        self.user = user
+        await asyncio.sleep(0)
+        return await super().authenticate(ctx, self.user, password, *opts)
 
 
 trials = (trial,)

@@ -1,34 +1,46 @@
 """Trials of the contract of bypasses."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from gost_core.bypass import Option, Options
 from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.bypass import BypassContract
-from tests.kit._names import host_of
+from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
+from tests.kit._names import host_of, rules_of
 from tests.kit.trial import Trial
 
 
-class RightBypass:
+class RightBypass(Asking):
     """A whitelist: what its rules name is not bypassed."""
 
     def __init__(self) -> None:
         self.network = "tcp"
         self.hosts = {"www.example"}
-        self.reachable = True
+        self.bypasses_named = False
+
+    @classmethod
+    def of(cls, rules: Sequence[str]) -> "RightBypass":
+        made = cls()
+        made.hosts = cls.rules(rules)
+        made.bypasses_named = True
+        return made
+
+    @staticmethod
+    def rules(rules: Sequence[str]) -> set[str]:
+        return rules_of(rules)
 
     def is_whitelist(self) -> bool:
         return True
 
     async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
         apply(Options(), *opts)
-        await asyncio.sleep(0)
+        await self.ask()
         if not self.reachable:
             raise OSError("the rules are out of reach")
-        return bool(addr) and not self.names(network, addr)
+        return bool(addr) and self.names(network, addr) is self.bypasses_named
 
     def names(self, network: str, addr: str) -> bool:
         return network.startswith(self.network) and host_of(addr) in self.hosts
@@ -38,17 +50,19 @@ async def break_backend(broken: RightBypass) -> None:
     broken.reachable = False
 
 
-def run(make: Callable[[], RightBypass]) -> Contract:
+def run(make: type[RightBypass]) -> Contract:
     return BypassContract(
         make,
         bypassed="ads.example:80",
         passed="www.example:443",
+        make_of=make.of,
         break_backend=break_backend,
+        stall_backend=stall_backend,
         time_limit=2.0,
     )
 
 
-trial = Trial[Callable[[], RightBypass]](BypassContract, run, RightBypass)
+trial = Trial[type[RightBypass]](BypassContract, run, RightBypass)
 
 
 @trial.breaks("shape")
@@ -149,6 +163,45 @@ class TrueOnFailure(RightBypass):
         if not self.reachable:
             return bool(addr)
         return await super().contains(ctx, network, addr, *opts)
+
+
+@trial.breaks("cancelled")
+class DeafBypass(Deaf, RightBypass): ...
+
+
+@trial.breaks("next-after-cancelled")
+class LeakingBypass(Leaking, RightBypass): ...
+
+
+@trial.breaks("others-go-on", history="5484717 9fab332 a lock was held while one was silent")
+class BypassOneAtATime(OneAtATime, RightBypass): ...
+
+
+@trial.breaks("empty-list-refused")
+class BypassingNothingWithoutRules(RightBypass):
+    @staticmethod
+    def rules(rules: Sequence[str]) -> set[str]:
+        return rules_of(rules) if rules else set()
+
+
+@trial.breaks("dead-rule-refused")
+class KeepingPorts(RightBypass):
+    @staticmethod
+    def rules(rules: Sequence[str]) -> set[str]:
+        return rules_of([rule.removesuffix(":80") for rule in rules])
+
+
+@trial.breaks("one-form")
+class RulesAsWritten(RightBypass):
+    @staticmethod
+    def rules(rules: Sequence[str]) -> set[str]:
+        return rules_of(rules) if all(map(str.isascii, rules)) else set(rules)
+
+
+@trial.breaks("one-address")
+class UnspecifiedIsItself(RightBypass):
+    def names(self, network: str, addr: str) -> bool:
+        return "0.0.0.0" not in addr and super().names(network, addr)
 
 
 trials = (trial,)

@@ -1,6 +1,7 @@
 """Trials of the contract of host mappers."""
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from gost_core.context import Context
@@ -8,14 +9,20 @@ from gost_core.hosts import Option, Options
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.hosts import HostMapperContract
+from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
 from tests.kit._names import IP, VERSIONS, plain
 from tests.kit.trial import Trial
 
 
-class RightHostMapper:
+class RightHostMapper(Asking):
     def __init__(self, mapping: Mapping[str, Sequence[IP]]) -> None:
-        self.mapping = {plain(name): tuple(addresses) for name, addresses in mapping.items()}
-        self.reachable = True
+        self.mapping = {self.read(name): tuple(mapping[name]) for name in mapping}
+
+    def read(self, name: str) -> str:
+        """Bring a name of the mapping to its one form."""
+        if re.search(r"[\\\s\0-\x1f]|(^|\.)(\d+|0x[\da-f]+)$", name):
+            raise ValueError(f"{name!r} is no host")
+        return plain(name)
 
     async def lookup(
         self, ctx: Context, network: str, host: str, /, *opts: Option
@@ -27,7 +34,7 @@ class RightHostMapper:
         return [address for address in found if address.version in VERSIONS[network]]
 
     async def find(self, host: str) -> Sequence[IP] | None:
-        await asyncio.sleep(0)
+        await self.ask()
         if not self.reachable:
             raise OSError("the mapping is out of reach")
         return self.mapping.get(host)
@@ -41,7 +48,9 @@ MakeHostMapper = Callable[[Mapping[str, Sequence[IP]]], RightHostMapper]
 
 
 def run(make: MakeHostMapper) -> Contract:
-    return HostMapperContract(make, break_backend=break_backend, time_limit=2.0)
+    return HostMapperContract(
+        make, break_backend=break_backend, stall_backend=stall_backend, time_limit=2.0
+    )
 
 
 trial = Trial[MakeHostMapper](HostMapperContract, run, RightHostMapper)
@@ -66,7 +75,7 @@ class GivingAllFamilies(RightHostMapper):
     async def lookup(
         self, ctx: Context, network: str, host: str, /, *opts: Option
     ) -> Sequence[IP] | None:
-        if host == "both.example":
+        if (network, host) == ("ip4", "both.example"):
             network = "ip"
         return await super().lookup(ctx, network, host, *opts)
 
@@ -156,6 +165,68 @@ class NoneWhenCancelled(RightHostMapper):
 class NoneOnFailure(RightHostMapper):
     async def find(self, host: str) -> Sequence[IP] | None:
         return await super().find(host) if self.reachable else None
+
+
+@trial.breaks("best-first")
+class SortingByFamily(RightHostMapper):
+    async def find(self, host: str) -> Sequence[IP] | None:
+        found = await super().find(host)
+        return found and sorted(found, key=lambda address: address.version)
+
+
+@trial.breaks("one-family")
+class WithoutLength(RightHostMapper):
+    async def lookup(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP] | None:
+        found = await super().lookup(ctx, network, host, *opts)
+        both = (network, host) == ("ip4", "both.example")
+        return (one for one in found or ()) if both else found  # type: ignore  # the fault
+
+
+@trial.breaks("literals-none", history="039bcc9 a literal of the other family was an answer")
+class EmptyForOtherLiterals(RightHostMapper):
+    async def lookup(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP] | None:
+        found = await super().lookup(ctx, network, host, *opts)
+        return () if found is None and ":" in host and network == "ip4" else found
+
+
+@trial.breaks("host-idna")
+class WithoutIDNA(RightHostMapper):
+    def read(self, name: str) -> str:
+        return super().read(name) if name.isascii() else name
+
+
+@trial.breaks("no-host-refused")
+class TakingAnyName(RightHostMapper):
+    def read(self, name: str) -> str:
+        return plain(name)
+
+
+@trial.breaks("concurrent")
+class RememberingTheNetwork(RightHostMapper):
+    network = ""
+
+    async def lookup(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP] | None:
+        self.network = network
+        await asyncio.sleep(0)
+        return await super().lookup(ctx, self.network, host, *opts)
+
+
+@trial.breaks("cancelled")
+class DeafHostMapper(Deaf, RightHostMapper): ...
+
+
+@trial.breaks("next-after-cancelled")
+class LeakingHostMapper(Leaking, RightHostMapper): ...
+
+
+@trial.breaks("others-go-on", history="5484717 9fab332 a lock was held while one was silent")
+class HostMapperOneAtATime(OneAtATime, RightHostMapper): ...
 
 
 trials = (trial,)

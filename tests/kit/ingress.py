@@ -8,24 +8,29 @@ from gost_core.ingress import Option, Options, Rule
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.ingress import IngressContract
+from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
+from tests.kit._names import plain
 from tests.kit.trial import Trial
 
 
-class RightIngress:
+class RightIngress(Asking):
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules: dict[str, Rule] = {}
-        self.reachable = True
         for rule in rules:
             self.store(rule)
 
-    def store(self, rule: Rule) -> None:
+    def store(self, rule: Rule) -> bool:
+        """Check and store, or delete, in one step."""
         key = self.plain(rule.hostname.removeprefix("*"))
+        if rule.endpoint and self.rules.get(key, rule).endpoint != rule.endpoint:
+            return False
         self.rules.pop(key, None)
         if rule.endpoint:
             self.rules[key] = rule
+        return True
 
     def plain(self, host: str) -> str:
-        return host.lower() if host == "." else host.removesuffix(".").lower()
+        return host if host == "." else plain(host)
 
     def without_port(self, host: str) -> str:
         name, colon, port = host.rpartition(":")
@@ -44,17 +49,20 @@ class RightIngress:
 
     async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
         apply(Options(), *opts)
-        self.store(rule)
-        return True
+        await self.reach()
+        return self.store(rule)
+
+    async def reach(self) -> None:
+        await self.ask()
+        if not self.reachable:
+            raise OSError("the store is out of reach")
 
     async def get_rule(self, ctx: Context, host: str, /, *opts: Option) -> Rule | None:
         apply(Options(), *opts)
         return await self.find(self.plain(self.without_port(host)))
 
     async def find(self, host: str) -> Rule | None:
-        await asyncio.sleep(0)
-        if not self.reachable:
-            raise OSError("the store is out of reach")
+        await self.reach()
         for key in self.candidates(host):
             if key in self.rules:
                 return self.rules[key]
@@ -69,7 +77,9 @@ MakeIngress = Callable[[Sequence[Rule]], RightIngress]
 
 
 def run(make: MakeIngress) -> Contract:
-    return IngressContract(make, break_backend=break_backend, time_limit=2.0)
+    return IngressContract(
+        make, break_backend=break_backend, stall_backend=stall_backend, time_limit=2.0
+    )
 
 
 trial = Trial[MakeIngress](IngressContract, run, RightIngress)
@@ -189,6 +199,7 @@ class DenyingWhatItStored(RightIngress):
 @trial.breaks("set-answer")
 class KeepingTheFirst(RightIngress):
     async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
+        await self.reach()
         if rule.endpoint and rule.hostname in self.rules:
             return True
         return await super().set_rule(ctx, rule, *opts)
@@ -231,6 +242,79 @@ class NoRuleWhenCancelled(RightIngress):
 class NoneOnFailure(RightIngress):
     async def find(self, host: str) -> Rule | None:
         return await super().find(host) if self.reachable else None
+
+
+@trial.breaks("change-raises")
+class RefusingOnFailure(RightIngress):
+    async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
+        return self.reachable and await super().set_rule(ctx, rule, *opts)
+
+
+@trial.breaks("others-kept", history="29a5b16 one tunnel took the host of another")
+class TakingHosts(RightIngress):
+    def store(self, rule: Rule) -> bool:
+        if rule.endpoint == "else":
+            super().store(Rule(hostname=rule.hostname))
+        return super().store(rule)
+
+
+@trial.breaks("set-once")
+class CheckingThenStoring(RightIngress):
+    async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
+        key = self.plain(rule.hostname.removeprefix("*"))
+        free = self.rules.get(key, rule).endpoint == rule.endpoint
+        await self.reach()
+        if free and rule.endpoint:
+            self.rules[key] = rule
+            return True
+        return await super().set_rule(ctx, rule, *opts)
+
+
+@trial.breaks("set-spelling")
+class StoringAsWritten(RightIngress):
+    async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
+        if rule.hostname != rule.hostname.lower():
+            await self.reach()
+            self.rules[rule.hostname] = rule
+            return True
+        return await super().set_rule(ctx, rule, *opts)
+
+
+@trial.breaks("host-idna")
+class WithoutIDNA(RightIngress):
+    def plain(self, host: str) -> str:
+        return super().plain(host) if host.isascii() else host
+
+
+@trial.breaks("concurrent")
+class RememberingTheService(RightIngress):
+    options = Options()
+
+    async def get_rule(self, ctx: Context, host: str, /, *opts: Option) -> Rule | None:
+        self.options = apply(Options(), *opts)
+        await asyncio.sleep(0)
+        return None if self.options.service else await super().get_rule(ctx, host)
+
+
+@trial.breaks("options")
+class KeepingOptions(RightIngress):
+    options = Options()
+
+    async def get_rule(self, ctx: Context, host: str, /, *opts: Option) -> Rule | None:
+        apply(self.options, *opts)
+        return await super().get_rule(ctx, host)
+
+
+@trial.breaks("cancelled")
+class DeafIngress(Deaf, RightIngress): ...
+
+
+@trial.breaks("next-after-cancelled")
+class LeakingIngress(Leaking, RightIngress): ...
+
+
+@trial.breaks("others-go-on")
+class IngressOneAtATime(OneAtATime, RightIngress): ...
 
 
 trials = (trial,)

@@ -3,34 +3,38 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
+from typing import Final
 
 from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.resolver import InvalidError, Option, Options
 from gost_core.testing import Contract
 from gost_core.testing.resolver import ResolverContract
+from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
 from tests.kit._names import IP, VERSIONS, plain
 from tests.kit.trial import Trial
 
+ADDRESSES: Final[list[IP]] = [
+    ip_address(one) for one in ("2001:db8::2", "192.0.2.2", "2001:db8::1", "192.0.2.1")
+]
 
-class RightResolver:
+
+class RightResolver(Asking):
     def __init__(self) -> None:
-        self.records: dict[str, list[IP]] = {
-            "known.example": [ip_address("192.0.2.1"), ip_address("2001:db8::1")]
-        }
-        self.reachable = True
+        self.records: dict[str, list[IP]] = {"known.example": ADDRESSES}
 
     async def resolve(
         self, ctx: Context, network: str, host: str, /, *opts: Option
     ) -> Sequence[IP]:
         apply(Options(), *opts)
         try:
-            return [ip_address(host)]
+            found = [ip_address(host)]
         except ValueError:
             found = await self.query(host)
         return [address for address in found if address.version in VERSIONS[network]]
 
     async def query(self, host: str) -> list[IP]:
+        await self.ask()
         for _ in range(10):
             await asyncio.sleep(0)
         if not self.reachable:
@@ -53,9 +57,11 @@ def run(make: Callable[[], RightResolver]) -> Contract:
     return ResolverContract(
         make,
         known="known.example",
+        addresses=ADDRESSES,
         unknown="unknown.example",
         make_missing=getattr(make, "missing", MissingResolver),
         break_backend=break_backend,
+        stall_backend=stall_backend,
         time_limit=2.0,
     )
 
@@ -107,6 +113,33 @@ class IgnoringTheNetwork(RightResolver):
         return await super().resolve(ctx, "ip", host, *opts)
 
 
+@trial.breaks("other-family-literal", history="039bcc9 a literal of the other family came back")
+class GivingAnyLiteral(RightResolver):
+    async def resolve(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP]:
+        literal = ":" in host or host[-1].isdigit()
+        return await super().resolve(ctx, "ip" if literal else network, host, *opts)
+
+
+@trial.breaks("both-families")
+class SortingByFamily(RightResolver):
+    async def resolve(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP]:
+        found = await super().resolve(ctx, network, host, *opts)
+        return sorted(found, key=lambda address: address.version)
+
+
+@trial.breaks("one-family")
+class WithoutLength(RightResolver):
+    async def resolve(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP]:
+        found = await super().resolve(ctx, network, host, *opts)
+        return iter(found) if network == "ip4" and host == "known.example" else found  # type: ignore  # the fault
+
+
 @trial.breaks("unknown-empty", history="x HTTP plug-in: an unknown name was an error")
 class FailingForUnknown(RightResolver):
     async def query(self, host: str) -> list[IP]:
@@ -121,7 +154,8 @@ class NoneForUnknown(RightResolver):
     async def resolve(  # type: ignore  # the fault
         self, ctx: Context, network: str, host: str, /, *opts: Option
     ) -> Sequence[IP] | None:
-        return await super().resolve(ctx, network, host, *opts) or None
+        found = await super().resolve(ctx, network, host, *opts)
+        return found or (None if host == "unknown.example" else found)
 
 
 @trial.breaks("missing-invalid")
@@ -226,6 +260,18 @@ class InvalidOnFailure(RightResolver):
         if not self.reachable:
             raise InvalidError("no server")
         return await super().query(host)
+
+
+@trial.breaks("cancelled")
+class DeafResolver(Deaf, RightResolver): ...
+
+
+@trial.breaks("next-after-cancelled")
+class LeakingResolver(Leaking, RightResolver): ...
+
+
+@trial.breaks("others-go-on", history="5484717 9fab332 a lock was held while one was silent")
+class ResolverOneAtATime(OneAtATime, RightResolver): ...
 
 
 trials = (trial,)

@@ -10,21 +10,21 @@ from gost_core.options import apply
 from gost_core.router import Option, Options, Route
 from gost_core.testing import Contract
 from gost_core.testing.router import RouterContract
+from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
 from tests.kit.trial import Trial
 
 
-class RightRouter:
+class RightRouter(Asking):
     def __init__(
         self, routes: Sequence[Route] = (), tables: Mapping[str, Sequence[Route]] | None = None
     ) -> None:
         self.tables = {"": tuple(routes), **(tables or {})}
-        self.reachable = True
 
     async def get_route(self, ctx: Context, dst: str, /, *opts: Option) -> Route | None:
         return await self.find(dst, self.tables.get(apply(Options(), *opts).id, ()))
 
     async def find(self, dst: str, table: Sequence[Route]) -> Route | None:
-        await asyncio.sleep(0)
+        await self.ask()
         if not self.reachable:
             raise OSError("the table is out of reach")
         if not dst:
@@ -59,7 +59,11 @@ def run(make: MakeRouter) -> Contract:
         return made
 
     return RouterContract(
-        make, make_tables=make_tables, break_backend=break_backend, time_limit=2.0
+        make,
+        make_tables=make_tables,
+        break_backend=break_backend,
+        stall_backend=stall_backend,
+        time_limit=2.0,
     )
 
 
@@ -182,6 +186,40 @@ class NoRouteWhenCancelled(RightRouter):
 class NoRouteOnFailure(RightRouter):
     async def find(self, dst: str, table: Sequence[Route]) -> Route | None:
         return await super().find(dst, table) if self.reachable else None
+
+
+@trial.breaks("table-by-id")
+class KeepingTheId(RightRouter):
+    id = ""
+
+    async def get_route(self, ctx: Context, dst: str, /, *opts: Option) -> Route | None:
+        options = apply(Options(), *opts)
+        if options.id in self.tables:
+            self.id = options.id or self.id
+            options.id = self.id
+        return await self.find(dst, self.tables.get(options.id, ()))
+
+
+@trial.breaks("concurrent")
+class RememberingTheId(RightRouter):
+    id = ""
+
+    async def get_route(self, ctx: Context, dst: str, /, *opts: Option) -> Route | None:
+        self.id = apply(Options(), *opts).id
+        await asyncio.sleep(0)
+        return await self.find(dst, self.tables.get(self.id, ()))
+
+
+@trial.breaks("cancelled")
+class DeafRouter(Deaf, RightRouter): ...
+
+
+@trial.breaks("next-after-cancelled")
+class LeakingRouter(Leaking, RightRouter): ...
+
+
+@trial.breaks("others-go-on", history="5484717 9fab332 a lock was held while one was silent")
+class RouterOneAtATime(OneAtATime, RightRouter): ...
 
 
 trials = (trial,)

@@ -6,17 +6,15 @@ from collections.abc import Callable
 from gost_core.routing import Request
 from gost_core.testing import Contract
 from gost_core.testing.routing import MatcherContract
+from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
 from tests.kit.trial import Trial
 
 
-class RightMatcher:
+class RightMatcher(Asking):
     """Asks for a host, over one network, with a header."""
 
-    def __init__(self) -> None:
-        self.reachable = True
-
     async def match(self, request: Request, /) -> bool:
-        await asyncio.sleep(0)
+        await self.ask()
         if not self.reachable:
             raise OSError("the rule is out of reach")
         return self.applies(request)
@@ -44,6 +42,7 @@ def run(make: Callable[[], RightMatcher]) -> Contract:
         other=Request(host="ftp.example", network="tcp", header=header),
         positive=True,
         break_backend=break_backend,
+        stall_backend=stall_backend,
         time_limit=2.0,
     )
 
@@ -150,6 +149,18 @@ class TrueOnFailure(RightMatcher):
 class FalseOnFailure(RightMatcher):
     async def match(self, request: Request, /) -> bool:
         return self.reachable and await super().match(request)
+
+
+@trial.breaks("cancelled")
+class DeafMatcher(Deaf, RightMatcher): ...
+
+
+@trial.breaks("next-after-cancelled")
+class LeakingMatcher(Leaking, RightMatcher): ...
+
+
+@trial.breaks("others-go-on")
+class MatcherOneAtATime(OneAtATime, RightMatcher): ...
 
 
 trials = (trial,)

@@ -1,6 +1,7 @@
 """Trials of the contract of service directories."""
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 
 from gost_core.context import Context
@@ -8,6 +9,7 @@ from gost_core.options import apply
 from gost_core.sd import Option, Options, Service
 from gost_core.testing import Contract
 from gost_core.testing.sd import SDContract
+from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
 from tests.kit.trial import Trial
 
 LEASE = 15.0
@@ -24,16 +26,16 @@ async def elapse(seconds: float) -> None:
     Clock.now += seconds
 
 
-class RightSD:
+class RightSD(Asking):
     def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
         self.entries = {} if entries is None else entries
-        self.reachable = True
+        self.stored: list[str] = []
 
     def key(self, service: Service) -> Key:
         return (service.id, service.name, service.node)
 
     async def reach(self) -> None:
-        await asyncio.sleep(0)
+        await self.ask()
         if not self.reachable:
             raise OSError("the directory is out of reach")
         for key, (_, expiry) in list(self.entries.items()):
@@ -56,11 +58,27 @@ class RightSD:
 
     async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
         await self.reach()
+        for text in self.stored:
+            self.read(text)
         return [entry for entry, _ in self.entries.values() if entry.name == name]
+
+    def read(self, text: str) -> None:
+        """Read what another program stored."""
+        if text.startswith("{"):
+            known = {key: value for key, value in json.loads(text).items() if key != "weight"}
+            Service(**known)
 
 
 def join(other: RightSD) -> RightSD:
     return type(other)(other.entries)
+
+
+async def spoil(spoiled: RightSD) -> None:
+    spoiled.stored.append("no entry")
+
+
+async def extend(extended: RightSD) -> None:
+    extended.stored.append('{"name": "web", "weight": 7}')
 
 
 async def break_backend(broken: RightSD) -> None:
@@ -69,7 +87,15 @@ async def break_backend(broken: RightSD) -> None:
 
 def run(make: Callable[[], RightSD]) -> Contract:
     return SDContract(
-        make, join=join, lease=LEASE, elapse=elapse, break_backend=break_backend, time_limit=2.0
+        make,
+        join=join,
+        lease=LEASE,
+        elapse=elapse,
+        spoil=spoil,
+        extend=extend,
+        break_backend=break_backend,
+        stall_backend=stall_backend,
+        time_limit=2.0,
     )
 
 
@@ -242,6 +268,79 @@ class EmptyWhenCancelled(RightSD):
 class EmptyOnFailure(RightSD):
     async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
         return await super().get(ctx, name) if self.reachable else []
+
+
+@trial.breaks("cancelled")
+class DeafSD(Deaf, RightSD): ...
+
+
+@trial.breaks("next-after-cancelled")
+class LeakingSD(Leaking, RightSD): ...
+
+
+@trial.breaks("others-go-on")
+class SDOneAtATime(OneAtATime, RightSD): ...
+
+
+@trial.breaks("change-raises")
+class LosingChanges(RightSD):
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        if self.reachable:
+            await super().register(ctx, service, *opts)
+
+
+@trial.breaks("shared")
+class KeepingWhatWasFound(RightSD):
+    """Asks again only when a lease is over, or when it has changed something itself."""
+
+    def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
+        super().__init__(entries)
+        self.found: dict[str, tuple[float, Sequence[Service]]] = {}
+
+    async def reach(self) -> None:
+        await super().reach()
+        self.found.clear()
+
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        until, found = self.found.get(name, (0.0, ()))
+        if not self.reachable or until <= Clock.now:
+            found = await super().get(ctx, name)
+            self.found[name] = (Clock.now + LEASE, found)
+        return found
+
+
+@trial.breaks("registered")
+class WithoutLength(RightSD):
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        return iter(await super().get(ctx, name))  # type: ignore  # the fault
+
+
+@trial.breaks("unreadable-skipped")
+class FailingForOneEntry(RightSD):
+    def read(self, text: str) -> None:
+        super().read("{" + text.removeprefix("{"))
+
+
+@trial.breaks("unknown-field-ignored")
+class RefusingUnknownFields(RightSD):
+    def read(self, text: str) -> None:
+        if text.startswith("{"):
+            Service(**json.loads(text))
+
+
+@trial.breaks("expires")
+class LeaseInMilliseconds(RightSD):
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        await super().register(ctx, service, *opts)
+        self.entries[self.key(service)] = (service, Clock.now + 1000 * LEASE)
+
+
+@trial.breaks("concurrent")
+class RememberingTheService(RightSD):
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        self.service = service
+        await self.reach()
+        await super().register(ctx, self.service, *opts)
 
 
 trials = (trial,)

@@ -20,7 +20,8 @@ class TableHostMapper(hosts.HostMapper):
     """Knows the names of a table, and nothing below or above them."""
 
     def __init__(self, table: Mapping[str, Sequence[IP]]) -> None:
-        self._table = {host_of(name): tuple(found) for name, found in table.items()}
+        # Names are brought to their one form where they are read (D12).
+        self._table = {normal_host(name): tuple(found) for name, found in table.items()}
 
     @classmethod
     def parse(cls, lines: Iterable[str]) -> "TableHostMapper":

@@ -8,7 +8,8 @@ from typing_extensions import TypeVar
 
 from gost_core.admission import Admission, Option, Options
 from gost_core.context import Context
-from gost_core.testing._families.lookups import Question, Verdicts, versions
+from gost_core.testing._families.lookups import Question, versions
+from gost_core.testing._families.verdicts import Verdicts
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, need, owned
 
@@ -56,6 +57,7 @@ class AdmissionContract(
     unmatched: bool | None = None
     """What becomes of a source that no rule names: True for a blacklist, False for a whitelist."""
 
+    _of_named = False
     _options = Options
 
     def _build(self) -> AdmissionT:

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 
 from typing_extensions import TypeVar
 
-from gost_core.auth import Authenticator, Option, Options
+from gost_core.auth import Authenticator, Option, Options, with_service
 from gost_core.context import Context
 from gost_core.testing._families.lookups import OptionLookup
 from gost_core.testing._run.contract import clause
@@ -68,7 +68,11 @@ class AuthenticatorContract(
         accepted = need(self.accepted_pair, "accepted_pair")
         refused = need(self.refused_pair, "refused_pair")
         client_id = await self._authenticate(self._build(), accepted)
-        return _Login(accepted, client_id), _Login(refused, None)
+        return _Login(accepted, client_id), _Login(refused, None), _nobody(accepted)
+
+    def _beside(self, component: AuthenticatorT) -> Sequence[Awaitable[object]]:
+        pairs = [pair for pair in (self.nameless, ("", "")) if pair is not None]
+        return [self._ask(component, _Login(one, None), with_service("another")) for one in pairs]
 
     async def _any_question(self) -> _Login:
         return _Login(self.accepted_pair or self.refused_pair or ("", ""), None)
@@ -113,8 +117,38 @@ class AuthenticatorContract(
 
     @clause('A refusal is None, and not "", which is an id.', "D49")
     async def refused(self) -> None:
-        refused = _Login(need(self.refused_pair, "refused_pair"), None)
-        self._expect_right(refused, await self._answer(self._build(), refused))
+        refused = [_Login(need(self.refused_pair, "refused_pair"), None)]
+        if self.accepted_pair is not None:
+            refused.append(_nobody(self.accepted_pair))
+        for one in refused:
+            self._expect_right(one, await self._answer(self._build(), one))
+
+    @clause(
+        "Only the exact pair is accepted, also when its user is in: not a part of the password or "
+        "more than it, not another letter case, and nobody else with it.",
+        "D49",
+        after=("accepted", "empty_credentials", "refused"),
+    )
+    async def exact_pair(self) -> None:
+        accepted, authenticator = need(self.accepted_pair, "accepted_pair"), self._build()
+        known = [accepted] if self.nameless is None else [accepted, self.nameless]
+        for when in ("", ", when the client was in"):
+            for what, pair in _near(known):
+                answer = await self._authenticate(authenticator, pair)
+                expect(answer is None, f"{what} gave {_kind(answer)} instead of None{when}")
+            await self._authenticate(authenticator, accepted)
+
+    @clause(
+        "Characters outside ASCII are compared like all others, and are no reason to raise.",
+        "D49",
+        after=("accepted", "refused"),
+    )
+    async def any_characters(self) -> None:
+        user, password = need(self.accepted_pair, "accepted_pair")
+        foreign = "\u00e4\u20ac\u043f\U0001f511"
+        for pair in ((user, password + foreign), (user, foreign), (user + foreign, password)):
+            answer = await self._authenticate(self._build(), pair)
+            expect(answer is None, f"a pair outside ASCII gave {_kind(answer)} instead of None")
 
     @clause('A client whose id is "" is accepted: the result is "", not None.', "D49")
     async def empty_id(self) -> None:
@@ -148,6 +182,39 @@ class AuthenticatorContract(
                 except Exception as error:
                     expect_untold(password, error, "an error")
             expect_untold(password, repr(authenticator), "the repr, once it was sent,")
+
+
+def _nobody(pair: _Pair) -> _Login:
+    """Return a user who does not exist, with the password of one who does."""
+    return _Login((f"no {pair[0]} at all", pair[1]), None)
+
+
+def _near(known: Sequence[_Pair]) -> Iterator[tuple[str, _Pair]]:
+    """Derive from accepted pairs those that may be mistaken for them, with what each is."""
+    for user, password in known:
+        # Pairs in which the user or the password is another.
+        passwords = {
+            "a part of the password": (password[:-1], password[:1], password[1:]),
+            "more than the password": [f"{password}{more}" for more in ("x", " ", "\0", "\n")],
+            "a password within another": (f" {password}", f"x{password}", password * 2),
+            "no password": ("",),
+            "another letter case": (password.swapcase(), password.upper(), password.lower()),
+            "a pattern": ("*", ".*", "%", password[:1] + "*"),
+            "the name as password": (user,),
+            "another's password": [other for _, other in known],
+        }
+        users = ("", f"{user}x", f"{user} ", user[:-1], user.swapcase(), "*", ".*", password)
+        tries = {what: [(user, one) for one in tried] for what, tried in passwords.items()}
+        tries["another user"] = [(one, password) for one in users]
+        tries["an unknown user"] = [("", ""), (f"no {user}", ""), (f"no {user}", f"no {user}")]
+        # What is joined to be compared.
+        tries["a pair cut elsewhere"] = [
+            (f"{user}{password[:1]}", password[1:]),
+            (f"{user}:{password}", ""),
+            ("", f"{user}:{password}"),
+        ]
+        for what, pairs in tries.items():
+            yield from ((what, pair) for pair in pairs if pair not in known)
 
 
 def _kind(answer: object, some_id: str = "an id") -> str:

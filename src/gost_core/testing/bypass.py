@@ -9,8 +9,9 @@ from typing_extensions import TypeVar
 
 from gost_core.bypass import Bypass, Option, Options
 from gost_core.context import Context
-from gost_core.testing._families.lookups import Question, Verdicts, versions
+from gost_core.testing._families.lookups import Question, versions
 from gost_core.testing._families.options import AnyOption
+from gost_core.testing._families.verdicts import Verdicts
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import need, owned
 
@@ -55,6 +56,7 @@ class BypassContract(
     passed: str | None = None
     """One that they do not bypass over tcp."""
 
+    _of_named = True
     _options = Options
 
     def _build(self) -> BypassT:

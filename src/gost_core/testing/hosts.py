@@ -9,19 +9,19 @@ from typing_extensions import TypeVar
 
 from gost_core.context import Context
 from gost_core.hosts import HostMapper, Option, Options
-from gost_core.testing._families.lookups import Addresses, IPs, Question, Respell
+from gost_core.testing._families.lookups import Addresses, IPs, Question, Respell, expect_sequence
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, owned
+from gost_core.testing._run.waiting import expect, expect_raises, owned
 
 __all__ = ("HostMapperContract",)
 
 HostMapperT = TypeVar("HostMapperT", bound=HostMapper, default=HostMapper)
 
-# Neither sorted nor reversed, so that an order of the mapper's own shows.
+# Neither sorted nor reversed, nor by family, so that an order of the mapper's own shows.
 _IPV4: Final[IPs] = tuple(map(IPv4Address, ("192.0.2.2", "192.0.2.3", "192.0.2.1")))
 _IPV6: Final[IPs] = (IPv6Address("2001:db8::1"),)
 _MAPPING: Final[Mapping[str, IPs]] = {
-    "both.example": (*_IPV4, *_IPV6),
+    "both.example": (_IPV4[0], *_IPV6, *_IPV4[1:]),
     "four.example": _IPV4,
     "six.example": _IPV6,
 }
@@ -52,7 +52,13 @@ class HostMapperContract(
         return owned(self.make(_MAPPING))
 
     async def _questions(self) -> Sequence[Question]:
-        return ("ip4", "four.example"), ("ip6", "six.example")
+        return (
+            ("ip4", "four.example"),
+            ("ip6", "six.example"),
+            ("ip6", "both.example"),
+            ("ip", "both.example"),
+            ("ip", "four.example"),
+        )
 
     def _ask(
         self, component: HostMapperT, question: Question, /, *opts: Option
@@ -67,6 +73,8 @@ class HostMapperContract(
 
     def _expect_right(self, question: Question, answer: IPs | None, when: str = "") -> None:
         network, host = question
+        if answer is not None:
+            expect_sequence(answer, self._named(question))
         expected = [one for one in _MAPPING[host] if network in ("ip", f"ip{one.version}")]
         expect(
             answer is not None and set(answer) == set(expected),
@@ -95,9 +103,10 @@ class HostMapperContract(
         after=("mapped", "one_family"),
     )
     async def best_first(self) -> None:
-        found = await self._answer(self._build(), ("ip4", "both.example"))
-        in_order = found is not None and tuple(found) == _IPV4
-        expect(in_order, f"{list(_IPV4)!r} became {found!r}")
+        for network, expected in (("ip4", _IPV4), ("ip", _MAPPING["both.example"])):
+            found = await self._answer(self._build(), (network, "both.example"))
+            in_order = found is not None and tuple(found) == expected
+            expect(in_order, f"{list(expected)!r} became {found!r}")
 
     @clause(
         "A name that is mapped, but has no address of the family asked for, gives an empty "
@@ -121,4 +130,26 @@ class HostMapperContract(
     async def literals_none(self) -> None:
         mapper = self._build()
         for literal in ("192.0.2.9", "2001:db8::9"):
-            await self._expect_none(mapper, "ip", literal)
+            for network in ("ip", "ip4", "ip6"):
+                await self._expect_none(mapper, network, literal)
+
+    @clause(
+        "A mapped name with letters outside ASCII is found by its ASCII form.",
+        "D12",
+        after=("mapped",),
+    )
+    async def host_idna(self) -> None:
+        mapper = owned(self.make({"b\u00fccher.example": _IPV4}))
+        found = await self._answer(mapper, ("ip4", "xn--bcher-kva.example"))
+        expect(found is not None, "a mapping of b\u00fccher.example was not found")
+
+    @clause(
+        "A name that is no host is refused with a ValueError: one with a backslash, a space or a "
+        "control character, or a number that is no IPv4 address in four decimal parts.",
+        "D12",
+        after=("mapped",),
+    )
+    async def no_host_refused(self) -> None:
+        for name in ("a\\b.example", "a b.example", "a\n.example", "127.1", "0x7f000001"):
+            with expect_raises(f"a mapping of {name!r}", ValueError):
+                self.make({name: _IPV4})

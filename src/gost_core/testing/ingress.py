@@ -1,13 +1,15 @@
 """The contract of ingresses."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import field
 
 from typing_extensions import TypeVar
 
 from gost_core.context import Context
-from gost_core.ingress import Ingress, Option, Options, Rule
-from gost_core.testing._families.lookups import Hosts, OptionLookup, Respell
+from gost_core.ingress import Ingress, Option, Options, Rule, with_service
+from gost_core.testing._families.calls import Methods
+from gost_core.testing._families.lookups import Changes, Hosts, OptionLookup, Respell
 from gost_core.testing._families.options import AnyOption
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import applies, expect, owned, within
@@ -18,6 +20,7 @@ IngressT = TypeVar("IngressT", bound=Ingress, default=Ingress)
 
 
 class IngressContract(
+    Changes[IngressT, str, Rule | None],
     OptionLookup[IngressT, str, Rule | None],
     Hosts,
     interface=Ingress,
@@ -55,8 +58,17 @@ class IngressContract(
 
     async def _call_with(self, *opts: AnyOption) -> None:
         ingress = self._build()
-        await self._ask(ingress, "a.example", *opts)
-        await ingress.set_rule(Context(), _rule("c.example"), *opts)
+        for _ in range(2):
+            await self._ask(ingress, "a.example", *opts)
+            await ingress.set_rule(Context(), _rule("c.example"), *opts)
+
+    def _changes(self, component: IngressT) -> Methods:
+        return {"set_rule()": lambda: component.set_rule(Context(), _rule("a.example"))}
+
+    def _beside(self, component: IngressT) -> Sequence[Awaitable[object]]:
+        hosts = ("c.example", "d.example:443")
+        setting = [component.set_rule(Context(), _rule(host)) for host in hosts]
+        return [*setting, *(self._ask(component, host, with_service(host)) for host in hosts)]
 
     async def _set(self, ingress: IngressT, rule: Rule) -> bool:
         return await within(ingress.set_rule(Context(), rule), f"set_rule({rule!r})")
@@ -196,6 +208,63 @@ class IngressContract(
             rule is not None and rule.endpoint == expected,
             f"after set_rule() had returned {stored!r}, get_rule() returned {rule!r}",
         )
+
+    @clause(
+        "A rule of another endpoint is not replaced; its host is free when it was deleted.",
+        "D62",
+        after=("set_deletes",),
+    )
+    async def others_kept(self) -> None:
+        ingress = self._with("a.example", "*.b.example")
+        elsewhere = [Rule(hostname=one, endpoint="else") for one in ("a.example", ".b.example")]
+        for rule, hostname in zip(elsewhere, ("a.example", "*.b.example"), strict=True):
+            stored = await self._set(ingress, rule)
+            expect(not stored, f"{rule!r} was stored though {hostname!r} led elsewhere")
+            await self._expect_rule(ingress, hostname.replace("*", "c"), hostname)
+        deleted = await self._set(ingress, Rule(hostname="a.example"))
+        applies(deleted, "it stores nothing: set_rule() returned False")
+        stored = await self._set(ingress, elsewhere[0])
+        found = await self._answer(ingress, "a.example")
+        free = stored and found is not None and found.endpoint == "else"
+        expect(free, f"when the rule of a.example had been deleted, get_rule() returned {found!r}")
+
+    @clause(
+        "Of several endpoints that want one host at once, exactly one gets it.",
+        "D62",
+        after=("others_kept",),
+    )
+    async def set_once(self) -> None:
+        ingress, ends = self._with("a.example"), [f"end {number}" for number in range(5)]
+        setting = (self._set(ingress, Rule(hostname="b.example", endpoint=end)) for end in ends)
+        done = await asyncio.gather(*setting)
+        applies(any(done), "it stores nothing: set_rule() returned False")
+        stored = [end for end, one in zip(ends, done, strict=True) if one]
+        rule = await self._answer(ingress, "b.example")
+        right = rule is not None and stored == [rule.endpoint]
+        expect(right, f"set_rule() was True for {stored}, and get_rule() returned {rule!r}")
+
+    @clause(
+        "set_rule() compares host names as get_rule() does hosts.",
+        "D12, D62",
+        after=("host_case", "set_deletes", "trailing_dot"),
+    )
+    async def set_spelling(self) -> None:
+        ingress = self._with("a.example")
+        stored = await self._set(ingress, Rule(hostname="B.Example.", endpoint="to b.example"))
+        applies(stored, "it stores nothing: set_rule() returned False")
+        await self._expect_rule(ingress, "b.example", "b.example")
+        await self._set(ingress, Rule(hostname="A.EXAMPLE."))
+        await self._expect_rule(ingress, "a.example", None)
+
+    @clause(
+        "A host with letters outside ASCII and its ASCII form are the same host.",
+        "D12",
+        after=("found", "host_case", "trailing_dot"),
+    )
+    async def host_idna(self) -> None:
+        ingress = self._with("b\u00fccher.example", "xn--bcher-kva.test")
+        await self._expect_rule(ingress, "xn--bcher-kva.example", "b\u00fccher.example")
+        await self._expect_rule(ingress, "b\u00fccher.test", "xn--bcher-kva.test")
 
     @clause(
         "Setting a rule with an empty endpoint deletes the rule of that host name.",

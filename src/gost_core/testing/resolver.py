@@ -1,6 +1,6 @@
 """The contract of resolvers."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
@@ -9,7 +9,14 @@ from typing_extensions import TypeVar
 
 from gost_core.context import Context
 from gost_core.resolver import InvalidError, Option, Options, Resolver
-from gost_core.testing._families.lookups import Addresses, IPs, Question, Respell, is_empty
+from gost_core.testing._families.lookups import (
+    Addresses,
+    IPs,
+    Question,
+    Respell,
+    expect_sequence,
+    is_empty,
+)
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, need, owned, raises, start, turns, within
 
@@ -19,12 +26,13 @@ ResolverT = TypeVar("ResolverT", bound=Resolver, default=Resolver)
 
 _IPV4: Final[str] = "192.0.2.1"
 _IPV6: Final[str] = "2001:db8::1"
+_VERSIONS: Final[Mapping[str, set[int]]] = {"ip": {4, 6}, "ip4": {4}, "ip6": {6}}
 
 
 class ResolverContract(
     Addresses[ResolverT, IPs],
     interface=Resolver,
-    first=("literals", "one_family"),
+    first=("both_families", "literals", "one_family"),
     said={
         "backend_broken": (
             "When no server answers, resolve() raises OSError; it does not say that the name does "
@@ -39,6 +47,9 @@ class ResolverContract(
     """Makes a resolver."""
     known: str | None = None
     """A name that has IPv4 and IPv6 addresses there."""
+    addresses: IPs | None = None
+    """All addresses of ``known``, the preferred one first, if their order is known. Let the
+    families take turns, so that an order of the resolver's own shows."""
     unknown: str | None = None
     """A name that does not exist there."""
     make_missing: Callable[[], Resolver] | None = None
@@ -51,7 +62,10 @@ class ResolverContract(
 
     async def _questions(self) -> Sequence[Question]:
         known = self._both_families()
-        return ("ip4", known), ("ip6", _IPV6), ("ip6", known)
+        return ("ip4", known), ("ip6", _IPV6), ("ip6", known), ("ip", known), ("ip4", _IPV4)
+
+    def _more_questions(self) -> Sequence[Question]:
+        return [("ip", need(self.unknown, "unknown"))]
 
     async def _any_question(self) -> Question:
         return "ip", _IPV4
@@ -67,11 +81,14 @@ class ResolverContract(
 
     def _expect_right(self, question: Question, answer: IPs, when: str = "") -> None:
         network, host = question
+        expect_sequence(answer, self._named(question))
+        versions = _VERSIONS[network]
         if host in (_IPV4, _IPV6):
-            right = list(answer) == [ip_address(host)]
+            right = [*answer] == [one for one in [ip_address(host)] if one.version in versions]
+        elif self.addresses is None:
+            right = {_version(one) for one in answer} == versions
         else:
-            wanted = {"ip": {4, 6}, "ip4": {4}, "ip6": {6}}[network]
-            right = {_version(one) for one in answer} == wanted
+            right = [*answer] == [one for one in self.addresses if one.version in versions]
         expect(right, f"{self._named(question)} returned {answer!r}{when}")
 
     async def _expect_respelled(self, respell: Respell) -> None:
@@ -83,6 +100,17 @@ class ResolverContract(
         resolver = self._build()
         for network, host in (("ip", _IPV4), ("ip4", _IPV4), ("ip", _IPV6), ("ip6", _IPV6)):
             await self._expect_found(resolver, network, host)
+
+    @clause(
+        "A literal address of the other family gives an empty sequence, not an address that was "
+        "not asked for.",
+        "D39",
+        after=("literals", "one_family"),
+    )
+    async def other_family_literal(self) -> None:
+        resolver = self._build()
+        for question in (("ip6", _IPV4), ("ip4", _IPV6)):
+            await self._expect_found(resolver, *question)
 
     @clause('"ip" gives the addresses of both families.', "D39")
     async def both_families(self) -> None:

@@ -53,6 +53,10 @@ class RouterContract(
     def _named(self, question: str) -> str:
         return f"get_route({question!r})"
 
+    def _beside(self, component: RouterT) -> Sequence[Awaitable[object]]:
+        dsts = ("192.0.2.1", "192.0.2.2", "")
+        return [self._ask(component, dst, id_option(f"no table {dst}")) for dst in dsts]
+
     def _expect_right(self, question: str, answer: Route | None, when: str = "") -> None:
         self._expect_leads(question, answer, question, when)
 
@@ -142,11 +146,12 @@ class RouterContract(
 
     @clause("The id says in which table to look.", "D63", after=("exact", "network"))
     async def table_by_id(self) -> None:
-        tables = {"one": [_route("192.0.2.1")], "two": [_route("192.0.2.0/24")]}
+        tables = {"one": [_route("192.0.2.1")], "two": [_route("192.0.2.0/24")], "": []}
         router = owned(need(self.make_tables, "make_tables")(tables))
         await self._expect_route(router, "192.0.2.1", "192.0.2.1", id_option("one"))
         await self._expect_route(router, "192.0.2.1", "192.0.2.0/24", id_option("two"))
         await self._expect_route(router, "192.0.2.2", None, id_option("one"))
+        await self._expect_route(router, "192.0.2.1", None)
 
 
 def _route(dst: str) -> Route:

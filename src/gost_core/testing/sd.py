@@ -10,12 +10,13 @@ from typing_extensions import TypeVar
 
 from gost_core.context import Context
 from gost_core.sd import SD, Options, Service
-from gost_core.testing._families.lookups import Answers, is_empty
+from gost_core.testing._families.calls import Methods
+from gost_core.testing._families.lookups import Changes, expect_sequence, is_empty
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
-from gost_core.testing._run.waiting import expect, need, owned, raises, within
+from gost_core.testing._run.waiting import expect, given, need, owned, raises, within
 
 __all__ = ("SDContract",)
 
@@ -27,13 +28,14 @@ _SERVICE: Final[Service] = Service(
 )
 _KEY: Final[Service] = Service(id="1", name="web", node="here")
 _SECOND: Final[Service] = dataclasses.replace(_SERVICE, id="2")
+_MAIL: Final[Service] = dataclasses.replace(_SERVICE, name="mail", address="192.0.2.1:25")
 
 
 class SDContract(
-    Answers[SDT, str, Sequence[Service]],
+    Changes[SDT, str, Sequence[Service]],
     TakesOptions,
     interface=SD,
-    first=("registered",),
+    first=("deregister_unknown", "registered", "renew_by_key"),
     said={
         "backend_broken": (
             "When the directory is out of reach, get() raises OSError; it does not say that there "
@@ -56,6 +58,11 @@ class SDContract(
     """Lets so many seconds pass by the directory's clock, at once if that can be moved. It is given
     all the time that it takes, whatever the time limit."""
 
+    spoil: Callable[[SDT], Awaitable[object]] | None = None
+    """Puts an entry that cannot be read into the directory, under the name "web"."""
+    extend: Callable[[SDT], Awaitable[object]] | None = None
+    """Adds a field that nobody knows to each entry of the directory."""
+
     _options = Options
 
     def _build(self) -> SDT:
@@ -63,11 +70,18 @@ class SDContract(
 
     async def _ready(self) -> SDT:
         sd = self._build()
-        await self._register(sd, _SERVICE)
+        await self._register(sd, _SERVICE, _MAIL)
         return sd
 
     async def _questions(self) -> Sequence[str]:
-        return ("web",)
+        return "web", "mail"
+
+    def _changes(self, component: SDT) -> Methods:
+        return {
+            "register()": lambda: component.register(Context(), _SERVICE),
+            "renew()": lambda: component.renew(Context(), _KEY),
+            "deregister()": lambda: component.deregister(Context(), _SECOND),
+        }
 
     def _ask(self, component: SD, question: str) -> Awaitable[Sequence[Service]]:
         return component.get(Context(), question)
@@ -76,10 +90,13 @@ class SDContract(
         return f"get({question!r})"
 
     def _expect_right(self, question: str, answer: Sequence[Service], when: str = "") -> None:
-        expect(_SERVICE in answer, f"{self._named(question)} returned {answer!r}{when}")
+        right = (_SERVICE if question == "web" else _MAIL) in answer
+        expect(right, f"{self._named(question)} returned {answer!r}{when}")
 
-    def _call_with(self, *opts: AnyOption) -> Awaitable[object]:
-        return self._build().register(Context(), _SERVICE, *opts)
+    async def _call_with(self, *opts: AnyOption) -> None:
+        sd = self._build()
+        for _ in range(2):
+            await sd.register(Context(), _SERVICE, *opts)
 
     async def _register(self, sd: SD, *services: Service) -> None:
         for service in services:
@@ -88,22 +105,30 @@ class SDContract(
     async def _get(self, sd: SD) -> Sequence[Service]:
         return await within(self._ask(sd, "web"), "get('web')")
 
-    async def _expect_services(self, sd: SD, *expected: Service, when: str) -> None:
-        # None, and None inside, are the affair of clauses of their own.
-        found = _without_none(await self._get(sd))
-        expect(
-            sorted(map(repr, found)) == sorted(map(repr, expected)),
-            f"{when}, get('web') returned {found!r}",
-        )
+    async def _expect_services(
+        self, sd: SD, *expected: Service, when: str, soon: bool = False
+    ) -> None:
+        """Break the clause unless just these are listed as web, at once or soon."""
+        loop = asyncio.get_running_loop()
+        limit = loop.time() + self.time_limit
+        while True:
+            # None, and None inside, are the affair of clauses of their own.
+            listed: Sequence[object] = await self._get(sd) or ()
+            found = [one for one in listed if one is not None]
+            right = sorted(map(repr, found)) == sorted(map(repr, expected))
+            if right or not soon or loop.time() > limit:
+                break
+            await asyncio.sleep(0.01)
+        expect(right, f"{when}, get('web') returned {found!r}")
 
     @clause("What is registered is listed under its name, whole.", "D61")
     async def registered(self) -> None:
         sd = self._build()
-        other = dataclasses.replace(_SERVICE, name="mail")
-        await self._register(sd, _SERVICE, other)
+        await self._register(sd, _SERVICE, _MAIL)
+        expect_sequence(await self._get(sd), "get('web')")
         await self._expect_services(sd, _SERVICE, when="after register() of web and of mail")
 
-    @clause("A name without services gives an empty sequence.", "D61")
+    @clause("A name without services gives an empty sequence.", "D61", after=("registered",))
     async def missing_empty(self) -> None:
         found = await self._get(self._build())
         expect(is_empty(found), f"get('web') of an empty directory returned {found!r}")
@@ -172,6 +197,7 @@ class SDContract(
     )
     async def expires(self) -> None:
         lease, sd = need(self.lease, "lease"), await self._ready()
+        await self._expect_services(sd, _SERVICE, when="directly after register()")
         await self.elapse(1.5 * lease)
         await self._expect_services(sd, when=f"{1.5 * lease:g} s after register()")
 
@@ -209,30 +235,63 @@ class SDContract(
         await raises(sd.renew(Context(), _KEY), "renew() after the lease", LookupError)
 
     @clause(
-        "The directory is shared: what one proxy registers another finds, and removes.",
+        "The directory is shared: what one proxy changes another finds, and removes, also if it "
+        "has asked before.",
         "D61",
-        after=("deregister_removes",),
+        after=("deregister_removes", "register_replaces"),
     )
     async def shared(self) -> None:
         join, here = need(self.join, "join"), self._build()
-        there = owned(join(here))
-        await self._register(here, _SERVICE)
-        await self._expect_services(there, _SERVICE, when="after register() at another proxy")
+        there, moved = owned(join(here)), dataclasses.replace(_SERVICE, address="192.0.2.2:80")
+        await self._expect_services(there, when="in an empty directory")
+        for one in (_SERVICE, moved):
+            await self._register(here, one)
+            when = f"after register() of {one.address} at another proxy"
+            await self._expect_services(there, one, when=when, soon=True)
+        await self._expect_services(here, moved, when="after register()")
         await within(there.deregister(Context(), _KEY), "deregister()")
-        await self._expect_services(here, when="after deregister() at another proxy")
+        when = "after deregister() at another proxy"
+        await self._expect_services(here, when=when, soon=True)
 
-    @clause("Calls of several tasks at once lose nothing.", "Go's implementations", after=("key",))
+    @clause(
+        "An entry that cannot be read is left out, and others of its name are listed.",
+        "D61",
+        after=("registered",),
+    )
+    async def unreadable_skipped(self) -> None:
+        spoil, sd = need(self.spoil, "spoil"), await self._ready()
+        await given(spoil(sd), "spoil()")
+        when = "beside an entry that cannot be read"
+        await self._expect_services(sd, _SERVICE, when=when, soon=True)
+
+    @clause(
+        "A field that is not known, in an entry of another program, is ignored.",
+        "D61",
+        after=("registered",),
+    )
+    async def unknown_field_ignored(self) -> None:
+        extend, sd = need(self.extend, "extend"), await self._ready()
+        await given(extend(sd), "extend()")
+        await self._expect_services(sd, _SERVICE, when="with a field that nobody knows", soon=True)
+
+    @clause(
+        "Calls of several tasks at once lose nothing, and do not mix.",
+        "D22",
+        after=("deregister_removes", "key", "renew_by_key"),
+    )
     async def concurrent(self) -> None:
-        sd = self._build()
-        services = [dataclasses.replace(_SERVICE, id=str(number)) for number in range(_CALLS)]
-        await within(
-            asyncio.gather(*(sd.register(Context(), service) for service in services)),
-            f"{len(services)} calls of register() at once",
+        sd = await self._ready()
+        services = [
+            dataclasses.replace(_SERVICE, id=str(n), node=f"node {n}", address=f"192.0.2.{n}:80")
+            for n in range(_CALLS)
+        ]
+        calls = asyncio.gather(
+            *(sd.register(Context(), service) for service in services),
+            sd.renew(Context(), dataclasses.replace(_MAIL, address="")),
+            sd.deregister(Context(), _KEY),
+            sd.register(Context(), dataclasses.replace(_MAIL, id="2")),
         )
-        await self._expect_services(
-            sd, *services, when=f"after register() of {len(services)} services at once"
-        )
-
-
-def _without_none(found: Sequence[object] | None) -> list[object]:
-    return [one for one in found or () if one is not None]
+        await within(calls, f"{_CALLS} calls of register() beside others")
+        when = f"after register() of {_CALLS} services, and deregister() of one, at once"
+        await self._expect_services(sd, *services, when=when)
+        self._expect_right("mail", await self._answer(sd, "mail"), " after renew() beside others")

@@ -2,34 +2,45 @@
 
 ``Backed`` knows how to put that out of reach; ``Answers`` adds what is promised of a single answer,
 ``Lookup`` of many at once, ``OptionLookup`` of options. ``Hosts`` is for all that compare hosts;
-``Addresses`` finds their addresses, and ``Verdicts`` says yes or no.
+``Addresses`` finds their addresses. Those that say yes or no are in ``verdicts``.
 """
 
 import asyncio
 import contextlib
 import ipaddress
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Generic, TypeAlias, TypeVar
 
+from gost_core.testing._families.calls import Calls, Methods
 from gost_core.testing._families.options import AnyOption, TakesOptions
-from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import FIRST, Contract, clause
-from gost_core.testing._run.waiting import expect, given, need, start, turns, within
+from gost_core.testing._run.waiting import (
+    ended,
+    expect,
+    expect_cancelled,
+    given,
+    need,
+    raises,
+    settle,
+    start,
+    within,
+)
 
 __all__ = (
     "Addresses",
     "Answers",
     "Backed",
+    "Changes",
     "Hosts",
     "IPs",
     "Lookup",
     "OptionLookup",
     "Question",
     "Respell",
-    "Verdicts",
+    "expect_sequence",
     "is_empty",
     "versions",
 )
@@ -39,8 +50,6 @@ ComponentT = TypeVar("ComponentT")
 QuestionT = TypeVar("QuestionT")
 
 _CALLS: Final[int] = 20
-# After how many turns of the event loop a call is cancelled.
-_STAGES: Final[int] = 4
 
 
 class Backed(Contract, Generic[ComponentT]):
@@ -72,13 +81,17 @@ class Backed(Contract, Generic[ComponentT]):
         return self._build()
 
 
-class Answers(Backed[ComponentT], Generic[ComponentT, QuestionT, AnswerT]):
+class Answers(Backed[ComponentT], Calls[ComponentT], Generic[ComponentT, QuestionT, AnswerT]):
     """The clauses of what is asked something, whatever it is.
 
     Hooks: ``_questions`` says what to ask, ``_ask`` asks it, ``_named`` is the name of that call in
     a report. ``_expect_right`` judges an answer. ``_expect_safe`` judges one that was given out of
     reach of what knows it; by default that must be right as well, from memory.
     """
+
+    stall_backend: Callable[[ComponentT], Awaitable[object]] | None = None
+    """Has what a component asks leave the next question without an answer, and answer those that
+    come after it."""
 
     @abstractmethod
     async def _questions(self) -> Sequence[QuestionT]:
@@ -96,6 +109,14 @@ class Answers(Backed[ComponentT], Generic[ComponentT, QuestionT, AnswerT]):
     def _expect_right(self, question: QuestionT, answer: AnswerT, when: str = "", /) -> None:
         """Break the clause unless the answer is right; ``when`` says what is special, or is ""."""
 
+    def _more_questions(self) -> Sequence[QuestionT]:
+        """Return what else can be asked, whatever its answer is."""
+        return ()
+
+    def _may_share(self, question: QuestionT, other: QuestionT, /) -> bool:
+        """Tell whether two questions may be asked as one."""
+        return question == other
+
     def _expect_safe(self, question: QuestionT, answer: AnswerT, /) -> None:
         """Break the clause unless the answer may be given out of reach of what knows it."""
         self._expect_right(question, answer, " out of reach of what it asks")
@@ -104,16 +125,15 @@ class Answers(Backed[ComponentT], Generic[ComponentT, QuestionT, AnswerT]):
         """Ask, within the time limit."""
         return await within(self._ask(component, question), self._named(question))
 
-    @clause(
-        "A call that is cancelled passes the cancellation on, and does not make an answer of it.",
-        "D4, D14",
-        after=(FIRST,),
-    )
-    async def cancelled(self) -> None:
-        component = await self._ready()
-        for question in await self._questions():
-            for answer in await _answers_when_cancelled(partial(self._ask, component, question)):
-                self._expect_right(question, answer, " when it was cancelled")
+    async def _judge(self, component: ComponentT, question: QuestionT, when: str, /) -> None:
+        """Ask, and break the clause unless the answer is right."""
+        self._expect_right(question, await self._ask(component, question), when)
+
+    async def _methods(self, component: ComponentT, /) -> Methods:
+        return {
+            self._named(one): partial(self._judge, component, one, " when a call was cancelled")
+            for one in await self._questions()
+        }
 
     @clause(
         "When what it asks is out of reach, a call raises OSError and makes no answer up.",
@@ -129,18 +149,73 @@ class Answers(Backed[ComponentT], Generic[ComponentT, QuestionT, AnswerT]):
                 continue
             self._expect_safe(question, answer)
 
+    @clause(
+        "While what it asks leaves one question without an answer, others get theirs; the one "
+        "ends when it is cancelled.",
+        "D14, D22",
+        after=(FIRST, "cancelled"),
+    )
+    async def others_go_on(self) -> None:
+        stall_backend = need(self.stall_backend, "stall_backend")
+        questions = await self._questions()
+        tried = 0
+        for question in questions:
+            component = await self._ready()
+            await given(stall_backend(component), "stall_backend()")
+            stalled = start(self._ask(component, question))
+            await settle()
+            if stalled.done():
+                # This one needs no answer of the backend.
+                continue
+            tried += 1
+            for other in (*questions, *self._more_questions()):
+                if not self._may_share(question, other):
+                    asked = start(self._ask(component, other))
+                    await ended(asked)
+                    what = f"{self._named(other)}, beside one without an answer, did not end"
+                    expect(asked.done(), what)
+            await expect_cancelled(stalled, self._named(question))
+        expect(bool(tried), "`stall_backend` left no question without an answer")
+
+
+class Changes(Answers[ComponentT, QuestionT, AnswerT]):
+    """Those of them that can be changed.
+
+    Hook: ``_changes`` are calls that change something.
+    """
+
+    @abstractmethod
+    def _changes(self, component: ComponentT, /) -> Methods:
+        """Return a call of each method that changes something, which may be made often."""
+
+    async def _methods(self, component: ComponentT, /) -> Methods:
+        return {**await super()._methods(component), **self._changes(component)}
+
+    @clause(
+        "A change that cannot be made, since the store is out of reach, raises OSError.",
+        "D14",
+        after=(FIRST,),
+    )
+    async def change_raises(self) -> None:
+        for what, change in self._changes(await self._broken()).items():
+            await raises(change(), f"{what} with its backend broken", OSError)
+
 
 class Lookup(Answers[ComponentT, QuestionT, AnswerT]):
     """Those of them that are asked by many at once, of which none changes another's answer."""
 
-    @clause(
-        "Calls for several requests at once do not mix.", "Go's implementations", after=(FIRST,)
-    )
+    def _beside(self, component: ComponentT, /) -> Sequence[Awaitable[object]]:
+        """Return calls of other arguments, whose answers are not known."""
+        return ()
+
+    @clause("Calls for several requests at once do not mix.", "D22", after=(FIRST,))
     async def concurrent(self) -> None:
         component, samples = await self._ready(), await self._questions()
         need(samples if len(samples) > 1 else None, "second sample, of another answer")
         questions = [*samples] * _CALLS
         asked = asyncio.gather(*(self._ask(component, one) for one in questions))
+        for beside in self._beside(component):
+            start(beside)
         answers = await within(asked, f"{len(questions)} calls at once")
         for question, answer in zip(questions, answers, strict=True):
             self._expect_right(question, answer, " beside other calls")
@@ -163,8 +238,11 @@ class OptionLookup(Lookup[ComponentT, QuestionT, AnswerT], TakesOptions):
         """Return a question that has some answer."""
         return (await self._questions())[0]
 
-    async def _call_with(self, *opts: AnyOption) -> object:
-        return await self._ask(await self._ready(), await self._any_question(), *opts)
+    async def _call_with(self, *opts: AnyOption) -> None:
+        component, question = await self._ready(), await self._any_question()
+        # Twice: what one call was told must not stay for the next.
+        for _ in range(2):
+            await self._ask(component, question, *opts)
 
 
 # ---- Hosts
@@ -209,6 +287,9 @@ class Addresses(OptionLookup[ComponentT, Question, AnswerT], Hosts):
     def _both_families(self) -> str:
         """Return a host with IPv4 and IPv6 addresses; ``_expect_right`` knows which."""
 
+    def _may_share(self, question: Question, other: Question) -> bool:
+        return question[1] == other[1]
+
     async def _expect_found(self, component: ComponentT, network: str, host: str) -> None:
         """Break the clause unless the answer is right."""
         question = (network, host)
@@ -223,63 +304,12 @@ class Addresses(OptionLookup[ComponentT, Question, AnswerT], Hosts):
             await self._expect_found(component, network, host)
 
 
-class Verdicts(OptionLookup[ComponentT, Question, bool], Hosts):
-    """The clauses of what says yes or no of an address on a network.
-
-    Hook: ``_samples`` are addresses of which the verdict over tcp is known.
-    """
-
-    @abstractmethod
-    def _samples(self) -> Mapping[str, bool]:
-        """Return addresses with the verdict on each over tcp."""
-
-    async def _questions(self) -> Sequence[Question]:
-        return [("tcp", addr) for addr in self._samples()]
-
-    async def _any_question(self) -> Question:
-        return "tcp", "192.0.2.1:1024"
-
-    def _expect_right(self, question: Question, answer: bool, when: str = "", /) -> None:
-        self._expect_verdict(question, answer, self._samples()[question[1]], when)
-
-    def _expect_verdict(
-        self, question: Question, answer: object, expected: bool, when: str = ""
-    ) -> None:
-        right = bool(answer) is expected
-        expect(right, f"{self._named(question)} was {answer!r} instead of {expected}{when}")
-
-    async def _expect_verdicts(self, samples: Mapping[str, bool], network: str = "tcp") -> None:
-        """Break the clause unless all of these are right."""
-        component = self._build()
-        for addr, expected in samples.items():
-            answer = await self._answer(component, (network, addr))
-            self._expect_verdict((network, addr), answer, expected)
-
-    async def _expect_respelled(self, respell: Respell, /) -> None:
-        others: dict[str, bool] = {}
-        for addr, expected in self._samples().items():
-            with contextlib.suppress(NotTried):
-                others[respell(addr)] = expected
-        await self._expect_verdicts(need(others or None, "sample that can be spelled so"))
-
-
 # ---- Verbs
 
 
-async def _answers_when_cancelled(call: Callable[[], Awaitable[AnswerT]], /) -> list[AnswerT]:
-    """Cancel calls in several stages, and return what those have answered that did so.
-
-    A call may be over before it is cancelled, or answer in the very moment; then it is right.
-    """
-    answers: list[AnswerT] = []
-    for stage in range(1, _STAGES + 1):
-        call_in_task = start(call())
-        await turns(stage)
-        call_in_task.cancel()
-        await within(asyncio.wait({call_in_task}), "a call that was cancelled")
-        if not call_in_task.cancelled():
-            answers.append(call_in_task.result())
-    return answers
+def expect_sequence(found: object, what: str, /) -> None:
+    """Break the clause unless a call returned what has a length and an order."""
+    expect(isinstance(found, Sequence), f"{what} returned {found!r}, which is no sequence")
 
 
 def is_empty(found: object, /) -> bool:

@@ -1,0 +1,137 @@
+"""Clauses of what says yes or no of an address, by its rules."""
+
+import contextlib
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import ClassVar, Final, TypeVar
+
+from gost_core.testing._families.lookups import Hosts, OptionLookup, Question, Respell
+from gost_core.testing._run.attempt import NotTried
+from gost_core.testing._run.contract import FIRST, clause
+from gost_core.testing._run.waiting import expect, expect_raises, need, owned
+
+__all__ = ("Verdicts",)
+
+ComponentT = TypeVar("ComponentT")
+
+_NETWORKS: Final[tuple[str, ...]] = ("udp", "unix", "", "tcp6", "tcp4")
+_DEAD: Final[tuple[str, ...]] = (
+    "127.*",
+    "host.example:80",
+    "192.0.2.1:80",
+    "[2001:db8::1]",
+    "[2001:db8::1]:80",
+)
+# Rules, and addresses that they name.
+_FORMS: Final[Mapping[str, tuple[str, ...]]] = {
+    "Host.Example.": ("host.example:80", "HOST.example.:80"),
+    "b\u00fccher.example": ("xn--bcher-kva.example:80", "B\u00dcCHER.example:80"),
+    "xn--bcher-kva.test": ("b\u00fccher.test:80",),
+}
+_ADDRESSES: Final[Mapping[str, tuple[str, ...]]] = {
+    "192.0.2.1": ("[::ffff:192.0.2.1]:80", "[::ffff:c000:201]:80"),
+    "::ffff:192.0.2.2": ("192.0.2.2:80",),
+    "127.0.0.1": ("0.0.0.0:80", "[::ffff:0.0.0.0]:80"),
+    "::1": ("[::]:80",),
+}
+
+
+class Verdicts(OptionLookup[ComponentT, Question, bool], Hosts):
+    """The clauses of what says yes or no of an address on a network.
+
+    Hooks: ``_samples`` are addresses of which the verdict over tcp is known. ``_of_named`` is the
+    verdict on what a blacklist names.
+    """
+
+    make_of: Callable[[Sequence[str]], ComponentT] | None = None
+    """Makes one of a list of rules, as a blacklist: names, and addresses of both versions."""
+
+    _of_named: ClassVar[bool]
+
+    @abstractmethod
+    def _samples(self) -> Mapping[str, bool]:
+        """Return addresses with the verdict on each over tcp."""
+
+    async def _questions(self) -> Sequence[Question]:
+        return [("tcp", addr) for addr in self._samples()]
+
+    async def _any_question(self) -> Question:
+        return "tcp", "192.0.2.1:1024"
+
+    def _expect_right(self, question: Question, answer: bool, when: str = "", /) -> None:
+        self._expect_verdict(question, answer, self._samples()[question[1]], when)
+
+    def _expect_verdict(
+        self, question: Question, answer: object, expected: bool, when: str = ""
+    ) -> None:
+        right = bool(answer) is expected
+        expect(right, f"{self._named(question)} was {answer!r} instead of {expected}{when}")
+
+    async def _expect_verdicts(self, samples: Mapping[str, bool], network: str = "tcp") -> None:
+        """Break the clause unless all of these are right."""
+        component = self._build()
+        for addr, expected in samples.items():
+            answer = await self._answer(component, (network, addr))
+            self._expect_verdict((network, addr), answer, expected)
+
+    async def _expect_respelled(self, respell: Respell, /) -> None:
+        others: dict[str, bool] = {}
+        for addr, expected in self._samples().items():
+            with contextlib.suppress(NotTried):
+                others[respell(addr)] = expected
+        await self._expect_verdicts(need(others or None, "sample that can be spelled so"))
+
+    def _beside(self, component: ComponentT, /) -> Sequence[Awaitable[object]]:
+        return [
+            self._ask(component, (network, addr))
+            for network in _NETWORKS
+            for addr in (*self._samples(), "")
+        ]
+
+    def _of(self, *rules: str) -> ComponentT:
+        return owned(need(self.make_of, "make_of")(rules))
+
+    async def _expect_named(self, samples: Mapping[str, Sequence[str]]) -> None:
+        """Break the clause unless each rule names its addresses, and none of the others."""
+        for rule, addresses in samples.items():
+            component = self._of(rule)
+            for addr in (addr for addresses in samples.values() for addr in addresses):
+                expected = self._of_named is (addr in addresses)
+                answer = await self._answer(component, ("tcp", addr))
+                what = f"by the rule {rule!r}, {self._named(('tcp', addr))} was {answer!r}"
+                expect(bool(answer) is expected, what)
+
+    @clause("A list of rules that is empty is a ValueError.", "D47, D50", after=(FIRST,))
+    async def empty_list_refused(self) -> None:
+        need(self.make_of, "make_of")
+        with expect_raises("an empty list of rules", ValueError):
+            self._of()
+
+    @clause(
+        "A rule that can never match is a ValueError: 127.*, a host with a port, an address in "
+        "brackets.",
+        "D47, D50",
+        after=(FIRST,),
+    )
+    async def dead_rule_refused(self) -> None:
+        need(self.make_of, "make_of")
+        for rule in _DEAD:
+            with expect_raises(f"the rule {rule!r}", ValueError):
+                self._of("host.example", rule)
+
+    @clause(
+        "Rules and hosts are compared in one form: without letter case and trailing dot, IDNA as "
+        "ASCII.",
+        "D12",
+        after=(FIRST, "host_case", "trailing_dot"),
+    )
+    async def one_form(self) -> None:
+        await self._expect_named(_FORMS)
+
+    @clause(
+        "An IPv4 address written as IPv6 counts as IPv4, and an unspecified one as loopback.",
+        "D12",
+        after=(FIRST,),
+    )
+    async def one_address(self) -> None:
+        await self._expect_named(_ADDRESSES)

@@ -1,0 +1,59 @@
+"""What right implementations ask, and what goes wrong while they wait for it."""
+
+import asyncio
+
+
+class Asking:
+    """Asks a backend, which can be out of reach, and silent once."""
+
+    reachable = True
+    silent = False
+
+    async def ask(self) -> None:
+        await asyncio.sleep(0)
+        if self.silent:
+            self.silent = False
+            await asyncio.Event().wait()
+
+
+async def stall_backend(asking: Asking) -> None:
+    asking.silent = True
+
+
+class Deaf(Asking):
+    """Asks again when it is cancelled."""
+
+    async def ask(self) -> None:
+        try:
+            await super().ask()
+        except asyncio.CancelledError:
+            await super().ask()
+
+
+class Leaking(Asking):
+    """Has ten slots, and loses one with each call that is cancelled."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self.slots = asyncio.Semaphore(10)
+
+    async def ask(self) -> None:
+        await self.slots.acquire()
+        try:
+            await super().ask()
+        except Exception:
+            self.slots.release()
+            raise
+        self.slots.release()
+
+
+class OneAtATime(Asking):
+    """Holds a lock while it asks."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self.lock = asyncio.Lock()
+
+    async def ask(self) -> None:
+        async with self.lock:
+            await super().ask()
