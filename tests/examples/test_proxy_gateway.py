@@ -61,6 +61,7 @@ from tests.examples.test_proxy_protocols import talk
 from tests.examples.tls_harness import NAME, server_context
 
 CTX = Context()
+LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 TestPatternRewriter = RewriterContract(
     lambda: PatternRewriter(re.compile(rb"(w)orld"), rb"\1ide"),
@@ -343,7 +344,7 @@ def test_the_url_and_the_headers_are_changed_on_the_way() -> None:
             )
             async with gateway(NodeHop(node)) as address:
                 response = await ask(address, "/o%20ld/%C3%A4%3Cb?q=1", X_Drop="x", X_Keep="k")
-                assert one.head[0] == "GET /new/%C3%A4%3Cb?from=old HTTP/1.0"
+                assert one.head[0] == "GET /new/%C3%A4%3Cb?from=old HTTP/1.1"
                 fields = {line.lower() for line in one.head[1:]}
                 assert {"host: inner.example", "x-set: new", "x-keep: k"} <= fields
                 assert not any(line.startswith("x-drop") for line in fields)
@@ -351,7 +352,7 @@ def test_the_url_and_the_headers_are_changed_on_the_way() -> None:
                 assert response.headers["x-more"] == "2"
                 assert response.headers["x-old"] == "1"
                 await ask(address, "/as%2Fis/%zz?a=%20b&c")
-                assert one.head[0] == "GET /as%2Fis/%zz?a=%20b&c HTTP/1.0"
+                assert one.head[0] == "GET /as%2Fis/%zz?a=%20b&c HTTP/1.1"
 
     run(main())
 
@@ -365,19 +366,21 @@ def test_what_concerns_one_connection_only_is_not_passed_on() -> None:
         async with to_one_node(response) as (one, address):
             request = (
                 b"GET http://a.example/x HTTP/1.1\r\nHost: b.example\r\nX-Hop: 1\r\nTE: trailers"
-                b"\r\nConnection: X-Hop, Host, Content-Length\r\nProxy-Authorization: secret\r\n"
-                b"Content-Length: 2\r\n\r\nhi"
+                b"\r\nConnection: X-Hop, Host, Content-Length, close\r\n"
+                b"Proxy-Authorization: secret\r\nContent-Length: 2\r\n\r\nhi"
             )
             answer = await exchange(address, request)
-            assert one.head[0] == "GET /x HTTP/1.0"
+            assert one.head[0] == "GET /x HTTP/1.1"
             assert sorted(one.head[1:]) == [
                 "Connection: close",
                 "Content-Length: 2",
                 "Host: a.example",
+                "Via: 1.1 gost-example-proxy",
             ]
             assert one.body == b"hi"
             assert answer == (
-                b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+                b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nVia: 1.1 gost-example-proxy\r\n"
+                b"Connection: close\r\n\r\nok"
             )
 
     run(main())
@@ -509,12 +512,10 @@ def test_a_response_without_a_body_gets_none(status: str) -> None:
         )
         response = f"HTTP/1.1 {status}\r\n\r\n".encode()
         async with to_one_node(response, settings) as (_, address):
-            assert (await exchange(address, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")).endswith(
-                b"\r\nConnection: close\r\n\r\n"
-            )
+            assert (await exchange(address, LAST)).endswith(b"\r\nConnection: close\r\n\r\n")
         head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
         async with to_one_node(head, settings) as (_, address):
-            answer = await exchange(address, b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer = await exchange(address, LAST.replace(b"GET", b"HEAD"))
             assert answer.lower().count(b"content-length: 5") == 1
             assert answer.endswith(b"\r\n\r\n")
 
@@ -724,7 +725,6 @@ def test_a_node_that_wants_tls_is_not_spoken_to_in_plain_text() -> None:
         b"GET /api/%2e%2E/secret HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET /api/..%5csecret HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: gzip\r\n\r\nok",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\nok",
     ],
@@ -738,13 +738,25 @@ def test_a_malformed_request_gets_400(request_: bytes) -> None:
     run(main())
 
 
-def test_a_second_request_reaches_no_target() -> None:
+def test_each_request_of_a_connection_is_decided_on_anew() -> None:
     async def main() -> None:
-        async with to_one_node() as (one, address):
-            second = b"GET /secret HTTP/1.1\r\nHost: a\r\n\r\n"
-            first = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok"
-            assert (await exchange(address, first + second)).endswith(b"backend")
-            assert one.body == b"ok"
+        async with backend("ours") as ours, backend("theirs") as theirs:
+            nodes = [
+                Node(one.name, one.address, matcher_node_option(RequestMatcher(host=one.name)))
+                for one in (ours, theirs)
+            ]
+            async with gateway(NodeHop(*nodes)) as address:
+                answer = await exchange(
+                    address,
+                    b"POST /a HTTP/1.1\r\nHost: ours\r\nContent-Length: 2\r\n\r\nok"
+                    b"PUT /b HTTP/1.1\r\nHost: theirs\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    b"1;x=y\r\no\r\n1\r\nk\r\n0\r\n\r\n"
+                    b"GET /c HTTP/1.1\r\nHost: nobody's\r\n\r\n",
+                )
+        assert re.findall(rb"HTTP/1.1 (\d+)|\n(ours|theirs)", answer) == [
+            *((b"200", b""), (b"", b"ours"), (b"200", b""), (b"", b"theirs"), (b"404", b"")),
+        ]
+        assert [one.body for one in (ours, theirs)] == [b"ok", b"ok"]
 
     run(main())
 
@@ -774,7 +786,8 @@ def test_a_response_that_comes_before_the_end_of_the_request_arrives() -> None:
     [
         (b" ", b"HTTP/1.1 502 "),
         (b"SSH-2.0\r\n\r\n", b"HTTP/1.1 502 "),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"HTTP/1.1 502 "),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n", b"HTTP/1.1 502 "),
+        (b"HTTP/1.1 407 No\r\nContent-Length: 5\r\n\r\nabcde", b"HTTP/1.1 502 "),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", b"HTTP/1.1 200 "),
     ],
 )
@@ -793,8 +806,7 @@ def test_a_target_that_breaks_off_or_breaks_the_rules_is_told_from_a_whole_respo
 def test_a_client_that_ended_its_side_gets_its_response() -> None:
     async def main() -> None:
         async with to_one_node() as (_, address):
-            request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-            assert (await exchange(address, request, half_close=True)).endswith(b"backend")
+            assert (await exchange(address, LAST, half_close=True)).endswith(b"backend")
 
     run(main())
 
@@ -811,8 +823,7 @@ def test_an_exchange_ends_with_its_response_though_the_target_stays() -> None:
 
     async def main() -> None:
         async with server(serve) as address, gateway(NodeHop(Node("node", address))) as near:
-            answer = await exchange(near, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert answer.endswith(b"ok")
+            assert (await exchange(near, LAST)).endswith(b"ok")
             await gone.wait()
 
     run(main())

@@ -22,8 +22,8 @@ from proxy.handler.http import HTTPHandler
 from proxy.net.address import TCPAddr
 from proxy.net.dialer import SystemDialer
 from proxy.net.stream import PrefixedConn
-from proxy.wire import http
-from tests.examples.proxy_harness import echo, proxy, run, server
+from proxy.wire import header, http
+from tests.examples.proxy_harness import proxy, run, server
 from tests.examples.test_proxy_protocols import talk
 
 USER = Userinfo("me", "sécret")
@@ -291,56 +291,6 @@ def test_a_body_that_breaks_off_does_not_look_whole() -> None:
     run(main())
 
 
-def test_a_client_that_expects_to_be_told_sends_its_body_then() -> None:
-    bodies: list[bytes] = []
-
-    async def origin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert b"100-continue" in await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        bodies.append(await reader.readexactly(4))
-        writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-
-    async def main() -> None:
-        async with (
-            server(origin) as target,
-            proxy(HTTPHandler) as address,
-            Client(address) as client,
-        ):
-            expect = b"Expect: 100-continue\r\nContent-Length: 4\r\n"
-            head, _ = await client.ask(get(target, expect, method=b"PUT"))
-            assert head.startswith(b"HTTP/1.1 100 ")
-            client.writer.write(b"body")
-            assert (await client.head()).startswith(b"HTTP/1.1 103 ")
-            assert (await client.ask(b""))[1] == b"ok"
-        assert bodies == [b"body"]
-
-    run(main())
-
-
-def test_another_protocol_is_spoken_when_both_sides_want_it() -> None:
-    async def origin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        assert b"upgrade: chat\r\n" in head
-        assert b"connection: upgrade\r\n" in head
-        writer.write(b"HTTP/1.1 101 Go\r\nUpgrade: chat\r\nConnection: upgrade\r\n\r\nhello")
-        await echo(reader, writer)
-
-    async def main() -> None:
-        async with (
-            server(origin) as target,
-            proxy(HTTPHandler) as address,
-            Client(address) as client,
-        ):
-            upgrade = b"Connection: Upgrade\r\nUpgrade: chat\r\n"
-            client.writer.write(get(target, upgrade) + b"early")
-            assert b"upgrade: chat" in (await client.head()).lower()
-            client.writer.write(b", late")
-            assert await client.reader.readexactly(16) == b"helloearly, late"
-
-    run(main())
-
-
 def test_heads_without_bodies_leave_the_connection_as_it_is() -> None:
     async def main() -> None:
         async with (
@@ -478,7 +428,7 @@ def url(run: bytes) -> None:
     text = run.decode("latin-1")
     for address in (f"http://{text}", f"http://a/{text}\n", f"{text}#", f"http://a:{text}x"):
         with suppress(ValueError):
-            http.with_port(http.split_url(address)[0])
+            header.with_port(header.split_url(address)[0])
 
 
 class Said(PrefixedConn):
@@ -499,7 +449,7 @@ async def read(said: bytes) -> None:
     messages = http.Messages(Said(said), http.side(h11.SERVER))
     try:
         await messages.read_request()
-        while await messages.read_body() is not None:
+        while await messages.read_body():
             pass
     except OSError:
         pass

@@ -78,7 +78,7 @@ def test_a_target_that_a_peer_cannot_reach_is_told_to_the_client(
             proxy=f"http://{entry.address('http')}", trust_env=False, timeout=LIMIT
         ) as client:
             answer = client.get(f"http://{target}/")
-        assert answer.status_code in (502, 503)
+        assert 500 <= answer.status_code <= 503
         entry.wait_for(target)
 
 

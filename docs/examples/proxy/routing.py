@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from gost_core.routing import Matcher, Request
 
 from .net.address import host_of
-from .wire.http import canonical
+from .wire.header import canonical
 
 
 class RequestMatcher(Matcher):

@@ -9,7 +9,7 @@ from gost_core.common import net
 from gost_core.context import Context
 
 from ..net.dialer import SystemDialer
-from ..wire.http import read_final_response, write_head
+from ..wire.http import read_final_response
 from .route import resolve
 
 INTERVAL: Final = 30.0  # seconds, where the settings have 0 (D46)
@@ -85,8 +85,10 @@ class Prober(net.Closer):
 
     async def _get(self, node: Node, conn: net.Conn) -> None:
         config = self._config
-        header = [("Host", config.http_host or node.addr), *config.http_headers.items()]
-        await conn.write(write_head(f"GET {config.http_path or '/'} HTTP/1.1", header))
+        header = {"Host": config.http_host or node.addr, **config.http_headers}
+        fields = [f"{name}: {value}" for name, value in header.items()]
+        lines = [f"GET {config.http_path or '/'} HTTP/1.1", *fields, "Connection: close", "", ""]
+        await conn.write("\r\n".join(lines).encode("latin-1"))
         response, _ = await read_final_response(conn, "GET")
         status, expected = response.status_code, config.expected_status or 200
         if status != expected:

@@ -11,7 +11,7 @@ from gost_core.metadata import Metadata
 from .proxy import ProxyHandler, RefusedError, Request
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ForwardRequest(Request):
     """A target that was chosen here."""
 

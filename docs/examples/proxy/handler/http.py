@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
-from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 
 import h11
 
@@ -11,22 +10,12 @@ from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Context
 
 from ..net.hosts import normal_target
-from ..net.relay import ClientGoneError, Traffic, of_client, relay
+from ..net.relay import Traffic, of_client, relay
+from ..wire import header as fields
 from ..wire import http
-from ..wire.http import Messages, answer
-from .proxy import GREETING_LIMIT, ProxyHandler, RefusedError, Request, reply_and_linger
-
-VIA = ("Via", "1.1 gost-example-proxy")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange(Request):
-    """A request for an http:// address, and the response to it."""
-
-    near: Messages
-    """What is said with the client."""
-    far: h11.Connection
-    """What is said with the target; it has said the head of the request."""
+from ..wire.http import FORWARDED, Messages, answer
+from .exchange import Exchange, carry
+from .proxy import GREETING_LIMIT, ProxyHandler, RefusedError, Request
 
 
 class HTTPHandler(ProxyHandler):
@@ -36,22 +25,18 @@ class HTTPHandler(ProxyHandler):
     """
 
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
-        near = Messages(conn, http.side(h11.SERVER))
         try:
+            near = Messages(conn, http.side(h11.SERVER))
             asked = await near.read_request(host=b"-")  # the target says it all
-        except ProtocolError as error:
-            raise RefusedError(f"malformed request: {error}", answer(400)) from error
-        header = http.header_of(asked)
-        said = http.credentials(header, "proxy-authorization")
-        client_id = None
-        if said is not None or self.auther is None:
-            client_id = await self.identify(ctx, *(said or ("", "")))
-        if client_id is None:
-            raise RefusedError("wrong user name or password", answer(407))
-        try:
+            while True:
+                client_id = await self._log_in(ctx, asked)
+                check_length(asked)
+                if asked.target != b"*":
+                    break
+                near, asked = await _answer_for_this_proxy(near)
             if asked.method == b"CONNECT":
                 return _tunnel(near, asked, client_id)
-            return _exchange(near, asked, header, client_id)
+            return _exchange(near, asked, client_id)
         except (ValueError, ProtocolError, h11.LocalProtocolError) as error:
             raise RefusedError(f"malformed request: {error}", answer(400)) from error
 
@@ -71,12 +56,26 @@ class HTTPHandler(ProxyHandler):
             return self._serve_one_by_one(ctx, request)
         return super().serve(ctx, request)
 
+    def reach(self, ctx: Context, request: Request) -> Awaitable[Conn]:
+        if isinstance(request, Exchange) and request.url:
+            ctx = ctx.with_value(FORWARDED, request.target)
+        return super().reach(ctx, request)
+
     def carry(
         self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
     ) -> Awaitable[None]:
         if isinstance(request, Exchange):
-            return _carry(request, client, target, traffic)
+            return self._carry(ctx, request, client, target, traffic)
         return super().carry(ctx, request, client, target, traffic)
+
+    async def _log_in(self, ctx: Context, asked: h11.Request) -> str:
+        said = fields.credentials(fields.header_of(asked), "proxy-authorization")
+        client_id = None
+        if said is not None or self.auther is None:
+            client_id = await self.identify(ctx, *(said or ("", "")))
+        if client_id is None:
+            raise RefusedError("wrong user name or password", answer(407))
+        return client_id
 
     async def _serve_one_by_one(self, ctx: Context, request: Request) -> None:
         while True:
@@ -91,6 +90,37 @@ class HTTPHandler(ProxyHandler):
                 return
             ctx = self.known(ctx, request)
 
+    async def _carry(
+        self, ctx: Context, request: Exchange, client: Conn, target: Conn, traffic: Traffic
+    ) -> None:
+        near = request.near
+        near.conn = client
+        near.record = partial(self.record, ctx)
+        far = await carry(request, target, traffic)
+        if near.state.our_state is h11.SWITCHED_PROTOCOL:
+            client = self.recorded(ctx, near.rest(client))
+            await relay(client, far.rest(far.conn), traffic)
+
+
+def check_length(asked: h11.Request) -> None:
+    """Refuse a body that an old client sends without a length, since nobody could find its end."""
+    names = {name for name, _ in asked.headers}
+    has_body = asked.method in (b"POST", b"PUT", b"PATCH") or b"transfer-encoding" in names
+    if asked.http_version == b"1.0" and has_body and b"content-length" not in names:
+        raise RefusedError("a body without a length", answer(411))
+
+
+async def _answer_for_this_proxy(near: Messages) -> tuple[Messages, h11.Request]:
+    """Answer ``OPTIONS *``, and read the request that follows."""
+    while await near.read_body():
+        pass
+    await near.write(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
+    await near.write(h11.EndOfMessage())
+    if not near.is_done():
+        raise ConnectionResetError("the client wants nothing more")
+    near = Messages(near.rest(near.conn), http.side(h11.SERVER))
+    return near, await near.read_request(host=b"-")
+
 
 def _tunnel(near: Messages, asked: h11.Request, client_id: str) -> Request:
     target = normal_target(asked.target.decode("ascii").rpartition("@")[2])
@@ -98,89 +128,31 @@ def _tunnel(near: Messages, asked: h11.Request, client_id: str) -> Request:
     return Request(target=target, client=near.rest(near.conn), client_id=client_id, reply=reply)
 
 
-def _exchange(near: Messages, asked: h11.Request, header: http.Header, client_id: str) -> Exchange:
+def _exchange(near: Messages, asked: h11.Request, client_id: str) -> Exchange:
     """Rewrite a proxy's request as the target wants it."""
-    authority, path = http.split_url(asked.target.decode("ascii"))
-    target = normal_target(http.with_port(authority))
-    fields = [("Host", authority), *http.forwarded(header), VIA, *_upgrade(header)]
-    far = http.side(h11.CLIENT)
-    head = far.send(h11.Request(method=asked.method, target=path, headers=[*map(_encoded, fields)]))
-    assert head is not None
+    authority, path = fields.split_url(asked.target.decode("ascii"))
+    target = normal_target(fields.with_port(authority))
+    url = f"http://{target.removesuffix(':80')}{path}"
+    if asked.method == b"OPTIONS" and not path:
+        path = "*"
+    elif not path.startswith("/"):
+        path = f"/{path}"
     return Exchange(
-        target=target, client=near.conn, client_id=client_id, head=head, near=near, far=far
+        target=target,
+        client=near.conn,
+        client_id=client_id,
+        near=near,
+        method=asked.method,
+        path=path,
+        header=[("Host", authority), *forwarded(asked)],
+        url=url,
     )
 
 
-def _upgrade(header: http.Header) -> http.Header:
-    """Return what asks for another protocol, or ends the connection with this exchange."""
-    protocol = ", ".join(http.fields_of(header).get("Upgrade", ()))
-    if protocol and "upgrade" in http.tokens_of(header):
-        return [("Connection", "upgrade"), ("Upgrade", protocol)]
-    return [("Connection", "close")]
-
-
-def _encoded(field: tuple[str, str]) -> tuple[bytes, bytes]:
-    return field[0].encode("ascii"), field[1].encode("latin-1")
-
-
-async def _carry(request: Exchange, client: Conn, target: Conn, traffic: Traffic) -> None:
-    """Carry one request there and one response back, which may come first."""
-    near, far = request.near, Messages(target, request.far)
-    near.conn = client
-    sending = asyncio.create_task(_send(request.head, near, far, traffic))
-    receiving = asyncio.create_task(_receive(near, far, traffic))
-    try:
-        await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
-        if sending.done():
-            sending.result()
-        await receiving
-    except ClientGoneError:
-        raise
-    except Exception as error:
-        if near.state.our_state is not h11.SEND_RESPONSE:  # too late to say so
-            raise
-        raise RefusedError(f"{request.target}: {error}", answer(502)) from error
-    finally:
-        sending.cancel()
-        receiving.cancel()
-        await asyncio.gather(sending, receiving, return_exceptions=True)
-    if near.state.our_state is h11.SWITCHED_PROTOCOL:
-        await relay(near.rest(client), far.rest(far.conn), traffic)
-    elif not near.is_done():
-        await reply_and_linger(client, b"")
-
-
-async def _send(head: bytes, near: Messages, far: Messages, traffic: Traffic) -> None:
-    # A target that reads no more may have answered already.
-    with suppress(BrokenPipeError, ConnectionResetError):
-        await far.conn.write(head)
-        while (data := await of_client(near.read_body())) is not None:
-            await far.write(h11.Data(data=bytes(data)))
-            traffic.sent += memoryview(data).nbytes
-        await far.write(h11.EndOfMessage())
-
-
-async def _receive(near: Messages, far: Messages, traffic: Traffic) -> None:
-    for _ in range(http.INTERIM):
-        said = await far.read_response()
-        header = http.forwarded(http.header_of(said))
-        if said.status_code == 101:
-            header += _upgrade(http.header_of(said))
-        said = type(said)(
-            status_code=said.status_code,
-            headers=[*map(_encoded, [*header, VIA])],
-            reason=said.reason,
-        )
-        # Clients of HTTP/1.0 know no interim responses.
-        if isinstance(said, h11.Response) or near.state.their_http_version != b"1.0":
-            await of_client(near.write(said))
-        if isinstance(said, h11.Response):
-            break
-        if said.status_code == 101:
-            return
-    else:
-        raise ProtocolError("no final response comes")
-    while (data := await far.read_body()) is not None:
-        await of_client(near.write(h11.Data(data=bytes(data))))
-        traffic.received += memoryview(data).nbytes
-    await of_client(near.write(h11.EndOfMessage()))
+def forwarded(asked: h11.Request) -> fields.Header:
+    """Return the fields that a request has on its way on."""
+    header = fields.header_of(asked)
+    passed = [*fields.forwarded(header), fields.via(asked)]
+    if asked.http_version == b"1.0":  # whose clients cannot ask for another protocol
+        return [*passed, ("Connection", "close")]
+    return passed + fields.upgrade(header)

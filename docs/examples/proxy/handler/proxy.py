@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
+from typing_extensions import Buffer
+
 from gost_core import handler
 from gost_core.auth import Authenticator, with_service
 from gost_core.common.net import Addr, Conn, HalfCloser
@@ -52,8 +54,6 @@ class Request:
     client_id: str = ""
     reply: bytes = b""
     """For the client, once the target is reached."""
-    head: bytes = b""
-    """For the target, before what the client sends."""
 
 
 class ProxyHandler(Component, handler.Handler):
@@ -91,7 +91,19 @@ class ProxyHandler(Component, handler.Handler):
 
         Like ``serve`` no coroutine itself: each would keep a frame as long as the client stays.
         """
-        return _reply_and_relay(request, client, target, traffic)
+        return _reply_and_relay(request, self.recorded(ctx, client), target, traffic)
+
+    def recorded(self, ctx: Context, client: Conn) -> Conn:
+        """Have what a client says and hears recorded, if somebody wants that.
+
+        From here on only: before, it may have said its password.
+        """
+        return self._traffic.watch(ctx, client, self._options.recorders)
+
+    async def record(self, ctx: Context, data: Buffer, mark: str) -> None:
+        """Record a piece of what goes between client and target."""
+        if memoryview(data).nbytes:
+            await self._traffic.record(ctx, self._options.recorders, data, mark)
 
     async def handle(self, ctx: Context, conn: Conn, /, *opts: handler.HandleOption) -> None:
         try:  # the connection is ours from here on, whatever happens (D28)
@@ -119,9 +131,7 @@ class ProxyHandler(Component, handler.Handler):
         began = time.monotonic()
         trace = Trace()
         client, target = await self.open(ctx.with_value(TRACE, trace), request, self.reach)
-        recorders = self._options.recorders
-        client = self._traffic.watch(ctx, client, recorders)
-        traffic = Traffic(sent=len(request.head))
+        traffic = Traffic()
 
         def summary() -> str:
             return (
@@ -130,8 +140,6 @@ class ProxyHandler(Component, handler.Handler):
             )
 
         try:
-            if request.head:  # read while it was not known yet where it goes
-                await self._traffic.record(ctx, recorders, request.head, ">")
             await self.carry(ctx, request, client, target, traffic)
         except ClientGoneError:
             await break_off(target)
@@ -161,9 +169,9 @@ class ProxyHandler(Component, handler.Handler):
         found = await resolve(ctx, target, options.host_mapper, options.resolver)
         return UDPAddr(*split_host_port(found))
 
-    async def reach(self, ctx: Context, request: Request) -> Conn:
+    def reach(self, ctx: Context, request: Request) -> Awaitable[Conn]:
         """Connect to the target."""
-        return await self._router.dial(ctx, request.network, request.target)
+        return self._router.dial(ctx, request.network, request.target)
 
     async def open(
         self, ctx: Context, request: Request, reach: Callable[[Context, Request], Awaitable[T]]
@@ -200,7 +208,6 @@ class ProxyHandler(Component, handler.Handler):
 
 
 async def _reply_and_relay(request: Request, client: Conn, target: Conn, traffic: Traffic) -> None:
-    await target.write(request.head)
     await of_client(client.write(request.reply))
     await relay(client, target, traffic)
 

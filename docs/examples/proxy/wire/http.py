@@ -1,10 +1,8 @@
 """HTTP/1 as client and server speak it (RFC 9110, RFC 9112); what its bytes mean, h11 says."""
 
-import binascii
 import re
 import string
-from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -13,18 +11,18 @@ import h11
 from typing_extensions import Buffer
 
 from gost_core.common.net import Conn, ProtocolError
+from gost_core.context import Key
 
 from ..net.hosts import normal_host
 from ..net.relay import CHUNK
 from ..net.stream import PrefixedConn
+from ..net.wrapper import Wrapper
 
-Header = list[tuple[str, str]]
+Record = Callable[[Buffer, str], Awaitable[None]]
 
-# Meant for this proxy or for one connection only, so not passed on.
-HOP_BY_HOP: Final = {
-    *("connection", "host", "keep-alive", "proxy-authenticate", "proxy-authorization"),
-    *("proxy-connection", "te", "upgrade"),
-}
+# A key of this package's own: a handler says to which target it has a request of HTTP for a proxy.
+FORWARDED: Final[Key[str]] = Key("FORWARDED")
+
 HEAD: Final = 65536  # bytes of a head at most
 TRAILERS: Final = 2048  # bytes behind a body that comes in chunks, at most
 INTERIM: Final = 16  # responses before the final one, at most
@@ -63,6 +61,18 @@ def side(role: type[h11.CLIENT] | type[h11.SERVER]) -> h11.Connection:
     return h11.Connection(role, max_incomplete_event_size=TRAILERS)
 
 
+class ForwardingConn(Wrapper):
+    """A connection to a proxy that is asked for a whole URL, by requests with ``authorization``."""
+
+    def __init__(self, inner: Conn, authorization: bytes) -> None:
+        super().__init__(inner)
+        self.authorization: Final = authorization
+
+
+async def nowhere(data: Buffer, mark: str) -> None:
+    """Record nothing."""
+
+
 class Messages:
     """What is said on a connection, for one request and its response; h11 knows what may follow.
 
@@ -75,7 +85,12 @@ class Messages:
     def __init__(self, conn: Conn, state: h11.Connection) -> None:
         self.conn = conn
         self.state: Final = state
+        self.record: Record = nowhere
+        """Gets the bodies that are read, and all that is written; never a head, which may hold a
+        password."""
         self._unread = b""
+        self._early = bytearray()  # of the body, and to be given again
+        self._is_over = False  # the body
 
     async def read_request(self, host: bytes = b"") -> h11.Request:
         """Read a request; ``host`` is taken for the Host of one that names none."""
@@ -97,22 +112,44 @@ class Messages:
             raise ProtocolError("this is no response")
         return event
 
-    async def read_body(self) -> Buffer | None:
-        """Return the next bytes of a body, or None when it is over."""
-        while True:
+    async def read_body(self) -> bytes:
+        """Return the next bytes of a body; none at its end."""
+        data = bytes(self._early) or await self._read_body()
+        self._early.clear()
+        await self.record(data, ">")
+        return data
+
+    async def peek_body(self, size: int) -> bytes:
+        """Return so much of the beginning of a body; ``read_body`` gives it all."""
+        while len(self._early) < size and (data := await self._read_body()):
+            self._early += data
+        return bytes(self._early[:size])
+
+    async def body(self) -> AsyncGenerator[bytes, None]:
+        """Yield a body."""
+        while data := await self.read_body():
+            yield data
+
+    async def _read_body(self) -> bytes:
+        while not self._is_over:
             event = self._next()
             if isinstance(event, h11.Data):
-                return event.data
+                return bytes(event.data)
             if isinstance(event, h11.EndOfMessage):
-                return None
-            if event is not h11.NEED_DATA:
+                self._is_over = True
+            elif event is h11.NEED_DATA:
+                await self._receive()
+            else:
                 raise ProtocolError(f"no body is to come: {event}")
-            self._unread = self._unread or await self.conn.read(CHUNK)
-            # Where there are many blanks, h11 gets a little at a time, and its limit on trailers
-            # ends what would keep its pattern busy.
-            size = 512 if BLANKS.search(self._unread) else CHUNK
-            piece, self._unread = self._unread[:size], self._unread[size:]
-            self.state.receive_data(piece)  # nothing: the end, which some bodies have for theirs
+        return b""
+
+    async def _receive(self) -> None:
+        self._unread = self._unread or await self.conn.read(CHUNK)
+        # Where there are many blanks, h11 gets a little at a time, and its limit on trailers
+        # ends what would keep its pattern busy.
+        size = 512 if BLANKS.search(self._unread) else CHUNK
+        piece, self._unread = self._unread[:size], self._unread[size:]
+        self.state.receive_data(piece)  # nothing: the end, which some bodies have for theirs
 
     async def write(self, event: h11.Event) -> None:
         """Say something."""
@@ -122,6 +159,7 @@ class Messages:
             raise ProtocolError(str(error)) from error
         if data:
             await self.conn.write(data)
+            await self.record(data, "<")
 
     def is_done(self) -> bool:
         """Tell whether both sides are through, and may go on with another request."""
@@ -183,92 +221,6 @@ async def read_final_response(conn: Conn, method: str) -> tuple[h11.Response, Co
     raise ProtocolError(f"{conn.remote_addr()} gives no final response")
 
 
-def header_of(event: h11.Request | h11.Response | h11.InformationalResponse) -> Header:
-    """Return the fields of a head, with their names as they were written."""
-    return [
-        (name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers.raw_items()
-    ]
-
-
-def write_head(first: str, header: Header) -> bytes:
-    """Write the head of a message that is the last one of its connection."""
-    lines = [first, *(f"{name}: {value}" for name, value in header), "Connection: close"]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
-
-
-def fields_of(header: Header) -> dict[str, list[str]]:
-    """Return a header as matchers want it (D48)."""
-    found: dict[str, list[str]] = {}
-    for name, value in header:
-        found.setdefault(canonical(name), []).append(value)
-    return found
-
-
-def length_of(header: Header) -> int | None:
-    """Return the length of a body; one that comes in chunks is not served."""
-    fields = fields_of(header)
-    lengths = {*fields.get("Content-Length", ())}
-    if "Transfer-Encoding" in fields or len(lengths) > 1 or not all(map(str.isdecimal, lengths)):
-        raise ValueError("a body needs one Content-Length, and no Transfer-Encoding")
-    return int(lengths.pop()) if lengths else None
-
-
-def tokens_of(header: Header) -> set[str]:
-    """Return what the field Connection names, in lower case."""
-    tokens = ",".join(fields_of(header).get("Connection", ())).lower().split(",")
-    return {token.strip() for token in tokens}
-
-
-def forwarded(header: Header) -> Header:
-    """Return the fields that are not for one connection only."""
-    dropped = HOP_BY_HOP | tokens_of(header) - {"content-length", "transfer-encoding"}
-    return [field for field in header if field[0].lower() not in dropped]
-
-
-def changed(header: Header, changes: Mapping[str, str]) -> Header:
-    """Set fields of a header; an empty value deletes (D67)."""
-    names = {name.lower() for name in changes}
-    left = [field for field in header if field[0].lower() not in names]
-    return left + [(name, value) for name, value in changes.items() if value]
-
-
-def split_url(url: str) -> tuple[str, str]:
-    """Return the authority of an address of HTTP, without a user, and what follows it."""
-    found = re.fullmatch(r"http://([^/?#]+)([^#]*)(?:#.*)?", url, re.IGNORECASE)
-    if found is None:
-        raise ValueError("only CONNECT and addresses that begin with http:// are served")
-    path = found[2] if found[2].startswith("/") else f"/{found[2]}"
-    return found[1].rpartition("@")[2], path
-
-
-def with_port(authority: str, port: int = 80) -> str:
-    """Write out the port that an address of HTTP may leave out."""
-    return authority if re.search(r":\d+$", authority) else f"{authority}:{port}"
-
-
-def credentials(header: Header, name: str) -> tuple[str, str] | None:
-    """Return the user and the password in a field of a header, both "" if there is no such field.
-
-    None = the field says something that nobody can have meant for a password.
-    """
-    values = fields_of(header).get(canonical(name), [])
-    if not values:
-        return "", ""
-    scheme, _, token = values[0].partition(" ")
-    if len(values) > 1 or scheme.lower() != "basic":
-        return None
-    try:
-        data = b64decode(token.strip(), validate=True)
-    except (ValueError, binascii.Error):
-        return None
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:  # older clients write as older pages did
-        text = data.decode("latin-1")
-    user, _, password = text.partition(":")
-    return user, password
-
-
 def answer(status: int) -> bytes:
     """Return a response without a body."""
     challenge = {
@@ -277,8 +229,3 @@ def answer(status: int) -> bytes:
     }.get(status, "")
     line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
     return f"{line}{challenge}Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
-
-
-def canonical(name: str) -> str:
-    """Write the name of a header as requests have it (D48)."""
-    return "-".join(word.capitalize() for word in name.split("-"))
