@@ -5,14 +5,13 @@ import inspect
 import re
 from collections.abc import Iterator
 from importlib import import_module
-from itertools import pairwise
 from pathlib import Path
 from types import FunctionType
 from typing import Final
 
 import pytest
 
-from docs._made import package
+from docs._made import options, package
 
 pytestmark = pytest.mark.one_python
 
@@ -61,41 +60,6 @@ def docstrings(module_name: str) -> Iterator[str]:
     for node in ast.walk(package.syntax_tree(module_name)):
         if isinstance(node, ast.Expr) and is_text(node):
             yield ast.unparse(node.value)
-
-
-def clean(text: ast.Expr) -> str:
-    return inspect.cleandoc(ast.literal_eval(text.value)).strip()
-
-
-def field_texts(module_name: str) -> dict[str, str]:
-    """Return the texts below the fields of a module's classes, by class and field."""
-    return {
-        f"{cls.name}.{ast.unparse(field.target)}": clean(text)
-        for cls in package.syntax_tree(module_name).body
-        if isinstance(cls, ast.ClassDef)
-        for field, text in pairwise(cls.body)
-        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and is_text(text)
-    }
-
-
-def option_functions(module_name: str) -> Iterator[tuple[ast.FunctionDef, str]]:
-    """Return the option functions of a module, each with the class and the field that it sets."""
-    for function in package.syntax_tree(module_name).body:
-        match function:
-            case ast.FunctionDef(
-                body=[
-                    *_,
-                    ast.Return(
-                        value=ast.Call(
-                            func=ast.Name(id="FieldOption"),
-                            args=[ast.Name(id=owner), ast.Constant(value=str(field)), _],
-                        )
-                    ),
-                ]
-            ):
-                yield function, f"{owner}.{field}"
-            case _:
-                pass
 
 
 def cited(module_names: tuple[str, ...]) -> dict[int, str]:
@@ -180,12 +144,44 @@ def test_a_number_stands_in_parentheses_behind_a_whole_sentence(module_name: str
 
 @pytest.mark.parametrize("module_name", package.contract_names())
 def test_an_option_function_says_what_its_field_says(module_name: str) -> None:
-    texts = field_texts(module_name)
-    for function, field in option_functions(module_name):
-        expected = f"Set ``{field}``.\n\n{texts[field]}"
-        assert ast.get_docstring(function) == expected, function.name
+    source = inspect.getsource(import_module(module_name))
+    assert options.written(source) == source, "python -m docs._made.options writes it anew"
 
 
 def test_every_option_function_is_known() -> None:
-    found = [function for name in package.contract_names() for function in option_functions(name)]
-    assert len(found) > 100
+    known = {
+        f"{name}.{function.name}"
+        for name in package.contract_names()
+        for function, _ in options.functions(package.syntax_tree(name))
+    }
+    named = {
+        f"{name}.{public}"
+        for name in package.contract_names()
+        for public in package.public_names(import_module(name))
+        if public.endswith("_option") or public.startswith("with_")
+    }
+    assert len(known) > 100
+    assert known == named
+
+
+OPTIONS_MODULE: Final = '''
+class Options:
+    addr: str = ""
+    """Where to listen.
+
+    "" = nowhere.
+    """
+
+
+def addr_option(addr: str, /) -> Option:{docstring}
+    return FieldOption(Options, "addr", addr)
+'''
+
+
+@pytest.mark.parametrize(
+    "docstring", ["", '\n    """Something else."""', '\n    """Two\n\n    lines.\n    """']
+)
+def test_a_docstring_that_is_missing_or_other_is_written_anew(docstring: str) -> None:
+    right = '\n    """Set ``Options.addr``.\n\n    Where to listen.\n\n    "" = nowhere.\n    """'
+    written = options.written(OPTIONS_MODULE.format(docstring=docstring))
+    assert written == OPTIONS_MODULE.format(docstring=right)
