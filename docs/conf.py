@@ -1,6 +1,7 @@
 """How the documentation is built: ``tox -e docs``, or ``python -m sphinx docs build/site``."""
 
 import sys
+import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -8,6 +9,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 project = "gost_core"
+release = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 author = "The gost-core developers"
 project_copyright = "The gost-core developers, ginuerzh"
 
@@ -15,6 +17,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
+    "sphinx.ext.viewcode",
     "docs._made.citations",
     "docs._made.pictures",
     "docs._made.reference",
@@ -42,7 +45,7 @@ myst_heading_anchors = 3
 myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
 
 html_theme = "furo"
-html_title = "gost_core"
+html_title = f"gost_core {release}"
 html_static_path = ["_static"]
 html_favicon = "_static/icon.svg"
 html_css_files = ["contract.css"]

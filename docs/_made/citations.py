@@ -1,8 +1,8 @@
 """Makes links of what the pages and the docstrings cite.
 
-They are written to be read as they stand, in an editor as well: ``(D26)``, ``close-twice``,
-``listener.Listener``. Here each of these becomes a link, and each decision and each clause a target
-that other projects can link to as well: ``:ref:`D26```, ``:ref:`listener.Listener.close-twice```.
+They are written to be read as they stand, in an editor as well: ``(D26)``, ``listener.Listener``,
+``listener.Listener.shape``. Here each of these becomes a link, and each decision and each clause a
+target that other projects can link to as well: ``:ref:`D26```, ``:ref:`listener.Listener.shape```.
 
 Below each decision stands which clauses check it and what cites it; its words that are in the
 glossary are links, and so that the search finds it, its number and its title are entries of the
@@ -33,6 +33,7 @@ DECISION: Final = re.compile(r"\bD\d+\b")
 TITLED_DECISION: Final = re.compile(r"(D\d+): (.+)")
 CLAUSES_PAGE: Final = "clauses"
 DECISIONS_PAGE: Final = "decisions"
+FAULTS_PAGE: Final = "historical-faults"
 GLOSSARY_PAGE: Final = "glossary"
 DOCS: Final = Path(__file__).parent.parent
 
@@ -214,17 +215,13 @@ def is_linked(node: nodes.Node) -> bool:
 
 
 def link_names(document: nodes.document, page: str) -> None:
-    """Link clauses by their ids and public objects by their full names, where they stand as code.
-
-    In the docstring of an interface a clause has its short name.
-    """
+    """Link clauses by their ids and public objects by their full names, where they are code."""
     for literal in list(document.findall(nodes.literal)):
         if is_linked(literal):
             continue
         name = literal.astext()
-        clause = name if name in clause_ids() else f"{described_interface(literal)}.{name}"
-        if clause in clause_ids():
-            linked = to_label(clause, literal.deepcopy(), page)
+        if name in clause_ids():
+            linked = to_label(name, literal.deepcopy(), page)
         elif (called := name.partition("(")[0]) in public_objects():
             target = public_objects()[called]
             role = "mod" if target == name and target in package.module_names() else "obj"
@@ -232,20 +229,6 @@ def link_names(document: nodes.document, page: str) -> None:
         else:
             continue
         literal.parent.replace(literal, linked)
-
-
-def described_interface(node: nodes.Node) -> str:
-    """Return ``<module>.<Interface>`` if a node is in the list of the clauses of one, or ""."""
-    paragraph = node.parent
-    if not isinstance(paragraph, nodes.paragraph) or "Checked by" not in paragraph.astext():
-        return ""
-    for parent in ancestors(node):
-        if isinstance(parent, addnodes.desc):
-            signature = parent.next_node(addnodes.desc_signature)
-            assert isinstance(signature, addnodes.desc_signature)
-            module = str(signature["module"]).removeprefix(f"{package.NAME}.")
-            return f"{module}.{signature['fullname']}"
-    return ""
 
 
 def ancestors(node: nodes.Node) -> Iterator[nodes.Node]:
@@ -267,6 +250,9 @@ def cite(app: Sphinx, document: nodes.document) -> None:
         link_terms(document, page)
     if page == CLAUSES_PAGE:
         mark_clauses(app, document)
+    if page in (CLAUSES_PAGE, FAULTS_PAGE):
+        for table in document.findall(nodes.table):
+            table["classes"] += ["ids", "filtered"]
     # Sphinx keeps, forgets and merges what it knows of a page.
     app.env.metadata[page]["decisions"] = list(link_decisions(document, page))
     link_names(document, page)
@@ -282,6 +268,7 @@ def write_decisions_anew(app: Sphinx, env: BuildEnvironment) -> list[str]:
 
 def finish(app: Sphinx, document: nodes.document, page: str) -> None:
     """Say below each decision what checks and cites it, and in each link to one its title."""
+    break_long_names(document)
     if page == DECISIONS_PAGE:
         for number, section in decision_sections(document):
             section += paragraph("Checked by", clauses_by_interface(app, number))
@@ -291,6 +278,18 @@ def finish(app: Sphinx, document: nodes.document, page: str) -> None:
         found = re.search(rf"\b{DECISIONS_PAGE}(?:\.html|/)#d(\d+)$", target)
         if found:
             reference["reftitle"] = f"D{found[1]}: {titles()[f'D{found[1]}']}"
+
+
+def break_long_names(document: nodes.document) -> None:
+    """Let a long name end a line behind a dot or a ``_``, and not within a word."""
+    for literal in document.findall(nodes.literal):
+        for text in list(literal.findall(nodes.Text)):
+            parts = re.split(r"(?<=\w[._])(?=\w)", text.astext())
+            if len(parts) > 1:
+                pieces: list[nodes.Node] = [nodes.Text(parts[0])]
+                for part in parts[1:]:
+                    pieces += [nodes.raw("", "<wbr>", format="html"), nodes.Text(part)]
+                text.parent.replace(text, pieces)
 
 
 def paragraph(heading: str, items: list[list[nodes.Node]]) -> list[nodes.Node]:

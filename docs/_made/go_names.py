@@ -162,7 +162,7 @@ class Names(SphinxDirective):
             for symbol in own
             for position, entry in enumerate(entries(symbol))
         ]
-        section += table(("Go", "Python"), rows, "translation")
+        section += table(("Go", "Python"), rows, "translation", "filtered")
         self.state.document.note_implicit_target(section)
         return section
 
@@ -221,12 +221,12 @@ def cells(*contents: nodes.Node) -> Iterator[nodes.entry]:
         yield nodes.entry("", nodes.paragraph("", "", content))
 
 
-def table(heads: Sequence[str], rows: list[nodes.row], css_class: str) -> nodes.table:
+def table(heads: Sequence[str], rows: list[nodes.row], *css_classes: str) -> nodes.table:
     """Make a table."""
     head = nodes.thead("", nodes.row("", *cells(*map(nodes.Text, heads))))
     columns = [nodes.colspec(colwidth=1) for _ in heads]
     group = nodes.tgroup("", *columns, head, nodes.tbody("", *rows), cols=len(heads))
-    return nodes.table("", group, classes=[css_class])
+    return nodes.table("", group, classes=[*css_classes])
 
 
 class GoDomain(Domain):

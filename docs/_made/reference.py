@@ -8,7 +8,7 @@ import ast
 import dataclasses
 import enum
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from inspect import getdoc
@@ -30,6 +30,9 @@ from gost_core.testing import Contract
 
 FOLDER: Final = "reference"
 SECTIONS: Final = ("Interfaces", "Classes", "Options", "Functions", "Errors", "Values")
+
+EVERYWHERE: Final = {"Option", "Options"}
+"""What most modules have under one name: each page says it of all others in one word."""
 
 ELSEWHERE: Final = {
     # Only the newer inventories have these two as classes.
@@ -60,25 +63,35 @@ def write_pages(app: Sphinx) -> None:
             path.write_text(text, encoding="utf-8")
 
 
+@cache
+def documented() -> tuple[str, ...]:
+    """Return the names of the modules that have a page."""
+    return tuple(
+        name for name in package.module_names() if name != package.NAME and not is_contract(name)
+    )
+
+
 def pages() -> dict[str, str]:
     """Return the text of each page of the reference, by the name of its file."""
-    modules = [
-        name for name in package.module_names() if name != package.NAME and not is_contract(name)
-    ]
-    texts = {f"{place(name)}.rst": "\n".join(page(name)) for name in modules}
-    return texts | {"index.rst": "\n".join(index(modules))}
+    texts = {f"{place(name)}.rst": "\n".join(page(name)) for name in documented()}
+    return texts | {"index.rst": "\n".join(index())}
 
 
-def index(modules: list[str]) -> Iterator[str]:
-    """Write the page that lists the modules, each with the first line of its docstring."""
+def index() -> Iterator[str]:
+    """Write the page that lists the modules."""
     yield from ("API reference", "=============", "")
-    yield from (f".. automodule:: {package.NAME}", "")
+    yield from (f".. automodule:: {package.NAME}", "", *table(documented()))
+    yield from (".. toctree::", "   :hidden:", "")
+    yield from (f"   {short(name)} <{place(name)}>" for name in documented())
+    yield ""
+
+
+def table(names: Sequence[str]) -> Iterator[str]:
+    """Write a table of modules, each with the first line of its docstring."""
     yield from (".. list-table::", "   :widths: 1 3", "")
-    for name in modules:
+    for name in names:
         summary = (getdoc(import_module(name)) or "").partition("\n\n")[0].replace("\n", " ")
-        yield from (f"   * - :doc:`{short(name)} <{place(name)}>`", f"     - {summary}")
-    yield from ("", ".. toctree::", "   :hidden:", "")
-    yield from (f"   {short(name)} <{place(name)}>" for name in modules)
+        yield from (f"   * - :doc:`{short(name)} </{FOLDER}/{place(name)}>`", f"     - {summary}")
     yield ""
 
 
@@ -100,41 +113,66 @@ def is_contract(module_name: str) -> bool:
 def page(module_name: str) -> Iterator[str]:
     """Write the page of a module: what it says of itself, then its public names in sections."""
     module = import_module(module_name)
-    title = short(module_name)
-    yield from (title, "=" * len(title), "", f".. automodule:: {module_name}", "")
+    parent, _, last = module_name.rpartition(".")
+    yield from (module_name, "=" * len(module_name), "", f".. automodule:: {module_name}", "")
+    yield from (".. code-block:: python", "", f"   from {parent} import {last}", "")
+    yield from homonyms(module_name)
     order = list(vars(module))
     names = sorted(package.public_names(module), key=order.index)
+    children = [name for name in documented() if name.rpartition(".")[0] == module_name]
+    if children:
+        yield from ("Modules", "-------", "", *table(children))
     for heading in SECTIONS:
         members = [name for name in names if section(module, name) == heading]
         if members:
             yield from (heading, "-" * len(heading), "")
             for name in members:
                 yield from directive(module, name)
-    contracts = f"{package.NAME}.testing.{title}"
+    contracts = f"{package.NAME}.testing.{short(module_name)}"
     if contracts in package.module_names():
         yield from ("Contracts", "---------", "", f".. automodule:: {contracts}", "")
         for name in package.public_names(import_module(contracts)):
             yield from contract(contracts, getattr(import_module(contracts), name))
 
 
+def homonyms(module_name: str) -> Iterator[str]:
+    """Write which names of other modules are not to be taken for those of this one."""
+    others = [
+        f"``{short(other)}.{name}``"
+        for name in sorted(package.public_names(import_module(module_name)))
+        for other in documented()
+        if other != module_name and name not in EVERYWHERE
+        if name in package.public_names(import_module(other))
+    ]
+    own = EVERYWHERE.intersection(package.public_names(import_module(module_name)))
+    if own:
+        others.append(" and ".join(f"``{name}``" for name in sorted(own)) + " of other modules")
+    if others:
+        yield from (
+            ".. rst-class:: basis",
+            "",
+            f"Not to be confused with: {', '.join(others)}.",
+            "",
+        )
+
+
 def contract(module_name: str, cls: type[Contract]) -> Iterator[str]:
-    """Write what documents a contract: its fields, and its clauses, folded."""
+    """Write what documents a contract: what has to be given to it."""
     names = [one.name for one in dataclasses.fields(cls)]
     yield from (f".. autoclass:: {module_name}.{cls.__name__}", f"   :members: {', '.join(names)}")
     yield from ("   :undoc-members:", "")
-    yield from folded(f"{len(cls.clauses)} clauses", list(clauses(cls)))
 
 
-def clauses(cls: type[Contract]) -> Iterator[str]:
-    """Write the clauses of a contract as a list, each linked."""
-    for one in cls.clauses:
-        yield f"- :ref:`{one.id.rpartition('.')[2]} <{one.id.lower()}>`"
-
-
-def folded(summary: str, lines: list[str]) -> Iterator[str]:
-    """Write what a reader opens if it is of interest."""
-    yield from (".. raw:: html", "", f"   <details><summary>{summary}</summary>", "")
-    yield from (*lines, "", ".. raw:: html", "", "   </details>", "")
+def clauses(full_name: str) -> Iterator[str]:
+    """Write the clauses of an interface as lists that a reader opens, one for each contract."""
+    for cls in package.contracts():
+        if f"{package.NAME}.{cls.clauses[0].id.rpartition('.')[0]}" == full_name:
+            summary = f"{len(cls.clauses)} clauses of {cls.__name__}"
+            yield from (".. raw:: html", "", f"   <details><summary>{summary}</summary>", "")
+            for one in cls.clauses:
+                sentence = re.sub(r"([\\*_`|])", r"\\\1", one.sentence)
+                yield f"- :ref:`{one.id.rpartition('.')[2]} <{one.id.lower()}>`: {sentence}"
+            yield from ("", ".. raw:: html", "", "   </details>", "")
 
 
 def section(module: ModuleType, name: str) -> str:
@@ -174,6 +212,7 @@ def directive(module: ModuleType, name: str) -> Iterator[str]:
             yield f"   :inherited-members: {', '.join(sorted(public))}"
             # Of these, and on Python 3.11 only, Sphinx would ask issubclass of a protocol.
             yield "   :exclude-members: __protocol_attrs__, __slots__"
+        yield from ("", *clauses(full_name))
     elif isinstance(value, FunctionType):
         yield f".. autofunction:: {full_name}"
     elif isinstance(value, NewType) or get_type_hints(module).get(name) is TypeAlias:

@@ -1,24 +1,48 @@
-// The field above the translation table: shows the rows that have what is typed, in either column.
+// The field above the long tables: shows the rows that have what is typed, each with the row of what it belongs to.
 
-const tables = document.querySelectorAll("table.translation");
+const tables = document.querySelectorAll("table.filtered");
+
+// So that chain.Transporter.Multiplex, Transporter.multiplex and limiter/traffic are found as they are written.
+const words = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, "-");
 
 if (tables.length > 0) {
   const field = document.createElement("input");
   field.type = "search";
-  field.className = "name-filter";
-  field.placeholder = "A Go or a Python name";
-  field.setAttribute("aria-label", "Show only names with");
-  tables[0].closest("section").before(field);
+  field.className = "table-filter";
+  field.placeholder = tables[0].classList.contains("translation")
+    ? "A Go or a Python name"
+    : "A clause, a decision, or words of it";
+  field.setAttribute("aria-label", "Show only the rows with");
 
-  field.addEventListener("input", () => {
-    const wanted = field.value.trim().toLowerCase();
-    for (const table of tables) {
-      let shown = 0;
-      for (const row of table.querySelectorAll("tbody tr")) {
-        row.hidden = !row.textContent.toLowerCase().includes(wanted);
-        shown += row.hidden ? 0 : 1;
-      }
-      table.closest("section").hidden = shown === 0;
-    }
+  const status = document.createElement("p");
+  status.className = "basis";
+  status.setAttribute("role", "status");
+
+  const rows = Array.from(tables).flatMap((table) => {
+    let owner = null;
+    return Array.from(table.querySelectorAll("tbody tr"), (row) => {
+      owner = row.classList.contains("member") ? owner : row;
+      const names = Array.from(row.querySelectorAll("a"), (link) => link.hash.slice(1));
+      return { element: row, owner, text: words([row.id, ...names, row.textContent].join(" ")) };
+    });
   });
+
+  const show = () => {
+    const wanted = words(field.value.trim()).replace(/^-|-$/g, "");
+    const found = rows.filter((row) => row.text.includes(wanted));
+    const shown = new Set(found.flatMap((row) => [row.element, row.owner]));
+    for (const row of rows) row.element.hidden = !shown.has(row.element);
+    for (const table of tables) {
+      table.closest("section").hidden = !table.querySelector("tbody tr:not([hidden])");
+    }
+    status.textContent = wanted === "" ? "" : `${found.length} of ${rows.length}`;
+    if (found.length === 0) {
+      const search = document.createElement("a");
+      search.href = `${document.documentElement.dataset.content_root}search.html?q=${encodeURIComponent(field.value)}`;
+      search.textContent = "search all pages";
+      status.replaceChildren("Nothing has that. You can ", search, ".");
+    }
+  };
+  field.addEventListener("input", show);
+  tables[0].closest("section").before(field, status);
 }

@@ -4,8 +4,12 @@ They measure ratios, side by side in one run, and need Linux and the dependency 
 """
 
 import argparse
+import os
+import platform
+import re
 import sys
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 
 # Before the package that proxy.py installs, which is called proxy too.
@@ -52,7 +56,16 @@ def main() -> None:
                 drawn.setdefault(part, []).append(figure)
     if arguments.picture is not None:
         arguments.picture.parent.mkdir(parents=True, exist_ok=True)
-        arguments.picture.write_text(picture.draw(drawn), "utf-8")
+        arguments.picture.write_text(picture.draw(drawn, now_and_here()), "utf-8")
+
+
+def now_and_here() -> str:
+    """Say when and where the figures are measured."""
+    models = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text("utf-8"), re.M)
+    model = models[0] if models else platform.machine()
+    return (
+        f"{date.today()}, {model}, {os.cpu_count()} processors, Python {platform.python_version()}"
+    )
 
 
 def row(figure: Figure) -> str:

@@ -1,44 +1,62 @@
-"""The picture of the ratios: an SVG of its own colours, readable on any page and any width."""
+"""The picture of the ratios: an SVG in the colours of the other pictures, on any page and width."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
+from docs._made import canvas
 from tests.benchmarks.measure import Figure
 
-WIDTH, ROW, MARGIN = 360, 32, 14
+WIDTH, ROW, MARGIN = canvas.WIDTH, 32, 14
 FROM, TO = MARGIN, 270  # where the scale is; behind it stand the numbers
+TICKS = (0.1, 1, 10, 100)
 STYLE = """
-text { font: 11.5px system-ui, sans-serif; fill: #1f2937 }
-.part { font-weight: 600; font-size: 14px }
-.one { stroke: #6b7280 }
-.bar { fill: #6d9bd3 }
-.spread { stroke: #0b2545; stroke-width: 2 }
-.bound { stroke: #b45309; stroke-width: 3 }
+.gost-picture .tick { stroke: var(--panel-edge) }
+.gost-picture .one { stroke: var(--line) }
+.gost-picture .bar { fill: var(--service-edge); opacity: 0.6 }
+.gost-picture .spread { stroke: var(--ink); stroke-width: 2 }
+.gost-picture .bound { stroke: var(--out-edge); stroke-width: 3 }
 """
 
 
-def draw(parts: Mapping[str, Sequence[Figure]]) -> str:
-    """Return the picture, which depends on the figures alone."""
-    lines: list[str] = []
-    top = MARGIN
+def draw(parts: Mapping[str, Sequence[Figure]], measured: str) -> str:
+    """Return the picture.
+
+    Args:
+        parts: the figures, by part.
+        measured: when and where they were measured.
+    """
+    lines = [f'<text class="muted" x="{MARGIN}" y="{MARGIN + 4}">{escape(measured)}</text>']
+    top = MARGIN + 4
     for part, figures in parts.items():
-        top += 24
-        lines.append(f'<text class="part" x="{MARGIN}" y="{top - 8}">{escape(part)}</text>')
+        top += 30
+        lines.append(f'<text class="heading" x="{MARGIN}" y="{top}">{escape(part)}</text>')
+        top += 16
+        lines += _axis(top, top + 4 + ROW * len(figures))
+        top += 4
         for figure in figures:
             lines += _row(figure, top)
             top += ROW
-    lines.append(f'<text x="{MARGIN}" y="{top + 12}">from 0.1 to 100, logarithmic</text>')
-    height = top + 12 + MARGIN
+    height = top + MARGIN
+    shown = round(height * canvas.SHOWN_WIDTH / WIDTH)
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}">',
-            f"<style>{STYLE}</style>",
-            f'<rect width="{WIDTH}" height="{height}" rx="8" fill="#f9fafb"/>',
+            '<svg xmlns="http://www.w3.org/2000/svg" class="gost-picture" role="img"'
+            f' aria-label="Each ratio as a bar from 1" width="{canvas.SHOWN_WIDTH}"'
+            f' height="{shown}" viewBox="0 0 {WIDTH} {height}">',
+            f"<style>\n{canvas.style()}{STYLE}</style>",
+            f'<rect class="box panel" width="{WIDTH}" height="{height}" rx="8"/>',
             *lines,
             "</svg>\n",
         ]
     )
+
+
+def _axis(top: int, bottom: int) -> Iterator[str]:
+    for tick in TICKS:
+        place = "" if tick == TICKS[0] else ' text-anchor="middle"'
+        yield f'<text class="muted" x="{_x(tick):.1f}" y="{top}"{place}>{tick:g}</text>'
+        yield f'<path class="tick" d="M{_x(tick):.1f} {top + 4}V{bottom}"/>'
 
 
 def _row(figure: Figure, top: int) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -30,6 +31,7 @@ def test_a_quick_run_prints_its_figures_and_draws_the_ratios(tmp_path: Path) -> 
     ratios = [line for line in table if line.endswith(" x")]
     assert len(table) > len(ratios) > 0
     texts = [text.text or "" for text in ElementTree.parse(picture).iter() if text.text]
+    assert any(str(date.today().year) in text and "Python" in text for text in texts)
     for ratio in ratios:
         subject = ratio.strip().partition("  ")[0]
         assert any(text.startswith(subject) for text in texts), subject

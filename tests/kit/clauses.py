@@ -18,6 +18,7 @@ from tests.kit.history import TRAPS, UNSEEN
 
 DOCS = Path(__file__).parents[2] / "docs"
 DECISIONS = DOCS / "decisions.md"
+REPORT = re.compile(r"(?:(core@)?([0-9a-f]{7})|(x)?#(\d+))")
 NO_CLAUSE = re.compile(r"^\*\*(?:Not checked yet|Cannot be checked)\*\*: ((?:.+\n)+)", re.MULTILINE)
 
 
@@ -99,7 +100,7 @@ def history_lines() -> Iterator[str]:
     for fault in sorted(FAULTS, key=lambda fault: (fault.clause, fault.name)):
         if fault.history:
             where, what = split(fault.history)
-            yield f"| {where} | {cell(what)} | `{fault.clause}` | `{fault.name}` |"
+            yield f"| {linked(where)} | {cell(what)} | `{fault.clause}` | `{fault.name}` |"
     yield ""
     yield "## What no black box can see"
     yield ""
@@ -107,7 +108,7 @@ def history_lines() -> Iterator[str]:
     yield "| --- | --- | --- |"
     for trap in TRAPS:
         if trap.name in UNSEEN:
-            yield f"| {trap.name} | {trap.what} | {UNSEEN[trap.name]} |"
+            yield f"| {linked(trap.name)} | {trap.what} | {UNSEEN[trap.name]} |"
 
 
 def interface_of(trial: Trial[Any]) -> str:
@@ -130,6 +131,23 @@ def split(history: str) -> tuple[str, str]:
     if found is None:
         raise ValueError(f"{history!r} names no commit, issue or component")
     return found[1].strip(), found[2]
+
+
+def linked(where: str) -> str:
+    """Make a link of each commit and of each issue; what is neither stays as it is."""
+    return " ".join(
+        f"[{word}](https://github.com/go-gost/{address(*found.groups())})"
+        if (found := REPORT.fullmatch(word))
+        else word
+        for word in where.split()
+    )
+
+
+def address(core: str | None, commit: str | None, x: str | None, issue: str | None) -> str:
+    """Return where a commit or an issue is, below the organisation."""
+    if commit:
+        return f"{'core' if core else 'x'}/commit/{commit}"
+    return f"{'x' if x else 'gost'}/issues/{issue}"
 
 
 def cell(text: str) -> str:

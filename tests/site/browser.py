@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,11 +63,21 @@ class Browser:
 
     def open(self, url: str) -> Visit:
         """Open a page, and return what happened until it was loaded."""
-        self._visit, self._loaded = Visit(), False
-        self._call("Page.navigate", url=url)
+        visit, self._loaded = self.watch(), False
+        if failure := self._call("Page.navigate", url=url).get("errorText"):
+            visit.errors.append(f"{url}: {failure}")
         while not self._loaded:
             self._take_message()
+        return visit
+
+    def watch(self) -> Visit:
+        """Note what happens from now on."""
+        self._visit = Visit()
         return self._visit
+
+    def hide_scrollbars(self) -> None:
+        """Leave all of a window's width to the page, as telephones do."""
+        self._call("Emulation.setScrollbarsHidden", hidden=True)
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of a JavaScript expression; a promise is awaited."""
@@ -183,20 +193,24 @@ def browser() -> Generator[Browser, None, None]:
             os.waitpid(process, 0)
 
 
-def save_pictures(site: Path, folder: Path, pages: list[str]) -> None:
-    """Save pictures of pages: on a desktop and on a telephone, light and dark."""
-    folder.mkdir(exist_ok=True)
+def save_pictures(site: Path, folder: Path, pages: list[str]) -> Iterator[str]:
+    """Save pictures of pages, on a desktop and a telephone, light and dark; return what fails."""
+    folder.mkdir(parents=True, exist_ok=True)
     with browser() as tab:
-        for width, height in ((1440, 900), (390, 844)):
-            tab.resize(width, height)
-            for scheme in ("light", "dark"):
-                tab.prefer(scheme)
-                for page in pages:
-                    tab.open((site.resolve() / page).as_uri())
+        for page in pages:
+            visit = tab.open((site.resolve() / page).as_uri())
+            if visit.errors:
+                yield f"{page}: {'; '.join(visit.errors)}"
+                continue
+            for width, height in ((1280, 900), (390, 844)):
+                tab.resize(width, height)
+                for scheme in ("light", "dark"):
+                    tab.prefer(scheme)
                     name = f"{page.replace('/', '-').removesuffix('.html')}-{width}-{scheme}.png"
                     (folder / name).write_bytes(tab.picture())
 
 
 if __name__ == "__main__":
     site, folder, *pages = sys.argv[1:]
-    save_pictures(Path(site), Path(folder), pages)
+    if failures := list(save_pictures(Path(site), Path(folder), pages)):
+        sys.exit("\n".join(failures))

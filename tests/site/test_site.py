@@ -1,18 +1,14 @@
 """The documentation as its readers meet it: built, searched, opened in a browser, and linked to."""
 
+import html
+import inspect
 import json
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
-from html.parser import HTMLParser
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from threading import Thread
 from typing import Final
 from urllib.parse import unquote, urldefrag, urljoin
 
@@ -20,73 +16,10 @@ import pytest
 
 from docs._made import package, surface, translation
 from docs._made.go_facts import Symbol, symbols
-from tests.site import browser
 from tests.site.browser import Browser
+from tests.site.built import HOME, ROOT, Page, build
 
 pytestmark = pytest.mark.one_python
-
-ROOT: Final = Path(__file__).parents[2]
-HOME: Final = "https://docs.invalid/"
-
-
-def build(source: Path, target: Path) -> None:
-    """Build a site as a reader of ours would, with every warning an error."""
-    command = [sys.executable, "-m", "sphinx", "--nitpicky", "--fail-on-warning", "--quiet"]
-    result = subprocess.run(
-        [*command, "--keep-going", "--doctree-dir", target.with_name("doctrees"), source, target],
-        capture_output=True,
-        encoding="utf-8",
-    )
-    if result.returncode:
-        pytest.fail(result.stdout + result.stderr, pytrace=False)
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site: where SITE says that it stands, or else built here."""
-    if "SITE" in os.environ:
-        return ROOT / os.environ["SITE"]
-    if any(find_spec(name) is None for name in ("sphinx", "myst_parser", "furo")):
-        pytest.skip("Sphinx is not installed here; the dependency group 'docs' has it")
-    folder = tmp_path_factory.mktemp("docs") / "site"
-    build(ROOT / "docs", folder)
-    return folder
-
-
-class Page(HTMLParser):
-    """What a page has that can be linked to, and what it links to."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.anchors: set[str] = set()
-        self.links: list[str] = []
-        self.shown: list[tuple[str, str]] = []
-        """Each link, with what it shows: its title, when pointed at, and its text."""
-        self._inside = False
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        for name, value in attrs:
-            if name == "id" and value:
-                self.anchors.add(value)
-            elif name in ("href", "src") and value:
-                self.links.append(value)
-        if tag == "a":
-            self._inside = True
-            self.shown.append((dict(attrs).get("href") or "", dict(attrs).get("title") or ""))
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = self._inside and tag != "a"
-
-    def handle_data(self, data: str) -> None:
-        if self._inside:
-            link, shown = self.shown[-1]
-            self.shown[-1] = link, shown + data
-
-
-@pytest.fixture(scope="session")
-def pages(site: Path) -> dict[str, Page]:
-    return {path.relative_to(site).as_posix(): Page(path) for path in sorted(site.rglob("*.html"))}
 
 
 def test_no_link_within_the_site_is_broken(site: Path, pages: dict[str, Page]) -> None:
@@ -131,6 +64,58 @@ def test_no_class_is_shown_with_the_constructor_of_a_protocol(site: Path) -> Non
     ]
     assert len(heads) > len([one for one in symbols().values() if one.kind == "interface"])
     assert [head for head in heads if "kwargs" in head] == []
+
+
+def test_a_page_of_the_reference_says_how_its_module_is_imported(site: Path) -> None:
+    for name in package.contract_names():
+        if name == package.NAME:
+            continue
+        page = site / "reference" / f"{name.partition('.')[2].replace('.', '/')}.html"
+        text = html.unescape(re.sub(r"<[^>]+>", "", page.read_text(encoding="utf-8")))
+        parent, _, last = name.rpartition(".")
+        assert f"from {parent} import {last}\n" in text
+        assert f"\n{name}" in text
+
+
+def test_a_page_of_the_reference_leads_to_the_namesakes_of_its_names(
+    pages: dict[str, Page],
+) -> None:
+    links = pages["reference/limiter/rate.html"].links
+    assert "conn.html#gost_core.limiter.conn.Limiter" in links
+    assert "traffic.html#gost_core.limiter.traffic.Limiter" in links
+    assert (
+        "common/net.html#gost_core.common.net.ClosedError" in pages["reference/listener.html"].links
+    )
+
+
+def test_the_page_of_a_package_leads_to_its_modules(pages: dict[str, Page]) -> None:
+    assert {"common/net.html", "common/url.html"} <= set(pages["reference/common.html"].links)
+
+
+def test_the_clauses_stand_folded_with_their_number_below_the_members_of_an_interface(
+    site: Path,
+) -> None:
+    for contract in package.contracts():
+        path, _, interface = contract.clauses[0].id.rpartition(".")[0].rpartition(".")
+        page = (site / "reference" / f"{path.replace('.', '/')}.html").read_text(encoding="utf-8")
+        heading = f"<summary>{len(contract.clauses)} clauses of {contract.__name__}</summary>"
+        before, _, after = page.partition(heading)
+        assert after, heading
+        opened = re.findall(r'<dt class="[^"]*" id="([\w.]+)"', before)[-1]
+        assert opened.startswith(f"{package.NAME}.{path}.{interface}"), contract
+        folded = after.partition("</details>")[0]
+        assert len(re.findall(r'href="[./]*clauses.html#', folded)) == len(contract.clauses)
+
+
+def test_the_docstring_of_an_interface_names_its_contract_and_no_clause() -> None:
+    ids = {one.id for contract in package.contracts() for one in contract.clauses}
+    for contract in package.contracts():
+        path, _, interface = contract.clauses[0].id.rpartition(".")[0].rpartition(".")
+        said = inspect.getdoc(getattr(import_module(f"{package.NAME}.{path}"), interface)) or ""
+        assert f"`{package.NAME}.testing.{path}.{contract.__name__}`" in " ".join(said.split()), (
+            interface
+        )
+        assert [one for one in ids if one in said] == []
 
 
 def titles() -> dict[str, str]:
@@ -258,53 +243,54 @@ def expected_results(symbol: Symbol) -> Iterator[tuple[str, str]]:
 
 # ---- The browser
 
-
-class Files(SimpleHTTPRequestHandler):
-    """Serves files and keeps quiet."""
-
-    def log_message(self, format: str, *args: object) -> None: ...
-
-
-@pytest.fixture(scope="session")
-def address(site: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(site)))
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="session")
-def tab(address: str) -> Iterator[Browser]:
-    if browser.PROGRAM is None:
-        pytest.skip("there is no chromium on PATH; Debian's package of that name has it")
-    with browser.browser() as tab:
-        yield tab
+WIDTHS: Final = (1440, 1320, 1024, 820, 390)
+IN_A_FRAME: Final = """(async () => {
+    const frame = document.querySelector("iframe");
+    const loaded = new Promise((done) => { frame.onload = done; });
+    frame.src = URL;
+    await loaded;
+    const root = frame.contentDocument.documentElement;
+    return WIDTHS.filter((width) => {
+        frame.style.width = `${width}px`;
+        return root.scrollWidth > width;
+    });
+})()"""
+"""Loads a page once, and tells at which widths it is wider than its window, here the frame."""
 
 
-def test_every_page_opens_without_an_error_and_asks_no_other_host(
+def test_every_page_opens_without_an_error_asks_no_other_host_and_fits_its_window(
     pages: dict[str, Page], address: str, tab: Browser
 ) -> None:
-    faults = dict[str, list[str]]()
-    for name in pages:
-        visit = tab.open(f"{address}/{name}")
+    faults = dict[str, list[object]]()
+    tab.open(f"{address}/index.html")
+    tab.hide_scrollbars()
+    tab.resize(max(WIDTHS), 844)
+    tab.evaluate("document.documentElement.innerHTML = '<iframe style=\"height: 844px\"></iframe>'")
+    for name in [*pages, "_modules/gost_core/listener.html"]:
+        visit = tab.watch()
+        url = json.dumps(f"{address}/{name}")
+        wide = tab.evaluate(IN_A_FRAME.replace("URL", url).replace("WIDTHS", str([*WIDTHS])))
         elsewhere = [url for url in visit.requests if not url.startswith((address, "data:"))]
-        if visit.errors or elsewhere:
-            faults[name] = visit.errors + elsewhere
+        if wide or visit.errors or elsewhere:
+            faults[name] = [*(f"too wide at {width}" for width in wide), *visit.errors, *elsewhere]
     assert faults == {}
 
 
-def test_no_page_is_wider_than_its_window(
-    pages: dict[str, Page], address: str, tab: Browser
+def test_the_browser_says_that_a_page_is_not_there(
+    site: Path, address: str, tab: Browser, tmp_path: Path
 ) -> None:
-    too_wide = list[str]()
-    for name in pages:
-        tab.open(f"{address}/{name}")
-        for width in (390, 820, 1024, 1320, 1440):
-            tab.resize(width, 844)
-            if tab.evaluate("document.documentElement.scrollWidth") > width:
-                too_wide.append(f"{name} at {width}")
-    assert too_wide == []
+    missing = "reference/net.html"
+    assert any("404" in error for error in tab.open(f"{address}/{missing}").errors)
+    assert any("FILE_NOT_FOUND" in error for error in tab.open((site / missing).as_uri()).errors)
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.site.browser", site, tmp_path, missing],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert result.returncode == 1
+    assert missing in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_search_finds_each_go_name_by_either_name(address: str, tab: Browser) -> None:
@@ -355,20 +341,64 @@ def test_the_search_page_leads_from_a_go_name_to_its_row(address: str, tab: Brow
     tab.wait_for(f"document.querySelector('#search-results li a[href$=\"{row}\"]') !== null")
 
 
-def test_the_field_above_the_table_shows_only_the_rows_with_what_is_typed(
-    address: str, tab: Browser
+SHOWN: Final = """(() => {
+    const field = document.querySelector(".table-filter");
+    field.value = TYPED;
+    field.dispatchEvent(new Event("input"));
+    const rows = Array.from(document.querySelectorAll("table.filtered tbody tr"));
+    return rows.filter((row) => row.offsetParent).map((row) => row.id);
+})()"""
+
+
+def shown(tab: Browser, typed: str) -> list[str]:
+    """Type into the field above the tables of a page; return the ids of the rows that are left."""
+    rows: list[str] = tab.evaluate(SHOWN.replace("TYPED", json.dumps(typed)))
+    return rows
+
+
+MULTIPLEX: Final = ["go-chain.Transporter", "go-chain.Transporter.Multiplex"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "rows"),
+    [
+        (
+            "udp_conn_ttl_bind_option",
+            ["go-chain.UDPConnTTLBindOption", "go-connector.UDPConnTTLBindOption"],
+        ),
+        ("ErrBindUnsupported", ["go-connector.ErrBindUnsupported"]),
+        ("chain.Transporter.Multiplex", MULTIPLEX),
+        ("Transporter.multiplex", MULTIPLEX),
+        ("gost_core.chain.Transporter.multiplex", MULTIPLEX),
+        (
+            "limiter/traffic.Limiter.Wait",
+            ["go-limiter-traffic.Limiter", "go-limiter-traffic.Limiter.Wait"],
+        ),
+        ("Router.Dail", []),
+    ],
+)
+def test_the_field_above_the_translation_finds_a_name_as_it_is_written_in_either_language(
+    address: str, tab: Browser, typed: str, rows: list[str]
 ) -> None:
     tab.open(f"{address}/translation.html")
-    shown = tab.evaluate(
-        """(() => {
-            const field = document.querySelector(".name-filter");
-            field.value = "udp_conn_ttl_bind";
-            field.dispatchEvent(new Event("input"));
-            const rows = document.querySelectorAll("table.translation tbody tr");
-            return Array.from(rows).filter((row) => row.offsetParent).map((row) => row.id);
-        })()"""
-    )
-    assert shown == ["go-chain.UDPConnTTLBindOption", "go-connector.UDPConnTTLBindOption"]
+    assert shown(tab, typed) == rows
+    status = tab.evaluate("document.querySelector('[role=status]').textContent")
+    if rows:
+        assert re.match(r"\d+ of \d{3,}$", status)
+    else:
+        assert status.startswith("Nothing has that")
+        assert typed in unquote(tab.evaluate("document.querySelector('[role=status] a').href"))
+    assert len(shown(tab, "")) > 500
+
+
+def test_the_field_above_the_clauses_finds_ids_interfaces_decisions_and_words(
+    address: str, tab: Browser
+) -> None:
+    tab.open(f"{address}/clauses.html")
+    assert shown(tab, "listener.Listener.shape") == ["listener-listener-shape"]
+    assert "admission-admission-host-case" in shown(tab, "without regard to case")
+    assert "admission-admission-answer" in shown(tab, "D49")
+    assert shown(tab, "no such clause") == []
 
 
 # ---- Another project
