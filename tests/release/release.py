@@ -131,10 +131,15 @@ def check_metadata(root: Path, paths: Sequence[Path]) -> None:
     if found is None:
         raise ReleaseError(f"{paths[0].name} has no version of the form major.minor.patch")
     tags = run(["git", "tag", "--points-at", "HEAD"], root).decode().split()
+    if f"v{found[1]}" not in tags:
+        return
     record = run(["git", "show", "HEAD:tests/data/released-surface.txt"], root).decode()
-    if f"v{found[1]}" in tags and not record.startswith(f"# gost_core {found[1]}\n"):
+    if not record.startswith(f"# gost_core {found[1]}\n"):
         remedy = "run python -m tests.release.surface_guard --release before the tag"
         raise ReleaseError(f"the surface of {found[1]} is not recorded as released: {remedy}")
+    if any(b"//gost-core.invalid/" in data for data in members(paths[1].read_bytes()).values()):
+        remedy = "write where the project is into project.urls of pyproject.toml"
+        raise ReleaseError(f"the links of {found[1]} lead to a host that does not exist: {remedy}")
 
 
 def compare(root: Path) -> Iterator[str]:

@@ -1,19 +1,18 @@
-"""The README: its example does what it says, and its table is right."""
+"""The README, on a forge and as the page of an index: its example, its report, its links."""
 
 import asyncio
-import inspect
 import re
 from collections.abc import Callable
-from importlib import import_module
+from importlib.util import find_spec
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from docs._made.go_facts import symbols
 from gost_core.admission import Admission
 from gost_core.context import Context
+from gost_core.testing import ContractError
 
 pytestmark = pytest.mark.one_python
 
@@ -21,35 +20,71 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def code_of(text: str) -> list[str]:
-    """Return the code in a page, block by block."""
-    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+def blocks(kind: str) -> list[str]:
+    """Return what the page has in fences of a kind."""
+    return re.findall(rf"```{kind}\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def make() -> Callable[[IPv4Network], Admission]:
+    names: dict[str, Any] = {}
+    exec(blocks("python")[0], names)
+    made: Callable[[IPv4Network], Admission] = names["SourceNetwork"]
+    return made
 
 
 @pytest.mark.parametrize(
     ("addr", "admitted"),
     [("192.0.2.7:1080", True), ("198.51.100.7:1080", False), ("", False), ("[::1]:1080", False)],
 )
-def test_the_example_admits_only_its_network(addr: str, admitted: bool) -> None:
-    names: dict[str, Any] = {}
-    exec(code_of(README)[0], names)
-    make: Callable[[IPv4Network], Admission] = names["SourceNetwork"]
+def test_the_example_admits_only_its_network(
+    make: Callable[[IPv4Network], Admission], addr: str, admitted: bool
+) -> None:
     admission = make(IPv4Network("192.0.2.0/24"))
     assert asyncio.run(admission.admit(Context(), "tcp", addr)) is admitted
 
 
-def test_the_table_names_each_interface_once_with_its_summary() -> None:
-    rows = re.findall(r"^\| `([\w.]+)\.(\w+)` \| (.*) \|$", README, flags=re.MULTILINE)
-    summaries = {
-        (module, name): (inspect.getdoc(getattr(import_module(f"gost_core.{module}"), name)) or "")
-        .partition("\n")[0]
-        .replace(":class:", "")
-        for module, name, _ in rows
-    }
-    interfaces = sorted(
-        (symbol.package.replace("/", "."), symbol.name)
-        for symbol in symbols().values()
-        if symbol.kind == "interface"
-    )
-    assert sorted((module, name) for module, name, _ in rows) == interfaces
-    assert {(module, name): summary for module, name, summary in rows} == summaries
+def test_the_fault_that_the_page_tells_of_is_reported_as_it_shows(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    faulty = blocks("python")[0].replace("return False", "return True")
+    with pytest.raises(ContractError):
+        exec(faulty, {})
+    printed = re.sub(r"\d+", "#", capsys.readouterr().out)
+    first, last = re.sub(r"\d+", "#", blocks("text")[0]).split("  ...\n")
+    assert printed.startswith(first)
+    assert printed.endswith(last)
+
+
+def test_the_run_of_all_tests_uses_the_commands_of_the_page() -> None:
+    commands = re.findall(r"^    (.+)$", README, flags=re.MULTILINE)
+    runner = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    (install,) = (one.removeprefix("apt-get install ") for one in commands if "apt-get" in one)
+    (test,) = (one for one in commands if one.endswith("/tox"))
+    assert re.findall(r"^apt-get install --\S+ --yes (.+)$", runner, flags=re.MULTILINE) == [
+        install
+    ]
+    assert runner.endswith(f"{test}\n")
+
+
+@pytest.mark.skipif(find_spec("hatchling") is None, reason="hatchling is not installed here")
+def test_each_link_leads_to_a_file_here_and_to_the_same_thing_from_an_index() -> None:
+    from docs._made.index_page import LINK, PAGE, absolute
+
+    paths = [link["path"].partition("#")[0] for link in LINK.finditer(README)]
+    assert len(paths) > 10
+    assert [path for path in paths if not (ROOT / path).is_file()] == []
+    assert "docs/examples/README.md" in [path for path in paths if not PAGE.fullmatch(path)]
+    urls = {"Documentation": "https://docs.invalid/", "Source": "https://src.invalid/"}
+    links = [
+        "[a](docs/architecture/routing.md#one-attempt)",
+        '<img src="docs/pictures/routing.svg" alt="">',
+        "[b](docs/examples/README.md), [c](https://gost.run), [d](#read)",
+    ]
+    assert [absolute(text, urls) for text in links] == [
+        "[a](https://docs.invalid/architecture/routing.html#one-attempt)",
+        '<img src="https://src.invalid/raw/HEAD/docs/pictures/routing.svg" alt="">',
+        "[b](https://src.invalid/blob/HEAD/docs/examples/README.md), "
+        "[c](https://gost.run), [d](#read)",
+    ]
+    assert LINK.search(absolute(README, urls)) is None
