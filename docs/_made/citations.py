@@ -5,7 +5,7 @@ They are written to be read as they stand, in an editor as well: ``(D26)``, ``li
 target that other projects can link to as well: ``:ref:`D26```, ``:ref:`listener.Listener.shape```.
 
 Below each decision stands which clauses check it and what cites it; its words that are in the
-glossary are links, and so that the search finds it, its number and its title are entries of the
+glossary are links. So that the search finds decisions and tasks, their titles are entries of the
 index.
 """
 
@@ -35,6 +35,7 @@ CLAUSES_PAGE: Final = "clauses"
 DECISIONS_PAGE: Final = "decisions"
 FAULTS_PAGE: Final = "historical-faults"
 GLOSSARY_PAGE: Final = "glossary"
+TASKS_PAGE: Final = "how-to"
 DOCS: Final = Path(__file__).parent.parent
 
 KEPT: Final = (
@@ -141,8 +142,22 @@ def mark_decisions(app: Sphinx, document: nodes.document) -> None:
     for number, section in decision_sections(document):
         anchor = add_label(app, number, section)
         found_by = f"{number}; {titles()[number]}", f"{number}: {titles()[number]}"
-        entries = [("single", entry, anchor, "main", None) for entry in found_by]
-        section.insert(1, addnodes.index(entries=entries))
+        section.insert(1, index_entries(anchor, *found_by))
+
+
+def mark_tasks(document: nodes.document) -> None:
+    """Make each task what the search finds by its title, and by the words that this has in ()."""
+    for section in document.findall(nodes.section):
+        title = section.next_node(nodes.title)
+        if title is not None and title.parent is section:
+            task, _, words = title.astext().rstrip(")").partition(" (")
+            found_by = [task, *words.split(", ")]
+            section.insert(1, index_entries(section["ids"][0], *filter(None, found_by)))
+
+
+def index_entries(anchor: str, *found_by: str) -> addnodes.index:
+    """Make entries of the index, which lead to a place on the page."""
+    return addnodes.index(entries=[("single", entry, anchor, "main", None) for entry in found_by])
 
 
 def mark_clauses(app: Sphinx, document: nodes.document) -> None:
@@ -250,6 +265,8 @@ def cite(app: Sphinx, document: nodes.document) -> None:
         link_terms(document, page)
     if page == CLAUSES_PAGE:
         mark_clauses(app, document)
+    if page == TASKS_PAGE:
+        mark_tasks(document)
     if page in (CLAUSES_PAGE, FAULTS_PAGE):
         for table in document.findall(nodes.table):
             table["classes"] += ["ids", "filtered"]
