@@ -113,8 +113,7 @@ class SDContract(
         limit = loop.time() + self.time_limit
         while True:
             # None, and None inside, are the affair of clauses of their own.
-            listed: Sequence[object] = await self._get(sd) or ()
-            found = [one for one in listed if one is not None]
+            found = _without_none(await self._get(sd))
             right = sorted(map(repr, found)) == sorted(map(repr, expected))
             if right or not soon or loop.time() > limit:
                 break
@@ -295,3 +294,7 @@ class SDContract(
         when = f"after register() of {_CALLS} services, and deregister() of one, at once"
         await self._expect_services(sd, *services, when=when)
         self._expect_right("mail", await self._answer(sd, "mail"), " after renew() beside others")
+
+
+def _without_none(found: Sequence[object] | None) -> list[object]:
+    return [one for one in found or () if one is not None]

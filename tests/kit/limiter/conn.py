@@ -2,12 +2,16 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar
+from weakref import WeakValueDictionary
 
 from gost_core.common.net import Conn
 from gost_core.limiter.conn import Limiter
 from gost_core.testing import Contract
+from gost_core.testing._families.budgets import LIKE
 from gost_core.testing.limiter.conn import ConnLimiterContract, LimiterContract
 from tests.kit.limiter._wrapper import Wrapper
 from tests.kit.trial import Trial
@@ -199,6 +203,15 @@ class RightConnLimiter:
             raise ConnectionRefusedError("the limits are out of reach")
         return self.limiters.get(key)
 
+    def change(self, key: str, limit: int) -> None:
+        del self.limiters[key]
+        if limit > 0:
+            self.limiters[key] = RightPlaces(limit)
+
+
+async def change_limit(lookup: RightConnLimiter, key: str, limit: int) -> None:
+    lookup.change(key, limit)
+
 
 async def break_conn_limiter(lookup: RightConnLimiter) -> None:
     lookup.reachable = False
@@ -207,7 +220,12 @@ async def break_conn_limiter(lookup: RightConnLimiter) -> None:
 def run_conn_limiters(
     make: Callable[[Mapping[str, int]], RightConnLimiter],
 ) -> Contract:
-    return ConnLimiterContract(make, break_backend=break_conn_limiter, time_limit=TIME_LIMIT)
+    return ConnLimiterContract(
+        make,
+        change_limit=change_limit,
+        break_backend=break_conn_limiter,
+        time_limit=TIME_LIMIT,
+    )
 
 
 conn_limiters = Trial[Callable[[Mapping[str, int]], RightConnLimiter]](
@@ -259,6 +277,99 @@ class ParsingKeys(RightConnLimiter):
 class FailingOpen(RightConnLimiter):
     def limiter(self, key: str, /) -> Limiter | None:
         return self.limiters.get(key)
+
+
+class MadePlaces(RightConnLimiter):
+    """Makes limiters when they are asked for, and keeps them in a way of its own."""
+
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        super().__init__(limits)
+        self.kept: MutableMapping[str, RightPlaces] = self.keep()
+        self.lock: AbstractContextManager[object] = threading.Lock()
+
+    def keep(self) -> MutableMapping[str, RightPlaces]:
+        return {}
+
+    def limiter(self, key: str, /) -> Limiter | None:
+        found = super().limiter(key)
+        if found is None:
+            return None
+        with self.lock:
+            kept = self.kept.get(key)
+            if kept is None or kept.limit() != found.limit():
+                kept = self.make(found.limit())
+                self.kept[key] = kept
+            return kept
+
+    def make(self, limit: int) -> RightPlaces:
+        return RightPlaces(limit)
+
+
+class Remembering(OrderedDict[str, RightPlaces]):
+    """Forgets all but the last thousand."""
+
+    def __setitem__(self, key: str, value: RightPlaces) -> None:
+        super().__setitem__(key, value)
+        if len(self) > 1000:
+            self.popitem(last=False)
+
+
+@conn_limiters.breaks("budget-lasts")
+class ForgettingThePlacesOfMany(MadePlaces):
+    def keep(self) -> MutableMapping[str, RightPlaces]:
+        return Remembering()
+
+
+class CircularPlaces(RightPlaces):
+    """Lives until the garbage is collected."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.me = self
+
+
+@conn_limiters.breaks("budget-lasts")
+class ForgettingUnheldPlaces(MadePlaces):
+    def keep(self) -> MutableMapping[str, RightPlaces]:
+        return WeakValueDictionary()
+
+    def make(self, limit: int) -> RightPlaces:
+        return CircularPlaces(limit)
+
+
+@conn_limiters.breaks("first-callers")
+class TwoPlacesForFirstCallers(MadePlaces):
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        super().__init__(limits)
+        self.lock = nullcontext()
+
+    def make(self, limit: int) -> RightPlaces:
+        time.sleep(0)
+        return super().make(limit)
+
+
+@conn_limiters.breaks("changed-limit-acts")
+class KeepingPlaces(RightConnLimiter):
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        super().__init__(limits)
+        self.known = dict(self.limiters)
+
+    def limiter(self, key: str, /) -> Limiter | None:
+        return super().limiter(key) and self.known[key] if self.reachable else super().limiter(key)
+
+
+@conn_limiters.breaks("keys-whole")
+class PlacesOfKeysThatBeginSo(RightConnLimiter):
+    def limiter(self, key: str, /) -> Limiter | None:
+        like = [one for one in LIKE if one in self.limiters and key.startswith(one)]
+        return super().limiter(like[0] if like else key)
+
+
+@conn_limiters.breaks("keys-whole")
+class PlacesOfKeysThatEndSo(RightConnLimiter):
+    def limiter(self, key: str, /) -> Limiter | None:
+        like = [one for one in LIKE if one in self.limiters and key and one.endswith(key)]
+        return super().limiter(like[0] if like else key)
 
 
 trials = (conn_limiters, places)

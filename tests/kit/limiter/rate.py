@@ -2,10 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from weakref import WeakValueDictionary
 
 from gost_core.limiter.rate import Limiter
 from gost_core.testing import Contract
+from gost_core.testing._families.budgets import LIKE
 from gost_core.testing.limiter.rate import LimiterContract, RateLimiterContract
 from tests.kit.trial import Trial
 
@@ -124,6 +128,36 @@ class SpentForGood(RightBucket):
             super().refill()
 
 
+@buckets.breaks("rate")
+class PerMinute(RightBucket):
+    def __init__(self, per_second: float) -> None:
+        super().__init__(per_second)
+        self.stamp = time.monotonic()
+
+    def refill(self) -> None:
+        now = time.monotonic()
+        self.there = min(self.burst, self.there + (now - self.stamp) * self.per_second / 60)
+        self.stamp = now
+
+
+@buckets.breaks("rate")
+class FortyTimes(RightBucket):
+    def refill(self) -> None:
+        now = time.monotonic()
+        self.there = min(self.burst, self.there + (now - self.stamp) * self.per_second * 40)
+        self.stamp = now
+
+
+@buckets.breaks("rate")
+class StarvedByPolling(RightBucket):
+    """Counts whole ones that have come back since it was last asked."""
+
+    def refill(self) -> None:
+        now = time.monotonic()
+        self.there = min(self.burst, self.there + int((now - self.stamp) * self.per_second))
+        self.stamp = now
+
+
 @buckets.breaks("unlimited-grants")
 class NothingForZero(RightBucket):
     def allow(self, n: int, /) -> bool:
@@ -170,6 +204,15 @@ class RightRateLimiter:
             raise ConnectionRefusedError("the limits are out of reach")
         return self.limiters.get(key)
 
+    def change(self, key: str, limit: int) -> None:
+        del self.limiters[key]
+        if limit > 0:
+            self.limiters[key] = RightBucket(limit)
+
+
+async def change_limit(lookup: RightRateLimiter, key: str, limit: int) -> None:
+    lookup.change(key, limit)
+
 
 async def break_rate_limiter(lookup: RightRateLimiter) -> None:
     lookup.reachable = False
@@ -178,7 +221,12 @@ async def break_rate_limiter(lookup: RightRateLimiter) -> None:
 def run_rate_limiters(
     make: Callable[[Mapping[str, float]], RightRateLimiter],
 ) -> Contract:
-    return RateLimiterContract(make, break_backend=break_rate_limiter, time_limit=TIME_LIMIT)
+    return RateLimiterContract(
+        make,
+        change_limit=change_limit,
+        break_backend=break_rate_limiter,
+        time_limit=TIME_LIMIT,
+    )
 
 
 rate_limiters = Trial[Callable[[Mapping[str, float]], RightRateLimiter]](
@@ -230,6 +278,99 @@ class WrongError(RightRateLimiter):
         if not self.reachable:
             raise RuntimeError("the limits are out of reach")
         return super().limiter(key)
+
+
+class MadeBucket(RightRateLimiter):
+    """Makes limiters when they are asked for, and keeps them in a way of its own."""
+
+    def __init__(self, limits: Mapping[str, float]) -> None:
+        super().__init__(limits)
+        self.kept: MutableMapping[str, RightBucket] = self.keep()
+        self.lock: AbstractContextManager[object] = threading.Lock()
+
+    def keep(self) -> MutableMapping[str, RightBucket]:
+        return {}
+
+    def limiter(self, key: str, /) -> Limiter | None:
+        found = super().limiter(key)
+        if found is None:
+            return None
+        with self.lock:
+            kept = self.kept.get(key)
+            if kept is None or kept.limit() != found.limit():
+                kept = self.make(found.limit())
+                self.kept[key] = kept
+            return kept
+
+    def make(self, limit: float) -> RightBucket:
+        return RightBucket(limit)
+
+
+class Remembering(OrderedDict[str, RightBucket]):
+    """Forgets all but the last thousand."""
+
+    def __setitem__(self, key: str, value: RightBucket) -> None:
+        super().__setitem__(key, value)
+        if len(self) > 1000:
+            self.popitem(last=False)
+
+
+@rate_limiters.breaks("budget-lasts")
+class ForgettingTheBucketOfMany(MadeBucket):
+    def keep(self) -> MutableMapping[str, RightBucket]:
+        return Remembering()
+
+
+class CircularBucket(RightBucket):
+    """Lives until the garbage is collected."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__(limit)
+        self.me = self
+
+
+@rate_limiters.breaks("budget-lasts")
+class ForgettingUnheldBucket(MadeBucket):
+    def keep(self) -> MutableMapping[str, RightBucket]:
+        return WeakValueDictionary()
+
+    def make(self, limit: float) -> RightBucket:
+        return CircularBucket(limit)
+
+
+@rate_limiters.breaks("first-callers")
+class TwoBucketForFirstCallers(MadeBucket):
+    def __init__(self, limits: Mapping[str, float]) -> None:
+        super().__init__(limits)
+        self.lock = nullcontext()
+
+    def make(self, limit: float) -> RightBucket:
+        time.sleep(0)
+        return super().make(limit)
+
+
+@rate_limiters.breaks("changed-limit-acts")
+class KeepingBucket(RightRateLimiter):
+    def __init__(self, limits: Mapping[str, float]) -> None:
+        super().__init__(limits)
+        self.known = dict(self.limiters)
+
+    def limiter(self, key: str, /) -> Limiter | None:
+        return super().limiter(key) and self.known[key] if self.reachable else super().limiter(key)
+
+
+@rate_limiters.breaks("keys-whole")
+class BucketOfKeysThatBeginSo(RightRateLimiter):
+    def limiter(self, key: str, /) -> Limiter | None:
+        like = [one for one in LIKE if one in self.limiters and key.startswith(one)]
+        return super().limiter(like[0] if like else key)
+
+
+@rate_limiters.breaks("keys-whole")
+class BucketOfKeysThatEndSo(RightRateLimiter):
+    def limiter(self, key: str, /) -> Limiter | None:
+        like = [one for one in LIKE if one in self.limiters and key and one.endswith(key)]
+        return super().limiter(like[0] if like else key)
 
 
 trials = (buckets, rate_limiters)

@@ -2,19 +2,23 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import ClassVar
 
 from typing_extensions import Buffer
 
 from gost_core.common.net import Addr, Conn, PacketConn
 from gost_core.context import Context
-from gost_core.limiter import SCOPE_CLIENT, SCOPE_CONN, Option, Options
+from gost_core.limiter import SCOPE_CLIENT, SCOPE_CONN, SCOPE_SERVICE, Option, Options
 from gost_core.limiter.traffic import Limiter
 from gost_core.options import apply
 from gost_core.testing import Contract
+from gost_core.testing._families.budgets import LIMITED
 from gost_core.testing.limiter.traffic import LimiterContract, TrafficLimiterContract
+from tests.kit._backend import Asking, Deaf, Leaking
 from tests.kit.limiter._wrapper import Wrapper
 from tests.kit.trial import Trial
 
@@ -44,9 +48,12 @@ class RightLimited(Wrapper, PacketConn):
 
     async def write_to(self, data: Buffer, addr: Addr, /) -> None:
         assert isinstance(self.inner, PacketConn)
-        size = len(bytes(data))
-        if await self.limiter.wait(Context(), size) < size:
-            raise OSError("the datagram was dropped by the traffic limit")
+        rest = len(bytes(data))
+        while rest:
+            granted = await self.limiter.wait(Context(), rest)
+            if not granted:
+                raise OSError("the datagram was dropped by the traffic limit")
+            rest -= granted
         await self.inner.write_to(data, addr)
 
 
@@ -201,6 +208,52 @@ class Reserving(RightTraffic):
         return 1
 
 
+@traffics.breaks("cancelled")
+class RefusingWhenCancelled(RightTraffic):
+    async def wait(self, ctx: Context, n: int, /) -> int:
+        try:
+            return await super().wait(ctx, n)
+        except asyncio.CancelledError:
+            return 0
+
+
+@traffics.breaks("rate")
+class PerMinute(RightTraffic):
+    def take(self, n: int) -> int:
+        if 100 < self.per_second < 1000:
+            self.stamp += (time.monotonic() - self.stamp) * 59 / 60
+        return super().take(n)
+
+
+@traffics.breaks("rate")
+class FortyTimes(RightTraffic):
+    def take(self, n: int) -> int:
+        if self.per_second > 100:
+            self.stamp -= (time.monotonic() - self.stamp) * 39
+        return super().take(n)
+
+
+@traffics.breaks("rate")
+class StarvedByManyCallers(RightTraffic):
+    def take(self, n: int) -> int:
+        before = int(self.there)
+        granted = super().take(0)
+        if self.per_second > 100:
+            self.there = float(max(before, int(self.there)))
+        return granted or super().take(n)
+
+
+@traffics.breaks("set-governs")
+class SavingWhatAHigherLimitBrought(RightTraffic):
+    def take(self, n: int) -> int:
+        saved = self.there
+        granted = super().take(n)
+        if not granted or saved > self.per_second:
+            granted = max(0, min(n, int(saved)))
+            self.there = saved - granted if granted else self.there
+        return granted
+
+
 @traffics.breaks("refusal-final")
 class RefusingOnce(RightTraffic):
     async def wait(self, ctx: Context, n: int, /) -> int:
@@ -222,6 +275,19 @@ class TrafficAskedForEver(RightTraffic):
     wrapper = AskingForEver
 
 
+class DroppingParts(RightLimited):
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        size = len(bytes(data))
+        if await self.limiter.wait(Context(), size) < size:
+            raise OSError("the datagram was dropped by the traffic limit")
+        await super().write_to(data, addr)
+
+
+@traffics.breaks("datagram-in-parts")
+class TrafficDroppedInParts(RightTraffic):
+    wrapper = DroppingParts
+
+
 class DroppingSilently(RightLimited):
     async def write_to(self, data: Buffer, addr: Addr, /) -> None:
         with contextlib.suppress(OSError):
@@ -236,17 +302,26 @@ class TrafficDroppedSilently(RightTraffic):
 # ---- TrafficLimiter
 
 
-class RightTrafficLimiter:
+class RightTrafficLimiter(Asking):
     def __init__(self, limits: Mapping[str, int]) -> None:
-        self.limits = limits
-        self.limiters: dict[object, Limiter] = {}
-        self.reachable = True
+        self.limits = dict(limits)
+        self.limiters: MutableMapping[object, Limiter] = {}
 
     async def in_(self, ctx: Context, key: str, /, *opts: Option) -> Limiter | None:
-        return self.find("in", key, self.applied(*opts))
+        options = self.applied(*opts)
+        await self.ask()
+        return self.find("in", key, options)
 
     async def out(self, ctx: Context, key: str, /, *opts: Option) -> Limiter | None:
-        return self.find("out", key, self.applied(*opts))
+        options = self.applied(*opts)
+        await self.ask()
+        return self.find("out", key, options)
+
+    def change(self, key: str, limit: int) -> None:
+        self.limits[key] = limit
+        for budget, limiter in self.limiters.items():
+            if isinstance(budget, tuple) and key in budget:
+                limiter.set(limit)
 
     def applied(self, *opts: Option) -> Options:
         return apply(Options(), *opts)
@@ -255,10 +330,14 @@ class RightTrafficLimiter:
         if not self.reachable:
             raise ConnectionRefusedError("the limits are out of reach")
         scope = options.scope or SCOPE_CONN
-        if key not in self.limits or scope != SCOPE_CONN:
+        if not self.limits.get(key) or scope not in (SCOPE_CONN, SCOPE_SERVICE):
             return None
         budget = (direction, key, scope, options.service)
         return self.limiters.setdefault(budget, RightTraffic(self.limits[key]))
+
+
+async def change_limit(lookup: RightTrafficLimiter, key: str, limit: int) -> None:
+    lookup.change(key, limit)
 
 
 async def break_traffic_limiter(lookup: RightTrafficLimiter) -> None:
@@ -270,7 +349,9 @@ def run_traffic_limiters(
 ) -> Contract:
     return TrafficLimiterContract(
         make,
+        other_scope=SCOPE_SERVICE,
         unserved_scope=SCOPE_CLIENT,
+        change_limit=change_limit,
         break_backend=break_traffic_limiter,
         time_limit=TIME_LIMIT,
     )
@@ -320,20 +401,135 @@ class NoScopeNoLimit(RightTrafficLimiter):
 class EveryScope(RightTrafficLimiter):
     def applied(self, *opts: Option) -> Options:
         options = super().applied(*opts)
-        options.scope = SCOPE_CONN
+        options.scope = options.scope.replace(SCOPE_CLIENT, SCOPE_CONN)
         return options
+
+
+class SetOnce(Options):
+    """Keeps the first scope."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "scope" or not getattr(self, "scope", ""):
+            object.__setattr__(self, name, value)
 
 
 @traffic_limiters.breaks("last-option-wins")
 class FirstOptionWins(RightTrafficLimiter):
     def applied(self, *opts: Option) -> Options:
-        return super().applied(*reversed(opts))
+        return apply(SetOnce(), *opts)
 
 
 @traffic_limiters.breaks("broken-backend-raises", history="x plugins: a failing lookup is no limit")
 class UnlimitedWhenBroken(RightTrafficLimiter):
     def find(self, direction: str, key: str, options: Options) -> Limiter | None:
         return super().find(direction, key, options) if self.reachable else None
+
+
+class Keyed(RightTrafficLimiter):
+    """Keeps budgets by keys of its own."""
+
+    def budget(self, direction: str, key: str, options: Options) -> tuple[str, ...]:
+        return (direction, key, options.scope or SCOPE_CONN, options.service)
+
+    def find(self, direction: str, key: str, options: Options) -> Limiter | None:
+        if super().find(direction, key, options) is None:
+            return None
+        budget = self.budget(direction, key, options)
+        return self.limiters.setdefault(("kept", *budget), RightTraffic(self.limits[key]))
+
+
+@traffic_limiters.breaks("directions-apart")
+class OneBudgetForBothDirections(Keyed):
+    def budget(self, direction: str, key: str, options: Options) -> tuple[str, ...]:
+        return super().budget("", key, options)
+
+
+@traffic_limiters.breaks("services-apart")
+class OneBudgetForAllServices(Keyed):
+    def budget(self, direction: str, key: str, options: Options) -> tuple[str, ...]:
+        return (direction, key, options.scope or SCOPE_CONN)
+
+
+@traffic_limiters.breaks("scopes-apart")
+class OneBudgetForAllScopes(Keyed):
+    def budget(self, direction: str, key: str, options: Options) -> tuple[str, ...]:
+        return (direction, key, options.service)
+
+
+@traffic_limiters.breaks("keys-whole")
+class OneBudgetForAllKeys(RightTrafficLimiter):
+    def find(self, direction: str, key: str, options: Options) -> Limiter | None:
+        return super().find(direction, LIMITED[0] if key == LIMITED[1] else key, options)
+
+
+@traffic_limiters.breaks("keys-whole")
+class WithoutPort(RightTrafficLimiter):
+    def find(self, direction: str, key: str, options: Options) -> Limiter | None:
+        host, _, port = key.rpartition(":")
+        return super().find(direction, host if "." in host and port else key, options)
+
+
+class LastBudgets(OrderedDict[object, Limiter]):
+    """Forgets all but the last thousand."""
+
+    def setdefault(self, key: object, default: Limiter) -> Limiter:
+        found = super().setdefault(key, default)
+        if len(self) > 1000:
+            self.popitem(last=False)
+        return found
+
+
+@traffic_limiters.breaks("budget-lasts")
+class ForgettingBudgets(RightTrafficLimiter):
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        super().__init__(limits)
+        self.limiters = LastBudgets()
+
+
+@traffic_limiters.breaks("budget-lasts")
+class TwoForFirstCallers(RightTrafficLimiter):
+    async def in_(self, ctx: Context, key: str, /, *opts: Option) -> Limiter | None:
+        options = self.applied(*opts)
+        budget = ("in", key, options.scope, options.service)
+        missing = budget not in self.limiters
+        found = await super().in_(ctx, key, *opts)
+        if missing and found is not None:
+            found = self.limiters[budget] = RightTraffic(self.limits[key])
+        return found
+
+
+@traffic_limiters.breaks("changed-limit-acts")
+class KeepingLimits(RightTrafficLimiter):
+    def change(self, key: str, limit: int) -> None:
+        if limit:
+            super().change(key, limit)
+
+
+@traffic_limiters.breaks("concurrent")
+class RememberingTheKey(RightTrafficLimiter):
+    key = ""
+
+    async def out(self, ctx: Context, key: str, /, *opts: Option) -> Limiter | None:
+        self.key = key
+        await self.ask()
+        return self.find("out", self.key, self.applied(*opts))
+
+
+@traffic_limiters.breaks("options")
+class KeepingOptions(RightTrafficLimiter):
+    options = Options()
+
+    def applied(self, *opts: Option) -> Options:
+        self.options.scope = self.options.service = ""
+        return dataclasses.replace(apply(self.options, *opts))
+
+
+@traffic_limiters.breaks("cancelled")
+class DeafTrafficLimiter(Deaf, RightTrafficLimiter): ...
+
+
+@traffic_limiters.breaks("next-after-cancelled")
+class LeakingTrafficLimiter(Leaking, RightTrafficLimiter): ...
 
 
 trials = (traffics, traffic_limiters)

@@ -49,7 +49,7 @@ class LimitedConn(HoldingWrapper):
 
 
 class LimitedPackets(DatagramConn, LimitedConn):
-    """The same for datagrams: one that is granted less than its size is dropped (D52)."""
+    """The same for datagrams, each of which goes on when all of it is granted (D52)."""
 
     _arrived: tuple[bytes, net.Addr] | None = None
 
@@ -63,17 +63,22 @@ class LimitedPackets(DatagramConn, LimitedConn):
             while True:
                 # Kept here before it is drawn, as above.
                 data, addr = self._arrived = self._arrived or await self._packets.read_from(n)
-                granted = await self._draw(self._in, len(data))
+                try:
+                    await self._draw_all(self._in, len(data))
+                except PermissionError:
+                    self._arrived = None
+                    continue
                 self._arrived = None
-                if granted == len(data):
-                    return data[:n], addr
+                return data[:n], addr
 
     async def send(self, data: Buffer, addr: net.Addr, /) -> None:
-        size = memoryview(data).nbytes
         with alone(self._busy, "writing"):
-            if await self._draw(self._out, size) < size:
-                raise PermissionError(f"the limit of traffic drops a datagram of {size} bytes")
+            await self._draw_all(self._out, memoryview(data).nbytes)
             await self._packets.write_to(data, addr)
+
+    async def _draw_all(self, budget: traffic.Limiter | None, n: int) -> None:
+        while n:
+            n -= await self._draw(budget, n)
 
 
 async def limit_traffic(

@@ -38,6 +38,10 @@ class Bytes(traffic.Limiter):
                 pass
         return n
 
+    def is_full(self) -> bool:
+        """Tell whether it is as good as a new one."""
+        return self._bucket.is_full()
+
     def limit(self) -> int:
         return self._limit
 
@@ -59,8 +63,10 @@ class ScopedTrafficLimiter(traffic.TrafficLimiter):
     def __init__(self, rules: Mapping[str, Mapping[str, int]]) -> None:
         self._rules = {scope: dict(limits) for scope, limits in rules.items()}
         self._lasting: dict[tuple[str, ...], Bytes] = {}
-        # The budget of a connection ends with it.
+        # The budget of a connection ends with it, once it is as good as a new one.
         self._passing = WeakValueDictionary[tuple[str, ...], Bytes]()
+        self._spent: dict[tuple[str, ...], Bytes] = {}
+        self._most = 1000
 
     async def in_(self, ctx: Context, key: str, /, *opts: limiter.Option) -> traffic.Limiter | None:
         return self._find("in", key, apply(limiter.Options(), *opts))
@@ -78,4 +84,14 @@ class ScopedTrafficLimiter(traffic.TrafficLimiter):
         budgets: MutableMapping[tuple[str, ...], Bytes] = (
             self._passing if scope == SCOPE_CONN else self._lasting
         )
-        return budgets.setdefault((direction, scope, options.service, key), Bytes(limit))
+        budget = (direction, scope, options.service, key)
+        found = budgets.setdefault(budget, Bytes(limit))
+        if budgets is self._passing:
+            self._spent[budget] = found
+            self._forget_full()
+        return found
+
+    def _forget_full(self) -> None:
+        if len(self._spent) > self._most:
+            self._spent = {key: one for key, one in self._spent.items() if not one.is_full()}
+            self._most = max(1000, 2 * len(self._spent))

@@ -1,5 +1,7 @@
 """Clauses of limiters that grant or refuse at once, and of what finds limiters by key."""
 
+import asyncio
+import gc
 import math
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -10,18 +12,48 @@ from typing_extensions import Protocol, TypeVar
 from gost_core.testing._families.lookups import Backed
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import FIRST, Contract, clause
-from gost_core.testing._run.waiting import expect, need, raises, returned, within
+from gost_core.testing._run.waiting import (
+    expect,
+    given,
+    in_threads,
+    need,
+    raises,
+    returned,
+    within,
+)
 
-__all__ = ("LIMITED", "PLENTY", "Budget", "Limited", "Limits", "OnePerKey", "spend")
+__all__ = (
+    "LIKE",
+    "LIMITED",
+    "MANY",
+    "OTHER",
+    "PLENTY",
+    "Budget",
+    "Limited",
+    "Limits",
+    "Meter",
+    "OnePerKey",
+    "spend",
+)
 
 LIMITED: Final[tuple[str, str]] = ("192.0.2.1", "2001:db8::1")
 """The keys that have a limit."""
+LIKE: Final[tuple[str, ...]] = (LIMITED[0], f"{LIMITED[0]}0", f"{LIMITED[0]}00", "92.0.2.1")
+"""Keys of which one is a part of another."""
+MANY: Final[tuple[str, ...]] = tuple(f"198.18.{n >> 8}.{n & 255}" for n in range(1100))
+"""More keys than are kept where they are kept in a small place."""
+OTHER: Final[int] = 7
+"""A limit that a key is given later."""
 PLENTY: Final[int] = 1 << 20
 """More than any budget holds."""
 
 _FREE: Final[str] = "198.51.100.7"
 _NEW: Final[str] = "203.0.113.9"
 _CALLS: Final[int] = 10_000
+_LOOKUPS: Final[int] = 50
+# Seconds for which grants are counted, and of which a wait that is longer counts.
+_WHILE: Final[float] = 1.0
+_TICK: Final[float] = 0.02
 
 
 class Limited(Protocol):
@@ -106,12 +138,50 @@ def spend(limiter: Granting, /) -> int:
     raise Broken(f"allow(1) was True {_CALLS} times in a row at a limit of {limiter.limit()}")
 
 
+class Meter:
+    """Measures what is granted by a limit, beside what a right one brings in the same moments."""
+
+    def __init__(self, limit: float, burst: float) -> None:
+        self.granted = 0
+        self._limit = limit
+        self._burst = burst
+        self._now = asyncio.get_running_loop().time
+        self._began = self._last = self._now()
+        self._brought = 0.0
+
+    def too_much(self) -> bool:
+        """Tell whether more was granted than may be."""
+        most = 1.5 * self._limit * max(0.5, self._now() - self._began) + self._burst + 1
+        return self.granted > most
+
+    async def run(self, poll: Callable[[], object]) -> None:
+        """Call ``poll`` often, for a while; then break the clause unless the grants were right."""
+        while self._last - self._began < _WHILE and not self.too_much():
+            poll()
+            await asyncio.sleep(0.01)
+            now = self._now()
+            # What a busy machine does not ask for is not granted.
+            self._brought += min(now - self._last, _TICK) * self._limit
+            self._last = now
+        took = f"in {self._last - self._began:.2f} s at {self._limit:g} a second"
+        expect(not self.too_much(), f"{self.granted} were granted {took}")
+        least = 0.5 * self._brought - 1
+        expect(self.granted >= least, f"only {self.granted} were granted {took}")
+
+
 class Limits(Backed[LookupT], Generic[LookupT, LimitedT]):
     """The clauses of what finds limiters by key.
 
     Hooks: ``_build`` makes one where the keys ``LIMITED`` have the limit ``_limit``, and others
     none. ``_ways`` returns its methods.
     """
+
+    change_limit: Callable[[LookupT, str, int], Awaitable[object]] | None = None
+    """Gives a key another limit, 0 = none, where limits can change while they are in use."""
+    kept_for: float = 0.0
+    """For how many seconds it keeps answers, as it documents."""
+    elapse: Callable[[float], Awaitable[object]] = asyncio.sleep
+    """Lets so many seconds pass, at once if its clock can be moved."""
 
     _limit: ClassVar[float]
 
@@ -145,6 +215,24 @@ class Limits(Backed[LookupT], Generic[LookupT, LimitedT]):
             if limiter is not None:
                 self._expect_unlimited(limiter, what)
 
+    @clause(
+        "A limit that is changed or removed acts at the next lookup, or when the time is over for "
+        "which answers are kept.",
+        "D51",
+        after=("limit_found", "unlimited_free"),
+    )
+    async def changed_limit_acts(self) -> None:
+        change_limit, lookup = need(self.change_limit, "change_limit"), self._build()
+        await self._expect_limit(self._ways(lookup))
+        for limit in (OTHER, 0):
+            await given(change_limit(lookup, LIMITED[0], limit), "change_limit()")
+            await self.elapse(self.kept_for)
+            for what, find in self._ways(lookup).items():
+                limiter = await within(find(LIMITED[0]), what)
+                told = 0.0 if limiter is None else max(0.0, limiter.limit())
+                changed = f"{what} gave the limit {told:g} after it was changed to {limit}"
+                expect(math.isclose(told, limit), changed)
+
     @clause("A lookup that cannot tell raises OSError.", "D53")
     async def broken_backend_raises(self) -> None:
         for what, find in self._ways(await self._broken()).items():
@@ -152,7 +240,17 @@ class Limits(Backed[LookupT], Generic[LookupT, LimitedT]):
 
 
 class OnePerKey(Limits[FindingT, Granting]):
-    """Those of them that find one limiter for a key, which grants or refuses at once."""
+    """Those of them that find one limiter for a key, which grants or refuses at once.
+
+    Hook: ``_of`` makes one where these keys have the limit ``_limit``.
+    """
+
+    @abstractmethod
+    def _of(self, *keys: str) -> FindingT:
+        """Make one."""
+
+    def _build(self) -> FindingT:
+        return self._of(*LIMITED)
 
     def _ways(self, lookup: FindingT, /) -> Ways[Granting]:
         async def find(key: str) -> Granting | None:
@@ -184,6 +282,49 @@ class OnePerKey(Limits[FindingT, Granting]):
         spent, other = LIMITED
         granted = _limiter(lookup, other).allow(1)
         expect(granted, f"spending the budget of {spent!r} spent that of {other!r}")
+
+    @clause(
+        "A key keeps its budget when nobody holds its limiter, and however many other keys are "
+        "asked for.",
+        "D51",
+        after=("same_budget",),
+    )
+    async def budget_lasts(self) -> None:
+        lookup = self._of(*LIMITED, *MANY)
+        self._spend(lookup)
+        gc.collect()
+        expect(not _limiter(lookup, LIMITED[0]).allow(1), "unused, a budget began anew")
+        for key in MANY:
+            _limiter(lookup, key).allow(1)
+        await self.elapse(self.kept_for)
+        fresh = _limiter(lookup, LIMITED[0]).allow(1)
+        expect(not fresh, f"after {len(MANY)} other keys, a budget began anew")
+
+    @clause(
+        "Threads that ask for one key for the first time, at once, draw on one budget.",
+        "D3, D21, D51",
+        after=("same_budget",),
+    )
+    async def first_callers(self) -> None:
+        full = spend(_limiter(self._build(), LIMITED[0]))
+        lookups = [self._build() for _ in range(_LOOKUPS)]
+        granted = await in_threads(
+            lambda number: spend(_limiter(lookups[number], LIMITED[0])),
+            _LOOKUPS,
+            "limiter() from threads",
+        )
+        for of_one in zip(*granted, strict=True):
+            expect(sum(of_one) == full, f"threads got {sum(of_one)} of a budget of {full}")
+
+    @clause("Keys are compared whole.", "D51", after=("keys_apart", "unlimited_free"))
+    async def keys_whole(self) -> None:
+        lookup = self._of(*LIKE[:-1])
+        for key in LIKE[:-1]:
+            expect(_limiter(lookup, key).allow(1), f"a key like {key!r} took its budget")
+            spend(_limiter(lookup, key))
+        other = lookup.limiter(LIKE[-1])
+        free = other is None or other.limit() <= 0
+        expect(free, f"{LIKE[-1]!r} has a limit, of a key like it")
 
     @clause('The key "", of a client without a host, is legal.', "Go's implementations")
     async def empty_key(self) -> None:

@@ -16,7 +16,7 @@ from gost_core.testing._run.waiting import (
     within,
 )
 
-__all__ = ("Calls", "Methods")
+__all__ = ("Calls", "Cancelled", "Methods")
 
 ComponentT = TypeVar("ComponentT")
 
@@ -31,8 +31,8 @@ _MOMENT: Final[int] = 5
 _MANY: Final[int] = 10
 
 
-class Calls(Contract, Generic[ComponentT]):
-    """The clauses of calls that are cancelled.
+class Cancelled(Contract, Generic[ComponentT]):
+    """The clause of calls that are cancelled.
 
     Hooks: ``_ready`` makes a component; ``_methods`` calls each of its async methods.
     """
@@ -57,6 +57,10 @@ class Calls(Contract, Generic[ComponentT]):
             # An answer may have been ready in the very moment, but not each time.
             if pending and not any(one.cancelled() for one in pending):
                 raise Broken(f"{what}, whenever it was cancelled, {outcome_of(pending[-1])}")
+
+
+class Calls(Cancelled[ComponentT]):
+    """The clauses of calls of which none may leave anything behind."""
 
     @clause(
         "After calls that were cancelled, the next one works.", "D20", after=(FIRST, "cancelled")

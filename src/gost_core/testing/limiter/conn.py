@@ -9,7 +9,7 @@ from typing_extensions import TypeVar
 
 from gost_core.common.net import Conn
 from gost_core.limiter.conn import ConnLimiter, Limiter
-from gost_core.testing._families.budgets import LIMITED, PLENTY, Budget, OnePerKey, spend
+from gost_core.testing._families.budgets import PLENTY, Budget, OnePerKey, spend
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, in_threads, need, owned, settle, within
 from gost_core.testing._stage.sink import Sink
@@ -148,5 +148,5 @@ class ConnLimiterContract(OnePerKey[ConnLimiterT], interface=ConnLimiter):
 
     _limit = _PLACES
 
-    def _build(self) -> ConnLimiterT:
-        return owned(self.make(dict.fromkeys(LIMITED, _PLACES)))
+    def _of(self, *keys: str) -> ConnLimiterT:
+        return owned(self.make(dict.fromkeys(keys, _PLACES)))

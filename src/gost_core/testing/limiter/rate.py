@@ -10,7 +10,7 @@ from typing import Final
 from typing_extensions import TypeVar
 
 from gost_core.limiter.rate import Limiter, RateLimiter
-from gost_core.testing._families.budgets import LIMITED, PLENTY, Budget, OnePerKey, spend
+from gost_core.testing._families.budgets import PLENTY, Budget, Meter, OnePerKey, spend
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, in_threads, need, owned
@@ -21,6 +21,8 @@ LimiterT = TypeVar("LimiterT", bound=Limiter, default=Limiter)
 RateLimiterT = TypeVar("RateLimiterT", bound=RateLimiter, default=RateLimiter)
 
 _GRANTS: Final[int] = 200
+# So many a second that less than one comes back between two questions.
+_RATE: Final[float] = 40.0
 
 # So slow that no test lives to see anything come back.
 _NEVER: Final[float] = 1e-6
@@ -83,11 +85,32 @@ class LimiterContract(Budget[LimiterT], interface=Limiter, first=("refusal_free"
         after=("burst_bounds", "refusal_free"),
     )
     async def idle_saves_burst(self) -> None:
-        burst = bisect_left(range(1, 1 << 40), True, key=lambda n: not self.make(1000.0).allow(n))
+        burst = self._burst(1000.0)
         limiter = self.make(1000.0)
         await asyncio.sleep(0.05)
         granted = limiter.allow(burst + 1)
         expect(not granted, f"allow({burst + 1}) was True at a burst of {burst}, after a pause")
+
+    def _burst(self, limit: float) -> int:
+        """Return the most that is granted at once."""
+        return bisect_left(range(1, 1 << 40), True, key=lambda n: not self.make(limit).allow(n))
+
+    @clause(
+        "While it is asked often, it grants half of its limit to one and a half of it, plus the "
+        "burst.",
+        "D51",
+        after=("idle_saves_burst", "refills"),
+    )
+    async def rate(self) -> None:
+        limiter, meter = self.make(_RATE), Meter(_RATE, self._burst(_RATE))
+        # What it had at first says nothing of what comes back.
+        spend(limiter)
+
+        def take() -> None:
+            while not meter.too_much() and limiter.allow(1):
+                meter.granted += 1
+
+        await meter.run(take)
 
     @clause("What was spent comes back as time goes by.", "D51", after=("refusal_free",))
     async def refills(self) -> None:
@@ -122,5 +145,5 @@ class RateLimiterContract(OnePerKey[RateLimiterT], interface=RateLimiter):
 
     _limit = _NEVER
 
-    def _build(self) -> RateLimiterT:
-        return owned(self.make(dict.fromkeys(LIMITED, _NEVER)))
+    def _of(self, *keys: str) -> RateLimiterT:
+        return owned(self.make(dict.fromkeys(keys, _NEVER)))

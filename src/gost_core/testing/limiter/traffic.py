@@ -1,6 +1,7 @@
 """The contracts of limiters of bytes, and of what finds them."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
 from functools import partial
@@ -22,9 +23,19 @@ from gost_core.limiter import (
     src_option,
 )
 from gost_core.limiter.traffic import Limiter, TrafficLimiter
-from gost_core.testing._families.budgets import LIMITED, PLENTY, Limits, Ways
+from gost_core.testing._families.budgets import (
+    LIKE,
+    LIMITED,
+    MANY,
+    PLENTY,
+    Limits,
+    Meter,
+    Ways,
+)
+from gost_core.testing._families.calls import Calls, Cancelled, Methods
+from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.attempt import Broken, Exempt
-from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     expect,
     need,
@@ -44,9 +55,13 @@ TrafficLimiterT = TypeVar("TrafficLimiterT", bound=TrafficLimiter, default=Traff
 _DRAWS: Final[int] = 1000
 # Bytes a second.
 _SLOW: Final[int] = 1
+_FAST: Final[int] = 200
+_LARGE: Final[int] = 1 << 16
 
 
-class LimiterContract(Contract, interface=Limiter):
+class LimiterContract(
+    Cancelled[Limiter], interface=Limiter, first=("grants_within_ask", "spent_waits")
+):
     """What a limiter of bytes promises."""
 
     make: Callable[[int], Limiter] = field(kw_only=False)
@@ -59,6 +74,12 @@ class LimiterContract(Contract, interface=Limiter):
 
     async def _specimen(self) -> Limiter:
         return self.make(1000)
+
+    async def _ready(self) -> Limiter:
+        return await self._spent()
+
+    async def _methods(self, component: Limiter) -> Methods:
+        return {"wait(1)": lambda: component.wait(Context(), 1)}
 
     @clause("limit() tells how many bytes come back each second.", "D51")
     async def limit_told(self) -> None:
@@ -158,6 +179,29 @@ class LimiterContract(Contract, interface=Limiter):
             limiter.wait(Context(), 1), f"wait(1) at 20 bytes/s, after {count} cancelled ones,"
         )
 
+    @clause(
+        "Over a second, it grants half of its limit to one and a half of it, plus at most what "
+        "one second brings, to all who ask.",
+        "D51, D52",
+        after=("all_served", "spent_waits"),
+    )
+    async def rate(self) -> None:
+        limiter = self.make(_FAST)
+        # What it had at first says nothing of what comes back.
+        await _draw(limiter)
+        await _measure(limiter)
+
+    @clause(
+        "A lower limit that was set governs what is granted from then on.",
+        "D52",
+        after=("rate", "set_told", "set_wakes"),
+    )
+    async def set_governs(self) -> None:
+        limiter = self.make(1 << 20)
+        await _wait(limiter, 1)
+        limiter.set(_FAST)
+        await _measure(limiter)
+
     @clause("A refusal is for good: 0 at once, and again.", "D52")
     async def refusal_final(self) -> None:
         limiter = need(self.refusing, "refusing")()
@@ -171,16 +215,31 @@ class LimiterContract(Contract, interface=Limiter):
         await raises(connection.write(b"some bytes"), "write() when refused", OSError)
 
     @clause(
-        "A datagram granted less than its size is dropped, and write_to() raises OSError.", "D52"
+        "A datagram that is granted in parts is sent, whole, when all of it has been granted.",
+        "D52",
+    )
+    async def datagram_in_parts(self) -> None:
+        sink, limiter = Sink(), _Sparing()
+        sending = self._packets(sink, limiter).write_to(b"datagram", PEER)
+        await within(sending, "write_to() of 8 bytes when they are granted in parts")
+        expect(sink.sent == [b"datagram"], f"{sink.sent!r} was sent of a datagram")
+        expect(limiter.granted == 8, f"{limiter.granted} of 8 bytes had been granted")
+
+    @clause(
+        "A datagram of which a part is refused is dropped, and write_to() raises OSError.", "D52"
     )
     async def dropped_datagram_raises(self) -> None:
-        sink = Sink()
-        connection = owned(need(self.wrap, "wrap")(sink, _Sparing()))
+        for granted in (0, 7):
+            sink = Sink()
+            sending = self._packets(sink, _Sparing(granted)).write_to(b"datagram", PEER)
+            await raises(sending, f"write_to() of 8 bytes of which {granted} are granted", OSError)
+            expect(not sink.sent, f"{sink.sent!r} was sent though 7 of 8 bytes were granted")
+
+    def _packets(self, sink: Sink, limiter: Limiter) -> PacketConn:
+        connection = owned(need(self.wrap, "wrap")(sink, limiter))
         if not isinstance(connection, PacketConn):
             raise Exempt("`wrap` gives a connection without write_to()")
-        sending = connection.write_to(b"datagram", PEER)
-        await raises(sending, "write_to() of 8 bytes when 7 are granted", OSError)
-        expect(not sink.sent, f"{sink.sent!r} was sent though 7 of 8 bytes were granted")
+        return connection
 
 
 async def _wait(limiter: Limiter, n: int) -> int:
@@ -207,12 +266,58 @@ async def _spend(find: Callable[[int], Awaitable[Limiter]], what: str) -> None:
     raise Broken(f"{_DRAWS} {what} at once, where 1 byte comes back a second")
 
 
+async def _measure(limiter: Limiter) -> None:
+    """Break the clause unless several callers are granted as much as the limit says."""
+    meter = Meter(_FAST, _FAST)
+
+    async def take() -> None:
+        while not meter.too_much():
+            granted = await limiter.wait(Context(), 7)
+            meter.granted += granted
+            expect(granted > 0, "wait(7) was refused")
+            await asyncio.sleep(0)
+
+    callers = [start(take()) for _ in range(3)]
+    await meter.run(lambda: [one.result() for one in callers if one.done()])
+    for one in callers:
+        one.cancel()
+
+
+async def _draw(limiter: Limiter) -> int:
+    """Take all that is there, and return how much that was."""
+    drawn = 0
+    for _ in range(_DRAWS):
+        call = start(limiter.wait(Context(), PLENTY))
+        await asyncio.wait({call}, timeout=0.02)
+        if not call.done():
+            call.cancel()
+            break
+        drawn += call.result()
+        if call.result() < _LARGE // 100:
+            # What has come back meanwhile.
+            break
+    return drawn
+
+
+async def _expect_drawn(limiter: Limiter, full: int, since: float, otherwise: str) -> None:
+    """Break the clause if a budget is full, though that has not had the time to come back."""
+    drawn = await _draw(limiter)
+    brought = 1.5 * _LARGE * (asyncio.get_running_loop().time() - since) + _LARGE / 4
+    expect(not brought < 0.9 * full <= drawn, f"{otherwise}: {drawn} bytes, after {full}")
+
+
 class _Sparing(Limiter):
-    """Grants one byte less than is asked for, but at least one."""
+    """Grants some of what is asked for, at least one byte, until there is nothing left."""
+
+    def __init__(self, most: int = 1 << 20) -> None:
+        self.granted = 0
+        self._most = most
 
     async def wait(self, ctx: Context, n: int, /) -> int:
         await asyncio.sleep(0)
-        return max(n - 1, 1)
+        granted = min(max(n - 1, 1), self._most - self.granted)
+        self.granted += granted
+        return granted
 
     def limit(self) -> int:
         return 1000
@@ -231,7 +336,10 @@ class _Refusing(_Sparing):
 
 class TrafficLimiterContract(
     Limits[TrafficLimiterT, Limiter],
+    Calls[TrafficLimiterT],
+    TakesOptions,
     interface=TrafficLimiter,
+    first=("limit_found",),
     said={
         "limit_found": (
             "A key with a limit gives limiters of that limit, one for each direction.",
@@ -246,13 +354,26 @@ class TrafficLimiterContract(
     keys are unlimited."""
     scope: str = SCOPE_CONN
     """A scope that it serves, for which the limits are."""
+    other_scope: str | None = None
+    """Another scope that it serves, for which the same limits are."""
     unserved_scope: str | None = None
     """A scope that it does not serve."""
 
     _limit = _SLOW
+    _options = Options
 
     def _build(self) -> TrafficLimiterT:
         return owned(self.make(dict.fromkeys(LIMITED, _SLOW)))
+
+    async def _methods(self, component: TrafficLimiterT) -> Methods:
+        ways = self._ways(component)
+        return {what: partial(find, LIMITED[0]) for what, find in ways.items()}
+
+    async def _call_with(self, *opts: AnyOption) -> None:
+        lookup = self._build()
+        for find in (lookup.in_, lookup.out):
+            for _ in range(2):
+                await find(Context(), LIMITED[0], *opts)
 
     def _ways(self, lookup: TrafficLimiterT, /) -> Ways[Limiter]:
         return self._ways_with(lookup, scope_option(self.scope))
@@ -289,6 +410,105 @@ class TrafficLimiterContract(
         )
         return returned(await within(ways[what](LIMITED[0]), what), what)
 
+    async def _find(
+        self, lookup: TrafficLimiterT, what: str, key: str = LIMITED[0], *opts: Option
+    ) -> Limiter:
+        found = self._ways_with(lookup, *(opts or [scope_option(self.scope)]))[what](key)
+        return returned(await within(found, what), what)
+
+    async def _expect_apart(self, one: Limiter, other: Limiter, of: str) -> None:
+        """Break the clause if callers of one limiter hold up those of another."""
+
+        async def same(_number: int) -> Limiter:
+            return one
+
+        await _spend(same, f"calls of wait({PLENTY}) in a row were granted")
+        # At 1 byte a second, a call behind so many would wait for longer than the time limit.
+        for _ in range(int(2 * self.time_limit) + 2):
+            start(one.wait(Context(), PLENTY))
+        await settle()
+        await within(other.wait(Context(), 1), f"wait(1), of {of} that was not used,")
+
+    @clause("Directions have budgets of their own.", "D51", after=("same_budget",))
+    async def directions_apart(self) -> None:
+        lookup = self._build()
+        one, other = [await self._find(lookup, what) for what in ("in_()", "out()")]
+        await self._expect_apart(one, other, "a direction")
+
+    @clause("Services have budgets of their own.", "D51", after=("same_budget",))
+    async def services_apart(self) -> None:
+        lookup, names = self._build(), map(service_option, ("service-1", "service-10"))
+        scope = scope_option(self.scope)
+        one, other = [await self._find(lookup, "in_()", LIMITED[0], scope, name) for name in names]
+        await self._expect_apart(one, other, "a service")
+
+    @clause("Scopes have budgets of their own.", "D51", after=("same_budget",))
+    async def scopes_apart(self) -> None:
+        lookup, scopes = self._build(), (self.scope, need(self.other_scope, "other_scope"))
+        found = (self._find(lookup, "in_()", LIMITED[0], scope_option(one)) for one in scopes)
+        one, other = await asyncio.gather(*found)
+        await self._expect_apart(one, other, "a scope")
+
+    @clause(
+        "Keys are compared whole, and have budgets of their own.",
+        "D51",
+        after=("same_budget", "unlimited_free"),
+    )
+    async def keys_whole(self) -> None:
+        limits = {key: number for number, key in enumerate(LIKE[:-1], 1)}
+        lookup = owned(self.make(limits))
+        for key, limit in limits.items():
+            found = (await self._find(lookup, "in_()", key)).limit()
+            expect(found == limit, f"{key!r} has the limit {found} of a key like it")
+        free = await within(self._ways(lookup)["in_()"](LIKE[-1]), "in_()")
+        expect(free is None or free.limit() <= 0, f"{LIKE[-1]!r} has a limit, of a key like it")
+        lookup = self._build()
+        one, other = [await self._find(lookup, "in_()", key) for key in LIMITED]
+        await self._expect_apart(one, other, "a key")
+        ports = (f"{LIMITED[0]}:{port}" for port in (1024, 10240))
+        two = [await within(self._ways(lookup)["in_()"](key), "in_()") for key in ports]
+        # A rule may be for the host, but what is limited is the connection.
+        if two[0] is not None and two[1] is not None:
+            await self._expect_apart(two[0], two[1], "a port")
+
+    @clause(
+        "A key keeps its budget when nobody holds its limiter, however many other keys are asked "
+        "for; two first callers at once get the same.",
+        "D3, D51",
+        after=("same_budget",),
+    )
+    async def budget_lasts(self) -> None:
+        lookup = owned(self.make(dict.fromkeys((*LIMITED, *MANY), _LARGE)))
+        began = asyncio.get_running_loop().time()
+        first, second = await asyncio.gather(*(self._find(lookup, "in_()") for _ in range(2)))
+        full = await _draw(first)
+        await _expect_drawn(second, full, began, "of two first callers, both got a budget")
+        del first, second
+        gc.collect()
+        again = await self._find(lookup, "in_()")
+        await _expect_drawn(again, full, began, "a budget that nobody held began anew")
+        find = self._ways(lookup)["in_()"]
+        await within(asyncio.gather(*map(find, MANY)), f"in_() of {len(MANY)} keys at once")
+        await self.elapse(self.kept_for)
+        again = await self._find(lookup, "in_()")
+        await _expect_drawn(again, full, began, f"after {len(MANY)} keys, a budget began anew")
+
+    @clause("Calls at once, of other keys, directions and options, do not mix.", "D22")
+    async def concurrent(self) -> None:
+        lookup = owned(self.make({key: number + 1 for number, key in enumerate(LIMITED)}))
+        served, unserved = scope_option(self.scope), scope_option(self.unserved_scope or self.scope)
+        calls = [
+            (find, key, opts)
+            for find in (lookup.in_, lookup.out)
+            for key in LIMITED
+            for opts in ((served, service_option(key)), (unserved, client_option(key)), (served,))
+        ]
+        expected = [await find(Context(), key, *opts) for find, key, opts in calls]
+        calling = asyncio.gather(*(find(Context(), key, *opts) for find, key, opts in calls))
+        for was, found in zip(expected, await within(calling, "calls at once"), strict=True):
+            limits = [0 if one is None else one.limit() for one in (was, found)]
+            expect(limits[0] == limits[1], f"alone, a call gave {limits[0]}, at once {limits[1]}")
+
     @clause(
         'Without a scope, and with "", the scope is that of a connection.',
         "Go's implementations",
@@ -311,7 +531,7 @@ class TrafficLimiterContract(
     @clause(
         "Options are any callables, applied in order; the last one wins.",
         "D23",
-        after=("limit_found",),
+        after=("limit_found", "options"),
     )
     async def last_option_wins(self) -> None:
         def served(options: Options) -> None:
