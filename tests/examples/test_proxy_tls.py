@@ -11,6 +11,7 @@ import ssl
 import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from proxy.logger import StandardLogger
 from proxy.metadata import MemoryMetadata
 from proxy.net import tls
 from proxy.net.dialer import SystemDialer
+from proxy.net.newcomers import Newcomers
 from proxy.net.tcp import TCPConn
 from proxy.net.tls import TLSConn, connect_tls
 from proxy.net.tls_settings import CIPHERS, client_config, server_config, target_config
@@ -308,18 +310,20 @@ def test_clients_that_speak_no_tls_or_nothing_at_all_disturb_nobody(
     assert re.search("TimeoutError from 127.0.0.1:", log.getvalue())
 
 
-def test_no_more_than_so_many_handshakes_go_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "MOST", 3)
+def test_clients_that_do_not_finish_their_handshakes_stop_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(serving, "Newcomers", partial(Newcomers, 3))
 
     async def main() -> None:
         async with listening() as listener:
             dial = SystemDialer().dial
-            silent = [await dial(Context(), "tcp", str(listener.addr())) for _ in range(3)]
-            with pytest.raises(ConnectionResetError):
-                await connect(listener)
+            silent = [await dial(Context(), "tcp", str(listener.addr())) for _ in range(10)]
+            await (await connect(listener)).close()
+            for conn in silent[:8]:
+                await ended(conn)
             for conn in silent:
                 await conn.close()
-            await (await connect(listener)).close()
 
     run(main())
 

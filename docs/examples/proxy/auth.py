@@ -1,8 +1,16 @@
 """Who clients may be."""
 
+from typing import Final
+
 from gost_core import auth
 from gost_core.common.url import Userinfo
 from gost_core.context import Context
+
+from .limiter.bucket import Bucket
+
+# Logins of a host that may fail: in a second, and at once, since a wrong one is often tried again.
+FAILURES: Final = 0.2
+FAILURES_AT_ONCE: Final = 20
 
 
 class UserTable(auth.Authenticator):
@@ -17,3 +25,21 @@ class UserTable(auth.Authenticator):
         self, ctx: Context, user: str, password: str, /, *opts: auth.Option
     ) -> str | None:
         return user if self._users.get(user) == Userinfo(user, password) else None
+
+
+class FailedLogins:
+    """Knows which hosts have failed to log in too often, and may try again after a while only."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, Bucket] = {}
+
+    def too_many(self, host: str) -> bool:
+        """Tell whether a host must wait."""
+        return host in self._hosts and self._hosts[host].level() < 1
+
+    def count(self, host: str) -> None:
+        """Take note of a failure, also of one more than a host may have: it waits the longer."""
+        if host not in self._hosts:
+            kept = {host: one for host, one in self._hosts.items() if not one.is_full()}
+            self._hosts = {**kept, host: Bucket(FAILURES, FAILURES_AT_ONCE)}
+        self._hosts[host].spend(1)

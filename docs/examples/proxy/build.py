@@ -145,6 +145,7 @@ async def make_service(
 
 def _handler(address: Address, router: Router, shared: Shared) -> handler.Handler:
     settings = address.settings
+    settings.limit("idleTimeout")  # which the handler reads
     kind = address.protocol if handlers.is_registered(address.protocol) else "forward"
     made = handlers.named(kind)(
         handler.router_option(router),

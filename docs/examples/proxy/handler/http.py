@@ -1,6 +1,5 @@
 """Serving HTTP clients: tunnels for CONNECT, and requests for http:// addresses one by one."""
 
-import asyncio
 from collections.abc import Awaitable
 from functools import partial
 
@@ -10,12 +9,12 @@ from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Context
 
 from ..net.hosts import normal_target
-from ..net.relay import Traffic, of_client, relay
+from ..net.relay import Traffic, relay
 from ..wire import header as fields
 from ..wire import http
 from ..wire.http import FORWARDED, Messages, answer
 from .exchange import Exchange, carry
-from .proxy import GREETING_LIMIT, ProxyHandler, RefusedError, Request
+from .proxy import ProxyHandler, RefusedError, Request
 
 
 class HTTPHandler(ProxyHandler):
@@ -23,6 +22,8 @@ class HTTPHandler(ProxyHandler):
 
     Each request is decided on anew: who asks, where it goes, what the rules and limits say.
     """
+
+    too_often = answer(429)
 
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
         try:
@@ -84,8 +85,7 @@ class HTTPHandler(ProxyHandler):
             if not isinstance(request, Exchange) or not request.near.is_done():
                 return
             try:
-                async with asyncio.timeout(GREETING_LIMIT):
-                    request = await of_client(self.negotiate(ctx, request.near.rest(conn)))
+                request = await self.greet(ctx, request.near.rest(conn))
             except TimeoutError:  # it may keep its connection as long, and no longer
                 return
             ctx = self.known(ctx, request)

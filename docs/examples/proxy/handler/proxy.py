@@ -14,19 +14,22 @@ from gost_core import handler
 from gost_core.auth import Authenticator, with_service
 from gost_core.common.net import Addr, Conn, HalfCloser
 from gost_core.context import Context
-from gost_core.keys import CLIENT_ID, SESSION_ID
+from gost_core.keys import CLIENT_ID, SESSION_ID, SOURCE_ADDRESS
 from gost_core.logger import default
 from gost_core.metadata import Metadata
 from gost_core.options import apply
 
+from ..auth import FailedLogins
 from ..chain.route import resolve
 from ..chain.router import TRACE, Trace
 from ..component import Component, refuse_options
 from ..limiter.limited import limit_client
 from ..limiter.rate import take_request
 from ..logger import with_notes
-from ..net.address import UDPAddr, split_host_port
-from ..net.relay import CHUNK, ClientGoneError, Traffic, break_off, of_client, relay
+from ..metadata import number
+from ..net.address import UDPAddr, host_of, split_host_port
+from ..net.newcomers import Newcomers
+from ..net.relay import CHUNK, ClientGoneError, Traffic, break_off, of_client, relay, while_active
 from ..recorder import TRAFFIC, RecordPoint
 
 T = TypeVar("T")
@@ -62,12 +65,17 @@ class ProxyHandler(Component, handler.Handler):
     A protocol adds how it learns that, ``negotiate``, and how it says no, ``refusal``.
     """
 
+    too_often: bytes = b""
+    """The reply for a host that has failed to log in too often."""
+
     def __init__(self, *opts: handler.Option) -> None:
         super().__init__()
         self._options = apply(handler.Options(), *opts)
         self._logger = self._options.logger or default()
         self.auther = self._options.auther
         self._traffic = RecordPoint(TRAFFIC, self._logger)
+        self._newcomers = Newcomers()
+        self._failed_logins = FailedLogins()
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
@@ -75,6 +83,7 @@ class ProxyHandler(Component, handler.Handler):
         if self._options.router is None:
             raise ValueError(f"{type(self).__name__} needs the option 'router'")
         self._router = self._options.router
+        self._idle = number(metadata, "idleTimeout", 0)
 
     @abstractmethod
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
@@ -108,8 +117,7 @@ class ProxyHandler(Component, handler.Handler):
     async def handle(self, ctx: Context, conn: Conn, /, *opts: handler.HandleOption) -> None:
         try:  # the connection is ours from here on, whatever happens (D28)
             self.check_initialized()
-            async with asyncio.timeout(GREETING_LIMIT):
-                request = await of_client(self.negotiate(ctx, conn))
+            request = await self.greet(ctx, conn)
             await self.serve(self.known(ctx, request), request)
         except ClientGoneError:
             pass
@@ -118,6 +126,11 @@ class ProxyHandler(Component, handler.Handler):
             raise
         finally:
             await conn.close()
+
+    async def greet(self, ctx: Context, conn: Conn) -> Request:
+        """Let the client say what it wants, in time."""
+        async with self._newcomers.limited(conn, GREETING_LIMIT):
+            return await of_client(self.negotiate(ctx, conn))
 
     def known(self, ctx: Context, request: Request) -> Context:
         """Add who the client is, if that was asked."""
@@ -140,7 +153,8 @@ class ProxyHandler(Component, handler.Handler):
             )
 
         try:
-            await self.carry(ctx, request, client, target, traffic)
+            carrying = self.carry(ctx, request, client, target, traffic)
+            await (while_active(carrying, traffic, self._idle) if self._idle else carrying)
         except ClientGoneError:
             await break_off(target)
         except Exception as error:
@@ -194,17 +208,26 @@ class ProxyHandler(Component, handler.Handler):
     async def identify(
         self, ctx: Context, user: str, password: str, by: Authenticator | None = None
     ) -> str | None:
-        """Ask an authenticator, if there is one, for the client's id; None refuses the client."""
+        """Ask an authenticator, if there is one, for the client's id; None refuses the client.
+
+        A host that has often failed is refused before anybody is asked.
+        """
         auther = by or self.auther
         if auther is None:
             return ""
+        host = host_of(str(ctx.value(SOURCE_ADDRESS) or ""))
+        if self._failed_logins.too_many(host):
+            raise RefusedError(f"{host} failed to log in too often", self.too_often)
+        client_id = None
         try:
-            return await auther.authenticate(
+            client_id = await auther.authenticate(
                 ctx, user, password, with_service(self._options.service)
             )
         except Exception as error:  # whoever cannot decide refuses (D49)
             self._logger.errorf("the authenticator failed: %s", error)
-            return None
+        if client_id is None and (user or password):  # else it only asks who may
+            self._failed_logins.count(host)
+        return client_id
 
 
 async def _reply_and_relay(request: Request, client: Conn, target: Conn, traffic: Traffic) -> None:

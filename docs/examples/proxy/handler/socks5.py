@@ -41,6 +41,8 @@ class BindRequest(Request):
 class SOCKS5Handler(ProxyHandler):
     """Serves SOCKS5 clients; whether they may have it listen, says the setting ``bind``."""
 
+    too_often = b"\x01\x01"
+
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
         self._commands = {CONNECT, UDP_ASSOCIATE}

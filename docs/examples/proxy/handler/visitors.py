@@ -7,10 +7,12 @@ from typing import Final
 from gost_core import listener
 from gost_core.common import net
 
+from ..limiter.conn import HostConnLimiter, take_place
 from ..net.h2_session import STREAMS, Session
 from ..net.relay import ClientGoneError, Traffic, relay
 
 PAUSE: Final = 1.0  # seconds after which it is tried again to accept
+OF_ONE_HOST: Final = STREAMS // 4
 VISITORS: Final = STREAMS - 1  # at once, beside the stream for control; others wait to be accepted
 
 
@@ -33,11 +35,11 @@ async def serve_visitors(client: net.Conn, bound: net.Listener) -> None:
 async def _accept_visitors(
     session: Session, bound: net.Listener, visits: asyncio.TaskGroup
 ) -> None:
-    places = asyncio.Semaphore(VISITORS)
+    places, limits = asyncio.Semaphore(VISITORS), HostConnLimiter({}, others=OF_ONE_HOST)
     while True:
         await places.acquire()
         try:
-            visit = visits.create_task(_visit(session, await bound.accept()))
+            visit = visits.create_task(_visit(session, await bound.accept(), limits))
             visit.add_done_callback(lambda _: places.release())
         except listener.AcceptError:
             places.release()
@@ -46,8 +48,9 @@ async def _accept_visitors(
             return await session.close()
 
 
-async def _visit(session: Session, visitor: net.Conn) -> None:
+async def _visit(session: Session, visitor: net.Conn, limits: HostConnLimiter) -> None:
     try:
+        visitor = take_place(visitor, limits)
         stream = await session.open(str(visitor.remote_addr()))
         try:
             await relay(visitor, stream, Traffic())

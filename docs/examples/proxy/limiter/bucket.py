@@ -30,6 +30,10 @@ class Bucket:
         self._level -= n
         return True
 
+    def spend(self, n: int) -> None:
+        """Take ``n``, on credit if they are not there."""
+        self._level = self.level() - n
+
     def change(self, rate: float, burst: float) -> None:
         """Change what comes from now on; what is there stays, if it fits."""
         self._level = min(self.level(), burst)

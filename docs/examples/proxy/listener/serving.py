@@ -14,9 +14,9 @@ from gost_core.metadata import Metadata
 from ..component import Component
 from ..metadata import whole
 from ..net.closing import ClosedOnce
+from ..net.newcomers import Newcomers
 
 LIMIT: Final = 10.0  # seconds for one upgrade
-MOST: Final = 1024  # upgrades at once
 
 
 class ServingListener(ClosedOnce, Component, listener.Listener):
@@ -30,6 +30,7 @@ class ServingListener(ClosedOnce, Component, listener.Listener):
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready: deque[net.Conn] = deque()
         self._changed: Final = asyncio.Event()
+        self._newcomers: Final = Newcomers()
 
     @abstractmethod
     async def take(self, conn: net.Conn) -> None:
@@ -100,16 +101,13 @@ class UpgradingListener(ServingListener):
 
     async def take(self, conn: net.Conn) -> None:
         try:
-            if len(self._tasks) > MOST:
-                raise ConnectionRefusedError(f"{MOST} other clients came first")
-            async with asyncio.timeout(LIMIT):
+            async with self._newcomers.limited(conn, LIMIT):
                 upgraded = await self.upgrade(conn)
         except BaseException as error:
             await conn.close()
             if not isinstance(error, Exception):
                 raise
             # This client's trouble, and nobody else's (D26).
-            said = str(error) or f"not ready within {LIMIT:g} s"
-            self._logger.warnf("%s from %s: %s", type(error).__name__, conn.remote_addr(), said)
+            self._logger.warnf("%s from %s: %s", type(error).__name__, conn.remote_addr(), error)
         else:
             await self.offer(upgraded)

@@ -79,6 +79,32 @@ async def relay(client: net.Conn, target: net.Conn, traffic: Traffic) -> None:
             raise first from first.__cause__
 
 
+async def while_active(call: Awaitable[None], traffic: Traffic, seconds: float) -> None:
+    """Await what copies; a TimeoutError ends it when nothing has gone through for so long."""
+    limit = asyncio.timeout(None)
+    timer: asyncio.TimerHandle | None = None
+
+    def look(before: int) -> None:
+        nonlocal timer
+        now = traffic.sent + traffic.received
+        if now == before:
+            limit.reschedule(0)
+        else:
+            timer = asyncio.get_running_loop().call_later(seconds, look, now)
+
+    try:
+        async with limit:
+            look(-1)
+            await call
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise TimeoutError(f"nothing went through for {seconds:g} s") from error
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
 async def break_off(conn: net.Conn) -> None:
     """Have a peer see that what it got is not all there was, once it has got that (D72)."""
     if isinstance(conn, net.Aborter):

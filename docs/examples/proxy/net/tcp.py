@@ -25,6 +25,16 @@ MOST_AT_ONCE = 256 * 1024
 # A peer that always has more to read would leave no turn to anything else, not even to a timeout.
 MOST_IN_A_ROW = 64
 
+# A peer that has gone without a word would be waited for without end; so it is asked after a while.
+_SECONDS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+KEEPALIVE: Final = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in _SECONDS.items()
+        if hasattr(socket, name)
+    ),
+]
 
 if sys.platform == "linux":
     from fcntl import ioctl
@@ -89,6 +99,8 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
     def __init__(self, connected: socket.socket, remote: SocketName) -> None:
         connected.setblocking(False)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for option in KEEPALIVE:
+            connected.setsockopt(*option)
         self._socket: Final = connected
         self._readable: Final = Readiness(connected)
         self._writable: Final = Readiness(connected, for_writing=True, look=self._send_more)
