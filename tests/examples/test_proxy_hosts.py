@@ -55,6 +55,7 @@ def test_a_host_has_one_form(host: str, form: str) -> None:
         "a:80",
         "[::1",
         "ü" * 100,
+        ".".join(["label"] * 50),
     ],
 )
 def test_what_is_no_host_is_refused_where_it_enters(host: str) -> None:

@@ -10,6 +10,7 @@ import idna
 from .address import ip_of, join_host_port, split_target
 
 IP = IPv4Address | IPv6Address
+LONGEST = 253  # characters of a name: the DNS has room for no more
 
 
 def normal_host(host: str) -> str:
@@ -19,6 +20,8 @@ def normal_host(host: str) -> str:
     in four decimal parts: no other way to write numbers is a host, since some resolvers take it
     for one and no rule would. A ValueError says what is wrong.
     """
+    if len(host) > LONGEST:
+        raise ValueError(f"no host has a name of {len(host)} characters")
     if not host.isprintable() or re.search(r"[\\\s/@]", host):
         raise ValueError(f"{host!r}: no host has such characters in its name")
     if not host.isascii():
@@ -98,7 +101,7 @@ class NameSet:
             if pattern.startswith("."):
                 self._names.add(name)
         elif re.search(r"[*?]", pattern):
-            if re.fullmatch(r"[\d.*?]*\d[\d.*?]*", pattern):
+            if re.fullmatch(r"[\d.*?]+", pattern) and re.search(r"\d", pattern):
                 raise ValueError(f"{pattern!r} matches no name; write a network, as in 10.0.0.0/8")
             labels = [
                 label.lower() if re.search(r"[*?]", label) else _name(label)
