@@ -1,6 +1,8 @@
 """How many requests a host may make in a second."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
+from itertools import islice
 from threading import Lock
 
 from gost_core.common import net
@@ -37,7 +39,7 @@ class HostRateLimiter(rate.RateLimiter):
     def __init__(self, limits: Mapping[str, float], others: float = 0) -> None:
         self._limits = dict(limits)
         self._others = others
-        self._requests: dict[str, Requests] = {}
+        self._requests = OrderedDict[str, Requests]()
         self._lock = Lock()
 
     def limiter(self, key: str, /) -> rate.Limiter | None:
@@ -46,10 +48,17 @@ class HostRateLimiter(rate.RateLimiter):
             return None
         with self._lock:
             if key not in self._requests:
-                # A newcomer is the occasion to forget who has long been gone.
-                kept = {host: one for host, one in self._requests.items() if not one.is_full()}
-                self._requests = {**kept, key: Requests(limit)}
+                self._forget()
+                self._requests[key] = Requests(limit)
             return self._requests[key]
+
+    def _forget(self) -> None:
+        """Forget who has long been gone: a newcomer is the occasion to look at two others."""
+        for host in [*islice(self._requests, 2)]:
+            if self._requests[host].is_full():
+                del self._requests[host]
+            else:
+                self._requests.move_to_end(host)
 
 
 def take_request(inner: net.Conn, limits: rate.RateLimiter | None) -> None:
