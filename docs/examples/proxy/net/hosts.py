@@ -1,15 +1,17 @@
 """The one form of a host (D12), and rules on hosts, however many there are."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import Generic, TypeVar
 
 import idna
 
 from .address import ip_of, join_host_port, split_target
 
 IP = IPv4Address | IPv6Address
+V = TypeVar("V")
 LONGEST = 253  # characters of a name: the DNS has room for no more
 
 
@@ -45,28 +47,42 @@ def normal_target(addr: str) -> str:
     return join_host_port(normal_host(host), port)
 
 
+class NetworkMap(Generic[V]):
+    """Tells what belongs to the networks that an address is in."""
+
+    def __init__(self) -> None:
+        self._prefixes: dict[tuple[int, int], dict[int, V]] = {}
+
+    def add(self, network: IPv4Network | IPv6Network, value: V) -> None:
+        """Add what belongs to a network, unless that has something already."""
+        if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
+            network = IPv4Network(
+                (network.network_address.ipv4_mapped, max(network.prefixlen - 96, 0))
+            )
+        key = network.version, network.max_prefixlen - network.prefixlen
+        number = int(network.network_address) >> key[1]
+        self._prefixes.setdefault(key, {}).setdefault(number, value)
+
+    def of(self, ip: IP) -> Iterator[V]:
+        """Yield what belongs to each network around an address."""
+        if ip.is_unspecified:  # whoever dials it reaches this host
+            ip = IPv4Address("127.0.0.1") if ip.version == 4 else IPv6Address("::1")
+        number = int(ip)
+        for (version, shift), prefixes in self._prefixes.items():
+            if version == ip.version and number >> shift in prefixes:
+                yield prefixes[number >> shift]
+
+
 class NetworkSet:
     """Tells whether an address is in one of its networks."""
 
     def __init__(self, networks: Iterable[str]) -> None:
-        self._prefixes: dict[tuple[int, int], set[int]] = {}
+        self._networks = NetworkMap[bool]()
         for text in networks:
-            network = ip_network(text)
-            if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
-                network = ip_network(
-                    (network.network_address.ipv4_mapped, max(network.prefixlen - 96, 0))
-                )
-            key = network.version, network.max_prefixlen - network.prefixlen
-            self._prefixes.setdefault(key, set()).add(int(network.network_address) >> key[1])
+            self._networks.add(ip_network(text), True)
 
     def __contains__(self, ip: IP) -> bool:
-        if ip.is_unspecified:  # whoever dials it reaches this host
-            ip = IPv4Address("127.0.0.1") if ip.version == 4 else IPv6Address("::1")
-        number = int(ip)
-        return any(
-            version == ip.version and number >> shift in prefixes
-            for (version, shift), prefixes in self._prefixes.items()
-        )
+        return any(self._networks.of(ip))
 
 
 class NameSet:
