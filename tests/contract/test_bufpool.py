@@ -206,6 +206,7 @@ def test_a_view_of_foreign_bytes_is_released_and_its_bytes_are_left_alone(
 # ---- Threads
 
 
+@pytest.mark.needs("threads")
 def test_threads_that_give_back_the_same_view_hand_its_buffer_out_once() -> None:
     for run in interleavings():
         view = bufpool.get(128)
@@ -215,6 +216,7 @@ def test_threads_that_give_back_the_same_view_hand_its_buffer_out_once() -> None
         take_all(128)
 
 
+@pytest.mark.needs("threads")
 def test_threads_that_give_back_two_views_of_a_buffer_hand_it_out_once() -> None:
     for run in interleavings():
         view = bufpool.get(128)
@@ -222,6 +224,7 @@ def test_threads_that_give_back_two_views_of_a_buffer_hand_it_out_once() -> None
         take_all(128)
 
 
+@pytest.mark.needs("threads")
 def test_a_buffer_that_is_given_back_beside_a_take_has_one_owner() -> None:
     taken = list[memoryview]()
     for run in interleavings():
@@ -231,6 +234,7 @@ def test_a_buffer_that_is_given_back_beside_a_take_has_one_owner() -> None:
         taken.clear()
 
 
+@pytest.mark.needs("threads")
 def test_threads_that_take_a_buffer_beside_each_other_get_one_each() -> None:
     taken = list[memoryview]()
     for run in interleavings():
@@ -241,6 +245,7 @@ def test_threads_that_take_a_buffer_beside_each_other_get_one_each() -> None:
         taken.clear()
 
 
+@pytest.mark.needs("threads")
 def test_threads_never_hold_the_same_buffer() -> None:
     barrier = Barrier(4)
 
@@ -288,6 +293,7 @@ for threshold in (1, 2, 3):
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
+@pytest.mark.needs("threads")
 def test_a_finalizer_may_give_a_buffer_back_while_another_one_is_given_back() -> None:
     run_with_finalizers("""
 Connection(bufpool.get(128))
@@ -295,6 +301,7 @@ bufpool.put(bufpool.get(128))
 """)
 
 
+@pytest.mark.needs("threads")
 def test_a_finalizer_that_gives_back_a_second_view_does_not_make_a_second_owner() -> None:
     run_with_finalizers("""
 view = bufpool.get(128)

@@ -45,6 +45,7 @@ def test_a_context_never_changes_whatever_is_derived_from_it(
         assert [context.value(key) for key in keys] == [values.get(index) for index in range(4)]
 
 
+@pytest.mark.needs("threads")
 def test_threads_that_derive_from_one_context_do_not_see_each_others_values() -> None:
     shared = Context().with_value(USER, "shared")
 

@@ -43,12 +43,14 @@ def test_all_is_a_sorted_tuple(module_name: str) -> None:
     assert list(names) == sorted(set(names))
 
 
+@pytest.mark.needs("processes")
 @pytest.mark.one_python
 @pytest.mark.parametrize("module_name", package.module_names())
 def test_a_module_can_be_the_first_that_is_imported(module_name: str) -> None:
     subprocess.run([sys.executable, "-c", f"import {module_name}"], check=True)
 
 
+@pytest.mark.needs("processes")
 def test_importing_the_package_imports_no_other_module_of_it() -> None:
     program = (
         "import sys, gost_core; print(*(name for name in sys.modules if 'gost_core.' in name))"

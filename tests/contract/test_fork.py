@@ -44,6 +44,7 @@ print("hung:", hung)
 """
 
 
+@pytest.mark.needs("processes")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
 def test_markers_and_the_pool_work_in_a_child_and_go_on_in_the_parent() -> None:
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", PROGRAM]

@@ -247,6 +247,7 @@ def test_none_is_refused_as_the_default_and_the_former_one_stays() -> None:
     assert default() is logger
 
 
+@pytest.mark.needs("processes")
 def test_before_a_default_is_set_lines_are_discarded_and_a_fatal_one_ends_the_program() -> None:
     # In a process of its own: only there is nothing set yet.
     program = """

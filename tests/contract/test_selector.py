@@ -58,6 +58,7 @@ def test_markers_count_apart() -> None:
     assert (one.count(), other.count(), other.time()) == (1, 0, 0.0)
 
 
+@pytest.mark.needs("threads")
 def test_no_mark_is_lost_between_threads() -> None:
     for run in interleavings():
         marker = FailMarker()
@@ -65,6 +66,7 @@ def test_no_mark_is_lost_between_threads() -> None:
         assert marker.count() == 2
 
 
+@pytest.mark.needs("threads")
 def test_a_reset_beside_a_mark_comes_before_or_after_it() -> None:
     for run in interleavings():
         marker = FailMarker()
@@ -73,6 +75,7 @@ def test_a_reset_beside_a_mark_comes_before_or_after_it() -> None:
         assert marker.count() in (0, 1)
 
 
+@pytest.mark.needs("threads")
 def test_who_sees_a_failure_counted_sees_its_time() -> None:
     def look(marker: FailMarker) -> None:
         assert marker.count() == 0 or marker.time() > 0.0
@@ -82,6 +85,7 @@ def test_who_sees_a_failure_counted_sees_its_time() -> None:
         run(marker.mark, partial(look, marker))
 
 
+@pytest.mark.needs("threads")
 def test_marks_of_many_threads_are_all_counted() -> None:
     marker = FailMarker()
 
@@ -95,6 +99,7 @@ def test_marks_of_many_threads_are_all_counted() -> None:
     assert marker.count() == 4000
 
 
+@pytest.mark.needs("threads")
 def test_a_finalizer_may_mark_a_failure_in_the_middle_of_a_mark() -> None:
     # In a process of its own: a marker that waits for itself would hold up all later tests.
     program = """

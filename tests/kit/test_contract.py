@@ -275,6 +275,7 @@ def test_an_async_factory_is_named_as_what_it_is() -> None:
     assert "the factory is async" in tried(MixedContract(make))["shape"][1]
 
 
+@pytest.mark.needs("threads")
 def test_a_step_on_the_way_that_fails_or_hangs_breaks_the_clause() -> None:
     class SetUp(BellContract):
         @clause("a", "")
@@ -462,6 +463,7 @@ def test_a_reason_names_the_line_where_a_hook_raised() -> None:
     assert detail.endswith(f", at {place}")
 
 
+@pytest.mark.needs("processes")
 def test_what_a_library_raises_names_the_library_and_who_called_it(tmp_path: Path) -> None:
     package = tmp_path / "lib" / "site-packages" / "chimes.py"
     package.parent.mkdir(parents=True)
@@ -613,6 +615,7 @@ class ThreadContract(BellContract, interface=Bell):
         self.results.extend(await in_threads(self.work, 2, "ring() from threads"))
 
 
+@pytest.mark.needs("threads")
 def test_threads_run_at_once_and_give_their_results() -> None:
     barrier = threading.Barrier(4)
     interval = sys.getswitchinterval()
@@ -622,12 +625,14 @@ def test_threads_run_at_once_and_give_their_results() -> None:
     assert sys.getswitchinterval() == interval
 
 
+@pytest.mark.needs("threads")
 def test_what_a_thread_raises_is_seen() -> None:
     assert tried(ThreadContract(work=lambda number: int("x")))["threads"][1].startswith(
         "raised ValueErr"
     )
 
 
+@pytest.mark.needs("threads")
 def test_threads_that_lock_each_other_out_are_bounded() -> None:
     free = threading.Event()
 
@@ -671,6 +676,7 @@ def test_run_without_asyncio_says_what_it_needs() -> None:
         BellContract().run().send(None)
 
 
+@pytest.mark.needs("threads")
 def test_a_terminal_is_told_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -692,6 +698,7 @@ def test_a_terminal_is_told_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> 
     assert terminal.getvalue() == f"trying {Slow.clauses[1].id} ...\n"
 
 
+@pytest.mark.needs("processes")
 def test_importing_the_package_loads_no_contract_and_no_pytest() -> None:
     program = """
 import gost_core.testing, sys

@@ -38,6 +38,8 @@ from tests.kit.dialer._protocol import (
     refusing_node,
 )
 
+pytestmark = pytest.mark.needs("threads")
+
 
 def broken(report: Report) -> dict[str, str]:
     """Return what was observed of the broken clauses, by the last parts of their ids."""

@@ -1,14 +1,53 @@
 """The contracts of gost_core.testing, tried on implementations whose faults are known."""
 
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from gost_core.testing import Report
 from tests.kit import FAULTS, TRIALS, Fault, Trial, virtual_time
 
+NEEDS: Final[Mapping[str, Collection[str]]] = {
+    "sockets": (
+        "chain.Route",
+        "chain.Router",
+        "common.net.Conn",
+        "common.net.Dialer",
+        "common.net.HalfCloser",
+        "common.net.PacketConn",
+        "connector.Connector",
+        "dialer.Dialer",
+        "handler.Handler",
+        "listener.Listener",
+    ),
+    "threads": (
+        "limiter.conn.Limiter",
+        "limiter.rate.Limiter",
+        "logger.Logger",
+        "metrics.Counter",
+        "metrics.Gauge",
+        "metrics.Metrics",
+        "metrics.Observer",
+        "observer.stats.Stats",
+        "registry.Registry",
+        "selector.Marker",
+    ),
+}
+"""The interfaces whose contracts are tried with them."""
 
-# A right implementation may fail on one Python only; a fault is a fault on each.
+
+def parameter(trial: Trial[Any]) -> ParameterSet:
+    """Return a trial as a parameter, with the mark of what it needs."""
+    interface = trial.contract.clauses[0].id.removesuffix(".shape")
+    marks = [pytest.mark.needs(what) for what, names in NEEDS.items() if interface in names]
+    return pytest.param(trial, id=trial.contract.__module__, marks=marks)
+
+
+# A right implementation may fail on one Python only; a fault is a fault on each. Some stop the
+# event loop, and a thread ends that.
+@pytest.mark.needs("threads")
 @pytest.mark.one_python
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.clause}:{fault.name}")
 def test_the_report_names_exactly_the_broken_clause(fault: Fault) -> None:
@@ -21,7 +60,7 @@ def test_the_report_names_exactly_the_broken_clause(fault: Fault) -> None:
     assert named(report) == [fault.clause], str(report)
 
 
-@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.contract.__module__)
+@pytest.mark.parametrize("trial", [parameter(trial) for trial in TRIALS])
 def test_a_right_implementation_keeps_every_clause(trial: Trial[Any]) -> None:
     def tried(report: Report) -> int:
         # A clause that holds untried has a detail.
@@ -37,3 +76,8 @@ def test_a_right_implementation_keeps_every_clause(trial: Trial[Any]) -> None:
 def test_every_clause_has_a_fault() -> None:
     clauses = {clause.id for trial in TRIALS for clause in trial.contract.clauses}
     assert clauses == {fault.clause for fault in FAULTS}
+
+
+def test_what_needs_sockets_or_threads_is_a_trial() -> None:
+    interfaces = {trial.contract.clauses[0].id.removesuffix(".shape") for trial in TRIALS}
+    assert {name for names in NEEDS.values() for name in names} <= interfaces
