@@ -15,13 +15,13 @@ __all__ = ("Admission", "Option", "Options", "with_network", "with_service")
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
-    """What a call of :meth:`Admission.admit` may say besides."""
+    """Options for one call of :meth:`Admission.admit`."""
 
     service: str = ""
-    """The name of the asking service; "" = not told."""
+    """The name of the asking service; "" = not given."""
     network: str = ""
     """The source's network once more, for implementations that read options only; "" = not
-    told."""
+    given."""
 
 
 Option: TypeAlias = Callable[[Options], object]
@@ -30,7 +30,7 @@ Option: TypeAlias = Callable[[Options], object]
 def with_service(service: str, /) -> Option:
     """Set ``Options.service``.
 
-    The name of the asking service; "" = not told.
+    The name of the asking service; "" = not given.
     """
     return FieldOption(Options, "service", service)
 
@@ -39,7 +39,7 @@ def with_network(network: str, /) -> Option:
     """Set ``Options.network``.
 
     The source's network once more, for implementations that read options only; "" = not
-    told.
+    given.
     """
     return FieldOption(Options, "network", network)
 
@@ -70,13 +70,13 @@ class Admission(Protocol):
             ctx: the values of the connection, if it has any yet.
             network: the network of the source (D11), never that of the listener (D50).
             addr: the source: host and port, a host, a path, or "" (D12). Where PROXY headers are
-                trusted, it is the source that the header names (D71). An address that is empty
-                or cannot be read matches no rule, so a blacklist admits it and a whitelist refuses
-                it (D50).
+                trusted, it is the source that the header names (D71). An address that is empty or
+                cannot be read matches no rule, so a blacklist admits it and a whitelist refuses it
+                (D50).
             opts: see :class:`Options`.
 
         Returns:
             True to admit. An implementation that cannot decide, because its rules or its backend
-            are out of reach, refuses: False (D49).
+            cannot be reached, refuses: False (D49).
         """
         ...

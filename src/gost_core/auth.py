@@ -15,10 +15,10 @@ __all__ = ("Authenticator", "Option", "Options", "with_service")
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
-    """What a call of :meth:`Authenticator.authenticate` may say besides."""
+    """Options for one call of :meth:`Authenticator.authenticate`."""
 
     service: str = ""
-    """The name of the asking service; "" = not told."""
+    """The name of the asking service; "" = not given."""
 
 
 Option: TypeAlias = Callable[[Options], object]
@@ -27,13 +27,13 @@ Option: TypeAlias = Callable[[Options], object]
 def with_service(service: str, /) -> Option:
     """Set ``Options.service``.
 
-    The name of the asking service; "" = not told.
+    The name of the asking service; "" = not given.
     """
     return FieldOption(Options, "service", service)
 
 
 class Authenticator(Protocol):
-    """Checks credentials and tells who has them.
+    """Checks credentials, and tells which client has them.
 
     Where no Authenticator is given, everybody is let in, with no id.
 

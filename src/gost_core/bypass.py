@@ -22,15 +22,15 @@ __all__ = (
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
-    """What a call of :meth:`Bypass.contains` may say besides."""
+    """Options for one call of :meth:`Bypass.contains`."""
 
     service: str = ""
-    """The name of the asking service; "" = not told."""
+    """The name of the asking service; "" = not given."""
     host: str = ""
     """The name by which the address was asked for, perhaps with a port; it tells more than an
-    address that was resolved since. "" = not told (D37)."""
+    address that was resolved since. "" = not given (D37)."""
     path: str = ""
-    """The path of an HTTP request, percent-decoded and without the query; "" = not told."""
+    """The path of an HTTP request, percent-decoded and without the query; "" = not given."""
 
 
 Option: TypeAlias = Callable[[Options], object]
@@ -39,7 +39,7 @@ Option: TypeAlias = Callable[[Options], object]
 def with_service(service: str, /) -> Option:
     """Set ``Options.service``.
 
-    The name of the asking service; "" = not told.
+    The name of the asking service; "" = not given.
     """
     return FieldOption(Options, "service", service)
 
@@ -48,7 +48,7 @@ def with_host_option(host: str, /) -> Option:
     """Set ``Options.host``.
 
     The name by which the address was asked for, perhaps with a port; it tells more than an
-    address that was resolved since. "" = not told (D37).
+    address that was resolved since. "" = not given (D37).
     """
     return FieldOption(Options, "host", host)
 
@@ -56,7 +56,7 @@ def with_host_option(host: str, /) -> Option:
 def with_path_option(path: str, /) -> Option:
     """Set ``Options.path``.
 
-    The path of an HTTP request, percent-decoded and without the query; "" = not told.
+    The path of an HTTP request, percent-decoded and without the query; "" = not given.
     """
     return FieldOption(Options, "path", path)
 
@@ -64,14 +64,15 @@ def with_path_option(path: str, /) -> Option:
 class Bypass(Protocol):
     """Decides which destinations are bypassed.
 
-    What that means is the caller's affair: a chain skips the hop, a hop skips the node, a handler
+    The caller decides what that means: a chain skips the hop, a hop skips the node, a handler
     refuses the request (D47).
 
-    A name is judged by its letters. Who resolves it asks again, with the address and with the name
-    as ``Options.host``, and dials just that address. An IPv4 address that is written as IPv6 counts
-    as IPv4, an unspecified address as loopback (D12, D47). For implementers: a list of rules that
-    is empty, and a rule that can never match (``127.*``, ``host:port``, an address in brackets), is
-    a ValueError where the rules are read (D47).
+    A name is compared letter by letter; it is not resolved. A caller that resolves it asks again,
+    with the address, and with the name as ``Options.host``, and then dials that very address. An
+    IPv4 address that is written as IPv6 counts as IPv4, an unspecified address as loopback (D12,
+    D47). For implementers: a list of rules that is empty, and a rule that can never match
+    (``127.*``, ``host:port``, an address in brackets), is a ValueError where the rules are read
+    (D47).
 
     For callers: await the answer. A coroutine is true, and to a handler true means refuse.
 
@@ -98,14 +99,14 @@ class Bypass(Protocol):
 
         Args:
             ctx: the request's values.
-            network: the network of the destination (D11); "" = not told.
+            network: the network of the destination (D11); "" = not given.
             addr: the destination, with or without a port; ASCII case and a final dot of its host
                 do not count (D12). The empty address is never bypassed (D47).
             opts: see :class:`Options`.
 
         Raises:
             DeniedError: the request is refused by rule.
-            OSError: the rules are out of reach. Neither is ever turned into a direct connection
+            OSError: the rules cannot be reached. Neither is ever turned into a direct connection
                 (D36).
 
         Example::

@@ -1,7 +1,7 @@
 """Caches: bytes under keys, kept for a while.
 
-A cache spares work and decides nothing. Whoever asks one goes on without it when it fails, as if
-nothing had been found (D75).
+A cache saves work and decides nothing. If it fails, its caller goes on as if nothing had been found
+(D75).
 """
 
 import math
@@ -22,7 +22,7 @@ __all__ = ("Cache", "Entry", "NotFoundError", "SetOption", "SetOptions", "with_t
 class NotFoundError(LookupError):
     """The cache holds nothing under the key (D75).
 
-    Not for a cache that is out of reach, which is an OSError.
+    Not for a cache that cannot be reached, which is an OSError.
     """
 
 
@@ -50,7 +50,7 @@ class Entry:
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class SetOptions:
-    """What a call of :meth:`Cache.set` may say besides."""
+    """Options for one call of :meth:`Cache.set`."""
 
     ttl: float = 0.0
     """How many seconds the entry lives; 0 = the cache's own default, ``math.inf`` = for ever."""
@@ -85,7 +85,7 @@ class Cache(Protocol):
         """Remove what is stored under ``key``; a no-op if nothing is.
 
         Raises:
-            OSError: the cache is out of reach, and the entry may still be there.
+            OSError: the cache cannot be reached, and the entry may still be there.
         """
         ...
 
@@ -103,7 +103,7 @@ class Cache(Protocol):
 
         Raises:
             NotFoundError: nothing is stored under ``key``, or not any more.
-            OSError: the cache is out of reach; the caller goes on as after NotFoundError.
+            OSError: the cache cannot be reached; the caller goes on as after NotFoundError.
         """
         ...
 
@@ -119,6 +119,6 @@ class Cache(Protocol):
             opts: see :class:`SetOptions`.
 
         Raises:
-            OSError: the cache is out of reach; the caller goes on without (D75).
+            OSError: the cache cannot be reached; the caller goes on without (D75).
         """
         ...

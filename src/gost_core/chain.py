@@ -232,8 +232,8 @@ class HTTPBodyRewriteSettings:
     """Which media types: "" = text/html, or any if there is a rewriter; "*" = any; else a list
     separated by commas. ``json:<path>`` = that field of a JSON document (D68)."""
     pattern: re.Pattern[bytes] | None = None
-    """What to search for; None = everything. Beside a rewriter it decides whether the rule applies
-    (D68)."""
+    """What to search for; None = everything. If there is a rewriter too, the pattern only decides
+    whether the rule applies (D68)."""
     replacement: bytes = b""
     """What to put there: a template of :meth:`re.Match.expand`."""
     rewriter: Rewriter | None = None
@@ -346,8 +346,8 @@ class NodeOptions:
     """How TLS is spoken to the target; None = it is not."""
     metadata: Metadata | None = None
     """What selectors read: ``weight`` and ``maxFails`` are whole numbers, ``failTimeout`` is a
-    finite number of seconds, ``backup`` a bool. Whoever builds nodes from text converts, and
-    refuses what cannot be converted (D45). None = none of it."""
+    finite number of seconds, ``backup`` a bool. If nodes are built from text, the builder converts
+    the values, and refuses what cannot be converted (D45). None = none of it."""
     matcher: Matcher | None = None
     """Which requests the node serves; None = ask the filter."""
     matcher_body_size: int = 0
@@ -429,8 +429,8 @@ def metadata_node_option(metadata: Metadata | None, /) -> NodeOption:
     """Set ``NodeOptions.metadata``.
 
     What selectors read: ``weight`` and ``maxFails`` are whole numbers, ``failTimeout`` is a
-    finite number of seconds, ``backup`` a bool. Whoever builds nodes from text converts, and
-    refuses what cannot be converted (D45). None = none of it.
+    finite number of seconds, ``backup`` a bool. If nodes are built from text, the builder converts
+    the values, and refuses what cannot be converted (D45). None = none of it.
     """
     return FieldOption(NodeOptions, "metadata", metadata)
 
@@ -514,7 +514,7 @@ class Node(Markable, Metadatable, ProbeResultReader):
         return self._marker
 
     def copy(self) -> "Node":
-        """Return a node of its own that stands for the same proxy.
+        """Return another node that stands for the same proxy.
 
         It has its own options, with the same values, and the same marker, so that a failure of
         either counts for both. It has the probe result of this moment and no probe: closing it
@@ -561,7 +561,7 @@ class Node(Markable, Metadatable, ProbeResultReader):
         """Stop the node's probe, a running one too (D46).
 
         Closes nothing else, so the node is no Closer (D19) and stays usable, with its last probe
-        result. Legal twice.
+        result. It may be called twice.
         """
         cancel, self._probe_cancel = self._probe_cancel, None
         if cancel is not None:
@@ -573,11 +573,11 @@ class Node(Markable, Metadatable, ProbeResultReader):
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class RouteOptions:
-    """What a call of :meth:`Chainer.route` may say besides."""
+    """Options for one call of :meth:`Chainer.route`."""
 
     host: str = ""
     """The address as it was asked for, before mapping and resolution, perhaps with its port (D37).
-    "" = not told."""
+    "" = not given."""
 
 
 RouteOption: TypeAlias = Callable[[RouteOptions], object]
@@ -587,16 +587,16 @@ def with_host_route_option(host: str, /) -> RouteOption:
     """Set ``RouteOptions.host``.
 
     The address as it was asked for, before mapping and resolution, perhaps with its port (D37).
-    "" = not told.
+    "" = not given.
     """
     return FieldOption(RouteOptions, "host", host)
 
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class DialOptions:
-    """What a call of :meth:`Route.dial` or :meth:`Router.dial` may say besides.
+    """Options for one call of :meth:`Route.dial` or :meth:`Router.dial`.
 
-    All but the logger concern sockets of this host, so on a route with nodes they concern nothing.
+    All but the logger are about sockets of this host, so on a route with nodes they have no effect.
     """
 
     interface: str = ""
@@ -652,7 +652,7 @@ def logger_dial_option(logger: Logger | None, /) -> DialOption:
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class BindOptions:
-    """What a call of :meth:`Route.bind` or :meth:`Router.bind` may say besides."""
+    """Options for one call of :meth:`Route.bind` or :meth:`Router.bind`."""
 
     mux: bool = False
     """Whether many connections may come. False leaves it to the protocol, which may then accept a
@@ -726,8 +726,8 @@ def logger_bind_option(logger: Logger | None, /) -> BindOption:
 class Route(Protocol):
     """A way to targets: through its nodes in order, or direct if it has none.
 
-    Made for one request, it belongs to whoever asked the Chainer. It may outlive the request,
-    since a multiplexing dialer of a later node may dial through it again.
+    It is made for one request, and belongs to the caller that asked the Chainer. It may outlive the
+    request: a dialer of a later node that keeps a session may dial through it again.
 
     Concurrency: it does not change, and may be used by several tasks at once.
 
@@ -742,18 +742,18 @@ class Route(Protocol):
 
         The first node is dialed, and each further one reached through the one before. When a step
         fails, the node that it was to reach is marked: by its dial, by its handshake, and by the
-        connect of the node before it. One that works is reset. A refusing target marks nobody, and
-        neither does a proxy that is silent while it connects to the target, since the target may be
-        the silent one (D43).
+        connect of the node before it. One that works is reset. If the target refuses, no node is
+        marked. If a proxy is silent while it connects to the target, no node is marked either,
+        since the target may be the silent one (D43).
 
-        A step that is interrupted at or after the TIME_LIMIT in ``ctx`` has failed by time, and
-        marks. One that is interrupted before it, or without a limit, was only cancelled, and marks
-        nobody (D43, D69). A route whose Chainer is Markable marks the chain as well, and resets it
-        after a success (D70).
+        A step that is interrupted at or after the TIME_LIMIT in ``ctx`` has failed, and its node is
+        marked. A step that is interrupted before it, or without a limit, was only cancelled, and no
+        node is marked (D43, D69). A route whose Chainer is Markable marks the chain as well, and
+        resets it after a success (D70).
 
         Args:
-            ctx: the request's values. No step is begun after its TIME_LIMIT: that is a
-                TimeoutError, and marks nobody (D69).
+            ctx: the request's values. No step is begun after its TIME_LIMIT: the call raises
+                TimeoutError, and no node is marked (D69).
             network: the network of the target (D11); between nodes it is ``tcp``.
             address: the target (D12). "" with ``udp`` gives an unconnected PacketConn (D9).
             opts: see :class:`DialOptions`.
@@ -801,9 +801,9 @@ class Route(Protocol):
     def nodes(self) -> Sequence[Node]:
         """Return the nodes in order, not to be changed; empty = direct.
 
-        They may be copies of a hop's nodes. The nodes before a multiplexing one are not here but
-        in the route of its transport's options, which is ``node.options().transport.options()``:
-        who wants the whole way reads it there (D34, D74).
+        They may be copies of a hop's nodes. The nodes before a multiplexing one are not here. They
+        are in the route of its transport's options, ``node.options().transport.options().route``:
+        look there for the whole way (D34, D74).
         """
         ...
 
@@ -831,11 +831,11 @@ class RouteCarrier(Protocol):
 class Chainer(Protocol):
     """Finds routes.
 
-    A chainer that keeps work going is a :class:`gost_core.common.net.Closer` (D19). One that is
-    :class:`gost_core.selector.Markable` has its routes mark it: when a dial or a bind fails at one
-    of their nodes, the chain is marked, and a success resets it, so that a group can pass over a
-    failed chain. A wrapper of a chainer shows the marker and the metadata of the chain within
-    (D70).
+    A chainer with work in the background is a :class:`gost_core.common.net.Closer` (D19). If a
+    chainer is :class:`gost_core.selector.Markable`, the routes that it gives mark it: a dial or a
+    bind that fails at one of their nodes marks the chain, and a success resets it, so that a group
+    can pass over a failed chain. A wrapper of a chainer shows the marker and the metadata of the
+    inner chain (D70).
 
     A group of chains chooses among its eligible members by its selector, also if there is only one.
     It never answers None because members have failed: the first eligible one is its last resort.
@@ -865,14 +865,14 @@ class Chainer(Protocol):
             opts: see :class:`RouteOptions`.
 
         Returns:
-            A route, made for this request. None, and a route without nodes, mean a direct
-            connection to whoever dials, and an EmptyRouteError to whoever binds (D36).
+            A route, made for this request. None, and a route without nodes, mean that a Router
+            connects directly when it dials, and raises EmptyRouteError when it binds (D36).
 
         Raises:
             DeniedError: the request is refused by rule. To refuse, raise: None would let it go
                 direct (D36).
-            OSError: the chain's backend is out of reach. No exception is ever turned into a direct
-                connection (D36).
+            OSError: what the chain asks for its answer cannot be reached. No exception is ever
+                turned into a direct connection (D36).
         """
         ...
 
@@ -882,7 +882,7 @@ class Chainer(Protocol):
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class TransportOptions:
-    """How a transport reaches its node. A hop's own is changed only on a copy (D23, D42)."""
+    """How a transport reaches its node; a hop's own is changed only on a copy (D23, D42)."""
 
     addr: str = ""
     """The node's address as configured: for names and authority, not what is dialed (D32)."""
@@ -1009,8 +1009,9 @@ class Transporter(Protocol):
     def multiplex(self) -> bool:
         """Tell whether connections through this node share a session.
 
-        True: they do, so a route is cut here; the hops before this node are reached by its own
-        dialer. The answer never changes (D34).
+        If True, a chain begins the route at this node. The nodes before it only lead to the
+        session: the chain puts them into the route of this transport's options, and this node's
+        dialer goes through them when it opens the session. The answer never changes (D34).
         """
         ...
 
@@ -1028,9 +1029,9 @@ class Transporter(Protocol):
 
     @abstractmethod
     def copy(self) -> "Transporter":
-        """Return a distinct transport on the same sessions, with options of its own (D42).
+        """Return another transport that shares the sessions, but not the options (D42).
 
-        They begin with the same values.
+        The options of the copy begin with the same values.
         """
         ...
 
@@ -1189,10 +1190,10 @@ class Router(Protocol):
             ctx: the request's values.
             network: the network of the target (D11). ``udp`` gives a PacketConn (D38). ``tcp4``
                 and ``udp4`` resolve the name to IPv4 only, ``tcp6`` and ``udp6`` to IPv6 (D39).
-            address: the target, as it was asked for (D12). What does not split into host and port
-                is neither mapped nor resolved. "" with ``udp`` gives an unconnected connection,
-                which maps and resolves the names in ``write_to`` as this call does. Those look-ups
-                get the values of ``ctx`` without TIME_LIMIT (D9, D39).
+            address: the target, as it was asked for (D12). An address without a port is neither
+                mapped nor resolved. "" with ``udp`` gives an unconnected connection, which maps and
+                resolves the names in ``write_to`` as this call does. Those look-ups get the values
+                of ``ctx`` without TIME_LIMIT (D9, D39).
             opts: for this call, they win over the router's own (D38).
 
         Returns:

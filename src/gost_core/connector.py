@@ -86,7 +86,7 @@ def logger_option(logger: Logger | None, /) -> Option:
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class ConnectOptions:
-    """What a call of :meth:`Connector.connect` may say besides."""
+    """Options for one call of :meth:`Connector.connect`."""
 
     dialer: NetDialer | None = None
     """Dials from this host, past the chain, for a protocol that opens a second connection (D33).
@@ -107,7 +107,7 @@ def dialer_connect_option(dialer: NetDialer | None, /) -> ConnectOption:
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class BindOptions:
-    """What a call of :meth:`Binder.bind` may say besides."""
+    """Options for one call of :meth:`Binder.bind`."""
 
     mux: bool = False
     """Whether many connections may come. False leaves it to the protocol, which may then accept a
@@ -172,8 +172,8 @@ class Connector(Protocol):
     """Reaches targets through a proxy node, over a connection to that node.
 
     Life: construct with options, without I/O; ``init()`` once; then use (D18). A connector that
-    belongs to one dialer finds its dialer's connection by a capability of its own, through
-    ``find_capability``, and raises a ValueError where there is none (D31).
+    works with one dialer only finds that dialer's connection by a capability that the two share,
+    through ``find_capability``, and raises a ValueError if there is none (D31).
 
     Concurrency: one connector serves all requests of its node at once; after ``init()`` it is read
     only, so that one call never changes what another sends (D33). Nothing that belongs to one call
@@ -242,7 +242,7 @@ class Connector(Protocol):
 
 @runtime_checkable
 class Handshaker(Protocol):
-    """A connector that begins with a step of its own, such as logging in.
+    """A connector that begins with a separate step, such as logging in.
 
     It comes after the dialer's handshake and before ``connect`` or ``bind`` (D31), once a
     connection, also when a probe connects nowhere. Only for an object that is known to be a

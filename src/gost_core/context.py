@@ -56,9 +56,9 @@ class Context:
 
     ``Context()`` is empty, and every callee copes with an empty one: any key may be absent (D28).
     A context never expires and is never cancelled; one of its values may be a moment, TIME_LIMIT,
-    which concerns only the call that it was given to. So whoever keeps a context beyond the call
-    keeps it :meth:`without` that key (D69). It may be shared, and read from any thread (D21). Its
-    ``repr`` names the keys but no value, since a value may be a secret (D17).
+    which concerns only the call that it was given to. To keep a context after the call, keep it
+    :meth:`without` that key (D69). It may be shared, and read from any thread (D21). Its ``repr``
+    names the keys but no value, since a value may be a secret (D17).
     """
 
     __slots__ = ("__weakref__", "_values")
@@ -72,9 +72,10 @@ class Context:
         return self._values.get(key)
 
     def with_value(self, key: Key[T], value: T, /) -> "Context":
-        """Return a context that holds ``value`` under ``key``, and all that this one holds besides.
+        """Return a context with all that this one holds, and with ``value`` under ``key``.
 
-        This context does not change. The value is shared, not copied; nobody changes it afterwards.
+        This context does not change. The value is shared, not copied, and must not be changed
+        afterwards.
 
         Raises:
             TypeError: ``value`` is None, which could not be told from an absent value.
@@ -90,8 +91,9 @@ class Context:
     def without(self, key: Key[T], /) -> "Context":
         """Return a context that holds all that this one holds, but nothing under ``key``.
 
-        This context does not change. What is kept beyond a call is kept without the values that
-        concern the call alone, such as TIME_LIMIT (D69). A key that holds nothing is no error.
+        This context does not change. A context that is kept after a call is kept without the values
+        that were meant for that call only, such as TIME_LIMIT (D69). A key that holds nothing is no
+        error.
         """
         context = Context()
         context._values = {name: value for name, value in self._values.items() if name is not key}

@@ -1,9 +1,9 @@
 """Dialers: how a proxy node is reached.
 
-A dialer opens the transport to a node: plain TCP, TLS, a stream of a multiplexed session. What is
-then spoken over it to reach a target is the :mod:`connector's <gost_core.connector>` affair. The
-order of one connection: ``Dialer.dial``, ``dialer.Handshaker``, ``connector.Handshaker``, then
-``Connector.connect`` or ``Binder.bind``; an optional step that is missing is skipped (D31).
+A dialer opens the transport to a node: plain TCP, TLS, a stream of a multiplexed session. A
+:mod:`connector <gost_core.connector>` then uses it to reach a target. The order of one connection:
+``Dialer.dial``, ``dialer.Handshaker``, ``connector.Handshaker``, then ``Connector.connect`` or
+``Binder.bind``; an optional step that is missing is skipped (D31).
 """
 
 from abc import abstractmethod
@@ -95,15 +95,15 @@ def proxy_protocol_option(version: int, /) -> Option:
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class DialOptions:
-    """What a call of :meth:`Dialer.dial` may say besides."""
+    """Options for one call of :meth:`Dialer.dial`."""
 
     host: str = ""
     """The node's address as configured, perhaps a name, with its port: for host headers and for
     the name that TLS verifies (D32). "" = the address that is dialed. A TLS context that checks
     names, with no name to check in any of them, is a ValueError (D66)."""
     dialer: NetDialer | None = None
-    """What opens the connection beneath, through the hops before this node if there are any. The
-    one argument that may be kept after the call, for the life of a session (D23). None = this
+    """What opens the connection below, through the nodes before this one if there are any. It may
+    be kept after the call, as long as a session lives; no other argument may be (D23). None = this
     host's own network."""
 
 
@@ -123,8 +123,8 @@ def host_dial_option(host: str, /) -> DialOption:
 def net_dialer_dial_option(dialer: NetDialer | None, /) -> DialOption:
     """Set ``DialOptions.dialer``.
 
-    What opens the connection beneath, through the hops before this node if there are any. The
-    one argument that may be kept after the call, for the life of a session (D23). None = this
+    What opens the connection below, through the nodes before this one if there are any. It may
+    be kept after the call, as long as a session lives; no other argument may be (D23). None = this
     host's own network.
     """
     return FieldOption(DialOptions, "dialer", dialer)
@@ -132,11 +132,11 @@ def net_dialer_dial_option(dialer: NetDialer | None, /) -> DialOption:
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class HandshakeOptions:
-    """What a call of :meth:`Handshaker.handshake` may say besides."""
+    """Options for one call of :meth:`Handshaker.handshake`."""
 
     addr: str = ""
     """The node's address as configured, perhaps a name, with its port: for names and authority, not
-    as the key of a session (D32). "" = not told."""
+    as the key of a session (D32). "" = not given."""
 
 
 HandshakeOption: TypeAlias = Callable[[HandshakeOptions], object]
@@ -146,7 +146,7 @@ def addr_handshake_option(addr: str, /) -> HandshakeOption:
     """Set ``HandshakeOptions.addr``.
 
     The node's address as configured, perhaps a name, with its port: for names and authority, not
-    as the key of a session (D32). "" = not told.
+    as the key of a session (D32). "" = not given.
     """
     return FieldOption(HandshakeOptions, "addr", addr)
 
@@ -196,18 +196,19 @@ class Dialer(Protocol):
         """Open a transport to a node. The caller owns it.
 
         Args:
-            ctx: the request's values. A session that serves later requests too must not speak for
-                them with these. Opening it, which several callers may share, takes no TIME_LIMIT
-                from them; it is cancelled when the last who waits for it has gone (D69).
+            ctx: the request's values. A session that is shared with later requests does not keep
+                them. Several callers may wait for the same session to open; that takes no
+                TIME_LIMIT from any of them, and is cancelled when none of them waits any more
+                (D69).
             addr: the node's address, perhaps already resolved: what to dial, and the key under
                 which a session is kept (D32).
             opts: see :class:`DialOptions`.
 
         Returns:
             The transport, before any handshake of :class:`Handshaker`. A multiplexing dialer gives
-            a handle of its own on the session; closing it leaves the session to the others, and
-            the last one ends it (D3). It is never a dead session (D32). What carries datagrams is a
-            PacketConn (D11).
+            each caller another handle on the session: closing one leaves the session to the others,
+            and closing the last one ends it (D3). It is never a dead session (D32). What carries
+            datagrams is a PacketConn (D11).
 
         Raises:
             ConnectionRefusedError, socket.gaierror, TimeoutError, OSError: the node cannot be
@@ -231,7 +232,7 @@ class Dialer(Protocol):
 
 @runtime_checkable
 class Handshaker(Protocol):
-    """A dialer that makes a raw connection into its transport in a step of its own, such as TLS.
+    """A dialer with a separate step that makes a raw connection into its transport, such as TLS.
 
     Only for an object that is known to be a dialer: a connector's Handshaker has a method of the
     same name, and no ``isinstance`` tells the two apart.
@@ -275,8 +276,8 @@ class Multiplexer(Protocol):
     def multiplex(self) -> bool:
         """Tell whether connections through this dialer's node share a session.
 
-        True: they do, so a route is cut at the node; the hops before it serve only to open the
-        session, and are reached through the dialer in DialOptions. The answer never changes, and is
-        asked before anything is dialed (D34).
+        If True, a chain begins the route at this node. The nodes before it are only needed to open
+        the session, and are reached through the dialer in DialOptions. The answer never changes,
+        and is asked before anything is dialed (D34).
         """
         ...

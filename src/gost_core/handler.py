@@ -73,13 +73,14 @@ class Options:
     logger: Logger | None = None
     """Where to log; None = the default logger (D24)."""
     observer: Observer | None = None
-    """Who is told of the traffic of each client; None = nobody."""
+    """Who is told how much each client sent and received; None = nobody."""
     recorders: Sequence[RecorderObject] = ()
     """Where to record; every one whose record point is the handler's is used (D55)."""
     rewriter: Rewriter | None = None
-    """Kept for parity; nothing depends on it (D30). A node's HTTP settings name rewriters."""
+    """It is here because Go has it, and has no effect (D30). To rewrite, set the rewriters in the
+    HTTP settings of a node."""
     service: str = ""
-    """The name of the service, for those who are asked on its behalf; "" = not told."""
+    """The name of the service, for those who are asked on its behalf; "" = not given."""
     netns: str = ""
     """The network namespace for sockets that the handler opens itself: a name or an absolute path;
     "" = the current one (D13)."""
@@ -160,7 +161,7 @@ def logger_option(logger: Logger | None, /) -> Option:
 def observer_option(observer: Observer | None, /) -> Option:
     """Set ``Options.observer``.
 
-    Who is told of the traffic of each client; None = nobody.
+    Who is told how much each client sent and received; None = nobody.
     """
     return FieldOption(Options, "observer", observer)
 
@@ -176,7 +177,8 @@ def recorders_option(*recorders: RecorderObject) -> Option:
 def rewriter_option(rewriter: Rewriter | None, /) -> Option:
     """Set ``Options.rewriter``.
 
-    Kept for parity; nothing depends on it (D30). A node's HTTP settings name rewriters.
+    It is here because Go has it, and has no effect (D30). To rewrite, set the rewriters in the
+    HTTP settings of a node.
     """
     return FieldOption(Options, "rewriter", rewriter)
 
@@ -184,7 +186,7 @@ def rewriter_option(rewriter: Rewriter | None, /) -> Option:
 def service_option(service: str, /) -> Option:
     """Set ``Options.service``.
 
-    The name of the service, for those who are asked on its behalf; "" = not told.
+    The name of the service, for those who are asked on its behalf; "" = not given.
     """
     return FieldOption(Options, "service", service)
 
@@ -209,9 +211,10 @@ def cache_option(cache: Cache | None, /) -> Option:
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class HandleOptions:
-    """What a call of :meth:`Handler.handle` may say besides.
+    """Options for one call of :meth:`Handler.handle`.
 
-    Kept for parity; nothing depends on it (D30). What belongs to one connection is in its context.
+    They are here because Go has them, and have no effect (D30). What belongs to one connection is
+    in its context.
     """
 
     metadata: Metadata | None = None
@@ -230,7 +233,7 @@ def metadata_handle_option(metadata: Metadata | None, /) -> HandleOption:
 
 
 class Handler(Protocol):
-    """Serves clients, each on a connection of its own.
+    """Serves clients: one call for each connection.
 
     Life: construct with options, without I/O and without an event loop; ``forward()`` if it is a
     :class:`Forwarder`; ``init()`` once; then use (D18). A handler with background work is a
@@ -257,8 +260,8 @@ class Handler(Protocol):
       The ``local_addr()`` of the accepted session tells it, where the system can; elsewhere
       ``init()`` refuses a wildcard address, or the documentation says so.
 
-    Concurrency: one handler serves all connections of its service at once, each by a call of its
-    own. Nothing that belongs to one call is kept on the object while it waits (D22).
+    Concurrency: one handler serves all connections of its service at once, each by a separate call.
+    Nothing that belongs to one call is kept on the object while it waits (D22).
 
     Checked by :class:`gost_core.testing.handler.HandlerContract`.
     """
@@ -292,10 +295,10 @@ class Handler(Protocol):
                 absent (D28).
             conn: the client's connection. The handler owns it whatever happens, also after the
                 handler was closed, and closes it (D28).
-            opts: see :class:`HandleOptions`; nothing depends on them (D30).
+            opts: see :class:`HandleOptions`; they have no effect (D30).
 
         Returns:
-            None, when the exchange is over, also because the client went away.
+            None, when the exchange is over. A client that went away has ended it too.
 
         Raises:
             DeniedError: a rule of this side refused the client. It leaves bare, never within an
@@ -309,7 +312,7 @@ class Handler(Protocol):
 
 @runtime_checkable
 class Forwarder(Protocol):
-    """A handler that sends its clients to targets of its own choice, not of theirs."""
+    """A handler that chooses the targets itself; its clients do not."""
 
     __slots__ = ()
 

@@ -185,7 +185,7 @@ class Hop(Protocol):
             DeniedError: the request is refused by rule.
             ValueError: metadata of a node has the wrong type; the message names the key, and the
                 node (D45).
-            OSError: the hop's backend is out of reach. None of these is ever turned into a direct
+            OSError: the hop's backend cannot be reached. None of these is ever turned into a direct
                 connection (D36).
 
         Example::

@@ -15,7 +15,7 @@ __all__ = ("HostMapper", "Option", "Options")
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
-    """What a call of :meth:`HostMapper.lookup` may say besides: nothing yet."""
+    """Options for one call of :meth:`HostMapper.lookup`; there are none yet."""
 
 
 Option: TypeAlias = Callable[[Options], object]
@@ -54,6 +54,6 @@ class HostMapper(Protocol):
             with gaierror (D39). Compare with None; both of the others would test false.
 
         Raises:
-            OSError: the mapping is out of reach.
+            OSError: the mapping cannot be reached.
         """
         ...

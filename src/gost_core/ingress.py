@@ -25,10 +25,10 @@ class Rule:
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
-    """What a call of an :class:`Ingress` may say besides."""
+    """Options for one call of an :class:`Ingress`."""
 
     service: str = ""
-    """The name of the asking service; "" = not told."""
+    """The name of the asking service; "" = not given."""
 
 
 Option: TypeAlias = Callable[[Options], object]
@@ -37,7 +37,7 @@ Option: TypeAlias = Callable[[Options], object]
 def with_service(service: str, /) -> Option:
     """Set ``Options.service``.
 
-    The name of the asking service; "" = not told.
+    The name of the asking service; "" = not given.
     """
     return FieldOption(Options, "service", service)
 
@@ -70,7 +70,7 @@ class Ingress(Protocol):
             the store is read only (D62).
 
         Raises:
-            OSError: the store is out of reach.
+            OSError: the store cannot be reached.
         """
         ...
 
@@ -92,6 +92,6 @@ class Ingress(Protocol):
             ``host``.
 
         Raises:
-            OSError: the store is out of reach.
+            OSError: the store cannot be reached.
         """
         ...

@@ -1,7 +1,7 @@
 """The keys under which independent packages exchange values through a Context.
 
-Any of them may be absent, and whoever reads one copes with that (D28). A package's private values
-have keys of its own.
+Any of them may be absent, and a reader must cope with that (D28). For its private values a package
+makes other keys.
 """
 
 from collections.abc import Mapping
@@ -29,10 +29,10 @@ SOURCE_ADDRESS: Final[Key[Addr]] = Key("SOURCE_ADDRESS")
 
 It is the remote address of the connection, unless something tells it better. If the listener
 expects PROXY headers, both are the source that the header names, and then they are as trustworthy
-as the peer that sent it: whoever switches the PROXY protocol on says that the peers are trusted
-(D71). A handler may take it from a header of an HTTP request. Whoever can send such a header
-chooses what stands here, so trust it for access decisions only where every connection comes through
-a peer of yours that sets or removes the header.
+as the peer that sent it: switch the PROXY protocol on only if the peers are trusted (D71). A
+handler may take it from a header of an HTTP request. A client that can send such a header chooses
+this value. So base access decisions on it only if every connection comes through a peer of yours
+that sets or removes the header.
 """
 
 DESTINATION_ADDRESS: Final[Key[Addr]] = Key("DESTINATION_ADDRESS")
@@ -60,13 +60,13 @@ TIME_LIMIT: Final[Key[float]] = Key("TIME_LIMIT")
 known, so compare the value with None.
 
 It is a moment on the clock of the event loop: ``loop.time()`` of asyncio, ``trio.current_time()``.
-It is told, not obeyed: nobody has to end by itself. The Router sets it for each attempt, and
-cancels the attempt a little after it; within another limit the earlier one holds. Who marks nodes
-judges an interrupted step by it: from the moment on the step has failed, before it, or without a
-limit, it was only cancelled. No step is begun after the moment: the call raises TimeoutError, and
-nobody is marked. Wait until then with ``asyncio.timeout_at(limit)``.
+It only tells: a callee does not have to end by itself. The Router sets it for each attempt, and
+cancels the attempt a little after it. If there is a limit already, the earlier one counts. It
+decides what an interrupted step means to those who mark nodes: from this moment on the step has
+failed; before it, or without a limit, the step was only cancelled. No step is begun after the
+moment: the call raises TimeoutError, and no node is marked. To wait until then, use
+``asyncio.timeout_at(limit)``.
 
-It concerns the call that it was given to. What is kept beyond the call, or shared with other
-callers, such as a session, is given the context :meth:`without <gost_core.context.Context.without>`
-it (D69).
+It is meant for one call. What outlives the call, or is shared with other callers, such as a
+session, is given the context :meth:`without <gost_core.context.Context.without>` it (D69).
 """

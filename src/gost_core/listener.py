@@ -1,7 +1,7 @@
 """Listeners: where a service's connections come from.
 
 A local listener binds an address of this host. A reverse listener binds one elsewhere, through a
-Router, and the connections come to it by that way.
+Router, and its connections come back the same way.
 """
 
 from abc import abstractmethod
@@ -121,16 +121,17 @@ class Options:
     conn_limiter: ConnLimiter | None = None
     """Limits on open connections, by the client's host; None = no limit."""
     chain: Chainer | None = None
-    """Kept for parity; nothing depends on it (D30). See ``router``."""
+    """It is here because Go has it, and has no effect (D30). To listen through a chain, set
+    ``router``."""
     stats: Stats | None = None
     """Where to count connections and bytes; None = nowhere."""
     logger: Logger | None = None
     """Where to log; None = the default logger (D24)."""
     service: str = ""
-    """The name of the service, for those who are asked on its behalf; "" = not told."""
+    """The name of the service, for those who are asked on its behalf; "" = not given."""
     proxy_protocol: int = 0
     """Above 0 = expect a PROXY header, of either version, from each client; else none, and a header
-    is what the client sent (D24). Whoever switches it on says that the peers are trusted (D71)."""
+    is what the client sent (D24). Switch it on only if the peers are trusted (D71)."""
     netns: str = ""
     """The network namespace to listen in: a name or an absolute path; "" = the current one (D13).
     """
@@ -218,7 +219,7 @@ def logger_option(logger: Logger | None, /) -> Option:
 def service_option(service: str, /) -> Option:
     """Set ``Options.service``.
 
-    The name of the service, for those who are asked on its behalf; "" = not told.
+    The name of the service, for those who are asked on its behalf; "" = not given.
     """
     return FieldOption(Options, "service", service)
 
@@ -227,7 +228,7 @@ def proxy_protocol_option(version: int, /) -> Option:
     """Set ``Options.proxy_protocol``.
 
     Above 0 = expect a PROXY header, of either version, from each client; else none, and a header
-    is what the client sent (D24). Whoever switches it on says that the peers are trusted (D71).
+    is what the client sent (D24). Switch it on only if the peers are trusted (D71).
     """
     return FieldOption(Options, "proxy_protocol", version)
 
@@ -256,17 +257,18 @@ class Listener(Protocol):
     service, applies what its options say: admission, limits, statistics.
 
     With the PROXY protocol the ``remote_addr()`` of an accepted connection is the source that the
-    header names, and admission, limits and records use no other. A header that names nobody leaves
-    the socket's address; ``local_addr()`` stays the socket's in any case. Headers that are waited
-    for are bounded in time and number, and a connection without a valid one is closed (D71).
+    header names, and admission, limits and records use no other. If a header names no source, the
+    address is that of the socket; ``local_addr()`` is always that of the socket. How long a header
+    is waited for, and for how many clients at once, is bounded, and a connection without a valid
+    header is closed (D71).
 
-    One client's frames take no more than a turn, so that the others get theirs; the streams and
-    control frames of a session are bounded (D26).
+    No client keeps the event loop for itself, however many frames it sends; the streams and control
+    frames of a session are bounded (D26).
 
     Accepted sessions of datagrams are :class:`gost_core.common.net.PacketConn` (D11). One that was
     accepted counts as one connection (D54).
 
-    Concurrency: one task accepts at a time; ``addr()`` and ``close()`` go beside it.
+    Concurrency: one task accepts at a time; ``addr()`` and ``close()`` may be called meanwhile.
 
     Checked by :class:`gost_core.testing.listener.ListenerContract`, or, if it is a reverse one, by
     :class:`gost_core.testing.listener.ReverseListenerContract`.
@@ -286,8 +288,8 @@ class Listener(Protocol):
             metadata: the listener's own settings; None = none (D18).
 
         Raises:
-            ValueError: a setting or an option is wrong, or is not served here, for what is ignored
-                could leave a door open; the message names it (D64).
+            ValueError: a setting or an option is wrong, or is not served here, since a setting that
+                is ignored could leave a door open; the message names it (D64).
             OSError: the address cannot be bound.
             RuntimeError: called a second time.
 
@@ -299,10 +301,10 @@ class Listener(Protocol):
     async def accept(self) -> Conn:
         """Return the next connection, waiting until there is one. The caller owns it.
 
-        It waits for no single client: handshakes, PROXY headers and upgrades run beside it, each
-        within a bounded time. What goes wrong with one client stays with that client, whose
-        connection is closed. When a backlog of the listener's own is full, the newcomer is closed;
-        what the system keeps in its own is the system's affair (D26).
+        A slow client does not delay the others: handshakes, PROXY headers and upgrades run in the
+        background, each within a bounded time. If something goes wrong with one client, only its
+        connection is closed. If the listener keeps a queue of connections and it is full, the
+        newest is closed; the queue that the system keeps is not meant (D26).
 
         Raises:
             AcceptError: not this time; call again. The listener wraps EMFILE, ENFILE, ENOBUFS,
@@ -352,11 +354,11 @@ class Listener(Protocol):
         """Close the listener.
 
         Frees the address before it returns, so that it can be bound again at once, and closes the
-        connections that nobody accepted, but none that was accepted. Where the accepted ones live
-        on the listener's own socket, as with UDP and QUIC, nobody new is accepted from now on, and
-        the address is free once the last accepted one is closed (D27). A waiting :meth:`accept`
-        raises ClosedError. Legal twice, at any time, also before ``init()`` and after it failed. It
-        takes 1 to 3 seconds at most and raises nothing (D1, D18).
+        connections that nobody accepted, but none that was accepted. Where accepted connections use
+        the listener's own socket, as with UDP and QUIC, no new one is accepted from now on, and the
+        address is free once the last accepted one is closed (D27). A waiting :meth:`accept` raises
+        ClosedError. It may be called twice, at any time, also before ``init()`` and after it
+        failed. It takes 1 to 3 seconds at most and raises nothing (D1, D18).
 
         Example::
 

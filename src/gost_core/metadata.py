@@ -12,11 +12,11 @@ class Metadata(Protocol):
 
     Keys are case-insensitive: what is stored as ``maxFails`` is found as ``maxfails`` (D64). Values
     are bool, int, float, str, lists and mappings of these, or, between parts of one program, any
-    object; nested values are shared with whoever set them, and changed by nobody. A component reads
-    its metadata in ``init()`` and raises a ValueError that names the key for a value of the wrong
-    type or out of range. Numbers are finite, and counts are whole. A setting that is blank or
-    repeated is a ValueError too, since what is ignored could leave a door open. Other components,
-    such as an Ingress or an SD, are handed to constructors and not put into metadata (D64).
+    object; nested values are shared, and must not be changed. A component reads its metadata in
+    ``init()`` and raises a ValueError that names the key for a value of the wrong type or out of
+    range. Numbers are finite, and counts are whole. A setting that is blank or repeated is a
+    ValueError too, since what is ignored could leave a door open. Other components, such as an
+    Ingress or an SD, are handed to constructors and not put into metadata (D64).
 
     Concurrency: :meth:`set` is called only before the object is handed over; from then on it is
     read only and may be read from anywhere.
@@ -42,7 +42,7 @@ class Metadata(Protocol):
     def set(self, key: str, value: object, /) -> None:
         """Store ``value`` under ``key`` in place of what was there.
 
-        Only whoever makes the metadata calls this, before handing it over (D64).
+        Only the maker of the metadata calls this, before handing it over (D64).
         """
         ...
 
@@ -61,7 +61,7 @@ class Metadata(Protocol):
 
 @runtime_checkable
 class Metadatable(Protocol):
-    """Something that has metadata: a node, or whatever a selector chooses among.
+    """Something that has metadata, such as a node.
 
     A Chainer, Hop or connection that has some shows it in the same way; a wrapper around one
     forwards it, else the settings are lost to selectors.

@@ -2,8 +2,8 @@
 
 An option is any callable that takes an options object and sets something on it. The contract's
 option functions (``host_dial_option("example.com")``) return a :class:`FieldOption`, which sets
-one field and can be looked at; an implementer's own options may be plain functions. Whoever is
-given options fills an options object with them::
+one field and can be looked at; an implementer's own options may be plain functions. The object that
+is given options fills an options object with them::
 
     options = apply(DialOptions(), *opts)
 """
@@ -20,9 +20,9 @@ T = TypeVar("T")
 def apply(target: T, /, *opts: Callable[[T], object] | None) -> T:
     """Apply options to an options object, in order, and return that object.
 
-    The callee does this once for each call, on an object of its own; of two options that set the
-    same field the last wins (D23). Option values are shared with the caller, not copied, and
-    neither side changes them.
+    The callee does this once for each call, on a new object. If two options set the same field, the
+    last one wins (D23). Option values are shared with the caller, not copied, and neither side
+    changes them.
 
     Args:
         target: usually a fresh ``XOptions()``. An instance of a subclass takes the options of its

@@ -30,7 +30,7 @@ RECORDER_SERVICE_CLIENT_ADDRESS: Final[str] = "recorder.service.client.address"
 
 RECORDER_SERVICE_HANDLER: Final[str] = "recorder.service.handler"
 """Record point: a handler serves a client; the record is what the handler says of the exchange, in
-a form of its own, or the bytes of it (D73)."""
+a form that the handler chooses, or the bytes of it (D73)."""
 
 RECORDER_SERVICE_HANDLER_SERIAL: Final[str] = "recorder.service.handler.serial"
 """Record point: a handler exchanges bytes with a serial port; the record is a piece of them (D73).
@@ -38,7 +38,7 @@ RECORDER_SERVICE_HANDLER_SERIAL: Final[str] = "recorder.service.handler.serial"
 
 RECORDER_SERVICE_HANDLER_TUNNEL: Final[str] = "recorder.service.handler.tunnel"
 """Record point: a handler of tunnels serves a client; the record is what it says of the exchange,
-in a form of its own (D73)."""
+in a form that the handler chooses (D73)."""
 
 RECORDER_SERVICE_ROUTER_DIAL_ADDRESS: Final[str] = "recorder.service.router.dial.address"
 """Record point: a Router dials; the record is the target's host, as text."""
@@ -51,7 +51,7 @@ RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR: Final[str] = (
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class RecordOptions:
-    """What a call of :meth:`Recorder.record` may say besides."""
+    """Options for one call of :meth:`Recorder.record`."""
 
     metadata: object = None
     """What belongs to the record, of a kind that JSON can hold; None = nothing."""
@@ -128,8 +128,7 @@ class Options:
 class RecorderObject:
     """A recorder and the point at which it records.
 
-    A component looks for the objects of its own point, by :attr:`record`, and uses every one of
-    them (D55).
+    A component uses every object whose :attr:`record` is its record point (D55).
     """
 
     recorder: Recorder

@@ -26,8 +26,7 @@ class Registry(Protocol[T]):
     Names are exact: case and spaces count (D60). A registry keeps values and closes none (D19).
     Any thread may use it (D21), and no call waits.
 
-    To replace a value, unregister it and register the new one; between the two the name is not
-    there, and who asks gets what is given for a missing one.
+    To replace a value, unregister it and register the new one; between the two the name is missing.
 
     Checked by :class:`gost_core.testing.registry.RegistryContract`.
     """
@@ -48,7 +47,7 @@ class Registry(Protocol[T]):
     def unregister(self, name: str, /) -> None:
         """Remove what is under ``name``; a no-op if nothing is.
 
-        The value is not closed; whoever made it does that (D19, D60).
+        The value is not closed; its maker does that (D19, D60).
         """
         ...
 

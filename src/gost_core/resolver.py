@@ -22,7 +22,7 @@ class InvalidError(LookupError):
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
-    """What a call of :meth:`Resolver.resolve` may say besides: nothing yet."""
+    """Options for one call of :meth:`Resolver.resolve`; there are none yet."""
 
 
 Option: TypeAlias = Callable[[Options], object]
@@ -31,12 +31,13 @@ Option: TypeAlias = Callable[[Options], object]
 class Resolver(Protocol):
     """Turns names into addresses.
 
-    Where one is configured, nobody asks the system's DNS instead, for datagrams neither (D9, D39).
+    If one is configured, no part of the program asks the DNS of the system instead, not even for
+    datagrams (D9, D39).
 
     Concurrency: called for many requests at once. Equal queries may share one exchange, which then
     goes on when one of the callers is cancelled, and takes no TIME_LIMIT of any of them (D69). What
-    blocks, such as a look-up by the system, runs in a pool of the resolver's own that is bounded
-    for each client, never on the event loop (D21).
+    blocks, such as a look-up by the system, runs in a pool that belongs to the resolver and is
+    bounded for each client, never on the event loop (D21).
 
     Checked by :class:`gost_core.testing.resolver.ResolverContract`.
     """

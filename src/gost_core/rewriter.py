@@ -15,7 +15,7 @@ __all__ = ("RewriteOption", "RewriteOptions", "Rewriter", "metadata_rewrite_opti
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class RewriteOptions:
-    """What a call of :meth:`Rewriter.rewrite` may say besides."""
+    """Options for one call of :meth:`Rewriter.rewrite`."""
 
     metadata: object = None
     """What the content belongs to, such as the direction and the address of the request, of a kind
@@ -47,7 +47,7 @@ class Rewriter(Protocol):
 
     @abstractmethod
     async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
-        """Return what stands in place of ``data``.
+        """Return what replaces ``data``.
 
         Args:
             ctx: the request's values.

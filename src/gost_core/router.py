@@ -25,8 +25,8 @@ class Route:
     """
 
     net: IPv4Network | IPv6Network | None = None
-    """The destination as a network; None if ``dst`` is none. Whoever makes a route sets ``dst`` in
-    its place: to give ``net`` is deprecated, to read it is not."""
+    """The destination as a network; None if ``dst`` is none. To make a route, set ``dst`` in its
+    place: giving ``net`` is deprecated, reading it is not."""
     dst: str = ""
     """The destination: an address, a network in CIDR form, or an opaque name."""
     gateway: str = ""
@@ -52,7 +52,7 @@ class Route:
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
-    """What a call of :meth:`Router.get_route` may say besides."""
+    """Options for one call of :meth:`Router.get_route`."""
 
     id: str = ""
     """Which of several tables is meant; "" = the only one, or the default."""
@@ -70,9 +70,10 @@ def id_option(id: str, /) -> Option:
 
 
 class Router(Protocol):
-    """Looks up its own configured table, never the system's, and changes neither (D63).
+    """Looks up routes in a configured table, which it does not change (D63).
 
-    Concurrency: called for each packet, by many tasks at once, so it is fast.
+    The table of the operating system is neither read nor changed (D63). Concurrency: called for
+        each packet, by many tasks at once, so it is fast.
 
     Checked by :class:`gost_core.testing.router.RouterContract`.
     """
@@ -95,6 +96,6 @@ class Router(Protocol):
             The route; None if there is none, if ``dst`` is "", or if the table is unknown (D63).
 
         Raises:
-            OSError: the table is out of reach.
+            OSError: the table cannot be reached.
         """
         ...

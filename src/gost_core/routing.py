@@ -62,7 +62,7 @@ class Matcher(Protocol):
 
         Raises:
             DeniedError: the request is refused by rule.
-            OSError: what the rule asks is out of reach. Neither is ever turned into a direct
+            OSError: what the rule asks cannot be reached. Neither is ever turned into a direct
                 connection (D36).
         """
         ...

@@ -30,7 +30,7 @@ class Service:
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
-    """What a call of :meth:`SD.register` may say besides: nothing yet."""
+    """Options for one call of :meth:`SD.register`; there are none yet."""
 
 
 Option: TypeAlias = Callable[[Options], object]
@@ -55,7 +55,7 @@ class SD(Protocol):
         """Enter a service, in place of one with the same key (D61).
 
         Raises:
-            OSError: the directory is out of reach; nothing is known of what it holds.
+            OSError: the directory cannot be reached; nothing is known of what it holds.
         """
         ...
 
@@ -64,17 +64,17 @@ class SD(Protocol):
         """Remove the service with this key; a no-op if there is none (D61).
 
         Raises:
-            OSError: the directory is out of reach.
+            OSError: the directory cannot be reached.
         """
         ...
 
     @abstractmethod
     async def renew(self, ctx: Context, service: Service, /) -> None:
-        """Begin the lease of the service with this key anew; its network and address stay (D61).
+        """Renew the lease of the service with this key; its network and address stay (D61).
 
         Raises:
             LookupError: there is none, perhaps not any more; the caller registers again (D61).
-            OSError: the directory is out of reach.
+            OSError: the directory cannot be reached.
         """
         ...
 
@@ -86,6 +86,6 @@ class SD(Protocol):
         are none; never None inside (D61). The caller's own may be among them.
 
         Raises:
-            OSError: the directory is out of reach.
+            OSError: the directory cannot be reached.
         """
         ...

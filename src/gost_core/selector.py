@@ -1,7 +1,7 @@
 """Choosing one of several: nodes of a hop, chains of a group.
 
-A selector filters its items, then lets a strategy choose among what is left. What it goes by it
-finds on the items: failures on a :class:`Marker`, weights and limits in their metadata.
+A selector filters its items, then lets a strategy choose among what is left. It looks at the items:
+a :class:`Marker` has their failures, and their metadata the weights and limits.
 """
 
 from abc import abstractmethod
@@ -59,8 +59,8 @@ class Selector(Protocol[T]):
 class Strategy(Protocol[T]):
     """Decides which of several items is next: in turn, at random, by hash.
 
-    It may keep a state of its own, such as whose turn it is, and one strategy serves all requests
-    at once. A caller with a single item need not ask it.
+    It may keep a state, such as which item is next. One strategy serves all requests at once. A
+    caller with a single item need not ask it.
 
     Checked by :class:`gost_core.testing.selector.StrategyContract`.
     """
@@ -82,7 +82,7 @@ class Strategy(Protocol[T]):
 
 
 class Filter(Protocol[T]):
-    """Takes out the items that must not be chosen now: failed ones, backups while others live.
+    """Leaves out the items that must not be chosen now, such as those that have failed.
 
     Checked by :class:`gost_core.testing.selector.FilterContract`.
     """
@@ -103,9 +103,9 @@ class Filter(Protocol[T]):
 class Marker(Protocol):
     """Counts failures and remembers the last.
 
-    Whoever sees a component fail calls :meth:`mark`; whoever sees it work calls :meth:`reset`;
-    filters read. It has one owner's view of failure: two observers that disagree, such as a probe
-    of a node and a user of its chain, need a marker each.
+    A part of the program that sees a component fail calls :meth:`mark`, and one that sees it work
+    calls :meth:`reset`. Filters read the marker. It holds one view of what failed: if two parts can
+    disagree, such as a probe of a node and a user of its chain, each needs a marker.
 
     Any thread may use it (D21), and no call waits.
 
@@ -140,7 +140,7 @@ class Marker(Protocol):
 
 @runtime_checkable
 class Markable(Protocol):
-    """Something whose failures are tracked. A wrapper around one forwards this.
+    """Something whose failures are tracked. A wrapper shows the marker of what it wraps.
 
     A Route marks the node that a failed step was to reach; a chain that is Markable is marked by
     the routes that it gives (D43, D70).
@@ -160,9 +160,8 @@ class Markable(Protocol):
 class FailMarker(Marker):
     """The Marker that counts in memory, by the clock of ``time.time()``.
 
-    It cannot be copied or pickled, since a copy would count apart: whoever tracks the same
-    failures shares the marker. After a fork the child has a marker of its own, with the same
-    counts, and it works there (D21).
+    It cannot be copied or pickled, since a copy would count apart: share the marker instead. After
+    a fork the child has a separate marker that begins with the same counts, and works (D21).
     """
 
     __slots__ = ("__weakref__", "_count", "_time")

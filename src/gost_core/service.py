@@ -10,7 +10,7 @@ __all__ = ("Service",)
 
 
 class Service(Protocol):
-    """Accepts connections and has them handled, each in a task of its own.
+    """Accepts connections and has each one handled, in a separate task.
 
     It is constructed over a listener and a handler that were initialized, so a local address is
     bound before it serves (D25). For each connection it makes the context: its own, or what the
@@ -27,9 +27,9 @@ class Service(Protocol):
         """Serve until the service is closed or its listener fails. Runs once.
 
         After AcceptError and BindError it waits and accepts again: 1 s, doubling to 5 s, and 1 s
-        again after an AcceptError or an accepted connection (D29). A client's trouble, whatever
-        the handler raises included, is logged and counted and ends nothing else (D28). But a
-        DeniedError is logged as information and not counted, and a cancellation is neither (D15).
+        again after an AcceptError or an accepted connection (D29). What goes wrong with one client,
+        such as an exception of the handler, is logged and counted, and ends nothing else (D28). But
+        a DeniedError is logged as information and not counted, and a cancellation is neither (D15).
 
         However it ends, the listener is closed then, and the handlers that still run are awaited.
         It returns once :meth:`close` was called, and raises what the listener raised otherwise
@@ -37,8 +37,8 @@ class Service(Protocol):
 
         Raises:
             Exception: the listener's final error. UnsupportedError, DeniedError and ValueError are
-                among them, since waiting would not mend those (D16), and so is a ClosedError of a
-                listener that ended by itself while nobody closed the service (D29).
+                among them, since to wait does not help with those (D16). So is a ClosedError, if
+                the listener ended by itself and the service was not closed (D29).
             RuntimeError: called a second time.
 
         Cancelling cancels the handlers, closes their connections, and closes the listener (D29).
@@ -55,6 +55,7 @@ class Service(Protocol):
         """Close the listener, then the handler if it is a Closer.
 
         Handlers that run go on, and :meth:`serve` returns after them; this does not wait for them
-        (D29). Legal twice, at any time, before serving and from inside a handler too (D1, D22).
+        (D29). It may be called twice, at any time, also before serving and from inside a handler
+        (D1, D22).
         """
         ...

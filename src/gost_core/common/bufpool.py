@@ -19,7 +19,7 @@ class _Block(bytearray):
     __slots__ = ("home", "is_lent")
 
     home: "deque[_Block]"
-    """Where it waits while nobody has it."""
+    """Where it waits while it is not in use."""
     is_lent: bool
 
 

@@ -1,19 +1,20 @@
 """Connections, listeners, addresses and their errors: the stand-in for Go's ``net`` and ``io``.
 
-A class that has the methods is a :class:`Conn`; what it can do beyond them it shows by one of the
-capabilities: :class:`PacketConn`, :class:`HalfCloser`, :class:`Aborter`, :class:`ConnUnwrapper`,
-:class:`ContextCarrier`, :class:`Closer`. :func:`find_capability` looks for one through wrappers.
+A class that has the methods of :class:`Conn` is a connection. If it can do more, it also has the
+methods of one of the capabilities: :class:`PacketConn`, :class:`HalfCloser`, :class:`Aborter`,
+:class:`ConnUnwrapper`, :class:`ContextCarrier`, :class:`Closer`. :func:`find_capability` looks for
+one through wrappers.
 
 **Networks** are lower-case names: ``tcp`` and ``udp``, either also with a 4 or a 6 behind it,
 ``unix``, ``serial``, ``ip``. Others may exist; these names mean the same everywhere. Test how a
-network begins, never whether it equals a name. "" = not told. A network names what carries the
-bytes, and decides nothing: a connection carries datagrams exactly if it is a :class:`PacketConn`
-(D11).
+network begins, never whether it equals a name. "" means that nobody said. A network only names what
+carries the bytes. It decides nothing: a connection carries datagrams exactly if it is a
+:class:`PacketConn` (D11).
 
-**Addresses** are ``host:port`` with an IPv6 host in brackets; a ``host`` alone stands without
-them. A network without ports has a path, a name, or "" for its address: what cannot be split is
-all host. A name stays a name until something must resolve it. An empty host means everywhere to
-whoever listens, and is a ValueError to whoever dials (D12).
+**Addresses** are ``host:port``, with an IPv6 host in brackets. Without a port, the host is written
+without brackets. An address that cannot be split is a host and nothing else; on a network without
+ports it is a path, a name, or "". A name stays a name until something must resolve it. An empty
+host means every address of this host when listening, and is a ValueError when dialing (D12).
 
 **Hosts** compare without regard to ASCII case and to a final dot. Where a name enters the program,
 in a client's request, a setting, a rule or a hosts file, it is brought to one form, once: IDNA in
@@ -93,7 +94,7 @@ class ProtocolError(ConnectionError):
 class UnsupportedError(OSError):
     """The network or the operation is not offered here, and will not be (D15).
 
-    Raised before the first byte is sent. Final: nobody tries again (D16).
+    Raised before the first byte is sent. It is final: do not try again (D16).
     """
 
 
@@ -101,7 +102,7 @@ class UnsupportedError(OSError):
 class Error(Protocol):
     """What an exception says about itself, for those who decide whether to try again.
 
-    Not an exception class, so it cannot stand in an ``except`` clause; ask a caught exception::
+    It is not an exception class, so ``except`` cannot name it. Ask an exception that was caught::
 
         except OSError as error:
             if isinstance(error, Error) and error.temporary():
@@ -147,21 +148,22 @@ class Addr(Protocol):
 class Conn(Protocol):
     """A connection: a stream of bytes, or a sequence of datagrams, to one peer.
 
-    Whoever is promised a connection gets one or an exception, never None and never both (D5). It
-    lives until it is closed: neither the time limit nor the task of the call that made it ends it
-    (D4). There are no deadlines; a caller that wants one puts the call into a timeout, which
-    concerns that call on that connection alone.
+    A call that promises a connection returns one or raises, and never returns None (D5). A
+    connection lives until it is closed: neither the time limit nor the task of the call that made
+    it ends it (D4). It has no deadlines. To limit the time of a call, put that call into a timeout;
+    nothing else is affected.
 
     Concurrency: one task reads while one writes. A second reader or writer is the caller's error
     and may get a RuntimeError, but never are bytes mixed (D6). Everything here belongs to one
     event loop (D21).
 
-    For implementers: a wrapper keeps the capabilities that its bytes still have, and offers
-    :class:`ConnUnwrapper` unless it changes the bytes (D10). It is a :class:`PacketConn` exactly if
-    what it wraps is one, so its class is chosen when it is made (D11). What a protocol must answer
-    while it reads, such as a pong or a key update, is sent by a task of the connection or with the
-    next write, never within ``read()``, where a cancellation could cut it in two. Answers that wait
-    to be sent are bounded; a newer pong, for instance, takes the place of the older one (D6, D7).
+    For implementers: a wrapper offers those capabilities of the inner connection that still work
+    through it, and :class:`ConnUnwrapper` unless it changes the bytes (D10). It is a
+    :class:`PacketConn` exactly if what it wraps is one, so its class is chosen when it is made
+    (D11). What a protocol must answer while it reads, such as a pong or a key update, is sent by a
+    task of the connection or with the next write, never within ``read()``, where a cancellation
+    could cut it in two. Answers that wait to be sent are bounded; a newer pong, for instance, takes
+    the place of the older one (D6, D7).
 
     Checked by :class:`gost_core.testing.common.net.ConnContract`.
     """
@@ -182,12 +184,12 @@ class Conn(Protocol):
 
         Raises:
             ClosedError: this side closed the connection, perhaps during the call.
-            ConnectionResetError: the peer, or the network, broke it off. Where a protocol announces
-                its end, as TLS and WebSocket do, so is an end without the announcement: what was
-                cut must not look complete. What the connection holds in its own buffers is
-                returned first (D8).
-            ConnectionRefusedError: one datagram found nobody. The next call on the connection
-                raises it, once, and the connection goes on (D9).
+            ConnectionResetError: the peer, or the network, broke it off. Some protocols announce
+                their end, such as TLS and WebSocket; an end without the announcement raises this
+                too, since a stream that was cut must not look complete. What the connection holds
+                in its own buffers is returned first (D8).
+            ConnectionRefusedError: a datagram that was sent before reached nobody. The next call on
+                the connection raises it, once, and the connection goes on (D9).
             UnsupportedError: a datagram connection that is not connected (D9).
             ValueError: ``n`` is less than 1.
 
@@ -199,8 +201,9 @@ class Conn(Protocol):
     async def write(self, data: Buffer, /) -> None:
         """Write all of ``data``, or raise.
 
-        Returns when a bounded buffer below has taken everything, so a slow peer slows the writer
-        (D8). The caller may change its buffer as soon as the call has returned.
+        It returns when a buffer of bounded size, such as that of the system, has taken everything,
+        so a slow peer slows the writer down (D8). The caller may change its buffer as soon as the
+        call has returned.
 
         Args:
             data: any C-contiguous buffer; ``memoryview(data)`` and its ``nbytes`` serve all of
@@ -209,11 +212,13 @@ class Conn(Protocol):
         Raises:
             ClosedError: this side closed the connection, perhaps during the call.
             BrokenPipeError, ConnectionResetError: the peer takes no more.
-            ConnectionRefusedError: an earlier datagram found nobody; the connection goes on (D9).
+            ConnectionRefusedError: a datagram that was sent before reached nobody; the connection
+                goes on (D9).
             UnsupportedError: a datagram connection that is not connected (D9).
             OSError: the datagram is too long.
 
-        After cancelling, how much was sent is unknown, and only :meth:`close` is left (D7).
+        If the call is cancelled, nobody knows how much was sent: only close the connection then
+        (D7).
         """
         ...
 
@@ -221,17 +226,17 @@ class Conn(Protocol):
     async def close(self) -> None:
         """Close the connection and everything that it owns (D3).
 
-        Before it lets go it tells the peer what its protocol has for that: an end of stream, a
-        close frame, a goodbye. It takes bounded time, 1 to 3 seconds at most, whatever the peer
-        does (D1). What a write took before still reaches a peer that reads it within that time,
-        also one that goes on sending. So TCP, whose peer has not ended its stream, ends its own
-        first, then discards what comes until the peer ends, nothing is unsent any more, or the time
-        is over (D8).
+        First it tells the peer about the end, in the way of the protocol: an end of the stream, a
+        close frame, TLS's close_notify. All of it takes 1 to 3 seconds at most, whatever the peer
+        does (D1). What was written before still reaches a peer that reads it within that time, even
+        a peer that goes on sending. Over TCP this takes two steps, unless the peer has ended its
+        stream: end the own stream, then discard what comes, until the peer ends its stream, or
+        nothing is unsent any more, or the time is over (D8).
 
-        Waiting calls raise ClosedError at once. Closing twice, or beside any other call, is legal;
-        a second close returns when the first has. When it is cancelled it frees everything at once.
-        It raises nothing: faults of closing are logged. Several closes do not wait for each other
-        (D1, D8).
+        Calls that wait raise ClosedError at once. It may be called twice, and during any other
+        call; the second call returns when the first has. If it is cancelled, it frees everything at
+        once. It raises nothing: what goes wrong in closing is logged. Closing several connections
+        at once takes no longer than closing one (D1, D8).
         """
         ...
 
@@ -249,7 +254,8 @@ class Conn(Protocol):
 class Listener(Protocol):
     """Something that connections come from: what a Router or a Binder gives for a bound address.
 
-    :class:`gost_core.listener.Listener` is its counterpart with a set-up of its own.
+    :class:`gost_core.listener.Listener` is another interface: a part of a service, with options and
+    ``init()``.
 
     Checked by :class:`gost_core.testing.common.net.ListenerContract`.
     """
@@ -276,8 +282,8 @@ class Listener(Protocol):
         """Close the listener.
 
         Frees the address before it returns and closes the connections that nobody accepted, but
-        none that was accepted. Where the accepted ones live on the listener's own socket, as with
-        UDP and QUIC, nobody new is accepted from now on, and the address is free once the last
+        none that was accepted. Where accepted connections use the listener's own socket, as with
+        UDP and QUIC, no new one is accepted from now on, and the address is free once the last
         accepted one is closed (D27). A waiting :meth:`accept` raises ClosedError. Otherwise as
         :meth:`Conn.close` (D1).
         """
@@ -292,7 +298,7 @@ class Listener(Protocol):
 class Dialer(Protocol):
     """Opens connections from this host: how a component reaches the network beneath it.
 
-    Whoever holds one may dial for as long as it lives, also from several tasks at once.
+    It may be used for as long as it lives, also by several tasks at once.
 
     Checked by :class:`gost_core.testing.common.net.DialerContract`.
     """
@@ -332,10 +338,10 @@ class PacketConn(Protocol):
     """The capability to exchange datagrams with more than one peer.
 
     It has no ``close``: keep the :class:`Conn` that offers it. It counts on the outermost
-    connection only, since datagrams sent beneath a wrapper would escape what the wrapper does
-    (D10). A connection carries datagrams exactly if ``isinstance`` finds this capability on it,
-    whatever its ``network()`` says; so accepted datagram sessions have it, and what any dialer,
-    connector or route gives for ``udp`` (D11).
+    connection only, since datagrams sent past a wrapper would escape what the wrapper does (D10). A
+    connection carries datagrams exactly if ``isinstance`` finds this capability on it, whatever its
+    ``network()`` says; so accepted datagram sessions have it, and what any dialer, connector or
+    route gives for ``udp`` (D11).
 
     Checked by :class:`gost_core.testing.common.net.PacketConnContract`.
     """
@@ -355,7 +361,7 @@ class PacketConn(Protocol):
 
         Raises:
             ClosedError: this side closed the connection.
-            ConnectionRefusedError: a datagram that was sent before found nobody. Raised once, by
+            ConnectionRefusedError: a datagram that was sent before reached nobody. Raised once, by
                 the next call on the connection, which goes on (D9).
             ConnectionResetError: the connection has ended (D9).
             ValueError: ``n`` is less than 1.
@@ -377,7 +383,7 @@ class PacketConn(Protocol):
 
         Raises:
             ClosedError: this side closed the connection.
-            ConnectionRefusedError: a datagram that was sent before found nobody; the connection
+            ConnectionRefusedError: a datagram that was sent before reached nobody; the connection
                 goes on (D9).
             OSError: the datagram is too long, was refused by a limit (D52), or its name has no
                 address, and nothing is sent (D9).
@@ -391,8 +397,8 @@ class HalfCloser(Protocol):
     """The capability to end one's own direction of a stream and go on reading the other.
 
     It counts on the outermost connection only. A transport whose own close ends both directions,
-    such as WebSocket, does not offer it; one that has to carry half-closed exchanges frames an end
-    mark of its own (D10). A connection whose capability a wrapper can tell only at run time may
+    such as WebSocket, does not offer it; one that has to carry half-closed exchanges sends an end
+    mark in its frames (D10). A connection whose capability a wrapper can tell only at run time may
     have the method and raise UnsupportedError.
 
     Checked by :class:`gost_core.testing.common.net.HalfCloserContract`.
@@ -418,12 +424,13 @@ class HalfCloser(Protocol):
 class Aborter(Protocol):
     """The capability to break a connection off, so that what the peer has does not look complete.
 
-    Whoever relays uses it when a source breaks off: first the other side gets what was read for it,
-    for as long as a close may take, then it is aborted; one that cannot be aborted is closed. A
-    side whose source has ended in order is closed (D72).
+    A relay uses it when one of its two connections breaks off: the other one first gets what was
+    read for it, for as long as a close may take, and is then aborted, or closed if it cannot be
+    aborted. If a connection has ended in order, the other one is closed (D72).
 
-    It counts on the outermost connection only. For implementers: a wrapper hands it on to what it
-    wraps; if that is no Aborter, the close of the wrapper says no goodbye of its own (D72).
+    It counts on the outermost connection only. For implementers: a wrapper aborts what it wraps. If
+    that is no Aborter, the wrapper closes it, and sends no goodbye of the wrapper's protocol before
+    (D72).
     """
 
     __slots__ = ()
@@ -461,7 +468,7 @@ class ConnUnwrapper(Protocol):
 
 @runtime_checkable
 class ContextCarrier(Protocol):
-    """The capability of a connection to bring values of its own.
+    """The capability of a connection to bring values for its handler.
 
     A service hands a carried context to the handler instead of its own (D28).
 
@@ -481,10 +488,11 @@ class Closer(Protocol):
     """The capability of a component that must be closed.
 
     Dialers with sessions, handlers with background work, hops, chainers, routers and registered
-    things may have it. Whoever made the component closes it; nobody closes what was only lent
-    (D19). On an event loop with structured concurrency, a component whose tasks outlive its calls
-    is given the scope for them by its constructor (D18). ``isinstance`` sees names only: a
-    :class:`gost_core.chain.Node` has a ``close`` that is not awaited, and is no Closer.
+    things may have it. The part of the program that made the component closes it. A component that
+    was only lent is not closed by its borrower (D19). On an event loop with structured concurrency,
+    a component whose tasks outlive its calls is given the scope for them by its constructor (D18).
+    ``isinstance`` sees names only: a :class:`gost_core.chain.Node` has a ``close`` that is not
+    awaited, and is no Closer.
 
     Checked by :class:`gost_core.testing.common.net.CloserContract`.
     """
@@ -495,9 +503,9 @@ class Closer(Protocol):
     async def close(self) -> None:
         """End what the component does, release what it holds, and await its tasks (D20).
 
-        Legal twice, at any time, beside any other call and from inside one (D22). Waiting calls
-        end with ClosedError. It takes 1 to 3 seconds at most; frees even when cancelled; raises
-        nothing (D1).
+        It may be called twice, at any time, during any other call and from inside one (D22).
+        Waiting calls end with ClosedError. It takes 1 to 3 seconds at most; frees even when
+        cancelled; raises nothing (D1).
         """
         ...
 

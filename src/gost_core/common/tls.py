@@ -10,8 +10,8 @@ __all__ = ("TLSConfig", "TLSSource")
 class TLSSource:
     """What a TLS context was made of, for stacks that cannot use a context of Python's ``ssl``.
 
-    QUIC is one of them. Such a stack uses this and leaves the context aside, every other one does
-    it the other way round: nobody uses both (D77).
+    QUIC is one of them. Such a stack uses this, and not the context. Every other stack uses the
+    context, and not this (D77).
     """
 
     cert_file: str = ""
@@ -32,7 +32,7 @@ class TLSConfig:
     """How to speak TLS: a context and the name to expect of the peer.
 
     One object is shared by all connections of a component. The callee uses it unchanged, and never
-    changes ``context``: a component that needs other settings makes a context of its own. Where an
+    changes ``context``: a component that needs other settings makes another context. Where an
     option of this type is missing, the peer is verified with the library's defaults (D24);
     verification is off only in a context that somebody configured so.
     """
@@ -46,5 +46,5 @@ class TLSConfig:
     nor a host in the address (D66). A server ignores it."""
 
     source: TLSSource | None = field(default=None, kw_only=True)
-    """What the context was made of, from the same values; None = not told. A stack that cannot use
+    """What the context was made of, from the same values; None = not given. A stack that cannot use
     the context and finds None here raises a ValueError in ``init()`` (D77)."""

@@ -1,10 +1,9 @@
 """What the limiters of traffic are told of a request, and the scopes of a limit.
 
-Scopes, services and directions have budgets of their own, and keys are compared whole. A budget
-belongs to its key for as long as it matters: to drop every reference to a limiter, or to ask for
-many other keys, gives nobody a fresh one. A limit that is changed or removed acts from the next
-look-up on, at the latest after the time for which an implementation documents that it keeps answers
-(D53).
+Each scope, service and direction has a separate budget for each key, and keys are compared whole. A
+budget does not begin anew because every reference to its limiter was dropped, or because many other
+keys were asked for. A limit that is changed or removed acts from the next look-up on, or, if an
+implementation keeps answers for a time that it documents, at the latest after that time (D53).
 
 The limiters are in :mod:`~gost_core.limiter.conn` (how many connections),
 :mod:`~gost_core.limiter.rate` (how many requests a second) and
@@ -46,17 +45,17 @@ class Options:
     """Which budget a caller wants, and what for."""
 
     service: str = ""
-    """The name of the asking service; "" = not told."""
+    """The name of the asking service; "" = not given."""
     scope: str = ""
     """Whose budget is meant, one of the ``SCOPE_`` constants; "" = SCOPE_CONN."""
     network: str = ""
-    """The network of the traffic (D11); "" = not told."""
+    """The network of the traffic (D11); "" = not given."""
     addr: str = ""
     """The target (D12); "" = none, or not told."""
     client: str = ""
-    """The id of the client, as an Authenticator gave it; "" = not told."""
+    """The id of the client, as an Authenticator gave it; "" = not given."""
     src: str = ""
-    """Where the client is, with its port (D12); "" = not told."""
+    """Where the client is, with its port (D12); "" = not given."""
 
 
 Option: TypeAlias = Callable[[Options], object]
@@ -73,7 +72,7 @@ def scope_option(scope: str, /) -> Option:
 def service_option(service: str, /) -> Option:
     """Set ``Options.service``.
 
-    The name of the asking service; "" = not told.
+    The name of the asking service; "" = not given.
     """
     return FieldOption(Options, "service", service)
 
@@ -81,7 +80,7 @@ def service_option(service: str, /) -> Option:
 def network_option(network: str, /) -> Option:
     """Set ``Options.network``.
 
-    The network of the traffic (D11); "" = not told.
+    The network of the traffic (D11); "" = not given.
     """
     return FieldOption(Options, "network", network)
 
@@ -97,7 +96,7 @@ def addr_option(addr: str, /) -> Option:
 def client_option(client: str, /) -> Option:
     """Set ``Options.client``.
 
-    The id of the client, as an Authenticator gave it; "" = not told.
+    The id of the client, as an Authenticator gave it; "" = not given.
     """
     return FieldOption(Options, "client", client)
 
@@ -105,6 +104,6 @@ def client_option(client: str, /) -> Option:
 def src_option(src: str, /) -> Option:
     """Set ``Options.src``.
 
-    Where the client is, with its port (D12); "" = not told.
+    Where the client is, with its port (D12); "" = not given.
     """
     return FieldOption(Options, "src", src)

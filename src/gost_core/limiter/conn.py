@@ -50,8 +50,8 @@ class ConnLimiter(Protocol):
     It has the same members as :class:`gost_core.limiter.rate.RateLimiter`; no ``isinstance`` tells
     the two apart.
 
-    A budget belongs to its key for as long as it matters, whoever still holds a limiter, and
-    however many other keys are asked for. Keys are compared whole (D53).
+    Each key has one budget. It does not begin anew because all limiters of the key were dropped, or
+    because many other keys were asked for. Keys are compared whole (D53).
 
     Checked by :class:`gost_core.testing.limiter.conn.ConnLimiterContract`.
     """
@@ -69,6 +69,6 @@ class ConnLimiter(Protocol):
             A limiter on the budget of ``key``, the same budget each time; None = unlimited (D53).
 
         Raises:
-            OSError: the limits are out of reach; the caller refuses the connection (D53).
+            OSError: the limits cannot be reached; the caller refuses the connection (D53).
         """
         ...

@@ -11,8 +11,8 @@ class Limiter(Protocol):
     """A budget that begins full and refills as time goes by, up to its burst.
 
     Over half a second or more, what is granted lies between half of what the limit brings in that
-    time and one and a half times of it, plus the burst. To ask often costs nothing, and a refused
-    call has taken nothing (D51).
+    time and one and a half times of it, plus the burst. A caller that asks often does not get less,
+    and a refused call has taken nothing (D51).
 
     Any thread may use it (D21), and no call waits.
 
@@ -45,8 +45,8 @@ class RateLimiter(Protocol):
     It has the same members as :class:`gost_core.limiter.conn.ConnLimiter`; no ``isinstance`` tells
     the two apart.
 
-    A budget belongs to its key for as long as it matters, whoever still holds a limiter, and
-    however many other keys are asked for. Keys are compared whole (D53).
+    Each key has one budget. It does not begin anew because all limiters of the key were dropped, or
+    because many other keys were asked for. Keys are compared whole (D53).
 
     Checked by :class:`gost_core.testing.limiter.rate.RateLimiterContract`.
     """
@@ -64,6 +64,6 @@ class RateLimiter(Protocol):
             A limiter on the budget of ``key``, the same budget each time; None = unlimited (D53).
 
         Raises:
-            OSError: the limits are out of reach; the caller refuses the request (D53).
+            OSError: the limits cannot be reached; the caller refuses the request (D53).
         """
         ...

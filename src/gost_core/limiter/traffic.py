@@ -11,11 +11,11 @@ __all__ = ("Limiter", "TrafficLimiter")
 
 
 class Limiter(Protocol):
-    """A budget of bytes that refills as time goes by, shared by all who draw on it.
+    """A budget of bytes that refills as time goes by, shared by all its users.
 
     Over half a second or more, what is granted lies between half of what the limit brings in that
     time and one and a half times of it, plus the burst, which is at most what one second brings.
-    Who asks often does not go without (D52).
+    A caller that asks often does not get less (D52).
 
     For callers: a limiter whose :meth:`limit` is 0 or less need not be asked.
 
@@ -68,8 +68,8 @@ class Limiter(Protocol):
     def set(self, n: int, /) -> None:
         """Change the limit to ``n`` bytes a second, 0 or less = unlimited.
 
-        It acts on calls that wait already (D52). For the owner of the limiter, not for those who
-        draw on it.
+        It acts on calls that wait already (D52). Only the owner of the limiter calls this, not its
+        users.
 
         Example::
 
@@ -83,8 +83,8 @@ class Limiter(Protocol):
 class TrafficLimiter(Protocol):
     """Finds the limits for a connection, one for each direction.
 
-    Asked often, as much as for every read and write, with nothing but the key and the same options,
-    so an implementation whose rules are elsewhere keeps its answers for a while.
+    It may be asked at every read and write, each time with the same key and options. So an
+    implementation that asks a server for its rules keeps the answers for a while.
 
     The same key, scope and service draw on the same budget (D53). An implementation says which
     scopes it serves.
@@ -96,7 +96,7 @@ class TrafficLimiter(Protocol):
 
     @abstractmethod
     async def in_(self, ctx: Context, key: str, /, *opts: Option) -> Limiter | None:
-        """Return the limiter of what the service reads from the wrapped side (D52).
+        """Return the limiter of what the service reads from the limited connection (D52).
 
         Args:
             ctx: the connection's values.
@@ -108,11 +108,11 @@ class TrafficLimiter(Protocol):
             The limiter; None = unlimited, or a scope that is not served (D53).
 
         Raises:
-            OSError: the limits are out of reach; the caller refuses (D53).
+            OSError: the limits cannot be reached; the caller refuses (D53).
         """
         ...
 
     @abstractmethod
     async def out(self, ctx: Context, key: str, /, *opts: Option) -> Limiter | None:
-        """Return the limiter of what the service writes to the wrapped side; as :meth:`in_`."""
+        """Return the limiter of what the service writes to that connection; as :meth:`in_`."""
         ...

@@ -22,7 +22,7 @@ __all__ = (
 
 
 class EventType(StrEnum):
-    """The types of events that the contract knows; others may exist beside them."""
+    """The types of events that the contract knows; there may be others."""
 
     STATUS = "status"
     """A service changed its state."""
@@ -50,13 +50,13 @@ class StatusEvent(Event):
     """A service or a handler has reached a state (D73)."""
 
     kind: str = ""
-    """What has: ``"service"`` or ``"handler"``; "" = not told. It is no
+    """What has: ``"service"`` or ``"handler"``; "" = not given. It is no
     :class:`gost_core.observer.stats.Kind`."""
     service: str = ""
-    """The name of the service; "" = not told."""
+    """The name of the service; "" = not given."""
     state: str = ""
     """The state: ``"running"`` = it begins, ``"ready"`` = it serves, ``"failed"`` = it met an
-    error, ``"closed"`` = it has ended; "" = not told."""
+    error, ``"closed"`` = it has ended; "" = not given."""
     message: str = ""
     """What an operator wants to know of it, without credentials (D17); "" = nothing."""
 
@@ -70,10 +70,10 @@ class StatsEvent(Event):
     """What was counted for a service, or for one client of it, up to now (D73)."""
 
     kind: str = ""
-    """Who counted: ``"service"`` or ``"handler"``; "" = not told. It is no
+    """Who counted: ``"service"`` or ``"handler"``; "" = not given. It is no
     :class:`gost_core.observer.stats.Kind`."""
     service: str = ""
-    """The name of the service; "" = not told."""
+    """The name of the service; "" = not given."""
     client: str = ""
     """The id of the client, as an Authenticator gave it; "" = all clients together."""
     total_conns: int = 0
@@ -94,7 +94,7 @@ class StatsEvent(Event):
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Options:
-    """What a call of :meth:`Observer.observe` may say besides: nothing yet."""
+    """Options for one call of :meth:`Observer.observe`; there are none yet."""
 
 
 Option: TypeAlias = Callable[[Options], object]
@@ -105,8 +105,8 @@ class Observer(Protocol):
 
     Not to be mistaken for :class:`gost_core.metrics.Observer`, which takes single values.
 
-    Concurrency: called by many tasks at once. Calling back into whoever reports, such as closing
-    the service, is legal (D22).
+    Concurrency: called by many tasks at once. During the call, an implementation may call its
+    caller, for instance close the service (D22).
 
     Checked by :class:`gost_core.testing.observer.ObserverContract`.
     """
@@ -124,8 +124,8 @@ class Observer(Protocol):
             opts: see :class:`Options`.
 
         Raises:
-            OSError: the batch was not delivered; the same batch may come again, with what a part
-                of it did before (D56). Returning means that it was delivered.
+            OSError: the batch was not delivered; the caller may deliver the same batch again, so
+                some of its events may arrive twice (D56). If the call returns, all were delivered.
 
         Example::
 
