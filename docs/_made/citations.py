@@ -34,8 +34,12 @@ TITLED_DECISION: Final = re.compile(r"(D\d+): (.+)")
 CLAUSES_PAGE: Final = "clauses"
 DECISIONS_PAGE: Final = "decisions"
 FAULTS_PAGE: Final = "historical-faults"
+COVERAGE_PAGE: Final = "coverage"
 GLOSSARY_PAGE: Final = "glossary"
 TASKS_PAGE: Final = "how-to"
+LONG_TABLES: Final = (CLAUSES_PAGE, COVERAGE_PAGE, FAULTS_PAGE)
+"""The pages whose rows begin with a name, and are too many to look through."""
+
 DOCS: Final = Path(__file__).parent.parent
 
 KEPT: Final = (
@@ -267,7 +271,7 @@ def cite(app: Sphinx, document: nodes.document) -> None:
         mark_clauses(app, document)
     if page == TASKS_PAGE:
         mark_tasks(document)
-    if page in (CLAUSES_PAGE, FAULTS_PAGE):
+    if page in LONG_TABLES:
         for table in document.findall(nodes.table):
             table["classes"] += ["ids", "filtered"]
     # Sphinx keeps, forgets and merges what it knows of a page.
@@ -275,9 +279,9 @@ def cite(app: Sphinx, document: nodes.document) -> None:
     link_names(document, page)
 
 
-def write_decisions_anew(app: Sphinx, env: BuildEnvironment) -> list[str]:
-    """Name the page that shows what the other pages cite."""
-    return [DECISIONS_PAGE]
+def write_anew(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Name the page that shows what others cite, and one whose entries the search would forget."""
+    return [DECISIONS_PAGE, TASKS_PAGE]
 
 
 # ---- While a page is written
@@ -298,10 +302,10 @@ def finish(app: Sphinx, document: nodes.document, page: str) -> None:
 
 
 def break_long_names(document: nodes.document) -> None:
-    """Let a long name end a line behind a dot or a ``_``, and not within a word."""
+    """Let a long name end a line behind a dot, a ``_`` or a ``/``, and not within a word."""
     for literal in document.findall(nodes.literal):
         for text in list(literal.findall(nodes.Text)):
-            parts = re.split(r"(?<=\w[._])(?=\w)", text.astext())
+            parts = re.split(r"(?<=\w[._/])(?=\w)", text.astext())
             if len(parts) > 1:
                 pieces: list[nodes.Node] = [nodes.Text(parts[0])]
                 for part in parts[1:]:
@@ -361,6 +365,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Take part in the build."""
     # Before Sphinx notes by which anchors its lists of contents reach the sections.
     app.connect("doctree-read", cite, priority=400)
-    app.connect("env-updated", write_decisions_anew)
+    app.connect("env-updated", write_anew)
     app.connect("doctree-resolved", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

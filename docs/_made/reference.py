@@ -116,7 +116,7 @@ def page(module_name: str) -> Iterator[str]:
     parent, _, last = module_name.rpartition(".")
     yield from (module_name, "=" * len(module_name), "", f".. automodule:: {module_name}", "")
     yield from (".. code-block:: python", "", f"   from {parent} import {last}", "")
-    yield from homonyms(module_name)
+    yield from namesakes(module_name)
     order = list(vars(module))
     names = sorted(package.public_names(module), key=order.index)
     children = [name for name in documented() if name.rpartition(".")[0] == module_name]
@@ -135,23 +135,33 @@ def page(module_name: str) -> Iterator[str]:
             yield from contract(contracts, getattr(import_module(contracts), name))
 
 
-def homonyms(module_name: str) -> Iterator[str]:
+def namesakes(module_name: str) -> Iterator[str]:
     """Write which names of other modules are not to be taken for those of this one."""
-    others = [
-        f"``{short(other)}.{name}``"
-        for name in sorted(package.public_names(import_module(module_name)))
-        for other in documented()
-        if other != module_name and name not in EVERYWHERE
+    own = set(package.public_names(import_module(module_name)))
+    other_modules = [name for name in documented() if name != module_name]
+    shared = [
+        (name, other)
+        for name in sorted(own)
+        for other in other_modules
         if name in package.public_names(import_module(other))
     ]
-    own = EVERYWHERE.intersection(package.public_names(import_module(module_name)))
-    if own:
-        others.append(" and ".join(f"``{name}``" for name in sorted(own)) + " of other modules")
+    # There are dozens of these, and what they are for is seen by their module.
+    options = {other: None for name, other in shared if name.islower()}
+    others = [
+        f"``{short(other)}.{name}``"
+        for name, other in shared
+        if not (name.islower() or name in EVERYWHERE)
+    ]
+    if everywhere := sorted(own.intersection(EVERYWHERE)):
+        others.append(" and ".join(f"``{name}``" for name in everywhere) + " of other modules")
+    if options:
+        modules = ", ".join(f"``{short(name)}``" for name in options)
+        others.append(f"the option functions of the same names in {modules}")
     if others:
         yield from (
             ".. rst-class:: basis",
             "",
-            f"Not to be confused with: {', '.join(others)}.",
+            f"Not to be confused with: {'; '.join(others)}.",
             "",
         )
 

@@ -5,13 +5,19 @@ const tables = document.querySelectorAll("table.filtered");
 // So that chain.Transporter.Multiplex, Transporter.multiplex and limiter/traffic are found as they are written.
 const words = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, "-");
 
+// A table with its heading, or without it if that is the title of the page.
+const whole = (table) => {
+  const section = table.closest("section");
+  return section.querySelector("h1") ? table.closest(".table-wrapper") : section;
+};
+
 if (tables.length > 0) {
   const field = document.createElement("input");
   field.type = "search";
   field.className = "table-filter";
   field.placeholder = tables[0].classList.contains("translation")
     ? "A Go or a Python name"
-    : "A clause, a decision, or words of it";
+    : "A name, a number, or words";
   field.setAttribute("aria-label", "Show only the rows with");
 
   const status = document.createElement("p");
@@ -33,7 +39,7 @@ if (tables.length > 0) {
     const shown = new Set(found.flatMap((row) => [row.element, row.owner]));
     for (const row of rows) row.element.hidden = !shown.has(row.element);
     for (const table of tables) {
-      table.closest("section").hidden = !table.querySelector("tbody tr:not([hidden])");
+      whole(table).hidden = !table.querySelector("tbody tr:not([hidden])");
     }
     status.textContent = wanted === "" ? "" : `${found.length} of ${rows.length}`;
     if (found.length === 0) {
@@ -44,5 +50,5 @@ if (tables.length > 0) {
     }
   };
   field.addEventListener("input", show);
-  tables[0].closest("section").before(field, status);
+  whole(tables[0]).before(field, status);
 }

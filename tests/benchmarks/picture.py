@@ -15,6 +15,7 @@ STYLE = """
 .gost-picture .one { stroke: var(--line) }
 .gost-picture .bar { fill: var(--service-edge); opacity: 0.6 }
 .gost-picture .spread { stroke: var(--ink); stroke-width: 2 }
+.gost-picture .subject { paint-order: stroke; stroke: var(--panel); stroke-width: 4px }
 .gost-picture .bound { stroke: var(--out-edge); stroke-width: 3 }
 """
 
@@ -62,7 +63,8 @@ def _axis(top: int, bottom: int) -> Iterator[str]:
 def _row(figure: Figure, top: int) -> Iterator[str]:
     middle, (low, high) = figure.samples.middle(), figure.samples.quartiles()
     y = top + 21
-    yield f'<text x="{MARGIN}" y="{top + 12}">{escape(figure.subject)}</text>'
+    subject = escape(figure.subject)
+    yield f'<text class="subject" x="{MARGIN}" y="{top + 12}">{subject}</text>'
     left, right = sorted((_x(1), _x(middle)))
     yield f'<rect class="bar" x="{left:.1f}" y="{y - 4}" width="{right - left:.1f}" height="8"/>'
     yield f'<path class="spread" d="M{_x(low):.1f} {y}H{_x(high):.1f}"/>'

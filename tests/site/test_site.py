@@ -280,7 +280,6 @@ def test_the_browser_says_that_a_page_is_not_there(
     site: Path, address: str, tab: Browser, tmp_path: Path
 ) -> None:
     missing = "reference/net.html"
-    assert any("404" in error for error in tab.open(f"{address}/{missing}").errors)
     assert any("FILE_NOT_FOUND" in error for error in tab.open((site / missing).as_uri()).errors)
     result = subprocess.run(
         [sys.executable, "-m", "tests.site.browser", site, tmp_path, missing],
@@ -399,6 +398,13 @@ def test_the_field_above_the_clauses_finds_ids_interfaces_decisions_and_words(
     assert "admission-admission-host-case" in shown(tab, "without regard to case")
     assert "admission-admission-answer" in shown(tab, "D49")
     assert shown(tab, "no such clause") == []
+
+
+def test_the_field_on_a_page_with_one_table_leaves_its_title(address: str, tab: Browser) -> None:
+    tab.open(f"{address}/historical-faults.html")
+    assert len(shown(tab, "ed93d60")) > 0
+    assert shown(tab, "no such fault") == []
+    assert tab.evaluate("document.querySelector('h1').offsetParent !== null")
 
 
 # ---- Another project
