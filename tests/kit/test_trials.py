@@ -1,6 +1,7 @@
 """The contracts of gost_core.testing, tried on implementations whose faults are known."""
 
-from collections.abc import Collection, Mapping
+import gc
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import pytest
@@ -43,6 +44,14 @@ def parameter(trial: Trial[Any]) -> ParameterSet:
     interface = trial.contract.clauses[0].id.removesuffix(".shape")
     marks = [pytest.mark.needs(what) for what, names in NEEDS.items() if interface in names]
     return pytest.param(trial, id=trial.contract.__module__, marks=marks)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def what_was_there_before_is_no_garbage() -> Iterator[None]:
+    """Let the collections of garbage that some clauses make look at their own objects only."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 # A right implementation may fail on one Python only; a fault is a fault on each. Some stop the

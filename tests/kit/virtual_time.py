@@ -62,10 +62,13 @@ class Selector(selectors.DefaultSelector):
         self._threads = self._others()
 
     def select(self, timeout: float | None = None) -> Any:
+        if timeout is not None and timeout <= 0:
+            # What has been put into the loop by a thread is there without its pair of sockets.
+            return super().select(0) if self._watches_others() else []
         # Looked at first: a thread that has ended since has woken the loop before it did.
         can_be_woken = self._watches_others() or not self._threads.issuperset(self._others())
         ready = super().select(0)
-        if ready or timeout is None or timeout <= 0:
+        if ready or timeout is None:
             return ready or super().select(timeout)
         if can_be_woken:
             return super().select(timeout * self._clock.pace)

@@ -116,21 +116,24 @@ class Contract(Declared):
                 "a contract needs a running asyncio event loop: await run() in one, or call check()"
             ) from None
         async with _turns.setdefault(loop, asyncio.Lock()):
-            subject = ""
-            results: dict[str, Result] = {}
-            for one in chosen:
-                missing = [
-                    needed for needed in one.after if results[needed].outcome is not Outcome.HELD
-                ]
-                if missing:
-                    detail = f"it needs {', '.join(missing)}"
-                    results[one.id] = Result(one, Outcome.NOT_TRIED, detail)
-                    continue
-                made = Attempt(one.id, self.time_limit)
-                with watched(made):
+            with watched() as begin:
+                subject = ""
+                results: dict[str, Result] = {}
+                for one in chosen:
+                    missing = [
+                        needed
+                        for needed in one.after
+                        if results[needed].outcome is not Outcome.HELD
+                    ]
+                    if missing:
+                        detail = f"it needs {', '.join(missing)}"
+                        results[one.id] = Result(one, Outcome.NOT_TRIED, detail)
+                        continue
+                    made = Attempt(one.id, self.time_limit)
+                    begin(made)
                     verdict = await attempt(partial(self._scenarios[one.id], self), made)
-                subject = subject or made.subject
-                results[one.id] = self._judged(one, verdict, reasons.get(one.id))
+                    subject = subject or made.subject
+                    results[one.id] = self._judged(one, verdict, reasons.get(one.id))
         assert self._interface is not None
         name = interface_name(self._interface)
         return Report(subject or "an object", name, tuple(results.values()))

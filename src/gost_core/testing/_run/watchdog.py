@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
@@ -27,32 +27,43 @@ _DEBUGGERS: Final[frozenset[str]] = frozenset(("bdb", "pydevd"))
 
 
 @contextmanager
-def watched(made: Attempt, /) -> Generator[None]:
-    """See to it, from a thread, that the event loop makes its turns while an attempt is made.
+def watched() -> Generator[Callable[[Attempt], None]]:
+    """See to it, from a thread, that the event loop makes its turns while attempts are made.
 
     If it makes none for the time limit, :class:`Blocked` is raised in the code where it stands, and
     standard error is told. In the main thread of a POSIX system that also interrupts a call into C
     that waits, as ``time.sleep()`` or a lock does. Elsewhere, and where C code computes, it is
     raised once that has returned. Code that catches every BaseException and goes on is not ended.
+
+    Returns:
+        What is to be told of each attempt before it is made.
     """
     loop, ident = asyncio.get_running_loop(), threading.get_ident()
     outside = _frames(inspect.currentframe())
     over, turned, lock = threading.Event(), threading.Event(), threading.Lock()
+    made = Attempt("", 0.0)
+
+    def begin(attempt: Attempt) -> None:
+        nonlocal made
+        with lock:
+            made = attempt
+        turned.set()  # Between two attempts, nobody but the kit keeps the loop.
 
     def watch() -> None:
-        looks = 0
+        seen, looks = made, 0
         while not over.wait(LOOK):
-            looks += 1
+            seen, looks = made, looks + 1 if seen is made else 1
             if looks * LOOK == _SILENCE and sys.stderr.isatty():
-                print(f"trying {made.clause} ...", file=sys.stderr)
+                print(f"trying {seen.clause} ...", file=sys.stderr)
             turned.clear()
             with suppress(RuntimeError):  # It may have been closed.
                 loop.call_soon_threadsafe(turned.set)
-            while not turned.wait(made.time_limit):
+            while not turned.wait(seen.time_limit):
                 with lock:
                     if over.is_set():
                         return
-                    stop()
+                    if seen is made:
+                        stop()
 
     def stop() -> None:
         # Documented, in spite of its name.
@@ -73,7 +84,7 @@ def watched(made: Attempt, /) -> Generator[None]:
         with suppress(RuntimeError):  # A Python may be without threads.
             threading.Thread(target=watch, name=THREAD, daemon=True).start()
         try:
-            yield
+            yield begin
         finally:
             with lock:
                 over.set()
