@@ -12,6 +12,8 @@ from typing_extensions import get_protocol_members, is_protocol
 
 from docs._made.package import contract_names, public_classes
 
+pytestmark = pytest.mark.one_python
+
 EXAMPLES: Final[tuple[Path, ...]] = tuple(sorted(Path(__file__).parent.glob("accept/*.py")))
 INTERFACES: Final[tuple[type[object], ...]] = tuple(
     cls for name in contract_names() for cls in public_classes(name) if is_protocol(cls)

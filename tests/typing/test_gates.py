@@ -22,6 +22,8 @@ import pytest
 import gost_core
 from docs._made import package
 
+pytestmark = pytest.mark.one_python
+
 ROOT: Final[Path] = Path(__file__).parents[2]
 SCRIPTS: Final[Path] = Path(sysconfig.get_path("scripts"))
 REJECTED: Final[tuple[str, ...]] = tuple(
