@@ -307,7 +307,7 @@ def _compare_heads(name: str, old: Declaration, new: Declaration) -> Iterator[Ch
 def _compare_members(
     name: str, old: Declaration, new: Declaration, *, is_options: bool
 ) -> Iterator[Change]:
-    before, after = ({_name(member): member for member in one.members} for one in (old, new))
+    before, after = (_by_name(one.members) for one in (old, new))
     for member in dict.fromkeys((*before, *after)):
         full, was, is_ = f"{name}.{member}", before.get(member, ""), after.get(member, "")
         if not was:
@@ -323,6 +323,16 @@ def _compare_members(
     places = [member for member in after if member in before or by_place][: len(common)]
     if common != places and (old.is_enum or by_place):
         yield _change(name, ", ".join(before), ", ".join(after), BOTH, "the order is another one")
+
+
+def _by_name(members: Iterable[str]) -> dict[str, str]:
+    """Return members by their names; the second of a name, an overload, has a number behind it."""
+    found = dict[str, str]()
+    for member in members:
+        name = _name(member)
+        number = sum(_name(other) == name for other in found.values()) + 1
+        found[name if number == 1 else f"{name} ({number})"] = member
+    return found
 
 
 def _added_member(full: str, line: str, owner: Declaration) -> Change:

@@ -1,5 +1,6 @@
 """The guard on the surface: whom a change breaks, and which version it needs."""
 
+import compileall
 import itertools
 import os
 import re
@@ -219,11 +220,20 @@ def surface_of(source: Path) -> str:
     return printed.stdout
 
 
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the package that is compiled, so that of its own copies only the edits are."""
+    package = tmp_path_factory.mktemp("compiled") / "gost_core"
+    shutil.copytree(ROOT / "src" / "gost_core", package)
+    compileall.compile_dir(package, quiet=1)
+    return package
+
+
 @pytest.mark.parametrize(("edit", "expected"), SEEDED.values(), ids=SEEDED)
 def test_a_change_of_the_source_is_classified_right(
-    tmp_path: Path, edit: Callable[[Path], None], expected: dict[str, str]
+    tmp_path: Path, compiled: Path, edit: Callable[[Path], None], expected: dict[str, str]
 ) -> None:
-    shutil.copytree(ROOT / "src" / "gost_core", tmp_path / "gost_core")
+    shutil.copytree(compiled, tmp_path / "gost_core")
     edit(tmp_path / "gost_core")
     found = changes(snapshot.RECORD.read_text(encoding="utf-8"), surface_of(tmp_path))
     named = {change.name.removeprefix("gost_core."): change.effect for change in found}
@@ -408,6 +418,14 @@ def test_no_line_of_the_surface_may_go_or_come_unseen(data: st.DataObject) -> No
     gone, come = changes(with_, without), changes(without, with_)
     assert line in {change.old for change in gone}
     assert line in {change.new for change in come}
+
+
+def test_an_overload_may_not_go_unseen() -> None:
+    text = snapshot.RECORD.read_text(encoding="utf-8")
+    overloads = [line for line in text.splitlines(keepends=True) if "# overload" in line]
+    assert len(overloads) > 1
+    for line in overloads:
+        assert line.strip() in {change.old for change in changes(text, text.replace(line, ""))}
 
 
 def test_a_surface_is_that_of_itself() -> None:
