@@ -76,6 +76,8 @@ class Cache(Protocol):
     For callers: a cache that raises an OSError is a miss, never a failure of the exchange (D75).
 
     Concurrency: called by many tasks at once.
+
+    Checked by :class:`gost_core.testing.cache.CacheContract`.
     """
 
     __slots__ = ()

@@ -16,7 +16,8 @@ __all__ = ("InvalidError", "Option", "Options", "Resolver")
 class InvalidError(LookupError):
     """There is no resolver here; the caller leaves the address as it is (D39).
 
-    A reference to a resolver that is not registered raises it, for instance.
+    A resolver that was given no server to ask raises it, for instance. A live reference whose
+    resolver is gone does not: it raises an OSError (D60).
     """
 
 

@@ -175,6 +175,30 @@ class FormattingBraces(RightLogger):
             self.write(text)
 
 
+@loggers.breaks("formats")
+class FormattingOnlyArguments(RightLogger):
+    """As Python's logging: without arguments, nothing is formatted."""
+
+    def formatting(self, level: LogLevel, format: str, arguments: tuple[object, ...]) -> None:
+        if arguments or level is LogLevel.FATAL:
+            super().formatting(level, format, arguments)
+        else:
+            self.plain(level, (format,))
+
+
+@loggers.breaks("joins-with-spaces")
+class FormattingPlainOnes(RightLogger):
+    def plain(self, level: LogLevel, arguments: Sequence[object]) -> None:
+        text = self.joined(arguments)
+        super().plain(level, (text.replace("%%", "%"),))
+
+
+@loggers.breaks("misfit-written")
+class LosingBarePercents(RightLogger):
+    def misfit(self, format: str, arguments: tuple[object, ...]) -> str:
+        return super().misfit(format.removesuffix("%"), arguments)
+
+
 @loggers.breaks("formats-if-enabled")
 class FormattingAlways(RightLogger):
     def formatting(self, level: LogLevel, format: str, arguments: tuple[object, ...]) -> None:

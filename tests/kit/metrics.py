@@ -357,4 +357,46 @@ class UnlockedMetrics(RightMetrics):
         return found
 
 
+@metrics.breaks("labels-apart")
+class JoiningValues(RightMetrics):
+    def one(self, name: MetricName, labels: Labels) -> RightInstrument:
+        joined = "".join(labels[key] for key in sorted(labels))
+        return super().one(name, {"joined": joined})
+
+
+@metrics.breaks("labels-apart")
+class SetsOfValues(RightMetrics):
+    def one(self, name: MetricName, labels: Labels) -> RightInstrument:
+        return super().one(name, {value: "" for value in labels.values()})
+
+
+@metrics.breaks("label-order")
+class InTheOrderGiven(RightMetrics):
+    def one(self, name: MetricName, labels: Labels) -> RightInstrument:
+        return super().one(name, {"all": str([*labels.items()])})
+
+
+@metrics.breaks("other-keys-apart")
+class IgnoringOtherKeys(RightMetrics):
+    def find(self, kind: str, name: MetricName, labels: Labels) -> RightInstrument:
+        known = self.kinds.get(name)
+        if known is not None and known[1] < set(labels):
+            labels = {key: labels[key] for key in known[1]}
+        return super().find(kind, name, labels)
+
+
+@metrics.breaks("other-keys-apart")
+class SeriesOfAnyKeys(RightMetrics):
+    def other_keys(self, name: MetricName, labels: Labels) -> RightInstrument:
+        return self.one(name, labels)
+
+
+@metrics.breaks("other-kind-apart")
+class DistributionsInCounters(RightMetrics):
+    def find(self, kind: str, name: MetricName, labels: Labels) -> RightInstrument:
+        known = self.kinds.get(name, ("", frozenset()))[0]
+        mixed = known == "counter" and kind == "observer"
+        return super().find(known if mixed else kind, name, labels)
+
+
 trials = (counters, gauges, metrics, observers)

@@ -10,10 +10,11 @@ from gost_core.options import apply
 from gost_core.recorder import RecordOption, RecordOptions
 from gost_core.testing import Contract
 from gost_core.testing.recorder import RecorderContract
+from tests.kit._backend import Asking, Deaf
 from tests.kit.trial import Trial
 
 
-class RightRecorder:
+class RightRecorder(Asking):
     """Writes lines to what stands for a file."""
 
     def __init__(self) -> None:
@@ -29,7 +30,7 @@ class RightRecorder:
             await self.write(line)
 
     async def write(self, line: bytes) -> None:
-        await asyncio.sleep(0)
+        await self.ask()
         if not self.writable:
             raise OSError("no space left on device")
         self.file += line
@@ -129,6 +130,37 @@ class ClosingOnce(RightRecorder):
         if not self.open:
             raise OSError("bad file descriptor")
         await super().close()
+
+
+@trial.breaks("cancelled")
+class DeafRecorder(Deaf, RightRecorder): ...
+
+
+@trial.breaks("next-after-cancelled")
+class LeakingRecorder(RightRecorder):
+    """Has slots, and loses one with each call that is cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slots = asyncio.Semaphore(15)
+
+    async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+        await self.slots.acquire()
+        try:
+            await super().record(ctx, data, *opts)
+        except Exception:
+            self.slots.release()
+            raise
+        self.slots.release()
+
+
+@trial.breaks("options")
+class KeepingOptions(RightRecorder):
+    options = RecordOptions()
+
+    async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+        apply(self.options, *opts)
+        await super().record(ctx, data)
 
 
 trials = (trial,)

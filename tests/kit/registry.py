@@ -4,6 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from gost_core.chain import Chainer, Route, RouteOption
+from gost_core.context import Context
 from gost_core.registry import DuplicateError, Registry
 from gost_core.testing import Contract
 from gost_core.testing.registry import RegistryContract
@@ -17,6 +19,12 @@ class Value:
         """Tell which value this is."""
         return self
 
+    async def route(
+        self, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        """Go direct."""
+        return None
+
 
 class Reference(Value):
     """What finds the value at each use."""
@@ -27,6 +35,14 @@ class Reference(Value):
 
     def serve(self) -> Value | None:
         return self.registry.values.get(self.name)
+
+    async def route(
+        self, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        found = self.serve()
+        if found is None:
+            raise OSError(f"the chain {self.name!r} is gone")
+        return await found.route(ctx, network, address, *opts)
 
 
 class RightRegistry:
@@ -52,7 +68,7 @@ class RightRegistry:
         return Reference(self, name) if name in self.values else None
 
     def get_all(self) -> dict[str, Value]:
-        return dict(self.values)
+        return self.values.copy()
 
 
 async def follow(reference: Value) -> Value | None:
@@ -60,7 +76,7 @@ async def follow(reference: Value) -> Value | None:
 
 
 def run(make: Callable[[], Registry[Value]]) -> Contract:
-    return RegistryContract(make, value=Value, follow=follow, time_limit=2.0)
+    return RegistryContract(make, value=Value, interface=Chainer, follow=follow, time_limit=2.0)
 
 
 trial = Trial[Callable[[], Registry[Value]]](RegistryContract, run, RightRegistry)
@@ -103,8 +119,9 @@ class AcceptingNone(RightRegistry):
     def register(self, name: str, value: Value, /) -> None:
         if not name:
             raise ValueError("a name is needed")
-        if self.values.setdefault(name, value) is not value:
+        if name in self.values:
             raise DuplicateError(f"{name!r} is registered")
+        self.values[name] = value
 
 
 @trial.breaks("names-exact")
@@ -137,7 +154,13 @@ class LiveView(RightRegistry):
 @trial.breaks("reference-follows")
 class Fixed(RightRegistry):
     def get(self, name: str, /) -> Value | None:
-        return self.values.get(name)
+        class Still(Reference):
+            first = self.values.get(name)
+
+            def serve(self) -> Value | None:
+                return self.first if super().serve() else None
+
+        return Still(self, name) if name in self.values else None
 
 
 @trial.breaks(
@@ -153,6 +176,11 @@ class RememberingReferences(RightRegistry):
                 self.last = self.last if found is None else found
                 return self.last
 
+            async def route(
+                self, ctx: Context, network: str, address: str, /, *opts: RouteOption
+            ) -> Route | None:
+                return await Reference(self.registry, self.name).route(ctx, network, address)
+
         return Remembering(self, name) if name in self.values else None
 
 
@@ -165,6 +193,48 @@ class CheckingThenActing(RightRegistry):
             raise DuplicateError(f"{name!r} is registered")
         time.sleep(0)
         self.values[name] = value
+
+
+@trial.breaks("duplicate-refused")
+class TakingTheSameAgain(RightRegistry):
+    def register(self, name: str, value: Value, /) -> None:
+        if value is None or self.values.get(name) is not value:  # pyright: ignore[reportUnnecessaryComparison]  # untyped callers
+            super().register(name, value)
+
+
+@trial.breaks("missing-none")
+class DefaultForNoName(RightRegistry):
+    def get(self, name: str, /) -> Value | None:
+        return super().get(name) if name else Value()
+
+
+@trial.breaks("names-exact")
+class StrippingNames(RightRegistry):
+    def unregister(self, name: str, /) -> None:
+        super().unregister(name.strip())
+
+
+@trial.breaks("reference-gone")
+class DirectWhenGone(RightRegistry):
+    def get(self, name: str, /) -> Value | None:
+        class Direct(Reference):
+            async def route(
+                self, ctx: Context, network: str, address: str, /, *opts: RouteOption
+            ) -> Route | None:
+                found = self.serve()
+                return await found.route(ctx, network, address) if found else None
+
+        return Direct(self, name) if name in self.values else None
+
+
+@trial.breaks("threads-snapshot")
+class CopyingOneByOne(RightRegistry):
+    def get_all(self) -> dict[str, Value]:
+        found: dict[str, Value] = {}
+        for name in self.values:
+            time.sleep(0)
+            found[name] = self.values[name]
+        return found
 
 
 trials = (trial,)

@@ -46,7 +46,7 @@ class MissingResolver:
     async def resolve(
         self, ctx: Context, network: str, host: str, /, *opts: Option
     ) -> Sequence[IP]:
-        raise InvalidError("there is no resolver of this name")
+        raise InvalidError("there is no server to ask")
 
 
 async def break_backend(broken: RightResolver) -> None:

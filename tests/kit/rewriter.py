@@ -11,6 +11,7 @@ from gost_core.options import apply
 from gost_core.rewriter import RewriteOption, RewriteOptions, Rewriter
 from gost_core.testing import Contract
 from gost_core.testing.rewriter import RewriterContract
+from tests.kit._backend import Asking, Deaf, Leaking
 from tests.kit.trial import Trial
 
 SAMPLES: Final[dict[bytes, bytes]] = {
@@ -20,12 +21,13 @@ SAMPLES: Final[dict[bytes, bytes]] = {
 }
 
 
-class RightRewriter:
+class RightRewriter(Asking):
     async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        apply(RewriteOptions(), *opts)
         if data is None:
             return b""
         body = bytes(data)
-        await asyncio.sleep(0)
+        await self.ask()
         return body.replace(b"cat", b"dog")
 
 
@@ -96,6 +98,32 @@ class AddressedOnly(RightRewriter):
         metadata = apply(RewriteOptions(), *opts).metadata
         if isinstance(metadata, dict) and "uri" not in metadata:
             return bytes(data or b"")
+        return await super().rewrite(ctx, data)
+
+
+@trial.breaks("next-stream")
+class EndedByEmpty(RightRewriter):
+    ended = False
+
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        self.ended = self.ended or data == b""
+        return b"" if self.ended else await super().rewrite(ctx, data, *opts)
+
+
+@trial.breaks("cancelled")
+class DeafRewriter(Deaf, RightRewriter): ...
+
+
+@trial.breaks("next-after-cancelled")
+class LeakingRewriter(Leaking, RightRewriter): ...
+
+
+@trial.breaks("options")
+class KeepingOptions(RightRewriter):
+    options = RewriteOptions()
+
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        apply(self.options, *opts)
         return await super().rewrite(ctx, data)
 
 

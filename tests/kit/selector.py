@@ -1,10 +1,12 @@
 """Trials of the contracts of selectors, strategies and filters, and of markers."""
 
 import asyncio
+import math
 import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from gost_core.context import Context
 from gost_core.keys import HASH_SOURCE
@@ -18,6 +20,7 @@ from gost_core.testing.selector import (
     SelectorContract,
     StrategyContract,
 )
+from tests.kit._backend import Asking, Deaf, Leaking
 from tests.kit.trial import Trial
 
 # ---- Marker
@@ -153,6 +156,14 @@ class MakingMarkers(RightMarkable):
 # ---- Selector, Strategy, Filter
 
 
+TYPES: Final[dict[str, tuple[type[float], ...]]] = {
+    "backup": (bool,),
+    "failTimeout": (int, float),
+    "maxFails": (int,),
+    "weight": (int,),
+}
+
+
 class Item:
     """Something to choose: what a selector sees of a node."""
 
@@ -168,14 +179,20 @@ class Item:
 
     def setting(self, key: str) -> float:
         value = None if self.settings is None else self.settings.get(key)
-        return value if isinstance(value, int | float) else 0
+        if value is None:
+            return 0
+        if not isinstance(value, TYPES[key]) or isinstance(value, bool) is not (key == "backup"):
+            raise ValueError(f"{key} is {value!r}")
+        if not math.isfinite(value):
+            raise ValueError(f"{key} is {value}")
+        return value
 
 
-class RightStrategy:
+class RightStrategy(Asking):
     """Chooses by chance, according to weight."""
 
     async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
-        await asyncio.sleep(0)
+        await self.ask()
         return random.choices(items, list(map(self.weight, items)))[0] if items else None
 
     def weight(self, item: Item) -> float:
@@ -183,13 +200,20 @@ class RightStrategy:
         return weight if weight > 0 else 1
 
 
-class RightFilter:
+class RightFilter(Asking):
     """Takes out what has failed, then backups while others are left."""
 
     async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
-        await asyncio.sleep(0)
+        await self.ask()
+        for item in items:
+            self.read(item)
         living = [item for item in items if not self.has_failed(item)]
         return [item for item in living if not item.setting("backup")] or living
+
+    def read(self, item: Item) -> None:
+        """Refuse what cannot be read, whatever else decides."""
+        for key in ("backup", "maxFails", "failTimeout"):
+            item.setting(key)
 
     def has_failed(self, item: Item) -> bool:
         age = time.time() - item.marker().time()
@@ -291,7 +315,7 @@ class ChoosingForOthers(RightSelector):
 @selector_trial.breaks("weight")
 class Unweighted(RightSelector):
     def weight(self, item: Item) -> float:
-        return 1
+        return super().weight(item) ** 0
 
 
 @selector_trial.breaks("weight-default")
@@ -345,6 +369,7 @@ class GoingByTheTime(RightSelector):
 @selector_trial.breaks("backup-waits")
 class BackupsLikeOthers(RightSelector):
     async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        await super().filter(ctx, *items)
         return [item for item in items if not self.has_failed(item)]
 
 
@@ -411,6 +436,7 @@ class InTurn(RightStrategy):
 
     async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
         self.turn += 1
+        await super().apply(ctx, *items)
         return items[self.turn % len(items)] if items else None
 
 
@@ -520,6 +546,7 @@ class RememberingFailures(RightFilter):
 @filter_trial.breaks("backup-waits")
 class BackupsPass(RightFilter):
     async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        await super().filter(ctx, *items)
         return [item for item in items if not self.has_failed(item)]
 
 
@@ -528,6 +555,56 @@ class BackupsNeverPass(RightFilter):
     async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
         found = await super().filter(ctx, *items)
         return [item for item in found if not item.setting("backup")]
+
+
+@selector_trial.breaks("cancelled")
+class DeafSelector(Deaf, RightSelector): ...
+
+
+@selector_trial.breaks("next-after-cancelled")
+class LeakingSelector(Leaking, RightSelector): ...
+
+
+@strategy_trial.breaks("cancelled")
+class DeafStrategy(Deaf, RightStrategy): ...
+
+
+@strategy_trial.breaks("next-after-cancelled")
+class LeakingStrategy(Leaking, RightStrategy): ...
+
+
+@filter_trial.breaks("cancelled")
+class DeafFilter(Deaf, RightFilter): ...
+
+
+@filter_trial.breaks("next-after-cancelled")
+class LeakingFilter(Leaking, RightFilter): ...
+
+
+@selector_trial.breaks("wrong-type-refused")
+class BoolsAreNumbers(RightSelector):
+    def read(self, item: Item) -> None:
+        for key in ("maxFails", "failTimeout", "weight"):
+            value = item.settings and item.settings.get(key)
+            if item.settings is not None and isinstance(value, bool):
+                item.settings.set(key, int(value))
+        super().read(item)
+
+
+@strategy_trial.breaks("wrong-type-refused")
+class WeightsOfAnyNumber(RightStrategy):
+    def weight(self, item: Item) -> float:
+        value = item.settings and item.settings.get("weight")
+        return value if isinstance(value, float) else super().weight(item)
+
+
+@filter_trial.breaks("wrong-type-refused")
+class NotNamingTheKey(RightFilter):
+    def read(self, item: Item) -> None:
+        try:
+            super().read(item)
+        except ValueError:
+            raise ValueError("the settings of an item cannot be read") from None
 
 
 trials = (filter_trial, markable_trial, marker_trial, selector_trial, strategy_trial)

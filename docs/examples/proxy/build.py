@@ -42,7 +42,7 @@ from .ingress import MemoryIngress
 from .limiter.conn import HostConnLimiter
 from .limiter.rate import HostRateLimiter
 from .limiter.traffic import ScopedTrafficLimiter
-from .metadata import number, text, whole
+from .metadata import flag, number, text, whole
 from .metrics.instruments import MeasuredCounts
 from .observer.stats import Counts
 from .plugins import connectors, dialers, handlers, listeners, strategies
@@ -70,9 +70,12 @@ async def make_node(address: Address, stack: AsyncExitStack) -> Node:
     if isinstance(dial, Closer):
         stack.push_async_callback(dial.close)
     await connect.init(settings)
-    settings.get("backup")
-    for key in ("weight", "maxFails", "failTimeout"):  # read again for each choice (D45)
-        number(settings, key, 1)
+    # Each choice reads these again, and no text (D45).
+    if settings.is_exists("backup"):
+        settings.set("backup", flag(settings, "backup", False))
+    for key, read in (("weight", whole), ("maxFails", whole), ("failTimeout", number)):
+        if settings.is_exists(key):
+            settings.set(key, read(settings, key, 0))
     return Node(
         str(address),
         address.addr,

@@ -108,6 +108,9 @@ class LoggerContract(Contract, Generic[LoggerT], interface=Logger):
         for name, log in _plain(logger).items():
             log(name, "and", 1, None)
             await self._expect_written(logger, f"{name}() of 4 arguments", f"{name} and 1 None")
+            log(f"{name} of 50%", "and %s", "%%", name.upper())
+            whole = f"{name} of 50% and %s %% {name.upper()}"
+            await self._expect_written(logger, f"{name}() of texts with percent signs", whole)
 
     @clause("The methods that end in f format by format % args.", "D59")
     async def formats(self) -> None:
@@ -115,6 +118,11 @@ class LoggerContract(Contract, Generic[LoggerT], interface=Logger):
         for name, log in _formatting(logger).items():
             log("%s has %03d of %.1f%%", name, 7, 0.25)
             await self._expect_written(logger, f"{name}()", f"{name} has 007 of 0.2%")
+            log(f"{name} is at 100%%.")
+            await self._expect_written(logger, f"{name}() of %% alone", f"{name} is at 100%.")
+            log(f"{name} of %s.", (1, {"key": "%d"}))
+            text = name + " of (1, {'key': '%d'})."
+            await self._expect_written(logger, f"{name}() of a tuple", text)
 
     @clause("A line that is not enabled is not formatted.", "D59")
     async def formats_if_enabled(self) -> None:
@@ -153,6 +161,8 @@ class LoggerContract(Contract, Generic[LoggerT], interface=Logger):
         for name, log in _formatting(logger).items():
             log("%d apples", f"many-{name}")
             await self._expect_written(logger, f"{name}()", "%d apples", f"many-{name}")
+            log(f"{name} is at 99%")
+            await self._expect_written(logger, f"{name}() with a bare %", f"{name} is at 99%")
 
     @clause("with_fields() returns a logger that adds the fields to its lines.", "D59")
     async def fields_added(self) -> None:

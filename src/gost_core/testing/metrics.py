@@ -32,7 +32,7 @@ ObserverT = TypeVar("ObserverT", bound=Observer, default=Observer)
 _Series: TypeAlias = tuple[MetricName, Labels]
 
 _SERIES: Final[int] = 200
-_LABELS: Final[Labels] = {"service": "one"}
+_LABELS: Final[Labels] = {"service": "one", "host": "two"}
 _UNKNOWN: Final[tuple[MetricName, ...]] = (
     MetricName("gost_core_testing_unknown"),
     MetricName("no name!"),
@@ -199,8 +199,40 @@ class MetricsContract(Contract, Generic[MetricsT], interface=Metrics):
         need(labelled or None, "counter`, `gauge` and `observer` with labels")
         metrics = self.make()
         self._write(metrics)
-        self._write(metrics, _others)
-        self._expect(metrics, 1, "another series had been written to as well")
+        others: list[Callable[[Labels], Labels]] = [_others]
+        if all(len(labels) > 1 for _, labels in self._known()):
+            others += [_swapped, _shifted, _shifted_back]
+        for number, other in enumerate(others, 2):
+            self._write(metrics, other)
+            self._expect(metrics, 1, f"{number - 1} other series had been written to as well")
+
+    @clause("The same pairs in another order are the same labels.", "D58", after=("same_series",))
+    async def label_order(self) -> None:
+        several = all(len(labels) > 1 for _, labels in self._known())
+        need(several or None, "counter`, `gauge` and `observer` with two labels")
+        metrics = self.make()
+        self._write(metrics)
+        self._write(metrics, _reversed)
+        self._expect(metrics, 2, "their labels had been given in either order")
+
+    @clause(
+        "What is written to a name with other label keys than those of its first use is written "
+        "nowhere.",
+        "D58",
+        after=("other_keys_harmless", "same_series"),
+    )
+    async def other_keys_apart(self) -> None:
+        metrics = self.make()
+        self._write(metrics)
+        for other in (_fewer, _more):
+            self._write(metrics, other)
+            self._expect(metrics, 1, "its name had been used with other label keys")
+            for name, labels in self._known():
+                if self.value is not None and other(labels) != labels:
+                    value = 0.0
+                    with contextlib.suppress(Exception):  # there is no such series
+                        value = self.value(metrics, name, other(labels))
+                    expect(not value, f"{name} has a series of other label keys")
 
     @clause("The labels are not changed.", "D58")
     async def labels_unchanged(self) -> None:
@@ -267,10 +299,10 @@ class MetricsContract(Contract, Generic[MetricsT], interface=Metrics):
     async def other_kind_apart(self) -> None:
         metrics = self.make()
         self._write(metrics)
-        name, labels = self.counter
-        metrics.gauge(name, dict(labels)).set(50)
-        for name, labels in (self.gauge, self.observer):
-            metrics.counter(name, dict(labels)).add(50)
+        for own, (name, labels) in zip(_USES, self._known(), strict=True):
+            for use in _USES:
+                if use is not own:
+                    use(metrics, name, labels)
         self._expect(metrics, 1, "its name had been used for another kind")
 
     @clause(
@@ -295,6 +327,34 @@ class MetricsContract(Contract, Generic[MetricsT], interface=Metrics):
 def _others(labels: Labels, number: int = 2) -> Labels:
     """Return other labels with the same keys."""
     return {key: f"{text}-{number}" for key, text in labels.items()}
+
+
+def _swapped(labels: Labels) -> Labels:
+    """Return the same keys and values, each value with another key."""
+    return dict(zip(labels, [*labels.values()][::-1], strict=True))
+
+
+def _shifted(labels: Labels) -> Labels:
+    """Return values that are the same as the others when they are joined."""
+    first, second, *_ = labels
+    text, rest = labels[first], labels[second]
+    return {**labels, first: text + rest[:1], second: rest[1:]}
+
+
+def _shifted_back(labels: Labels) -> Labels:
+    return _shifted(_reversed(labels))
+
+
+def _reversed(labels: Labels) -> Labels:
+    return dict([*labels.items()][::-1])
+
+
+def _fewer(labels: Labels) -> Labels:
+    return dict([*labels.items()][1:])
+
+
+def _more(labels: Labels) -> Labels:
+    return {**labels, "gost_core_testing": "x"}
 
 
 def _use_counter(metrics: Metrics, name: MetricName, labels: Labels) -> None:

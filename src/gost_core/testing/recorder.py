@@ -9,8 +9,10 @@ from typing import Final
 from typing_extensions import TypeVar
 
 from gost_core.context import Context
-from gost_core.recorder import Recorder, metadata_record_option
+from gost_core.recorder import Recorder, RecordOptions, metadata_record_option
+from gost_core.testing._families.calls import Calls, Methods
 from gost_core.testing._families.lookups import Backed
+from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     closable,
@@ -34,7 +36,9 @@ _LONG: Final[int] = 100_000
 _RECORDS: Final[tuple[bytes, ...]] = tuple(bytes([letter]) * 10_000 for letter in b"ABCDEFGHIJKL")
 
 
-class RecorderContract(Backed[RecorderT], interface=Recorder):
+class RecorderContract(
+    Backed[RecorderT], Calls[RecorderT], TakesOptions, interface=Recorder, first=("metadata_taken",)
+):
     """What a recorder promises."""
 
     make: Callable[[], RecorderT] = field(kw_only=False)
@@ -47,6 +51,16 @@ class RecorderContract(Backed[RecorderT], interface=Recorder):
 
     def _build(self) -> RecorderT:
         return owned(self.make())
+
+    _options = RecordOptions
+
+    async def _methods(self, component: RecorderT) -> Methods:
+        return {"record()": lambda: component.record(Context(), b"one")}
+
+    async def _call_with(self, *opts: AnyOption) -> None:
+        recorder = self._build()
+        for _ in range(2):
+            await recorder.record(Context(), b"one", *opts)
 
     async def _record(self, recorder: RecorderT, data: bytes) -> None:
         await within(recorder.record(Context(), data), f"record() of {len(data)} bytes")

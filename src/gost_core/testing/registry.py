@@ -1,12 +1,14 @@
 """The contract of registries."""
 
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import field
 from typing import Final, Generic, cast
 
 from typing_extensions import TypeVar
 
-from gost_core.registry import DuplicateError, Registry
+from gost_core.registry import DuplicateError, MissingError, Registry, require
+from gost_core.testing._families.references import CLOSED, expect_closed
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import (
     expect,
@@ -32,9 +34,16 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
     """Makes an empty registry."""
     value: Callable[[], T]
     """Makes a value to register, a new one each time."""
+    interface: type[object] | None = None
+    """For a registry whose ``get()`` returns live references: the interface of the values."""
     follow: Callable[[T], Awaitable[T | None]] | None = None
     """For a registry whose ``get()`` returns live references: uses such a reference, and returns
     the value that served it, or None if it refused."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.interface is not None and self.interface not in CLOSED:
+            raise ValueError(f"no rule says how a reference to a {self.interface} fails closed")
 
     @clause("What is registered under a name is there.", "D60")
     async def found(self) -> None:
@@ -46,9 +55,13 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
     @clause("get() of a name that is not registered returns None.", "D60")
     async def missing_none(self) -> None:
         registry = self.make()
-        expect(not registry.is_registered("one"), "is_registered() was True in an empty registry")
-        value = registry.get("one")
-        expect(value is None, f"get() of a missing name returned {value!r}")
+        registry.register("two", self.value())
+        for name in ("one", ""):
+            expect(not registry.is_registered(name), f"is_registered({name!r}) was True")
+            value = registry.get(name)
+            expect(value is None, f"get() of the missing {name!r} returned {value!r}")
+            with expect_raises(f"require() of the missing {name!r}", MissingError):
+                require(registry, name)
 
     @clause(
         "A second value under a name raises DuplicateError, and the first stays.",
@@ -58,8 +71,9 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
     async def duplicate_refused(self) -> None:
         registry, first = self.make(), self.value()
         registry.register("one", first)
-        with expect_raises("register() of a name that is taken", DuplicateError):
-            registry.register("one", self.value())
+        for value in (self.value(), first):
+            with expect_raises("register() of a name that is taken", DuplicateError):
+                registry.register("one", value)
         expect(registry.get_all()["one"] is first, "the second value replaced the first")
 
     @clause('Registering under "" raises ValueError.', "D60")
@@ -76,12 +90,20 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
         with expect_raises("register(name, None)", ValueError):
             registry.register("one", nothing)
 
-    @clause("Names are exact: case and spaces count.", "D60", after=("found",))
+    @clause(
+        "Names are exact: case and spaces count.",
+        "D60",
+        after=("missing_none", "unregister_removes"),
+    )
     async def names_exact(self) -> None:
         registry = self.make()
         registry.register("one", self.value())
-        for other in ("One", " one", "one "):
-            expect(not registry.is_registered(other), f"{other!r} was found where only 'one' is")
+        for other in ("One", " one", "one ", "on", "one\0"):
+            found = registry.is_registered(other) or registry.get(other) is not None
+            expect(not found, f"{other!r} was found where only 'one' is")
+            registry.unregister(other)
+            expect(registry.is_registered("one"), f"unregister({other!r}) removed 'one'")
+            registry.register(other, self.value())
 
     @clause(
         "Unregistering removes, and is a no-op for a missing name.",
@@ -95,7 +117,10 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
         registry.unregister("one")
         expect(not registry.is_registered("one"), "is_registered() was True after unregister()")
         expect(registry.get("one") is None, "get() returned something after unregister()")
-        registry.register("one", self.value())
+        expect(not registry.get_all(), "get_all() held something after unregister()")
+        second = self.value()
+        registry.register("one", second)
+        expect(registry.get_all()["one"] is second, "the name did not lead to its new value")
 
     @clause("Unregistering never closes the value.", "D19, D60", after=("unregister_removes",))
     async def unregister_leaves_open(self) -> None:
@@ -119,6 +144,21 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
         registry.register("two", self.value())
         registry.unregister("one")
         expect(set(before) == {"one"}, f"what get_all() had returned became {sorted(before)}")
+        if isinstance(before, dict):
+            before.clear()
+            expect(registry.is_registered("two"), "clearing what get_all() returned took a value")
+
+    @clause(
+        "A live reference whose value is gone fails closed, each interface in its own way.",
+        "D60",
+        after=("found", "unregister_removes"),
+    )
+    async def reference_gone(self) -> None:
+        interface, registry = need(self.interface, "interface"), self.make()
+        registry.register("one", self.value())
+        reference = returned(registry.get("one"), "get()")
+        registry.unregister("one")
+        await expect_closed(reference, interface)
 
     @clause(
         "A live reference leads to whatever is registered under its name at the time.",
@@ -152,6 +192,27 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
     async def _led_to(self, reference: T | None) -> T | None:
         follow = need(self.follow, "follow")
         return await within(follow(returned(reference, "get()")), "`follow`")
+
+    @clause(
+        "get_all() is whole, while other threads register and unregister.",
+        "D21, D60",
+        after=("get_all_snapshot",),
+    )
+    async def threads_snapshot(self) -> None:
+        registry = self.make()
+        kept = {f"kept {number}" for number in range(_NAMES)}
+        for name in kept:
+            registry.register(name, self.value())
+
+        def change(number: int) -> bool:
+            name = f"name {number} of {threading.get_ident()}"
+            registry.register(name, self.value())
+            whole = {name, *kept} <= set(registry.get_all())
+            registry.unregister(name)
+            return whole
+
+        done = await in_threads(change, _NAMES // 2, "get_all() beside register()")
+        expect(all(map(all, done)), "get_all() lacked what was registered, beside other threads")
 
     @clause(
         "Of threads that register one name at once, exactly one succeeds.",

@@ -53,7 +53,7 @@ class ResolverContract(
     unknown: str | None = None
     """A name that does not exist there."""
     make_missing: Callable[[], Resolver] | None = None
-    """Makes a reference to a resolver that is not there, if there are references."""
+    """Makes a resolver that has nobody to ask, if there are such."""
 
     _options = Options
 
@@ -125,8 +125,7 @@ class ResolverContract(
             expect(is_empty(found), f"resolve({network!r}, {unknown!r}) returned {found!r}")
 
     @clause(
-        "A reference to a resolver that is not there raises InvalidError, and the address is left "
-        "as it is.",
+        "A resolver that has nobody to ask raises InvalidError, and the address is left as it is.",
         "D39",
     )
     async def missing_invalid(self) -> None:

@@ -3,19 +3,22 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import field
+from functools import partial
 
 from typing_extensions import Buffer
 
 from gost_core.context import Context
-from gost_core.rewriter import RewriteOption, Rewriter, metadata_rewrite_option
+from gost_core.rewriter import RewriteOption, RewriteOptions, Rewriter, metadata_rewrite_option
+from gost_core.testing._families.calls import Calls, Methods
+from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.attempt import Broken
-from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, need, owned, within
 
 __all__ = ("RewriterContract",)
 
 
-class RewriterContract(Contract, interface=Rewriter):
+class RewriterContract(Calls[Rewriter], TakesOptions, interface=Rewriter, first=("rewritten",)):
     """What a rewriter promises."""
 
     make: Callable[[], Rewriter] = field(kw_only=False)
@@ -25,6 +28,24 @@ class RewriterContract(Contract, interface=Rewriter):
 
     def _build(self) -> Rewriter:
         return owned(self.make())
+
+    _options = RewriteOptions
+
+    async def _ready(self) -> Rewriter:
+        return self._build()
+
+    async def _methods(self, component: Rewriter) -> Methods:
+        async def rewrite(data: bytes, wanted: bytes) -> None:
+            result = await component.rewrite(Context(), data)
+            expect(result == wanted, f"rewrite({data!r}) returned {result!r} when it was cancelled")
+
+        samples = self.samples or {}
+        return {f"rewrite({one!r})": partial(rewrite, one, to) for one, to in samples.items()}
+
+    async def _call_with(self, *opts: AnyOption) -> None:
+        rewriter = self._build()
+        for _ in range(2):
+            await rewriter.rewrite(Context(), b"", *opts)
 
     def _samples(self) -> Mapping[bytes, bytes]:
         return need(self.samples or None, "samples")
@@ -52,14 +73,16 @@ class RewriterContract(Contract, interface=Rewriter):
         await self._rewrite(self._build(), None, "rewrite(None)")
 
     @clause(
-        "The end of one stream leaves the rewriter fit for the next.",
+        "The end of one stream, and an empty body, leave the rewriter fit for the next.",
         "D57",
-        after=("end_legal", "rewritten"),
+        after=("empty_legal", "end_legal", "rewritten"),
     )
     async def next_stream(self) -> None:
         rewriter = self._build()
         for _ in range(2):
             await self._expect_rewritten(rewriter, " after the end of a stream")
+            await self._rewrite(rewriter, b"", 'rewrite(b"")')
+            await self._expect_rewritten(rewriter, " after an empty body")
             await self._rewrite(rewriter, None, "rewrite(None)")
 
     @clause("Any buffer is taken, and is not changed.", "D57", after=("rewritten",))

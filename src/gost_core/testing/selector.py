@@ -130,7 +130,12 @@ class MarkableContract(Contract, interface=Markable):
         expect(built.marker() is built.marker(), "two calls returned two objects")
 
 
-class SelectorContract(ByFailures[Selector[T], T], ByWeight[Selector[T], T], interface=Selector):
+class SelectorContract(
+    ByFailures[Selector[T], T],
+    ByWeight[Selector[T], T],
+    interface=Selector,
+    first=("chosen",),
+):
     """What a selector promises."""
 
     honours: Collection[str] = (*BY_FAILURES, *BY_WEIGHT)
@@ -143,14 +148,14 @@ class SelectorContract(ByFailures[Selector[T], T], ByWeight[Selector[T], T], int
         return [await chooser.select(ctx, *items)]
 
 
-class StrategyContract(ByWeight[Strategy[T], T], interface=Strategy):
+class StrategyContract(ByWeight[Strategy[T], T], interface=Strategy, first=("chosen",)):
     """What a strategy promises."""
 
     async def _choose(self, chooser: Strategy[T], ctx: Context, /, *items: T) -> Sequence[T | None]:
         return [await chooser.apply(ctx, *items)]
 
 
-class FilterContract(ByFailures[Filter[T], T], interface=Filter):
+class FilterContract(ByFailures[Filter[T], T], interface=Filter, first=("chosen",)):
     """What a filter promises."""
 
     async def _choose(self, chooser: Filter[T], ctx: Context, /, *items: T) -> Sequence[T | None]:

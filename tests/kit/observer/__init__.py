@@ -1,12 +1,13 @@
 """Trials of the contract of observers of events."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 from gost_core.context import Context
-from gost_core.observer import Event, Option
+from gost_core.observer import Event, Option, Options
+from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.observer import ObserverContract
+from tests.kit._backend import Asking, Deaf, Leaking
 from tests.kit.trial import Trial
 
 
@@ -18,19 +19,19 @@ class ServiceEvent:
         return "ready"
 
 
-class RightObserver:
+class RightObserver(Asking):
     def __init__(self) -> None:
         self.arrived: list[str] = []
-        self.reachable = True
 
     async def observe(self, ctx: Context, events: Sequence[Event], /, *opts: Option) -> None:
+        apply(Options(), *opts)
         known = [event for event in events if isinstance(event, ServiceEvent)]
         if known:
             await self.send(known)
 
     async def send(self, events: Sequence[ServiceEvent]) -> None:
         states = [event.state() for event in events]
-        await asyncio.sleep(0)
+        await self.ask()
         if not self.reachable:
             raise ConnectionRefusedError("nobody takes events")
         self.arrived += states
@@ -173,6 +174,20 @@ class OneBatchAtATime(RightObserver):
         arrived = self.arrived.copy()
         await super().send(events)
         self.arrived = arrived + [event.state() for event in events]
+
+
+@trial.breaks("cancelled")
+class DeafObserver(Deaf, RightObserver): ...
+
+
+@trial.breaks("next-after-cancelled")
+class LeakingObserver(Leaking, RightObserver): ...
+
+
+@trial.breaks("options")
+class ApplyingTwice(RightObserver):
+    async def observe(self, ctx: Context, events: Sequence[Event], /, *opts: Option) -> None:
+        await super().observe(ctx, events, *opts, *opts)
 
 
 trials = (trial,)

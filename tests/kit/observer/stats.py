@@ -84,6 +84,13 @@ class UnknownKindRaises(RightStats):
         return self.values[kind]
 
 
+@trial.breaks("unknown-ignored")
+class MarkedByUnknown(RightStats):
+    def add(self, kind: Kind, n: int, /) -> None:
+        super().add(kind, n)
+        self.marked = True
+
+
 @trial.breaks("updated")
 class ErrorsUnmarked(RightStats):
     def add(self, kind: Kind, n: int, /) -> None:

@@ -8,7 +8,7 @@ from gost_core.chain import Node
 from gost_core.context import Context
 from gost_core.selector import Filter, Markable, Selector, Strategy
 
-from ..metadata import number
+from ..metadata import flag, no_text, number, whole
 from .strategies import metadata_of
 
 T = TypeVar("T")
@@ -20,15 +20,14 @@ def has_failed(item: object) -> bool:
     if marker is None:
         return False
     settings = metadata_of(item)
-    most = number(settings, "maxFails", 1)
-    pause = number(settings, "failTimeout", 10.0)
+    most = whole(no_text(settings, "maxFails"), "maxFails", 1)
+    pause = number(no_text(settings, "failTimeout"), "failTimeout", 10.0)
     return marker.count() >= most and time.time() - marker.time() < pause
 
 
 def is_backup(item: object) -> bool:
     """Tell whether an item stands back while others live (D45)."""
-    settings = metadata_of(item)
-    return settings is not None and settings.get("backup") is True
+    return flag(no_text(metadata_of(item), "backup"), "backup", False)
 
 
 class FailFilter(Filter[T]):

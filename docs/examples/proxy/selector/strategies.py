@@ -12,7 +12,7 @@ from gost_core.keys import CLIENT_ID, HASH_SOURCE
 from gost_core.metadata import Metadata, Metadatable
 from gost_core.selector import Strategy
 
-from ..metadata import number
+from ..metadata import no_text, whole
 
 T = TypeVar("T")
 
@@ -72,5 +72,5 @@ class LowestLatency(Strategy[T]):
 
 
 def _draw(items: Sequence[T]) -> T | None:
-    weights = [number(metadata_of(item), "weight", 1) for item in items]
+    weights = [whole(no_text(metadata_of(item), "weight"), "weight", 1) for item in items]
     return random.choices(items, weights)[0] if items else None

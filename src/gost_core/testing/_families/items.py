@@ -2,9 +2,10 @@
 
 import asyncio
 import gc
+import math
 import weakref
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field
 from typing import ClassVar, Final, Generic, TypeVar
 
@@ -12,8 +13,9 @@ from gost_core.context import Context
 from gost_core.keys import CLIENT_ID, HASH_SOURCE
 from gost_core.metadata import Metadata
 from gost_core.selector import Markable, Marker
-from gost_core.testing._run.contract import Contract, clause
-from gost_core.testing._run.waiting import expect, need, owned, within
+from gost_core.testing._families.calls import Calls, Methods
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.waiting import expect, expect_raises, need, owned, within
 from gost_core.testing._stage.memory import MemoryMetadata
 
 __all__ = ("BY_FAILURES", "BY_WEIGHT", "ByFailures", "ByWeight")
@@ -24,6 +26,12 @@ T = TypeVar("T")
 BY_FAILURES: Final[tuple[str, ...]] = ("backup", "failTimeout", "maxFails")
 BY_WEIGHT: Final[tuple[str, ...]] = ("weight",)
 
+_OTHER_TYPES: Final[Mapping[str, tuple[object, ...]]] = {
+    "backup": ("yes", 1, 0.0),
+    "failTimeout": ("10s", True, math.inf, math.nan),
+    "maxFails": ("1", True, 1.5),
+    "weight": ("heavy", True, 2.5),
+}
 # How often a choice is made where it may be one of chance: what a clause forbids then comes up at
 # least once, what it asks for is never missed.
 _DRAWS: Final[int] = 40
@@ -32,7 +40,7 @@ _LONG: Final[float] = 3600.0
 _SHORT: Final[float] = 0.05
 
 
-class Choice(Contract, Generic[ChooserT, T]):
+class Choice(Calls[ChooserT], Generic[ChooserT, T]):
     """The clauses of all that chooses, be it one item or several.
 
     Hooks: ``_choose`` has it choose among items, and returns all that may be chosen; ``_keys`` are
@@ -63,6 +71,12 @@ class Choice(Contract, Generic[ChooserT, T]):
 
     def _build(self) -> ChooserT:
         return owned(self.make())
+
+    async def _ready(self) -> ChooserT:
+        return self._build()
+
+    async def _methods(self, component: ChooserT) -> Methods:
+        return {"a choice": lambda: self._choose(component, Context(), self.item(), self.item())}
 
     async def _choice(self, chooser: ChooserT, ctx: Context, /, *items: T) -> Sequence[T | None]:
         return await within(self._choose(chooser, ctx, *items), f"a choice of {len(items)} items")
@@ -160,6 +174,24 @@ class Choice(Contract, Generic[ChooserT, T]):
                 # It may be none of the items at all, but not one of another call.
                 mine = any(one is item for item in group) or id(one) not in known
                 expect(mine, "an item of another call was chosen")
+
+    @clause(
+        "A value of another type raises a ValueError that names the key: weight and maxFails are "
+        "whole numbers, failTimeout is a finite number, backup a bool, and a bool is no number.",
+        "D45",
+        after=("chosen",),
+    )
+    async def wrong_type_refused(self) -> None:
+        need(self.honours or None, "honours")
+        for key in self.honours:
+            for value in _OTHER_TYPES[key]:
+                items, what = [self._with(**{key: value}), self.item()], f"{key}={value!r}"
+                with expect_raises(f"a choice of an item with {what}", ValueError):
+                    try:
+                        await self._choice(self._build(), Context(), *items)
+                    except ValueError as error:
+                        expect(key in str(error), f"the ValueError of {what} does not name the key")
+                        raise
 
 
 class _WatchedMetadata(MemoryMetadata):

@@ -8,8 +8,10 @@ from typing import final
 from typing_extensions import TypeVar
 
 from gost_core.context import Context
-from gost_core.observer import Event, EventType, Observer
+from gost_core.observer import Event, EventType, Observer, Options
+from gost_core.testing._families.calls import Calls, Methods
 from gost_core.testing._families.lookups import Backed
+from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, given, need, owned, raises, settle, within
 
@@ -18,7 +20,9 @@ __all__ = ("ObserverContract",)
 ObserverT = TypeVar("ObserverT", bound=Observer, default=Observer)
 
 
-class ObserverContract(Backed[ObserverT], interface=Observer):
+class ObserverContract(
+    Backed[ObserverT], Calls[ObserverT], TakesOptions, interface=Observer, first=("again_legal",)
+):
     """What an observer of events promises."""
 
     make: Callable[[], ObserverT] = field(kw_only=False)
@@ -34,6 +38,16 @@ class ObserverContract(Backed[ObserverT], interface=Observer):
 
     def _build(self) -> ObserverT:
         return owned(self.make())
+
+    _options = Options
+
+    async def _methods(self, component: ObserverT) -> Methods:
+        return {"observe()": lambda: component.observe(Context(), [self.event()])}
+
+    async def _call_with(self, *opts: AnyOption) -> None:
+        observer = self._build()
+        for _ in range(2):
+            await observer.observe(Context(), [self.event()], *opts)
 
     async def _observe(self, observer: ObserverT, events: Sequence[Event], what: str) -> None:
         await within(observer.observe(Context(), events), what)

@@ -65,13 +65,14 @@ class StatsContract(Count[StatsT], interface=Stats, first=("current_falls",)):
         count = stats.get(Kind.CURRENT_CONNS)
         expect(count == 1, f"get(CURRENT_CONNS) was {count} after adding 3 and -2")
 
-    @clause("An unknown kind is ignored, and reads 0.", "D54", after=("counts",))
+    @clause("An unknown kind is ignored, and reads 0.", "D54", after=("counts", "starts_at_zero"))
     async def unknown_ignored(self) -> None:
         stats = self.make()
         for unknown in _UNKNOWN:
             stats.add(unknown, 5)
             count = stats.get(unknown)
             expect(count == 0, f"get({int(unknown)}), an unknown kind, was {count}")
+            expect(not stats.is_updated(), "is_updated() was True after adding to an unknown kind")
         _expect_zeroes(stats, "after adding to unknown kinds")
 
     @clause("is_updated() tells that something was added, of whatever kind.", "D54")

@@ -1,0 +1,217 @@
+"""Trials of the contract of caches."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from typing_extensions import Buffer
+
+from gost_core.cache import Entry, NotFoundError, SetOption, SetOptions
+from gost_core.context import Context
+from gost_core.options import apply
+from gost_core.testing import Contract
+from gost_core.testing.cache import CacheContract
+from tests.kit._backend import Asking, Deaf, Leaking
+from tests.kit.trial import Trial
+
+DEFAULT = 60.0
+
+
+class RightCache(Asking):
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+
+    async def get(self, ctx: Context, key: str, /) -> Entry:
+        await self.reach()
+        if key not in self.entries:
+            raise NotFoundError(f"nothing is under {key!r}")
+        return self.entries[key]
+
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        ttl = apply(SetOptions(), *opts).ttl
+        entry = Entry(data=bytes(data), expiration=self.expiration(ttl))
+        await self.reach()
+        self.entries[key] = entry
+
+    def expiration(self, ttl: float) -> float:
+        return 0.0 if ttl == math.inf else time.time() + (ttl or DEFAULT)
+
+    async def delete(self, ctx: Context, key: str, /) -> None:
+        await self.reach()
+        self.entries.pop(key, None)
+
+    async def reach(self) -> None:
+        await self.ask()
+        if not self.reachable:
+            raise ConnectionRefusedError("the cache is out of reach")
+
+
+async def break_backend(broken: RightCache) -> None:
+    broken.reachable = False
+
+
+def run(make: Callable[[], RightCache]) -> Contract:
+    return CacheContract(make, break_backend=break_backend, time_limit=2.0)
+
+
+trial = Trial[Callable[[], RightCache]](CacheContract, run, RightCache)
+
+
+@trial.breaks("shape")
+class SyncDelete(RightCache):
+    def delete(self, ctx: Context, key: str, /) -> None:  # type: ignore  # the fault
+        self.entries.pop(key, None)
+
+
+@trial.breaks("found")
+class KeepingNothing(RightCache):
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        await self.reach()
+
+
+@trial.breaks("found")
+class NothingForEmpty(RightCache):
+    async def get(self, ctx: Context, key: str, /) -> Entry:
+        entry = await super().get(ctx, key)
+        return entry if entry.data else replace(entry, data=b"None")
+
+
+@trial.breaks("missing-raises")
+class EmptyForMissing(RightCache):
+    async def get(self, ctx: Context, key: str, /) -> Entry:
+        await self.reach()
+        if key == "missing":
+            return Entry()
+        return await super().get(ctx, key)
+
+
+@trial.breaks("missing-raises")
+class KeyErrorForMissing(RightCache):
+    async def get(self, ctx: Context, key: str, /) -> Entry:
+        await self.reach()
+        return self.entries[key] if key == "missing" else await super().get(ctx, key)
+
+
+@trial.breaks("last-found")
+class KeepingTheFirst(RightCache):
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        before = self.entries.get(key)
+        await super().set(ctx, key, data, *opts)
+        if before is not None and before.data == b"data 0":
+            self.entries[key] = before
+
+
+@trial.breaks("keys-apart")
+class StrippingKeys(RightCache):
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        await super().set(ctx, key.strip(), data, *opts)
+
+    async def get(self, ctx: Context, key: str, /) -> Entry:
+        return await super().get(ctx, key.strip())
+
+    async def delete(self, ctx: Context, key: str, /) -> None:
+        await super().delete(ctx, key.strip())
+
+
+@trial.breaks("delete-removes")
+class DeletingWhatIsThere(RightCache):
+    async def delete(self, ctx: Context, key: str, /) -> None:
+        await self.reach()
+        if key == "key":
+            del self.entries[key]
+
+
+@trial.breaks("delete-removes")
+class DeletingWhatBeginsSo(RightCache):
+    async def delete(self, ctx: Context, key: str, /) -> None:
+        entry = self.entries.get(key)
+        await super().delete(ctx, key)
+        if entry is not None:
+            self.entries[key] = replace(entry, expiration=1.0)
+
+
+@trial.breaks("buffer-returned")
+class KeepingTheBuffer(RightCache):
+    buffers: dict[str, memoryview]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.buffers = {}
+
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        await super().set(ctx, key, data, *opts)
+        self.buffers[key] = memoryview(data)
+
+    async def get(self, ctx: Context, key: str, /) -> Entry:
+        return replace(await super().get(ctx, key), data=bytes(self.buffers[key]))
+
+
+@trial.breaks("lives")
+class Milliseconds(RightCache):
+    def expiration(self, ttl: float) -> float:
+        return super().expiration(ttl / 1000 if ttl > 1 else ttl)
+
+
+@trial.breaks("lives")
+class NeverIsAtOnce(RightCache):
+    def expiration(self, ttl: float) -> float:
+        return 1.0 if ttl == math.inf else super().expiration(ttl)
+
+
+@trial.breaks("expires")
+class LivingForEver(RightCache):
+    def expiration(self, ttl: float) -> float:
+        return 0.0 if ttl and ttl < 1 else super().expiration(ttl)
+
+
+@trial.breaks("expires")
+class KeepingTheTtl(RightCache):
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        before = self.entries.get(key)
+        await super().set(ctx, key, data, *opts)
+        if before is not None and 0.0 < before.expiration <= time.time():
+            self.entries[key] = replace(self.entries[key], expiration=before.expiration)
+
+
+@trial.breaks("concurrent")
+class RememberingTheTtl(RightCache):
+    ttl = 0.0
+
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        self.ttl = apply(SetOptions(), *opts).ttl
+        await asyncio.sleep(0)
+        await super().set(ctx, key, data, lambda options: setattr(options, "ttl", self.ttl))
+
+
+@trial.breaks("options")
+class ApplyingBackwards(RightCache):
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        await super().set(ctx, key, data, *reversed(opts))
+
+
+@trial.breaks("unreachable-raises")
+class NotFoundWhenUnreachable(RightCache):
+    async def get(self, ctx: Context, key: str, /) -> Entry:
+        if not self.reachable:
+            raise NotFoundError("the cache is out of reach")
+        return await super().get(ctx, key)
+
+
+@trial.breaks("unreachable-raises")
+class LosingWhatItCannotStore(RightCache):
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        if self.reachable:
+            await super().set(ctx, key, data, *opts)
+
+
+@trial.breaks("cancelled")
+class DeafCache(Deaf, RightCache): ...
+
+
+@trial.breaks("next-after-cancelled")
+class LeakingCache(Leaking, RightCache): ...
+
+
+trials = (trial,)
