@@ -179,7 +179,7 @@ class ProbeResult:
 
 @runtime_checkable
 class ProbeResultReader(Protocol):
-    """Something that is probed, for those who choose by latency.
+    """Something that is probed, such as a node; strategies that choose by latency read it.
 
     Checked by :class:`gost_core.testing.chain.ProbeResultReaderContract`.
     """
@@ -325,7 +325,8 @@ class TLSNodeSettings:
 class NodeOptions:
     """What a node is.
 
-    Those of a node that others can see are not changed any more; those of a copy may be (D41).
+    Once other parts of the program can see a node, its options are not changed any more. To change
+    them, make a copy of the node (D41).
     """
 
     network: str = ""
@@ -465,9 +466,10 @@ def priority_node_option(priority: int, /) -> NodeOption:
 class Node(Markable, Metadatable, ProbeResultReader):
     """A proxy of a chain, or a target of a forwarder.
 
-    A node is itself: two of the same name and address are two nodes (D40). Once others can see it,
-    its name, address and options stay as they are; who needs others makes a :meth:`copy`. It cannot
-    be pickled or copied deeply, since its failures would be counted apart (D41).
+    Nodes are compared by identity: two with the same name and address are two nodes (D40). Once
+    other parts of the program can see a node, its name, address and options stay as they are; to
+    change them, make a :meth:`copy`. It cannot be pickled or copied deeply, since its failures
+    would be counted apart (D41).
 
     Args:
         name: a label, unique in its hop (D40); identifies nothing.
@@ -517,8 +519,8 @@ class Node(Markable, Metadatable, ProbeResultReader):
         """Return another node that stands for the same proxy.
 
         It has its own options, with the same values, and the same marker, so that a failure of
-        either counts for both. It has the probe result of this moment and no probe: closing it
-        stops nobody else's (D41). ``copy.copy(node)`` does the same.
+        either counts for both. It has the probe result of this moment, but no probe: closing it
+        stops no probe (D41). ``copy.copy(node)`` does the same.
         """
         node = Node(self.name, self.addr)
         node._options = copy.copy(self._options)
@@ -885,7 +887,8 @@ class TransportOptions:
     """How a transport reaches its node; a hop's own is changed only on a copy (D23, D42)."""
 
     addr: str = ""
-    """The node's address as configured: for names and authority, not what is dialed (D32)."""
+    """The node's address as configured: for host headers and for the name that TLS verifies. It is
+    not what is dialed (D32)."""
     ifce_name: str = ""
     """Where to dial from, in the form of ``DialOptions.interface``; "" = any (D13)."""
     netns: str = ""
@@ -902,7 +905,8 @@ TransportOption: TypeAlias = Callable[[TransportOptions], object]
 def addr_transport_option(addr: str, /) -> TransportOption:
     """Set ``TransportOptions.addr``.
 
-    The node's address as configured: for names and authority, not what is dialed (D32).
+    The node's address as configured: for host headers and for the name that TLS verifies. It is
+    not what is dialed (D32).
     """
     return FieldOption(TransportOptions, "addr", addr)
 

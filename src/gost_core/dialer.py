@@ -135,8 +135,8 @@ class HandshakeOptions:
     """Options for one call of :meth:`Handshaker.handshake`."""
 
     addr: str = ""
-    """The node's address as configured, perhaps a name, with its port: for names and authority, not
-    as the key of a session (D32). "" = not given."""
+    """The node's address as configured, perhaps a name, with its port: for host headers and for the
+    name that TLS verifies. It is not the key of a session (D32). "" = not given."""
 
 
 HandshakeOption: TypeAlias = Callable[[HandshakeOptions], object]
@@ -145,8 +145,8 @@ HandshakeOption: TypeAlias = Callable[[HandshakeOptions], object]
 def addr_handshake_option(addr: str, /) -> HandshakeOption:
     """Set ``HandshakeOptions.addr``.
 
-    The node's address as configured, perhaps a name, with its port: for names and authority, not
-    as the key of a session (D32). "" = not given.
+    The node's address as configured, perhaps a name, with its port: for host headers and for the
+    name that TLS verifies. It is not the key of a session (D32). "" = not given.
     """
     return FieldOption(HandshakeOptions, "addr", addr)
 

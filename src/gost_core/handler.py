@@ -80,7 +80,7 @@ class Options:
     """It is here because Go has it, and has no effect (D30). To rewrite, set the rewriters in the
     HTTP settings of a node."""
     service: str = ""
-    """The name of the service, for those who are asked on its behalf; "" = not given."""
+    """The name of the service, which is passed on to limiters, rules and others; "" = not given."""
     netns: str = ""
     """The network namespace for sockets that the handler opens itself: a name or an absolute path;
     "" = the current one (D13)."""
@@ -186,7 +186,7 @@ def rewriter_option(rewriter: Rewriter | None, /) -> Option:
 def service_option(service: str, /) -> Option:
     """Set ``Options.service``.
 
-    The name of the service, for those who are asked on its behalf; "" = not given.
+    The name of the service, which is passed on to limiters, rules and others; "" = not given.
     """
     return FieldOption(Options, "service", service)
 
@@ -241,24 +241,22 @@ class Handler(Protocol):
 
     What a handler does for a client (D28):
 
-    - It asks the rate limiter first, and a refused login has spent that. Then it authenticates,
-      where it has an authenticator, before it judges, resolves or dials anything of the request. A
-      client without credentials is refused in the way of the protocol, and nothing is dialed.
-    - It decides each request on a connection anew: limits, rules, the route and the records always,
-      the authentication where each request brings credentials.
+    - It asks the rate limiter first, so a refused login counts too. Then, if it has an
+      authenticator, it authenticates, before it judges, resolves or dials anything of the request.
+      A client without credentials is refused in the way of the protocol, and nothing is dialed.
+    - It decides each request on a connection anew: limits, rules, route and records always, and the
+      authentication if each request brings credentials.
     - Where the protocol can tell a failure, it tells success only after ``Router.dial`` or ``bind``
       has returned.
-    - It passes names on as names (D9). What sniffing does not find changes nothing: the destination
-      stays.
-    - A target that breaks off is handed on as a break, if the client's connection is a
-      :class:`gost_core.common.net.Aborter`. When a relay ends otherwise than by the ends of both
-      streams, a side whose source had not ended first gets what was read for it, and is then
-      aborted if it can be, else closed (D72). A target that cannot half-close is closed whole
-      (D10).
+    - It passes names on as names (D9). If sniffing finds nothing, the destination stays as it was.
+    - If the target breaks off, it breaks the client's connection off too, if that is a
+      :class:`gost_core.common.net.Aborter`. If a relay ends although a stream has not ended, the
+      side that this stream goes to first gets what was read for it. Then it is aborted, or closed
+      if it cannot be aborted (D72). A target that cannot half-close is closed altogether (D10).
     - It ends both directions before it returns.
-    - What it answers on a datagram association leaves from the address that the client wrote to.
-      The ``local_addr()`` of the accepted session tells it, where the system can; elsewhere
-      ``init()`` refuses a wildcard address, or the documentation says so.
+    - The answers of a datagram association leave from the address that the client wrote to. It is
+      the ``local_addr()`` of the accepted session, if the system can tell it. If not, ``init()``
+      refuses a wildcard address, or the documentation says so.
 
     Concurrency: one handler serves all connections of its service at once, each by a separate call.
     Nothing that belongs to one call is kept on the object while it waits (D22).
@@ -301,8 +299,8 @@ class Handler(Protocol):
             None, when the exchange is over. A client that went away has ended it too.
 
         Raises:
-            DeniedError: a rule of this side refused the client. It leaves bare, never within an
-                ExceptionGroup; the service logs it as information and does not count it (D15).
+            DeniedError: a rule of this side refused the client. It is raised as it is, never inside
+                an ExceptionGroup; the service logs it as information and does not count it (D15).
             Exception: the exchange failed; the service logs and counts it (D28).
 
         Cancelling ends the exchange and closes the connection.

@@ -150,11 +150,12 @@ def body_select_option(body: bytes, /) -> SelectOption:
 
 
 class Hop(Protocol):
-    """One step of a chain, or the targets of a forwarder: nodes, and a choice among them.
+    """Has nodes, and chooses one of them for each request.
 
-    A hop that keeps work going, such as probes, is a :class:`gost_core.common.net.Closer`; it
-    closes its own nodes, and no hop that was lent to it (D19). Like a group of chains, it never
-    answers None because its nodes have failed: the first eligible one is the last resort (D45).
+    It is one step of a chain, or it has the targets of a forwarder. A hop with work in the
+    background, such as probes, is a :class:`gost_core.common.net.Closer`; it closes its own nodes,
+    and no hop that was lent to it (D19). Like a group of chains, it never answers None because its
+    nodes have failed: the first eligible one is the last resort (D45).
 
     Concurrency: called for many requests at once.
 
@@ -167,10 +168,11 @@ class Hop(Protocol):
     async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
         """Choose the node for a request.
 
-        Nodes that do not fit are left out first: by their bypass, their matcher or, without one,
-        their filter. Among the rest a unique highest priority above 0 wins if its node lives and
-        is no backup; else the selector decides. If all of them have failed, the first eligible
-        one is the last resort (D45).
+        First, nodes that do not fit the request are left out: by their bypass, and by their
+        matcher, or their filter if there is no matcher. Of the others, the one with the highest
+        priority is taken, if that is above 0, no other node has the same, and the node works and is
+        no backup. Otherwise the selector chooses. If all have failed, the first that fits is taken,
+        as the last resort (D45).
 
         Args:
             ctx: the request's values.

@@ -51,7 +51,7 @@ class HostMapper(Protocol):
         Returns:
             The addresses, the best first, not to be changed. None = not mapped, so the caller goes
             on to the Resolver. Empty = mapped, but with no address of that family: the dial fails
-            with gaierror (D39). Compare with None; both of the others would test false.
+            with gaierror (D39). Compare the result with None, since an empty sequence is false too.
 
         Raises:
             OSError: the mapping cannot be reached.

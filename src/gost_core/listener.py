@@ -128,7 +128,7 @@ class Options:
     logger: Logger | None = None
     """Where to log; None = the default logger (D24)."""
     service: str = ""
-    """The name of the service, for those who are asked on its behalf; "" = not given."""
+    """The name of the service, which is passed on to limiters, rules and others; "" = not given."""
     proxy_protocol: int = 0
     """Above 0 = expect a PROXY header, of either version, from each client; else none, and a header
     is what the client sent (D24). Switch it on only if the peers are trusted (D71)."""
@@ -219,7 +219,7 @@ def logger_option(logger: Logger | None, /) -> Option:
 def service_option(service: str, /) -> Option:
     """Set ``Options.service``.
 
-    The name of the service, for those who are asked on its behalf; "" = not given.
+    The name of the service, which is passed on to limiters, rules and others; "" = not given.
     """
     return FieldOption(Options, "service", service)
 

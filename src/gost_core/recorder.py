@@ -69,7 +69,7 @@ def metadata_record_option(metadata: object, /) -> RecordOption:
 
 
 class Recorder(Protocol):
-    """Keeps records, somewhere.
+    """Keeps records, for instance in a file.
 
     Concurrency: called for many connections at once. Each record is kept whole, never mixed with
     another (D55). Callers wait for it on their data path, so a slow backend needs a queue, which

@@ -23,14 +23,14 @@ T = TypeVar("T")
 class Selector(Protocol[T]):
     """Chooses one item of several, for one request.
 
-    Items may be :class:`Markable`, have metadata, or have a probe result; an item without is
-    neutral: never failed, of weight 1, no backup, not probed. Of the metadata count ``weight`` and
-    ``maxFails``, whole numbers (<= 0 = 1), ``failTimeout``, a finite number of seconds (<= 0 = 10),
-    and ``backup``, a bool; a bool is no number. Another type is a ValueError that names the key,
-    and the item if it has a name. An item has failed while its marker counts ``maxFails`` or more
-    and the last failure is less than ``failTimeout`` seconds old. If all have failed, a selector
-    may choose none of them: it is its owner, a hop or a group, that takes the first eligible one as
-    the last resort (D45).
+    Items may be :class:`Markable`, have metadata, or have a probe result; an item without them has
+    never failed, has weight 1, is no backup and was not probed. A selector reads this metadata:
+    ``weight`` and ``maxFails``, whole numbers (0 and less count as 1), ``failTimeout``, a finite
+    number of seconds (0 and less count as 10), and ``backup``, a bool; a bool is no number. A value
+    of another type is a ValueError that names the key, and the item if it has a name. An item has
+    failed while its marker counts ``maxFails`` or more and the last failure is less than
+    ``failTimeout`` seconds old. If all have failed, a selector may choose none of them. Its owner,
+    a hop or a group, then takes the first eligible one as the last resort (D45).
 
     Concurrency: one selector serves all requests of its owner at once. Nothing here waits for
     the network.

@@ -296,8 +296,9 @@ class Listener(Protocol):
 
 
 class Dialer(Protocol):
-    """Opens connections from this host: how a component reaches the network beneath it.
+    """Opens the connections that other components build on.
 
+    A component is given one to reach the network: from this host, or through the nodes before it.
     It may be used for as long as it lives, also by several tasks at once.
 
     Checked by :class:`gost_core.testing.common.net.DialerContract`.

@@ -10,8 +10,8 @@ __all__ = ("Limiter", "RateLimiter")
 class Limiter(Protocol):
     """A budget that begins full and refills as time goes by, up to its burst.
 
-    Over half a second or more, what is granted lies between half of what the limit brings in that
-    time and one and a half times of it, plus the burst. A caller that asks often does not get less,
+    In half a second or more, it grants at least half of what the limit allows in that time, and at
+    most one and a half times as much, plus the burst. A caller that asks often does not get less,
     and a refused call has taken nothing (D51).
 
     Any thread may use it (D21), and no call waits.

@@ -13,9 +13,9 @@ __all__ = ("Limiter", "TrafficLimiter")
 class Limiter(Protocol):
     """A budget of bytes that refills as time goes by, shared by all its users.
 
-    Over half a second or more, what is granted lies between half of what the limit brings in that
-    time and one and a half times of it, plus the burst, which is at most what one second brings.
-    A caller that asks often does not get less (D52).
+    In half a second or more, it grants at least half of what the limit allows in that time, and at
+    most one and a half times as much, plus the burst, which is at most what the limit allows in one
+    second. A caller that asks often does not get less (D52).
 
     For callers: a limiter whose :meth:`limit` is 0 or less need not be asked.
 

@@ -101,7 +101,7 @@ Option: TypeAlias = Callable[[Options], object]
 
 
 class Observer(Protocol):
-    """Takes events, and delivers them somewhere.
+    """Takes events, and delivers them, for instance to a server.
 
     Not to be mistaken for :class:`gost_core.metrics.Observer`, which takes single values.
 
