@@ -848,7 +848,8 @@ class Chainer(Protocol):
 
     Concurrency: asked for each attempt of many requests at once.
 
-    Checked by :class:`gost_core.testing.chain.ChainerContract`.
+    Checked by :class:`gost_core.testing.chain.ChainerContract`, if it makes its routes of hops, and
+    by :class:`gost_core.testing.chain.GroupChainerContract`, if it is a group.
     """
 
     __slots__ = ()

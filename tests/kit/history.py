@@ -116,7 +116,6 @@ UNSEEN: Final = {
     "acce86c": "A registry of the contract closes nothing.",
     "#657 #313": "The behaviour was as promised; the expectation was not.",
     "#499": "No proxy of that protocol can tell.",
-    "e22aa91": "The contract has no such key.",
     "ae92f5a": "It needs root and a network device.",
 }
 """The traps that no check can see, each with the reason."""

@@ -1,6 +1,7 @@
 """Trials of the contracts of hops and of node lists."""
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -68,8 +69,14 @@ class RightHop(Hop, NodeList):
         )
 
     def host_fits(self, rule: str, host: str) -> bool:
-        host = host.partition(":")[0].lower()
+        host, rule = self.bare(host), rule.lower()
         return host.endswith(rule) if rule.startswith(".") else host == rule
+
+    def bare(self, host: str) -> str:
+        """Return a host without its port, in the one form of hosts."""
+        name, colon, port = host.rpartition(":")
+        name = name if colon and port.isdigit() and name.count(":") != 1 else host
+        return name.strip("[]").removesuffix(".").lower()
 
     def choose(self, nodes: list[Node]) -> Node | None:
         live = [node for node in nodes if not self.failed(node)]
@@ -85,22 +92,36 @@ class RightHop(Hop, NodeList):
         return winners[0] if highest > 0 and len(winners) == 1 else None
 
     def failed(self, node: Node) -> bool:
-        timeout = setting(node, "failTimeout") or 10.0
-        marker = node.marker()
-        return marker.count() >= self.most(node) and time.time() - marker.time() < timeout
+        return node.marker().count() >= self.most(node) and self.recently(node)
+
+    def recently(self, node: Node) -> bool:
+        return time.time() - node.marker().time() < self.timeout(node)
+
+    def timeout(self, node: Node) -> float:
+        return self.number(node, "failTimeout", int, float) or 10.0
 
     def most(self, node: Node) -> float:
-        return setting(node, "maxFails") or 1
+        return self.number(node, "maxFails", int) or 1
+
+    def number(self, node: Node, key: str, *types: type[float]) -> float | None:
+        """Return a value above 0, or None."""
+        value = setting(node, key)
+        if value is None:
+            return None
+        if type(value) not in types or not math.isfinite(cast("float", value)):
+            raise ValueError(f"node {node.name}: {key} is {value!r}")
+        return max(cast("float", value), 0)
 
     def is_backup(self, node: Node) -> bool:
-        metadata = node.metadata()
-        return metadata is not None and metadata.get("backup") is True
+        value = setting(node, "backup")
+        if value is not None and not isinstance(value, bool):
+            raise ValueError(f"node {node.name}: backup is {value!r}")
+        return bool(value)
 
 
-def setting(node: Node, key: str) -> float | None:
+def setting(node: Node, key: str) -> object:
     metadata = node.metadata()
-    value = None if metadata is None else metadata.get(key)
-    return value if isinstance(value, int | float) and value > 0 else None
+    return None if metadata is None else metadata.get(key)
 
 
 MakeHop = Callable[[Sequence[Node]], Hop]
@@ -154,13 +175,100 @@ class IgnoringFailures(RightHop):
 @hops.breaks("failures-counted")
 class FirstFailureCounts(RightHop):
     def most(self, node: Node) -> float:
-        return 1
+        return min(super().most(node), 1)
 
 
 @hops.breaks("failures-expire")
 class NeverForgetting(RightHop):
+    def recently(self, node: Node) -> bool:
+        return self.timeout(node) > 0
+
+
+@hops.breaks("failures-last")
+class Milliseconds(RightHop):
+    def timeout(self, node: Node) -> float:
+        return super().timeout(node) / (1000 if setting(node, "failTimeout") == 60 else 1)
+
+
+@hops.breaks("failures-last")
+class DefaultsOfMilliseconds(RightHop):
+    def timeout(self, node: Node) -> float:
+        return super().timeout(node) if setting(node, "failTimeout") else 0.08
+
+
+@hops.breaks("failures-last")
+class Fading(RightHop):
     def failed(self, node: Node) -> bool:
-        return node.marker().count() >= self.most(node)
+        age = time.time() - node.marker().time()
+        return super().failed(node) and node.marker().count() * 0.5 ** (20 * age) >= 0.4
+
+
+@hops.breaks("failures-last")
+class NoFailuresNoLimit(RightHop):
+    def failed(self, node: Node) -> bool:
+        return setting(node, "maxFails") not in (0, -1) and super().failed(node)
+
+
+@hops.breaks("wrong-types")
+class AsTheyAre(RightHop):
+    def number(self, node: Node, key: str, *types: type[float]) -> float | None:
+        try:
+            return super().number(node, key, *types)
+        except ValueError:
+            return None
+
+
+@hops.breaks("wrong-types")
+class TruthyBackups(RightHop):
+    def is_backup(self, node: Node) -> bool:
+        return bool(setting(node, "backup"))
+
+
+@hops.breaks("wrong-types")
+class NamelessErrors(RightHop):
+    def number(self, node: Node, key: str, *types: type[float]) -> float | None:
+        try:
+            return super().number(node, key, *types)
+        except ValueError:
+            raise ValueError(f"{key} has a wrong type") from None
+
+
+@hops.breaks("wrong-types")
+class BoolIsNumber(RightHop):
+    def number(self, node: Node, key: str, *types: type[float]) -> float | None:
+        return super().number(node, key, *types, bool)
+
+
+@hops.breaks("wrong-types")
+class EndlessTimeouts(RightHop):
+    def timeout(self, node: Node) -> float:
+        value = setting(node, "failTimeout")
+        return value if isinstance(value, float) and value != value else super().timeout(node)
+
+
+@hops.breaks("chosen-anew")
+class RememberingFailures(RightHop):
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        super().__init__(nodes)
+        self.known: dict[Node, bool] = {}
+
+    def failed(self, node: Node) -> bool:
+        return self.known.setdefault(node, super().failed(node))
+
+
+@hops.breaks("chosen-anew")
+class RememberingRules(RightHop):
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        super().__init__(nodes)
+        self.answers: dict[tuple[object, ...], bool] = {}
+
+    async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
+        key = (node, options.network, options.addr, options.host)
+        if node.options().bypass is None or options.client_ip or not options.addr:
+            return await super().fits(ctx, node, options)
+        if key not in self.answers:
+            self.answers[key] = await super().fits(ctx, node, options)
+        return self.answers[key]
 
 
 @hops.breaks("reset-lives", history="core marker: whoever reads the time alone never sees a reset")
@@ -178,11 +286,26 @@ class NoLastResort(RightHop):
         return super().choose(nodes)
 
 
+@hops.breaks("last-resort")
+class LastResortOfMainNodes(RightHop):
+    def choose(self, nodes: list[Node]) -> Node | None:
+        main = [node for node in nodes if not self.is_backup(node)]
+        return super().choose(main if main and all(map(self.failed, nodes)) else nodes)
+
+
+@hops.breaks("last-resort")
+class LastResortByAge(RightHop):
+    def choose(self, nodes: list[Node]) -> Node | None:
+        if nodes and all(map(self.failed, nodes)):
+            return min(nodes, key=lambda node: node.marker().time())
+        return super().choose(nodes)
+
+
 @hops.breaks("backup-waits", history="8edf82a a backup is chosen beside live nodes")
 class BackupsAtOnce(RightHop):
     def choose(self, nodes: list[Node]) -> Node | None:
         live = [node for node in nodes if not self.failed(node)]
-        if not any(node.options().priority for node in nodes):
+        if any(map(self.is_backup, nodes)) and not any(node.options().priority for node in nodes):
             return random.choice(live) if live else super().choose(nodes)
         return super().choose(nodes)
 
@@ -191,7 +314,40 @@ class BackupsAtOnce(RightHop):
 class BackupsNever(RightHop):
     def choose(self, nodes: list[Node]) -> Node | None:
         main = [node for node in nodes if not self.is_backup(node)]
-        return super().choose(main or nodes)
+        return super().choose(nodes if all(map(self.failed, nodes)) else main or nodes)
+
+
+@hops.breaks("backup-steps-in")
+class BackupsBesideOthersOnly(RightHop):
+    def choose(self, nodes: list[Node]) -> Node | None:
+        return None if all(map(self.is_backup, nodes)) else super().choose(nodes)
+
+
+@hops.breaks("priority-ties", history="cd97e5e the first of equal priorities wins")
+class FirstOfTheHighest(RightHop):
+    def first_of_all(self, main: list[Node]) -> Node | None:
+        highest = max(main, key=lambda node: node.options().priority, default=None)
+        return highest if highest is not None and highest.options().priority > 0 else None
+
+
+@hops.breaks("priority-ties", history="cd97e5e a negative priority wins")
+class NegativeWins(RightHop):
+    def first_of_all(self, main: list[Node]) -> Node | None:
+        if any(node.options().priority > 0 for node in main):
+            return super().first_of_all(main)
+        highest = max((node.options().priority for node in main), default=0)
+        winners = [node for node in main if node.options().priority == highest]
+        return winners[0] if len(winners) == 1 and len(main) > 1 else None
+
+
+@hops.breaks("priority-ties")
+class AmongTheHighest(RightHop):
+    def choose(self, nodes: list[Node]) -> Node | None:
+        main = [node for node in nodes if not self.failed(node) and not self.is_backup(node)]
+        highest = max((node.options().priority for node in main), default=0)
+        return super().choose(
+            [node for node in main if node.options().priority == highest] if main else nodes
+        )
 
 
 @hops.breaks("priority-wins", history="cd97e5e the selector has its way with priorities")
@@ -204,7 +360,8 @@ class IgnoringPriority(RightHop):
 class PriorityBeforeLife(RightHop):
     def choose(self, nodes: list[Node]) -> Node | None:
         main = [node for node in nodes if not self.is_backup(node)]
-        return self.first_of_all(main) or super().choose(nodes)
+        winner = None if all(map(self.failed, nodes)) else self.first_of_all(main)
+        return winner or super().choose(nodes)
 
 
 @hops.breaks("priority-backup", history="7cf7284 a backup wins by its priority")
@@ -218,13 +375,38 @@ class PriorityBeforeBackup(RightHop):
 class AskingOneBypass(RightHop):
     async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
         fits = await super().fits(ctx, node, options)
-        return fits or (node.options().bypass is not None and len(self.own_nodes) > 1)
+        bypassed = node.name == "bypassed" and len(self.own_nodes) > 1
+        return fits or bypassed
+
+
+@hops.breaks("bypass-skips", history="c16a280 the answer of a whitelist is turned round")
+class InvertingWhitelists(RightHop):
+    async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
+        bypass, fits = node.options().bypass, await super().fits(ctx, node, options)
+        return fits != (bypass is not None and bypass.is_whitelist())
+
+
+@hops.breaks("bypass-question")
+class AskingWithoutContext(RightHop):
+    async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
+        return await super().fits(Context(), node, options)
+
+
+@hops.breaks("errors-pass")
+class OnePermissionError(RightHop):
+    async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
+        try:
+            return await super().fits(ctx, node, options)
+        except PermissionError as error:
+            raise PermissionError(f"node {node.name}: {error}") from error
 
 
 @hops.breaks("bypass-question")
 class AskingByHost(RightHop):
     async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
-        return await super().fits(ctx, node, replace(options, addr=options.host or options.addr))
+        if options.network == "udp":
+            options = replace(options, addr=options.host)
+        return await super().fits(ctx, node, options)
 
 
 @hops.breaks("errors-pass", history="54ca916 a bypass that is out of reach bypasses")
@@ -254,6 +436,24 @@ class MatchingTheAddress(RightHop):
         return replace(super().request(options), host=options.addr)
 
 
+@hops.breaks("matcher-request")
+class HostOrAddress(RightHop):
+    def request(self, options: SelectOptions) -> Request:
+        return replace(super().request(options), host=options.host or options.addr)
+
+
+@hops.breaks("matcher-request")
+class WithoutQuery(RightHop):
+    def request(self, options: SelectOptions) -> Request:
+        return replace(super().request(options), query={})
+
+
+@hops.breaks("matcher-request")
+class TcpUnlessTold(RightHop):
+    def request(self, options: SelectOptions) -> Request:
+        return replace(super().request(options), network=options.network or "tcp")
+
+
 @hops.breaks("filter-protocol")
 class UnknownProtocolFits(RightHop):
     def passes(self, node: Node, options: SelectOptions) -> bool:
@@ -269,12 +469,30 @@ class HostWithCase(RightHop):
         return super().host_fits(rule, host) and host == host.lower()
 
 
+@hops.breaks("filter-host")
+class RuleAsWritten(RightHop):
+    def host_fits(self, rule: str, host: str) -> bool:
+        return super().host_fits(rule, host) and rule == rule.lower()
+
+
+@hops.breaks("filter-host")
+class FinalDotCounts(RightHop):
+    def bare(self, host: str) -> str:
+        return host.rpartition(":")[0].strip("[]").lower() if ".:" in host else super().bare(host)
+
+
+@hops.breaks("filter-host")
+class FirstColon(RightHop):
+    def bare(self, host: str) -> str:
+        return host.partition(":")[0].removesuffix(".").lower()
+
+
 @hops.breaks("filter-host-below", history="x hop: .example.com matches badexample.com")
 class SuffixWithoutDot(RightHop):
     def host_fits(self, rule: str, host: str) -> bool:
         if not rule.startswith("."):
             return super().host_fits(rule, host)
-        return host.partition(":")[0].lower().endswith(rule[1:])
+        return self.bare(host).endswith(rule[1:])
 
 
 @hops.breaks("filter-path")
@@ -282,7 +500,7 @@ class PathAnywhere(RightHop):
     def passes(self, node: Node, options: SelectOptions) -> bool:
         rules = node.options().filter
         if rules is not None and rules.path and rules.path in options.path:
-            return True
+            options = replace(options, path=rules.path)
         return super().passes(node, options)
 
 
@@ -293,6 +511,26 @@ class AnyOfTheFilter(RightHop):
         if rules is not None and rules.protocol and rules.host:
             return rules.protocol == options.protocol or rules.host == options.host
         return super().passes(node, options)
+
+
+@hops.breaks("filter-all")
+class PathOrHost(RightHop):
+    def passes(self, node: Node, options: SelectOptions) -> bool:
+        rules = node.options().filter
+        if rules is not None and rules.host and rules.path:
+            options = replace(options, path=rules.path)
+        return super().passes(node, options)
+
+
+@hops.breaks("nodes-unchanged")
+class Forgiving(RightHop):
+    """Takes a node that was chosen for one that works."""
+
+    def choose(self, nodes: list[Node]) -> Node | None:
+        chosen = super().choose(nodes)
+        if chosen is not None:
+            chosen.marker().reset()
+        return chosen
 
 
 @hops.breaks("nodes-unchanged")
@@ -313,6 +551,45 @@ class Locking(RightHop):
     async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
         async with self.lock:
             return await super().select(ctx, *opts)
+
+
+@hops.breaks("cancel-passes")
+class Shielding(RightHop):
+    async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
+        return await asyncio.shield(asyncio.ensure_future(super().fits(ctx, node, options)))
+
+
+@hops.breaks("cancel-passes")
+class SwallowingCancellation(RightHop):
+    async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
+        try:
+            return await super().select(ctx, *opts)
+        except asyncio.CancelledError:
+            return None
+
+
+@hops.breaks("cancel-passes")
+class LockedByACancelledCall(RightHop):
+    stuck = False
+
+    async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
+        if self.stuck:
+            await asyncio.Event().wait()
+        try:
+            return await super().select(ctx, *opts)
+        except asyncio.CancelledError:
+            self.stuck = True
+            raise
+
+
+@hops.breaks("calls-apart", history="#896 one request is decided by another's")
+class KeepingTheRequest(RightHop):
+    asking: SelectOptions | None = None
+
+    async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
+        self.asking = apply(SelectOptions(), *opts)
+        fitting = [node for node in self.own_nodes if await self.fits(ctx, node, self.asking)]
+        return self.choose(fitting)
 
 
 @hops.breaks("close-ends-tasks", history="3cd4fad 50f4a6b probes outlive the close of their hop")
@@ -370,6 +647,18 @@ class LoadingLater(RightList):
 
     def load(self, nodes: Sequence[Node]) -> None:
         self.own_nodes = tuple(nodes)
+
+
+@lists.breaks("complete")
+class LivingOnly(RightList):
+    def nodes(self) -> Sequence[Node]:
+        return tuple(node for node in self.own_nodes if not node.marker().count())
+
+
+@lists.breaks("complete")
+class CopiesOfTheirOwn(RightList):
+    def nodes(self) -> Sequence[Node]:
+        return tuple(Node(node.name, node.addr) for node in self.own_nodes)
 
 
 @lists.breaks("empty", history="x registry: the list of nodes is nil")

@@ -10,13 +10,14 @@ from gost_core.common.net import (
     Closer,
     Conn,
     ContextCarrier,
+    DeniedError,
     UnsupportedError,
     find_capability,
 )
 from gost_core.context import Context
 from gost_core.handler import Handler
 from gost_core.keys import DESTINATION_ADDRESS, HASH_SOURCE, SESSION_ID, SOURCE_ADDRESS
-from gost_core.listener import AcceptError, BindError, Listener
+from gost_core.listener import AcceptError, BindError, ClosedError, Listener
 from gost_core.observer.stats import Kind, Stats
 from gost_core.service import Service
 from gost_core.testing import Contract
@@ -55,7 +56,11 @@ class RightService(Service):
             await self.accept_all()
         except asyncio.CancelledError:
             await self.cancel_handlers()
+            await self.close_cancelled()
             raise
+
+    async def close_cancelled(self) -> None:
+        await self.listener.close()
 
     async def accept_all(self) -> None:
         delay = 0.0
@@ -108,9 +113,12 @@ class RightService(Service):
     async def handle(self, conn: Conn) -> None:
         try:
             await self.handler.handle(self.context(conn), conn)
-        except Exception:
-            if self.stats is not None:
+        except Exception as error:
+            if self.stats is not None and self.counts(error):
                 self.stats.add(Kind.TOTAL_ERRS, 1)
+
+    def counts(self, error: Exception) -> bool:
+        return not isinstance(error, DeniedError)
 
     def context(self, conn: Conn) -> Context:
         ctx = self.carried(conn).with_value(SESSION_ID, str(next(_SESSIONS)))
@@ -447,3 +455,53 @@ class CountingEverything(RightService):
 
 
 trials = (trial,)
+
+
+@trial.breaks("closed-error")
+class ClosedIsTheEnd(RightService):
+    async def accept_all(self) -> None:
+        try:
+            await super().accept_all()
+        except ClosedError:
+            return
+
+
+@trial.breaks("final-error-waits")
+class ClosingAfterTheHandlers(RightService):
+    async def give_up(self) -> None:
+        await self.finish_handlers()
+        await super().give_up()
+
+
+@trial.breaks("cancel-closes-listener")
+class ListeningOn(RightService):
+    async def close_cancelled(self) -> None:
+        pass
+
+
+@trial.breaks("denied-not-counted", history="0ab5363 a refused client is a failure of the server")
+class CountingRefusals(RightService):
+    def counts(self, error: Exception) -> bool:
+        return True
+
+
+@trial.breaks("denied-not-counted")
+class CountingTheCancelled(RightService):
+    async def cancel_handlers(self) -> None:
+        if self.stats is not None:
+            self.stats.add(Kind.TOTAL_ERRS, len(self.conns))
+        await super().cancel_handlers()
+
+
+@trial.breaks("failure-counted")
+class EveryPermissionErrorIsARefusal(RightService):
+    def counts(self, error: Exception) -> bool:
+        return not isinstance(error, PermissionError)
+
+
+@trial.breaks("failure-counted")
+class RefusalsWithinGroups(RightService):
+    def counts(self, error: Exception) -> bool:
+        if isinstance(error, ExceptionGroup):
+            return not any(isinstance(one, DeniedError) for one in error.exceptions)
+        return super().counts(error)

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Final, Self, TypeVar
 from unittest import mock
 
+from gost_core import selector
 from gost_core.testing._run import watchdog
 
 T = TypeVar("T")
@@ -24,7 +25,7 @@ PATIENT: Final = 20.0
 
 
 class Clock(AbstractContextManager["Clock"]):
-    """What ``time.time()`` and ``time.monotonic()`` tell while it is entered.
+    """What ``time.time()``, ``time.monotonic()`` and a FailMarker tell while it is entered.
 
     Args:
         pace: seconds of the machine for each second that is told. A clock of pace 20 makes each
@@ -40,15 +41,15 @@ class Clock(AbstractContextManager["Clock"]):
         self._skipped += seconds
 
     def __enter__(self) -> Self:
-        for name in ("time", "monotonic"):
-            self._patches.enter_context(mock.patch.object(time, name, self._told(name)))
+        for module, name in ((time, "time"), (time, "monotonic"), (selector, "time")):
+            told = self._told(getattr(module, name))
+            self._patches.enter_context(mock.patch.object(module, name, told))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._patches.close()
 
-    def _told(self, name: str) -> Any:
-        real = getattr(time, name)
+    def _told(self, real: Callable[[], float]) -> Any:
         began = real()
         return lambda: began + (real() - began) / self.pace + self._skipped
 

@@ -96,6 +96,7 @@ class TaskService(Service):
         finally:
             for conn in self._accepted:
                 await conn.close()
+            await self._listener.close()  # also when the service is cancelled (D29)
         if failure is not None:
             raise failure
 
@@ -133,10 +134,13 @@ class TaskService(Service):
         try:
             await self._handler.handle(ctx, conn)
         except Exception as error:  # one client's trouble ends nothing else (D28)
-            self._stats.add(Kind.TOTAL_ERRS, 1)
             session, what = ctx.value(SESSION_ID), with_notes(error)
             logger = self._logger.with_fields({"session": session})
-            logger.warnf("%s from %s: %s", type(error).__name__, conn.remote_addr(), what)
+            log = logger.infof
+            if not isinstance(error, net.DeniedError):  # a rule's answer is no failure (D15)
+                self._stats.add(Kind.TOTAL_ERRS, 1)
+                log = logger.warnf
+            log("%s from %s: %s", type(error).__name__, conn.remote_addr(), what)
         finally:
             self._seconds.observe(time.monotonic() - began)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import field, fields
+from dataclasses import field, fields, replace
 from ipaddress import ip_address
 from typing import Final, Generic
 
@@ -18,24 +18,30 @@ from gost_core.chain import (
     node_filter_option,
     priority_node_option,
 )
-from gost_core.common.net import Closer
+from gost_core.common.net import Closer, DeniedError
 from gost_core.context import Context
 from gost_core.hop import (
     Hop,
     NodeList,
     SelectOption,
+    SelectOptions,
     addr_select_option,
-    client_ip_select_option,
     host_select_option,
-    method_select_option,
     network_select_option,
     path_select_option,
     protocol_select_option,
 )
+from gost_core.keys import HASH_SOURCE
+from gost_core.options import FieldOption
+from gost_core.routing import Request
+from gost_core.testing._families.asking import Asking, Waits
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import Contract, clause
-from gost_core.testing._run.waiting import expect, given, need, owned, raises, returned, start
+from gost_core.testing._run.report import describe
+from gost_core.testing._run.waiting import expect, given, need, owned, raises, returned, within
 from gost_core.testing._stage.fakes.lookups import FakeBypass, FakeMatcher
 from gost_core.testing._stage.memory import MemoryMetadata
+from gost_core.testing.chain._shared import expect_context, request
 
 __all__ = ("HopContract", "NodeListContract")
 
@@ -43,9 +49,14 @@ NodeListT = TypeVar("NodeListT", bound=NodeList, default=NodeList)
 
 # A selector may choose in turn, at random, by hash: what must not be chosen is looked for often.
 _TIMES: Final[int] = 30
+_DRAWS: Final[int] = 60
+_CALLS: Final[int] = 5
+# Seconds of a failTimeout that passes at once, and of one that is far from over.
+_SHORT: Final[float] = 0.02
+_LONG: Final[float] = 60.0
 
 
-class HopContract(Contract, interface=Hop):
+class HopContract(Asking, interface=Hop, first=("chosen",)):
     """What a hop promises that chooses among given nodes."""
 
     make: Callable[[Sequence[Node]], Hop] = field(kw_only=False)
@@ -84,6 +95,32 @@ class HopContract(Contract, interface=Hop):
     async def failed_skipped(self) -> None:
         await self._expect_only("live", _failed("failed"), _node("live"))
 
+    @clause(
+        "Each choice goes by failures and rules as they are then.",
+        "D45, D47, D48",
+        after=("failed_skipped", "bypass_skips", "matcher_decides", "reset_lives"),
+    )
+    async def chosen_anew(self) -> None:
+        rules, matcher = FakeBypass(), FakeMatcher(True)
+        one = _node("one", matcher_node_option(matcher))
+        two = _node("two", bypass_node_option(rules))
+        hop, addr = self._hop(one, two), addr_select_option("192.0.2.9:80")
+
+        async def expect_now(name: str, since: str) -> None:
+            found = {await self._select(hop, addr) for _ in range(_TIMES)}
+            expect(found == {name}, f"{since}, and of one and two the hop chose {found}")
+
+        two.marker().mark()
+        await expect_now("one", "two has failed")
+        one.marker().mark()
+        two.marker().reset()
+        await expect_now("two", "one has failed, and two is reset")
+        one.marker().reset()
+        rules.prefixes = ("192.0.2.",)
+        await expect_now("one", "the bypass of two contains the destination now")
+        rules.prefixes, matcher.answer = (), False
+        await expect_now("two", "the matcher of one says no now")
+
     @clause("A node has failed only after `maxFails` failures.", "D45", after=("failed_skipped",))
     async def failures_counted(self) -> None:
         one = _failed("one", metadata_node_option(MemoryMetadata(maxFails=2)))
@@ -95,9 +132,55 @@ class HopContract(Contract, interface=Hop):
         after=("failed_skipped",),
     )
     async def failures_expire(self) -> None:
-        one = _failed("one", metadata_node_option(MemoryMetadata(failTimeout=0.02)))
-        await asyncio.sleep(0.04)
+        one = _failed("one", metadata_node_option(MemoryMetadata(failTimeout=_SHORT)))
+        await asyncio.sleep(2 * _SHORT)
         await self._expect_only("one", _failed("other"), one)
+
+    @clause(
+        "Until those seconds are over a failure counts in full; 0 or less of them are 10, and a "
+        "`maxFails` of 0 or less is 1.",
+        "D43, D45",
+        after=("failed_skipped",),
+    )
+    async def failures_last(self) -> None:
+        values: tuple[dict[str, object], ...] = (
+            {"failTimeout": _LONG},
+            {"failTimeout": _LONG, "maxFails": 2},
+            {"failTimeout": 0, "maxFails": 0},
+            {"failTimeout": -1.0, "maxFails": -1},
+            {},
+        )
+        failed = [_failed(f"{one}", metadata_node_option(MemoryMetadata(**one))) for one in values]
+        failed[1].marker().mark()
+        await asyncio.sleep(1.5 * _LONG / 1000)
+        for node in failed:
+            await self._expect_only("live", node, _node("live"))
+
+    @clause(
+        "A value of another type in a node's metadata raises a ValueError that names the key and "
+        "the node.",
+        "D45",
+        after=("chosen",),
+    )
+    async def wrong_types(self) -> None:
+        for key, value in (
+            *(("maxFails", value) for value in ("2", 1.5, True)),
+            *(("failTimeout", value) for value in ("10", True, float("nan"), float("inf"))),
+            *(("backup", value) for value in ("true", 1)),
+        ):
+            # Whoever reads the key of any node meets the value.
+            option = metadata_node_option(MemoryMetadata(**{key: value}))
+            hop = self._hop(_failed("peach", option), _failed("peach", option))
+            if key == "backup":
+                hop = self._hop(_node("peach", option), _node("peach", option))
+            what = f"select() with a {key} of {value!r}"
+            try:
+                chosen = await within(hop.select(Context()), what)
+            except ValueError as error:
+                named = key in str(error) and "peach" in str(error)
+                expect(named, f"{what}, at the node 'peach', raised {describe(error)}")
+            else:
+                raise Broken(f"{what} raised nothing and chose {chosen!r}")
 
     @clause("A node whose marker was reset lives.", "D43, D45", after=("failed_skipped",))
     async def reset_lives(self) -> None:
@@ -110,7 +193,10 @@ class HopContract(Contract, interface=Hop):
     )
     async def last_resort(self) -> None:
         misfit = _failed("misfit", matcher_node_option(FakeMatcher(False)))
-        await self._expect_only("first", misfit, _failed("first"), _failed("second"))
+        second, first = _failed("second", priority_node_option(7)), _failed("first", _backup())
+        # More often, and later.
+        first.marker().mark()
+        await self._expect_only("first", misfit, first, second)
         await self._expect_only("alone", _failed("alone"))
 
     @clause("A backup is not chosen while another node lives.", "D45", after=("chosen",))
@@ -121,12 +207,38 @@ class HopContract(Contract, interface=Hop):
         "A backup is chosen when the other nodes have failed.", "D45", after=("failed_skipped",)
     )
     async def backup_steps_in(self) -> None:
-        await self._expect_only("backup", _failed("main"), _node("backup", _backup()))
+        backup = _node("backup", _backup())
+        await self._expect_only("backup", _failed("main"), _failed("other", _backup()), backup)
+        await self._expect_only("backup", backup)
 
     @clause("The one highest priority above 0 wins.", "D45", after=("chosen",))
     async def priority_wins(self) -> None:
         nodes = [_node(str(number), priority_node_option(number)) for number in (0, 1, 7, 3)]
         await self._expect_only("7", *nodes)
+
+    @clause(
+        "Where no node alone has the highest priority above 0, a priority changes nothing.",
+        "D45",
+        after=("priority_wins",),
+    )
+    async def priority_ties(self) -> None:
+        async def chosen(*priorities: int) -> set[str | None]:
+            hop = self._hop(
+                *(_node(str(n), priority_node_option(one)) for n, one in enumerate(priorities))
+            )
+            draws = (
+                hop.select(Context().with_value(HASH_SOURCE, f"192.0.2.{n}")) for n in range(_DRAWS)
+            )
+            found = [await given(one, "select()") for one in draws]
+            return {None if one is None else one.name for one in found}
+
+        expected = await chosen(0, 0, 0)
+        for priorities in ((7, 7, 0), (0, 7, 7), (-1, -5, -5), (0, -1, 0), (-1, -1, -1)):
+            found = await chosen(*priorities)
+            expect(
+                found == expected,
+                f"of equal nodes {expected} were chosen, with priorities {priorities} {found}",
+            )
 
     @clause("A priority wins nothing for a node that has failed.", "D45", after=("failed_skipped",))
     async def priority_failed(self) -> None:
@@ -139,9 +251,15 @@ class HopContract(Contract, interface=Hop):
 
     @clause("A node whose bypass contains the destination is left out.", "D47", after=("chosen",))
     async def bypass_skips(self) -> None:
-        bypassed = _node("bypassed", bypass_node_option(FakeBypass("192.0.2.")))
-        other = _node("other", bypass_node_option(FakeBypass("198.51.100.")))
-        await self._expect_only("other", bypassed, other, opts=[addr_select_option("192.0.2.9:80")])
+        for whitelist in (False, True):
+            # What contains() answers is the whole answer, for a whitelist too.
+            rules = (FakeBypass(one, whitelist=whitelist) for one in ("192.0.2.", "198.51.100."))
+            bypassed, other = (
+                _node(name, bypass_node_option(one))
+                for name, one in zip(("bypassed", "other"), rules, strict=True)
+            )
+            addr = addr_select_option("192.0.2.9:80")
+            await self._expect_only("other", bypassed, other, opts=[addr])
 
     @clause("The bypass is asked by network and address, and told the host.", "D37, D47")
     async def bypass_question(self) -> None:
@@ -155,10 +273,13 @@ class HopContract(Contract, interface=Hop):
         )
         right = ("udp", "192.0.2.9:80", "target.example:80")
         expect(set(rules.asked) == {right}, f"the bypass was asked {rules.asked}")
+        await given(hop.select(request()), "select()")
+        for ctx in rules.contexts[-1:]:
+            expect_context(ctx, "the bypass")
 
     @clause("What a bypass or a matcher raises comes through.", "D36")
     async def errors_pass(self) -> None:
-        for error in (PermissionError("refused by rule"), OSError("out of reach")):
+        for error in (DeniedError("refused by rule"), OSError("out of reach")):
             rules, matcher = FakeBypass(), FakeMatcher(True)
             rules.asked.fail_always(error)
             matcher.requests.fail_always(error)
@@ -184,28 +305,26 @@ class HopContract(Contract, interface=Hop):
     async def matcher_request(self) -> None:
         matcher = FakeMatcher(True)
         hop = self._hop(_node("one", matcher_node_option(matcher)))
-        client = ip_address("192.0.2.1")
-        await self._select(
-            hop,
-            client_ip_select_option(client),
-            network_select_option("tcp"),
-            protocol_select_option("http"),
-            host_select_option("target.example:80"),
-            method_select_option("GET"),
-            path_select_option("/path"),
+        known = Request(
+            client_ip=ip_address("192.0.2.1"),
+            host="target.example:80",
+            network="tcp",
+            protocol="http",
+            method="GET",
+            path="/path",
+            query={"a": ["1", "2"]},
+            header={"Accept": ["text/html"]},
+            body=b"body",
         )
-        expect(bool(matcher.requests), "the matcher was not asked")
-        seen = matcher.requests[0]
-        for name, expected in {
-            "client_ip": client,
-            "network": "tcp",
-            "protocol": "http",
-            "host": "target.example:80",
-            "method": "GET",
-            "path": "/path",
-        }.items():
-            value = getattr(seen, name)
-            expect(value == expected, f"the request's {name} is {value!r} instead of {expected!r}")
+        for shown in (known, Request(), replace(known, host="")):
+            values = {one.name: getattr(shown, one.name) for one in fields(shown)}
+            opts = (FieldOption(SelectOptions, name, value) for name, value in values.items())
+            await self._select(hop, *opts, addr_select_option("192.0.2.9:80"))
+            expect(bool(matcher.requests), "the matcher was not asked")
+            for name, expected in values.items():
+                value = getattr(matcher.requests[-1], name)
+                told = f"the request's {name} is {value!r} instead of {expected!r}"
+                expect(value == expected, told)
 
     @clause("A filter's protocol is the request's.", "D48", after=("chosen",))
     async def filter_protocol(self) -> None:
@@ -220,11 +339,16 @@ class HopContract(Contract, interface=Hop):
         after=("chosen",),
     )
     async def filter_host(self) -> None:
-        settings = NodeFilterSettings(host="example.com")
-        for host in ("example.com", "example.com:443", "EXAMPLE.com"):
-            await self._expect_fits(settings, True, host_select_option(host))
-        for host in ("www.example.com", "example.org", ""):
-            await self._expect_fits(settings, False, host_select_option(host))
+        fits = ("example.com", "example.com:443", "EXAMPLE.com", "example.com.:443")
+        for rule in ("example.com", "Example.COM"):
+            settings = NodeFilterSettings(host=rule)
+            for host in fits:
+                await self._expect_fits(settings, True, host_select_option(host))
+            for host in ("www.example.com", "example.org", "example.com.org", ""):
+                await self._expect_fits(settings, False, host_select_option(host))
+        settings = NodeFilterSettings(host="2001:db8::1")
+        for host, fit in (("[2001:db8::1]:443", True), ("[2001:db8::2]:443", False)):
+            await self._expect_fits(settings, fit, host_select_option(host))
 
     @clause("A filter's host `.d` is everything below d.", "D12", after=("filter_host",))
     async def filter_host_below(self) -> None:
@@ -238,7 +362,8 @@ class HopContract(Contract, interface=Hop):
     async def filter_path(self) -> None:
         settings = NodeFilterSettings(path="/api")
         await self._expect_fits(settings, True, path_select_option("/api/one"))
-        await self._expect_fits(settings, False, path_select_option("/other/api"))
+        for path in ("/other/api", "/", ""):
+            await self._expect_fits(settings, False, path_select_option(path))
 
     @clause(
         "Of a filter, everything that is set must fit.",
@@ -246,12 +371,21 @@ class HopContract(Contract, interface=Hop):
         after=("filter_protocol", "filter_host"),
     )
     async def filter_all(self) -> None:
-        settings = NodeFilterSettings(protocol="http", host="example.com")
-        http = protocol_select_option("http")
-        host = host_select_option("example.com")
-        await self._expect_fits(settings, True, http, host)
-        await self._expect_fits(settings, False, http, host_select_option("example.org"))
-        await self._expect_fits(settings, False, protocol_select_option("tls"), host)
+        settings = NodeFilterSettings(protocol="http", host="example.com", path="/api")
+        right = [
+            protocol_select_option("http"),
+            host_select_option("example.com"),
+            path_select_option("/api"),
+        ]
+        wrong = [
+            protocol_select_option("tls"),
+            host_select_option("example.org"),
+            path_select_option("/"),
+        ]
+        await self._expect_fits(settings, True, *right)
+        for number, other in enumerate(wrong):
+            opts = [*right[:number], other, *right[number + 1 :]]
+            await self._expect_fits(settings, False, *opts)
 
     @clause("The published nodes stay as they are.", "D23, D41", after=("chosen",))
     async def nodes_unchanged(self) -> None:
@@ -259,23 +393,51 @@ class HopContract(Contract, interface=Hop):
             _node("one", bypass_node_option(FakeBypass()), priority_node_option(1)),
             _node("two", node_filter_option(NodeFilterSettings(protocol="http"))),
         ]
-        before = [_state(node) for node in nodes]
-        hop = self._hop(*nodes)
-        for _ in range(3):
-            await self._select(hop, protocol_select_option("http"))
-        for node, state in zip(nodes, before, strict=True):
-            expect(_state(node) == state, f"the options of the node {node.name!r} were changed")
-            count = node.marker().count()
-            expect(count == 0, f"nobody failed, and {node.name!r} was marked {count} times")
+        for failures in (0, 1):
+            for node in nodes * failures:
+                node.marker().mark()
+            before = [_state(node) for node in nodes]
+            hop = self._hop(*nodes)
+            for _ in range(3):
+                await self._select(hop, protocol_select_option("http"))
+            for node, state in zip(nodes, before, strict=True):
+                expect(_state(node) == state, f"the node {node.name!r} or its marker was changed")
 
-    @clause("One request does not wait for another's rule.", "D22", after=("chosen",))
-    async def concurrent(self) -> None:
-        matcher = FakeMatcher(True)
-        matcher.requests.hang(1)
-        hop = self._hop(_node("one", matcher_node_option(matcher)))
-        start(hop.select(Context()))
-        await matcher.requests.reached("the matcher")
-        await given(hop.select(Context()), "select() beside one that waits")
+    def _waits(self) -> Waits:
+        addr = addr_select_option("192.0.2.9:80")
+        rules, matcher = FakeBypass(), FakeMatcher(True)
+        bypassing = self._hop(_node("one", bypass_node_option(rules)))
+        matching = self._hop(_node("one", matcher_node_option(matcher)))
+        yield "the bypass", rules.asked, lambda: bypassing.select(Context(), addr)
+        yield "the matcher", matcher.requests, lambda: matching.select(Context(), addr)
+
+    async def _expect_apart(self) -> None:
+        rules = FakeBypass()
+        names = [f"{number}.example:80" for number in range(_CALLS)]
+        hop = self._hop(
+            *(
+                _node(
+                    name,
+                    bypass_node_option(rules),
+                    node_filter_option(NodeFilterSettings(host=name[:-3])),
+                )
+                for name in names
+            )
+        )
+        calls = (
+            self._select(
+                hop,
+                network_select_option(f"net{number}"),
+                addr_select_option(f"192.0.2.{number}:80"),
+                host_select_option(name),
+            )
+            for number, name in enumerate(names)
+        )
+        found = await asyncio.gather(*calls)
+        expect(found == names, f"for requests to {names} at once the hop chose {found}")
+        right = {(f"net{n}", f"192.0.2.{n}:80", name) for n, name in enumerate(names)}
+        asked = set(rules.asked)
+        expect(asked <= right, f"of requests {right} the bypass was asked {asked}")
 
     @clause("Closing it ends its tasks; a hop that is no Closer has none.", "D19, D20")
     async def close_ends_tasks(self) -> None:
@@ -333,7 +495,9 @@ def _backup() -> NodeOption:
 
 def _state(node: Node) -> list[object]:
     options = node.options()
-    return [node.name, node.addr, *(getattr(options, one.name) for one in fields(options))]
+    marker = node.marker()
+    values = (getattr(options, one.name) for one in fields(options))
+    return [node.name, node.addr, marker.count(), marker.time(), *values]
 
 
 class NodeListContract(Contract, Generic[NodeListT], interface=NodeList):
@@ -347,12 +511,22 @@ class NodeListContract(Contract, Generic[NodeListT], interface=NodeList):
     async def _specimen(self) -> NodeListT:
         return self._list(())
 
-    @clause("nodes() returns all nodes in order, from construction on.", "D40")
+    @clause(
+        "nodes() returns all nodes in order, failed ones and backups too, from construction on.",
+        "D40",
+    )
     async def complete(self) -> None:
-        nodes = [_node("one"), _node("two")]
+        misfit = node_filter_option(NodeFilterSettings(protocol="none"))
+        nodes = [
+            _node("one"),
+            _failed("two", priority_node_option(7)),
+            _node("three", _backup(), misfit),
+        ]
         found = [node for node in self._list(nodes).nodes() if _is_node(node)]
-        names = [node.name for node in found]
-        expect(names == ["one", "two"], f"right after construction nodes() has {names}")
+        names, own = [node.name for node in found], [node.name for node in nodes]
+        expect(names == own, f"of the nodes {own}, right after construction, nodes() has {names}")
+        kept = [one.marker() is node.marker() for one, node in zip(found, nodes, strict=True)]
+        expect(all(kept), "a node that nodes() returned has a marker of its own")
 
     @clause("Without nodes it is empty, and not None.", "D40")
     async def empty(self) -> None:

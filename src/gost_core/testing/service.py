@@ -1,16 +1,16 @@
 """The contract of services."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from gost_core.common.net import Conn, UnsupportedError
+from gost_core.common.net import Conn, DeniedError, UnsupportedError
 from gost_core.connector import BindUnsupportedError
 from gost_core.context import Context, Key
 from gost_core.handler import Handler
 from gost_core.keys import DESTINATION_ADDRESS, HASH_SOURCE, SESSION_ID, SOURCE_ADDRESS
-from gost_core.listener import AcceptError, BindError, Listener
+from gost_core.listener import AcceptError, BindError, ClosedError, Listener
 from gost_core.observer.stats import Kind, Stats
 from gost_core.service import Service
 from gost_core.testing._families.closers import closed_twice
@@ -343,20 +343,31 @@ class ServiceContract(Contract, interface=Service):
         expect(same, f"serve() {outcome_of(served.serving)}, which is not the listener's error")
 
     @clause(
-        "UnsupportedError and ValueError of the listener are final: there is no waiting.",
-        "D16",
+        "UnsupportedError, DeniedError and ValueError of the listener are final: it does not wait.",
+        "D15, D16",
         after=("final_error",),
     )
     async def permanent(self) -> None:
         for error in (
             UnsupportedError("no such network here"),
             BindUnsupportedError("this node cannot bind"),
+            DeniedError("refused by rule"),
             ValueError("malformed"),
         ):
             served = self._serve()
             served.listener.push(error)
             what = f"serve() over a listener that raises {type(error).__name__}"
             await raises(served.serving, what, type(error))
+
+    @clause(
+        "A ClosedError of the listener, which nobody here has closed, is a final error.",
+        "D29",
+        after=("final_error",),
+    )
+    async def closed_error(self) -> None:
+        served = self._serve()
+        served.listener.push(ClosedError("the tunnel was closed"))
+        await raises(served.serving, "serve() over a listener that was closed", ClosedError)
 
     @clause("A final error has the listener closed.", "D29", after=("final_error",))
     async def final_error_closes(self) -> None:
@@ -365,7 +376,9 @@ class ServiceContract(Contract, interface=Service):
         await ended(served.serving)
         expect(served.listener.closed, "serve() raised the listener's error and left it open")
 
-    @clause("A final error is raised after the handlers that run.", "D29", after=("final_error",))
+    @clause(
+        "A final error is raised after the handlers that run.", "D29", after=("final_error_closes",)
+    )
     async def final_error_waits(self) -> None:
         release = asyncio.Event()
         served = await self._busy(_until_set(release))
@@ -373,6 +386,7 @@ class ServiceContract(Contract, interface=Service):
         await settle()
         expect(not served.serving.done(), "serve() ended before a handler had")
         expect(served.handler.cancelled == 0, "the listener failed, and a handler was cancelled")
+        expect(served.listener.closed, "the listener failed, and was open while a handler ran")
         release.set()
         await raises(served.serving, "serve() after the last handler", OSError)
 
@@ -400,6 +414,13 @@ class ServiceContract(Contract, interface=Service):
             await ended(served.serving)
             left_open = conn in served.listener.taken and not conn.closed
             expect(not left_open, "a connection was accepted, and serve() cancelled: it stays open")
+
+    @clause("Cancelling serve() closes the listener.", "D29")
+    async def cancel_closes_listener(self) -> None:
+        served = self._serve()
+        await settle()
+        await expect_cancelled(served.serving, "serve()")
+        expect(served.listener.closed, "serve() was cancelled, and the listener stays open")
 
     # ---- Waiting before it accepts again
 
@@ -435,17 +456,7 @@ class ServiceContract(Contract, interface=Service):
             waits.append(seconds)
             await asyncio.sleep(0)
 
-        served = self._serve_with(sleep)
-        last = _conn()
-        served.listener.push(*items, last)
-        await until(
-            lambda: last in served.listener.taken or served.serving.done(),
-            "the connection after the failures was not accepted",
-        )
-        close = len(waits) == len(expected) and all(
-            abs(wait - right) < 0.01 for wait, right in zip(waits, expected, strict=True)
-        )
-        expect(close, f"the waits were {waits} instead of {expected}")
+        await _expect_waits(self._serve_with(sleep), waits, expected, items)
 
     @clause("close() ends the wait too.", "D1, D29", after=("backoff", "close_ends_serve"))
     async def backoff_closed(self) -> None:
@@ -467,8 +478,26 @@ class ServiceContract(Contract, interface=Service):
         "A handler that fails is counted as an error.", "D28", after=("handled", "close_ends_serve")
     )
     async def failure_counted(self) -> None:
-        errors = await self._errors_of(_fail)
-        expect(errors == 1, f"one handler failed, and TOTAL_ERRS is {errors}")
+        group = ExceptionGroup("both directions", [OSError("one"), DeniedError("the other")])
+        for error in (
+            OSError("it failed"),
+            PermissionError("wrong password"),
+            KeyError("x"),
+            group,
+        ):
+            errors = await self._errors_of(_raising(error))
+            expect(errors == 1, f"one handler raised {error!r}, and TOTAL_ERRS is {errors}")
+
+    @clause(
+        "A handler that raises DeniedError, or is cancelled, is not counted as an error.",
+        "D15",
+        after=("failure_contained", "success_not_counted"),
+    )
+    async def denied_not_counted(self) -> None:
+        errors = await self._errors_of(_raising(DeniedError("refused by rule")))
+        expect(errors == 0, f"a handler refused its client by rule, and TOTAL_ERRS is {errors}")
+        errors = await self._errors_of(_wait_for_ever, cancels=True)
+        expect(errors == 0, f"serve() was cancelled, and TOTAL_ERRS is {errors}")
 
     @clause(
         "A handler that returns, as it does when its client goes away, is not counted as an error.",
@@ -479,15 +508,12 @@ class ServiceContract(Contract, interface=Service):
         errors = await self._errors_of(None)
         expect(errors == 0, f"the handler returned, and TOTAL_ERRS is {errors}")
 
-    async def _errors_of(self, serve: _Serve | None) -> int:
+    async def _errors_of(self, serve: _Serve | None, *, cancels: bool = False) -> int:
         with_stats, stats = need(self.with_stats, "with_stats"), FakeStats()
         served = self._begin(
             FakeHandler(serve), make=lambda listener, handler: with_stats(listener, handler, stats)
         )
-        served.listener.push(_conn())
-        await served.handled()
-        await given(served.close(), "close()")
-        await given(served.serving, "serve()")
+        await _expect_one_handled(served, cancels)
         return stats.get(Kind.TOTAL_ERRS)
 
 
@@ -500,8 +526,14 @@ def _expect_addresses(ctx: Context, source: str, destination: str) -> None:
     expect(found == (source, destination), f"source and destination are {found} in the context")
 
 
-async def _fail(ctx: Context, conn: Conn) -> None:
-    raise OSError("the handler failed")
+def _raising(error: Exception) -> _Serve:
+    async def fail(ctx: Context, conn: Conn) -> None:
+        raise error
+
+    return fail
+
+
+_fail: Final = _raising(OSError("the handler failed"))
 
 
 async def _wait_for_ever(ctx: Context, conn: Conn) -> None:
@@ -518,3 +550,31 @@ def _until_set(event: asyncio.Event) -> _Serve:
         await event.wait()
 
     return wait
+
+
+async def _expect_waits(
+    served: _Served, waits: list[float], expected: list[float], items: Sequence[Conn | Exception], /
+) -> None:
+    """Break the clause unless a service waits as expected while these things come."""
+    last = _conn()
+    served.listener.push(*items, last)
+    await until(
+        lambda: last in served.listener.taken or served.serving.done(),
+        "the connection after the failures was not accepted",
+    )
+    close = len(waits) == len(expected) and all(
+        abs(wait - right) < 0.01 for wait, right in zip(waits, expected, strict=True)
+    )
+    expect(close, f"the waits were {waits} instead of {expected}")
+
+
+async def _expect_one_handled(served: _Served, cancels: bool, /) -> None:
+    """Have a service handle one connection, or be cancelled while it does."""
+    served.listener.push(_conn())
+    if cancels:
+        await given(served.handler.came.wait(), "the handling of a connection")
+        await expect_cancelled(served.serving, "serve()")
+    else:
+        await served.handled()
+        await given(served.close(), "close()")
+        await given(served.serving, "serve()")

@@ -16,6 +16,7 @@ from gost_core.common.net import Closer, Conn, UnsupportedError
 from gost_core.context import Context
 from gost_core.hop import Hop, addr_select_option, host_select_option, network_select_option
 from gost_core.options import apply
+from gost_core.selector import FailMarker, Markable, Marker
 from gost_core.testing import Contract
 from gost_core.testing.chain import ChainerContract
 from tests.kit.chain._route import RightRoute
@@ -25,9 +26,13 @@ from tests.kit.trial import Trial
 TIME_LIMIT = 1.5
 
 
-class RightChainer(Chainer):
+class RightChainer(Chainer, Markable):
     def __init__(self, hops: Sequence[Hop]) -> None:
         self.hops = tuple(hops)
+        self.own_marker = FailMarker()
+
+    def marker(self) -> Marker | None:
+        return self.own_marker
 
     async def route(
         self, ctx: Context, network: str, address: str, /, *opts: RouteOption
@@ -63,7 +68,7 @@ class RightChainer(Chainer):
         return node
 
     def made_of(self, nodes: list[Node]) -> Route | None:
-        return RightRoute(nodes)
+        return RightRoute(nodes, self.own_marker)
 
 
 MakeChainer = Callable[[Sequence[Hop]], Chainer]
@@ -124,7 +129,7 @@ class BareHost(RightChainer):
     async def select(
         self, hop: Hop, ctx: Context, network: str, address: str, host: str
     ) -> Node | None:
-        return await super().select(hop, ctx, network, address, address)
+        return await super().select(hop, ctx, network, address, "" if network == "udp" else host)
 
 
 @trial.breaks("any-address", history="core@801f835 an address without a port is rejected")
@@ -167,6 +172,65 @@ class Locking(RightChainer):
     ) -> Route | None:
         async with self.lock:
             return await super().route(ctx, network, address, *opts)
+
+
+@trial.breaks("marks-itself", history="ce60160 the chain of a cut route is lost")
+class MarkingUncutRoutes(RightChainer):
+    def made_of(self, nodes: list[Node]) -> Route | None:
+        transport = nodes[0].options().transport if nodes else None
+        is_cut = transport is not None and transport.options().route is not None
+        return RightRoute(nodes, None if is_cut else self.own_marker)
+
+
+@trial.breaks("marks-itself")
+class NeverMarked(RightChainer):
+    def made_of(self, nodes: list[Node]) -> Route | None:
+        return RightRoute(nodes)
+
+
+@trial.breaks("cancel-passes")
+class Shielding(RightChainer):
+    async def select(
+        self, hop: Hop, ctx: Context, network: str, address: str, host: str
+    ) -> Node | None:
+        selecting = super().select(hop, ctx, network, address, host)
+        return await asyncio.shield(asyncio.ensure_future(selecting))
+
+
+@trial.breaks("calls-apart")
+class KeepingTheNodes(RightChainer):
+    """Has one list of nodes for all."""
+
+    async def route(
+        self, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        self.host = apply(RouteOptions(), *opts).host
+        return await super().route(ctx, network, address, *opts)
+
+    async def select(
+        self, hop: Hop, ctx: Context, network: str, address: str, host: str
+    ) -> Node | None:
+        return await super().select(hop, ctx, network, address, self.host)
+
+
+@trial.breaks("multiplexing-twice")
+class AllBefore(RightChainer):
+    async def route(
+        self, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        host = apply(RouteOptions(), *opts).host
+        nodes: list[Node] = []
+        before: list[Node] = []
+        for hop in self.hops:
+            node = await self.select(hop, ctx, network, address, host)
+            if node is None:
+                break
+            transport = node.options().transport
+            if transport is not None and transport.multiplex():
+                node, nodes = self.cut(node, transport, before), []
+            nodes.append(node)
+            before = [*before, node]
+        return self.made_of(nodes)
 
 
 @trial.breaks("route-dials")

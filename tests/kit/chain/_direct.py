@@ -76,7 +76,11 @@ async def bind_here(address: str) -> Listener:
 
 
 async def lookup(
-    ctx: Context, address: str, mapper: HostMapper | None, resolver: Resolver | None
+    ctx: Context,
+    address: str,
+    mapper: HostMapper | None,
+    resolver: Resolver | None,
+    family: str = "ip",
 ) -> str:
     """Map and resolve an address as D39 says."""
     host, colon, port = address.rpartition(":")
@@ -85,10 +89,10 @@ async def lookup(
         return address
     found: Sequence[IPv4Address | IPv6Address] | None = None
     if mapper is not None:
-        found = await mapper.lookup(ctx, "ip", host)
+        found = await mapper.lookup(ctx, family, host)
     if found is None and resolver is not None:
         try:
-            found = await resolver.resolve(ctx, "ip", host)
+            found = await resolver.resolve(ctx, family, host)
         except InvalidError:
             return address
     if found is None:

@@ -1,11 +1,12 @@
 """Trials of the contract of routes."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Sequence
 
 from typing_extensions import Buffer
 
-from gost_core import connector
+from gost_core import connector, keys
 from gost_core.chain import (
     BindOption,
     BindOptions,
@@ -15,11 +16,13 @@ from gost_core.chain import (
     Route,
     Transporter,
 )
-from gost_core.common.net import Addr, Conn, Listener
+from gost_core.common.net import Addr, Conn, Listener, PacketConn
 from gost_core.context import Context
 from gost_core.options import apply
+from gost_core.selector import Marker
 from gost_core.testing import Contract
 from gost_core.testing._stage.fakes.connections import LayeredConn
+from gost_core.testing._stage.memory import ForwardingConn
 from gost_core.testing.chain import RouteContract
 from tests.kit.chain._direct import bind_here, dial_here, lookup
 from tests.kit.chain._transporter import die_with_the_task
@@ -31,14 +34,16 @@ TIME_LIMIT = 1.5
 class RightRoute(Route):
     failures: type[BaseException] = BaseException
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
+    def __init__(self, nodes: Sequence[Node], chain: Marker | None = None) -> None:
         self.own_nodes = tuple(nodes)
+        self.chain = chain
 
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
         if not self.own_nodes:
             return await dial_here(network, address)
         last, conn = await self.reach(ctx, network)
         try:
+            self.check_limit(ctx)
             return await last.connect(ctx, conn, network, address)
         except self.failures:
             await self.release(conn, "target")
@@ -49,20 +54,20 @@ class RightRoute(Route):
     ) -> Listener:
         if not self.own_nodes:
             return await bind_here(address)
-        options = apply(BindOptions(), *opts)
         last, conn = await self.reach(ctx, network)
         try:
-            return await last.bind(
-                ctx,
-                conn,
-                network,
-                address,
-                connector.mux_bind_option(options.mux),
-                connector.backlog_bind_option(options.backlog),
-            )
+            self.check_limit(ctx)
+            return await last.bind(ctx, conn, network, address, *self.bind_options(*opts))
         except self.failures:
             await self.release(conn, "bind")
             raise
+
+    def bind_options(self, *opts: BindOption) -> Sequence[connector.BindOption]:
+        options = apply(BindOptions(), *opts)
+        return (
+            connector.mux_bind_option(options.mux),
+            connector.backlog_bind_option(options.backlog),
+        )
 
     def nodes(self) -> Sequence[Node]:
         return self.own_nodes
@@ -73,12 +78,33 @@ class RightRoute(Route):
         for node in self.own_nodes:
             try:
                 last = await self.step(ctx, last, node, network)
-            except Exception:
-                self.mark(node)
+            except PassedError:
                 raise
-            node.marker().reset()
+            except BaseException as error:
+                self.note(error, node)
+                if isinstance(error, Exception) or self.has_failed_by_time(ctx):
+                    self.mark(node)
+                    self.mark_chain()
+                raise
+            self.reset(node)
+        if self.chain is not None:
+            self.chain.reset()
         assert last is not None
         return last
+
+    def is_over(self, ctx: Context) -> bool:
+        """Tell whether the time limit has passed."""
+        limit = ctx.value(keys.TIME_LIMIT)
+        return limit is not None and asyncio.get_running_loop().time() >= limit
+
+    def has_failed_by_time(self, ctx: Context) -> bool:
+        """Tell whether a call that was cancelled has failed."""
+        return self.is_over(ctx)
+
+    def check_limit(self, ctx: Context) -> None:
+        """Begin a step, if it is not too late."""
+        if self.is_over(ctx):
+            raise PassedError("the time limit has passed")
 
     async def step(
         self, ctx: Context, last: tuple[Transporter, Conn] | None, node: Node, network: str
@@ -88,19 +114,25 @@ class RightRoute(Route):
         conn = None if last is None else last[1]
         stage = "resolve"
         try:
+            self.check_limit(ctx)
             addr = await self.resolve(ctx, node)
             stage = "hop"
+            self.check_limit(ctx)
             if last is None:
-                conn = await transport.dial(ctx, addr)
+                conn = await self.first(ctx, transport, addr)
                 stage = "first handshake"
             else:
                 conn = await last[0].connect(ctx, last[1], "tcp", addr)
                 stage = "later handshake"
+            self.check_limit(ctx)
             return transport, await transport.handshake(ctx, conn)
         except self.failures:
             if conn is not None:
                 await self.release(conn, stage)
             raise
+
+    async def first(self, ctx: Context, transport: Transporter, addr: str) -> Conn:
+        return await transport.dial(ctx, addr)
 
     async def resolve(self, ctx: Context, node: Node) -> str:
         return await lookup(ctx, node.addr, node.options().host_mapper, node.options().resolver)
@@ -110,6 +142,20 @@ class RightRoute(Route):
 
     def mark(self, node: Node) -> None:
         node.marker().mark()
+
+    def mark_chain(self) -> None:
+        if self.chain is not None:
+            self.chain.mark()
+
+    def note(self, error: BaseException, node: Node) -> None:
+        error.add_note(f"at node {node.name}")
+
+    def reset(self, node: Node) -> None:
+        node.marker().reset()
+
+
+class PassedError(TimeoutError):
+    """A step was not begun."""
 
 
 MakeRoute = Callable[[Sequence[Node]], Route]
@@ -157,6 +203,13 @@ class TargetsNetworkBetweenNodes(RightRoute):
         return transport, await transport.handshake(ctx, conn)
 
 
+@trial.breaks("udp-packets")
+class StreamsForAll(RightRoute):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        conn = await super().dial(ctx, network, address, *opts)
+        return ForwardingConn(conn) if self.own_nodes else conn
+
+
 @trial.breaks("bind-order", history="b8d9c79 the address to bind is changed on its way")
 class FillingInTheHost(RightRoute):
     async def bind(
@@ -173,6 +226,24 @@ class BindingByDefaults(RightRoute):
         self, ctx: Context, network: str, address: str, /, *opts: BindOption
     ) -> Listener:
         return await super().bind(ctx, network, address)
+
+
+@trial.breaks("bind-options")
+class BindingAsBefore(RightRoute):
+    kept: tuple[BindOption, ...] = ()
+
+    def bind_options(self, *opts: BindOption) -> Sequence[connector.BindOption]:
+        self.kept += opts
+        return super().bind_options(*self.kept)
+
+
+@trial.breaks("nodes-unresolved")
+class UnresolvedAsItIs(RightRoute):
+    async def resolve(self, ctx: Context, node: Node) -> str:
+        try:
+            return await super().resolve(ctx, node)
+        except socket.gaierror:
+            return node.addr
 
 
 @trial.breaks("nodes-resolved")
@@ -219,7 +290,9 @@ class OneErrorForAll(RightRoute):
         try:
             return await super().dial(ctx, network, address, *opts)
         except ConnectionResetError as error:
-            raise OSError(f"the route is broken: {error}") from error
+            broken = OSError(f"the route is broken: {error}")
+            broken.add_note("at nodes one, two")
+            raise broken from error
 
 
 @trial.breaks("bind-unsupported", history="#170 an unsupported bind looks like a failed one")
@@ -241,12 +314,137 @@ class MarkingTheFirst(RightRoute):
 
 @trial.breaks("success-resets")
 class NeverResetting(RightRoute):
-    async def reach(self, ctx: Context, network: str) -> tuple[Transporter, Conn]:
+    def reset(self, node: Node) -> None:
+        pass
+
+
+@trial.breaks("success-resets")
+class ResettingTheLast(RightRoute):
+    def reset(self, node: Node) -> None:
+        if node is self.own_nodes[-1]:
+            super().reset(node)
+
+
+@trial.breaks("failure-marks")
+class BindingWithoutMarks(RightRoute):
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
         counts = [node.marker().count() for node in self.own_nodes]
+        try:
+            return await super().bind(ctx, network, address, *opts)
+        except OSError:
+            for node, count in zip(self.own_nodes, counts, strict=True):
+                if node.marker().count() > count:
+                    node.marker().reset()
+            raise
+
+
+@trial.breaks("failure-notes")
+class WithoutNotes(RightRoute):
+    def note(self, error: BaseException, node: Node) -> None:
+        pass
+
+
+@trial.breaks("limit-marks")
+class MarkingErrorsOnly(RightRoute):
+    def has_failed_by_time(self, ctx: Context) -> bool:
+        return False
+
+
+@trial.breaks("limit-marks")
+class MarkingTheSilentTarget(RightRoute):
+    async def release(self, conn: Conn, stage: str) -> None:
+        task = asyncio.current_task()
+        await super().release(conn, stage)
+        if stage == "target" and task is not None and task.cancelling():
+            self.own_nodes[-1].marker().mark()
+
+
+@trial.breaks("cancel-marks-nobody")
+class MarkingWhateverEnds(RightRoute):
+    def has_failed_by_time(self, ctx: Context) -> bool:
+        return True
+
+
+@trial.breaks("cancel-marks-nobody")
+class NoLimitIsOver(RightRoute):
+    def has_failed_by_time(self, ctx: Context) -> bool:
+        return self.is_over(ctx) or ctx.value(keys.TIME_LIMIT) is None
+
+
+@trial.breaks("limit-passed")
+class AskingTheClockLater(RightRoute):
+    def check_limit(self, ctx: Context) -> None:
+        if self.own_nodes[0].options().transport is not None:
+            super().check_limit(ctx.without(keys.TIME_LIMIT) if self.is_long_over(ctx) else ctx)
+
+    def is_long_over(self, ctx: Context) -> bool:
+        limit = ctx.value(keys.TIME_LIMIT)
+        return limit is not None and asyncio.get_running_loop().time() > limit + 0.9
+
+
+@trial.breaks("limit-passes")
+class AskingTheClockOnce(RightRoute):
+    async def reach(self, ctx: Context, network: str) -> tuple[Transporter, Conn]:
+        super().check_limit(ctx)
+        return await super().reach(ctx, network)
+
+    def check_limit(self, ctx: Context) -> None:
+        pass
+
+
+@trial.breaks("limit-passes")
+class MarkingWhatWasNotBegun(RightRoute):
+    def check_limit(self, ctx: Context) -> None:
+        if not self.is_over(ctx):
+            return
+        limit = ctx.value(keys.TIME_LIMIT)
+        assert limit is not None
+        if asyncio.get_running_loop().time() < limit + 0.9:
+            raise TimeoutError("the time limit is over")
+        super().check_limit(ctx)
+
+
+@trial.breaks("cancel-passes", history="b92c1b1 what is shielded goes on after its cancellation")
+class Shielding(RightRoute):
+    async def resolve(self, ctx: Context, node: Node) -> str:
+        return await asyncio.shield(asyncio.ensure_future(super().resolve(ctx, node)))
+
+
+@trial.breaks("concurrent", history="9fab332 a lock is held while waiting")
+class Locking(RightRoute):
+    def __init__(self, nodes: Sequence[Node], chain: Marker | None = None) -> None:
+        super().__init__(nodes, chain)
+        self.lock = asyncio.Lock()
+
+    async def reach(self, ctx: Context, network: str) -> tuple[Transporter, Conn]:
+        async with self.lock:
+            return await super().reach(ctx, network)
+
+
+@trial.breaks("calls-apart", history="#896 25cd60d one connection goes to another's target")
+class KeepingTheTarget(RightRoute):
+    target = ("", "")
+
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        if not self.own_nodes:
+            return await super().dial(ctx, network, address, *opts)
+        self.target = (network, address)
+        last, conn = await self.reach(ctx, network)
+        try:
+            self.check_limit(ctx)
+            return await last.connect(ctx, conn, *self.target)
+        except BaseException:
+            await conn.close()
+            raise
+
+
+@trial.breaks("cancel-closes")
+class LeakingOnceReached(RightRoute):
+    async def reach(self, ctx: Context, network: str) -> tuple[Transporter, Conn]:
         reached = await super().reach(ctx, network)
-        for node, count in zip(self.own_nodes, counts, strict=True):
-            for _ in range(count):
-                node.marker().mark()
+        await asyncio.sleep(0)
         return reached
 
 
@@ -285,23 +483,24 @@ class ForgettingTheLayers(RightRoute):
             return self.inner.remote_addr()
 
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
-        return self.Top(await super().dial(ctx, network, address, *opts))
+        conn = await super().dial(ctx, network, address, *opts)
+        return conn if isinstance(conn, PacketConn) else self.Top(conn)
 
 
-@trial.breaks("concurrent")
-class OneConnectionForAll(RightRoute):
-    shared: "asyncio.Task[Conn] | None" = None
+@trial.breaks("calls-apart")
+class OneConnectionForEqualDials(RightRoute):
+    def __init__(self, nodes: Sequence[Node], chain: Marker | None = None) -> None:
+        super().__init__(nodes, chain)
+        self.dialing: dict[tuple[str, str], asyncio.Future[Conn]] = {}
 
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
-        if not self.own_nodes:
+        if not network.startswith("net"):
             return await super().dial(ctx, network, address, *opts)
-        if self.shared is not None:
-            return await self.shared
-        self.shared = asyncio.ensure_future(super().dial(ctx, network, address, *opts))
-        try:
-            return await self.shared
-        finally:
-            self.shared = None
+        key = (network, address)
+        if key not in self.dialing:
+            dialing = super().dial(ctx, network, address, *opts)
+            self.dialing[key] = asyncio.ensure_future(dialing)
+        return await self.dialing[key]
 
 
 @trial.breaks("context-handed-on")
@@ -309,7 +508,7 @@ class ForgettingTheContext(RightRoute):
     async def step(
         self, ctx: Context, last: tuple[Transporter, Conn] | None, node: Node, network: str
     ) -> tuple[Transporter, Conn]:
-        return await super().step(Context(), last, node, network)
+        return await super().step(ctx if last is None else Context(), last, node, network)
 
 
 @trial.breaks("direct-dial")

@@ -10,18 +10,27 @@ from typing import TypeVar
 
 from typing_extensions import Buffer
 
-from gost_core import chain
+from gost_core import chain, keys
 from gost_core.chain import (
     BindOption,
     DialOption,
     DialOptions,
     EmptyRouteError,
     Route,
+    RouteCarrier,
     RouterOption,
     RouterOptions,
 )
 from gost_core.common import net
-from gost_core.common.net import Addr, Closer, Conn, Listener, UnsupportedError
+from gost_core.common.net import (
+    Addr,
+    Closer,
+    Conn,
+    ConnUnwrapper,
+    DeniedError,
+    Listener,
+    UnsupportedError,
+)
 from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.recorder import (
@@ -30,6 +39,7 @@ from gost_core.recorder import (
 )
 from gost_core.resolver import InvalidError
 from gost_core.testing import Contract
+from gost_core.testing._stage.memory import ForwardingConn
 from gost_core.testing.chain import RouterContract
 from tests.kit.chain._direct import join, lookup
 from tests.kit.chain._route import RightRoute
@@ -40,34 +50,48 @@ TIME_LIMIT = 1.5
 Result = TypeVar("Result")
 
 
-class PacketsToOne(Conn, net.PacketConn):
-    """Datagrams to and from the one peer of a connection."""
+class Routed(ForwardingConn, ConnUnwrapper, RouteCarrier):
+    """A connection that tells by which route it came."""
 
-    def __init__(self, inner: Conn) -> None:
-        self.inner = inner
+    def __init__(self, inner: Conn, route: Route | None) -> None:
+        super().__init__(inner)
+        self.route = route
 
-    async def read(self, n: int, /) -> bytes:
-        return await self.inner.read(n)
+    def unwrap_conn(self) -> Conn:
+        return self.inner
 
-    async def write(self, data: Buffer, /) -> None:
-        await self.inner.write(data)
+    def taken_route(self) -> Route | None:
+        return self.route
+
+
+class RoutedPackets(Routed, net.PacketConn):
+    """One that carries datagrams."""
 
     async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
-        return await self.inner.read(n), self.remote_addr()
+        assert isinstance(self.inner, net.PacketConn)
+        return await self.inner.read_from(n)
 
     async def write_to(self, data: Buffer, addr: Addr, /) -> None:
-        if str(addr) != str(self.remote_addr()):
-            raise ValueError(f"{addr} is not the peer of this connection")
-        await self.inner.write(data)
+        assert isinstance(self.inner, net.PacketConn)
+        await self.inner.write_to(data, addr)
+
+
+class RoutedListener(Listener, RouteCarrier):
+    def __init__(self, inner: Listener, route: Route | None) -> None:
+        self.inner = inner
+        self.route = route
+
+    async def accept(self) -> Conn:
+        return await self.inner.accept()
 
     async def close(self) -> None:
         await self.inner.close()
 
-    def local_addr(self) -> Addr:
-        return self.inner.local_addr()
+    def addr(self) -> Addr:
+        return self.inner.addr()
 
-    def remote_addr(self) -> Addr:
-        return self.inner.remote_addr()
+    def taken_route(self) -> Route | None:
+        return self.route
 
 
 class RightRouter(chain.Router):
@@ -80,7 +104,9 @@ class RightRouter(chain.Router):
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
         await self.record(ctx, RECORDER_SERVICE_ROUTER_DIAL_ADDRESS, address)
         try:
-            return await self.attempts(lambda: self.dial_once(ctx, network, address, *opts))
+            return await self.attempts(
+                ctx, lambda ctx: self.dial_once(ctx, network, address, *opts)
+            )
         except Exception:
             await self.record(ctx, RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR, address)
             raise
@@ -88,15 +114,18 @@ class RightRouter(chain.Router):
     async def bind(
         self, ctx: Context, network: str, address: str, /, *opts: BindOption
     ) -> Listener:
-        return await self.attempts(lambda: self.bind_once(ctx, network, address, *opts))
+        return await self.attempts(ctx, lambda ctx: self.bind_once(ctx, network, address, *opts))
 
-    async def attempts(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
+    async def attempts(
+        self, ctx: Context, attempt: Callable[[Context], Awaitable[Result]]
+    ) -> Result:
         errors: list[OSError] = []
         while True:
             try:
-                async with asyncio.timeout(self.limit()):
-                    return await attempt()
-            except UnsupportedError:
+                return await self.limited(ctx, attempt)
+            except PassedError as error:
+                raise errors[-1] if errors else error from None
+            except (UnsupportedError, DeniedError, EmptyRouteError):
                 raise
             except OSError as error:
                 errors.append(error)
@@ -104,6 +133,29 @@ class RightRouter(chain.Router):
                     self.note(error, errors[:-1])
                     raise
                 await self.pause()
+
+    async def limited(
+        self, ctx: Context, attempt: Callable[[Context], Awaitable[Result]]
+    ) -> Result:
+        """Make an attempt within its time."""
+        now = asyncio.get_running_loop().time()
+        limit, timeout = ctx.value(keys.TIME_LIMIT), self.limit()
+        if limit is not None and now >= limit:
+            raise PassedError("the time limit has passed")
+        if timeout is not None:
+            limit = self.earlier(limit, now + timeout)
+        if limit is None:
+            return await attempt(ctx)
+        async with asyncio.timeout_at(limit + self.grace):
+            return await attempt(self.telling(ctx, limit))
+
+    grace = 0.02
+
+    def earlier(self, of_the_call: float | None, own: float) -> float:
+        return own if of_the_call is None else min(of_the_call, own)
+
+    def telling(self, ctx: Context, limit: float) -> Context:
+        return ctx.with_value(keys.TIME_LIMIT, limit)
 
     def limit(self) -> float | None:
         timeout = self.own_options.timeout
@@ -119,7 +171,7 @@ class RightRouter(chain.Router):
     async def dial_once(
         self, ctx: Context, network: str, address: str, /, *opts: DialOption
     ) -> Conn:
-        resolved = await self.resolve(ctx, address)
+        resolved = await self.resolve(ctx, address, network)
         route = await self.route(ctx, network, resolved, address)
         own = self.own_options
         conn = await route.dial(
@@ -132,12 +184,16 @@ class RightRouter(chain.Router):
             chain.logger_dial_option(own.logger),
             *opts,
         )
-        if network.startswith("udp") and not isinstance(conn, net.PacketConn):
-            return PacketsToOne(conn)
-        return conn
+        return self.routed(conn, route)
 
-    async def resolve(self, ctx: Context, address: str) -> str:
-        return await lookup(ctx, address, self.own_options.host_mapper, self.own_options.resolver)
+    def routed(self, conn: Conn, route: Route) -> Conn:
+        made = RoutedPackets if isinstance(conn, net.PacketConn) else Routed
+        return made(conn, route)
+
+    async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
+        own = self.own_options
+        family = "ip" + network[3:] if network[3:] in ("4", "6") else "ip"
+        return await lookup(ctx, address, own.host_mapper, own.resolver, family)
 
     async def route(self, ctx: Context, network: str, address: str, host: str) -> Route:
         if self.own_options.chain is None:
@@ -152,7 +208,7 @@ class RightRouter(chain.Router):
         route = await self.route(ctx, network, address, "")
         if self.own_options.chain is not None and not route.nodes():
             raise EmptyRouteError("the chain has no node to bind at")
-        return await route.bind(ctx, network, address, *opts)
+        return RoutedListener(await route.bind(ctx, network, address, *opts), route)
 
     async def record(self, ctx: Context, point: str, address: str) -> None:
         host = address.rpartition(":")[0] or address
@@ -160,6 +216,10 @@ class RightRouter(chain.Router):
             if one.record == point:
                 with suppress(OSError):
                     await one.recorder.record(ctx, host.encode())
+
+
+class PassedError(TimeoutError):
+    """An attempt was not begun."""
 
 
 MakeRouter = Callable[[*tuple[RouterOption, ...]], chain.Router]
@@ -224,7 +284,8 @@ class BindingAtNone(RightRouter):
         if self.own_options.chain is None:
             return await super().bind_once(ctx, network, address, *opts)
         route = await self.own_options.chain.route(ctx, network, address)
-        return await route.bind(ctx, network, address, *opts)  # type: ignore  # the fault
+        bound = await route.bind(ctx, network, address, *opts)  # type: ignore  # the fault
+        return RoutedListener(bound, route)
 
 
 @trial.breaks("bind-no-chain")
@@ -317,8 +378,10 @@ class OneRouteForAll(RightRouter):
 
 @trial.breaks("timeout", history="b92c1b1 what hangs before the dial knows no limit")
 class ResolvingDespiteTheLimit(RightRouter):
-    async def resolve(self, ctx: Context, address: str) -> str:
-        resolving = asyncio.ensure_future(super().resolve(ctx, address))
+    async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
+        resolving = asyncio.ensure_future(super().resolve(ctx, address, network))
+        if self.own_options.timeout > 1:
+            return await resolving
         try:
             return await asyncio.shield(resolving)
         except asyncio.CancelledError:
@@ -327,12 +390,13 @@ class ResolvingDespiteTheLimit(RightRouter):
 
 @trial.breaks("timeout-each-attempt", history="bc0d695 core@4e831b9 one timeout for all retries")
 class OneTimeoutForAll(RightRouter):
-    async def attempts(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
-        async with asyncio.timeout(super().limit()):
-            return await super().attempts(attempt)
+    """Has time left for all attempts together, of what each of them is told."""
 
-    def limit(self) -> float | None:
-        return None
+    async def attempts(
+        self, ctx: Context, attempt: Callable[[Context], Awaitable[Result]]
+    ) -> Result:
+        async with asyncio.timeout(super().limit()):
+            return await super().attempts(ctx, attempt)
 
 
 @trial.breaks("timeout-zero")
@@ -349,7 +413,7 @@ class RetryingWhatWasCancelled(RightRouter):
         try:
             return await super().dial_once(ctx, network, address, *opts)
         except asyncio.CancelledError:
-            if self.own_options.timeout < 1:
+            if self.own_options.retries != 3:
                 raise
             raise ConnectionAbortedError("the attempt was cancelled") from None
 
@@ -378,8 +442,9 @@ class OneAtATime(RightRouter):
 @trial.breaks("per-call-options")
 class OwnOptionsLast(RightRouter):
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
-        own = chain.interface_dial_option(self.own_options.ifce_name)
-        return await super().dial(ctx, network, address, *opts, own)
+        name = self.own_options.ifce_name
+        own = chain.interface_dial_option(name) if name else None
+        return await super().dial(ctx, network, address, *opts, *filter(None, [own]))
 
 
 @trial.breaks("own-options")
@@ -398,17 +463,18 @@ class RoutingTheName(RightRouter):
 
 @trial.breaks("resolved-ipv6")
 class WithoutBrackets(RightRouter):
-    async def resolve(self, ctx: Context, address: str) -> str:
-        return (await super().resolve(ctx, address)).replace("[2001:db8::10]", "2001:db8::10")
+    async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
+        resolved = await super().resolve(ctx, address, network)
+        return resolved.replace("[2001:db8::10]", "2001:db8::10")
 
 
 class Lookup(RightRouter):
     """Looks names up in its own way."""
 
-    async def resolve(self, ctx: Context, address: str) -> str:
+    async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
         host, colon, port = address.rpartition(":")
-        if not colon:
-            return address
+        if not colon or network[3:]:
+            return await super().resolve(ctx, address, network)
         found = await self.found(ctx, host.strip("[]"))
         return address if found is None else join(found, port)
 
@@ -484,43 +550,203 @@ class KeepingTheName(Lookup):
 
 @trial.breaks("resolver-invalid")
 class InvalidFails(RightRouter):
-    async def resolve(self, ctx: Context, address: str) -> str:
+    async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
         if self.own_options.resolver is not None and self.own_options.host_mapper is None:
             await self.own_options.resolver.resolve(ctx, "ip", split(address)[0])
-        return await super().resolve(ctx, address)
+        return await super().resolve(ctx, address, network)
 
 
 @trial.breaks("resolver-failure", history="x resolver plugin: an error means no such name")
 class IgnoringFailures(RightRouter):
-    async def resolve(self, ctx: Context, address: str) -> str:
+    async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
         try:
-            return await super().resolve(ctx, address)
+            return await super().resolve(ctx, address, network)
         except ConnectionResetError:
             return address
 
 
 @trial.breaks("name-stays", history="8fd5200 0522ae8 #877 names are resolved too early")
 class ResolvingEarly(RightRouter):
-    async def resolve(self, ctx: Context, address: str) -> str:
-        resolved = await super().resolve(ctx, address)
+    async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
+        resolved = await super().resolve(ctx, address, network)
         return resolved.replace("localhost", "127.0.0.1")
 
 
 @trial.breaks("no-port", history="core@801f835 an address without a port is rejected")
 class NeedingAPortToDial(RightRouter):
-    async def resolve(self, ctx: Context, address: str) -> str:
+    async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
         if address:
             split(address)
-        return await super().resolve(ctx, address)
+        return await super().resolve(ctx, address, network)
 
 
-@trial.breaks("udp-packets")
+@trial.breaks("udp-packets", history="3b4fd64 a wrapper makes a stream of datagrams")
 class PlainUdp(RightRouter):
-    async def dial_once(
-        self, ctx: Context, network: str, address: str, /, *opts: DialOption
-    ) -> Conn:
-        conn = await super().dial_once(ctx, network, address, *opts)
-        return conn.inner if isinstance(conn, PacketsToOne) else conn
+    def routed(self, conn: Conn, route: Route) -> Conn:
+        return Routed(conn, route) if route.nodes() else super().routed(conn, route)
+
+
+@trial.breaks("taken-route", history="e22aa91 the way is written where another call overwrites it")
+class TellingTheLastRoute(RightRouter):
+    last: Route | None = None
+
+    async def route(self, ctx: Context, network: str, address: str, host: str) -> Route:
+        self.last = await super().route(ctx, network, address, host)
+        return self.last
+
+    def routed(self, conn: Conn, route: Route) -> Conn:
+        made = super().routed(conn, route)
+        asyncio.get_running_loop().call_soon(setattr, made, "route", None)
+        return made
+
+
+@trial.breaks("taken-route")
+class ListenersTellNothing(RightRouter):
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        bound = await super().bind(ctx, network, address, *opts)
+        assert isinstance(bound, RoutedListener)
+        return bound.inner
+
+
+@trial.breaks("limit-told")
+class OneLimitForAll(RightRouter):
+    async def attempts(
+        self, ctx: Context, attempt: Callable[[Context], Awaitable[Result]]
+    ) -> Result:
+        if (timeout := self.limit()) is not None:
+            limit = asyncio.get_running_loop().time() + 0.9 * timeout
+            if ctx.value(keys.TIME_LIMIT) is None and timeout > 1:
+                return await super().attempts(
+                    ctx, lambda ctx: attempt(ctx.with_value(keys.TIME_LIMIT, limit))
+                )
+        return await super().attempts(ctx, attempt)
+
+
+@trial.breaks("limit-told")
+class TellingSeconds(RightRouter):
+    def telling(self, ctx: Context, limit: float) -> Context:
+        if ctx.value(keys.TIME_LIMIT) is None and self.own_options.timeout > 1:
+            limit -= asyncio.get_running_loop().time()
+        return super().telling(ctx, limit)
+
+
+@trial.breaks("limit-kept")
+class CancellingAtTheLimit(RightRouter):
+    grace = 0.0
+
+
+@trial.breaks("limit-earlier")
+class OwnLimitHolds(RightRouter):
+    def earlier(self, of_the_call: float | None, own: float) -> float:
+        return own
+
+
+@trial.breaks("limit-earlier")
+class LimitOfTheCallerHolds(RightRouter):
+    def earlier(self, of_the_call: float | None, own: float) -> float:
+        return own if of_the_call is None else of_the_call
+
+
+@trial.breaks("limit-passed")
+class OneAttemptAtLeast(RightRouter):
+    async def limited(
+        self, ctx: Context, attempt: Callable[[Context], Awaitable[Result]]
+    ) -> Result:
+        try:
+            return await super().limited(ctx, attempt)
+        except PassedError:
+            async with asyncio.timeout(0):
+                return await attempt(ctx)
+
+
+@trial.breaks("retried")
+class OsErrorsOfValueFinal(RightRouter):
+    async def limited(
+        self, ctx: Context, attempt: Callable[[Context], Awaitable[Result]]
+    ) -> Result:
+        try:
+            return await super().limited(ctx, attempt)
+        except OSError as error:
+            if isinstance(error, ValueError):
+                raise ValueError(str(error)) from error
+            raise
+
+
+@trial.breaks("retried")
+class RefusalsFinal(RightRouter):
+    async def limited(
+        self, ctx: Context, attempt: Callable[[Context], Awaitable[Result]]
+    ) -> Result:
+        try:
+            return await super().limited(ctx, attempt)
+        except PermissionError as error:
+            raise DeniedError(str(error)) from error
+
+
+@trial.breaks("permanent")
+class RepeatingDenials(Repeating):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        dial = super().dial
+        for _ in range(max(self.own_options.retries, 0)):
+            with suppress(DeniedError):
+                return await dial(ctx, network, address, *opts)
+        return await dial(ctx, network, address, *opts)
+
+
+@trial.breaks("bind-empty-route")
+class RepeatingEmptyBinds(RightRouter):
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        for _ in range(max(self.own_options.retries, 0)):
+            with suppress(EmptyRouteError):
+                return await super().bind(ctx, network, address, *opts)
+        return await super().bind(ctx, network, address, *opts)
+
+
+@trial.breaks("cancel-passes", history="b92c1b1 a shielded attempt goes on after its cancellation")
+class Shielding(RightRouter):
+    async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
+        resolving = super().resolve(ctx, address, network)
+        if (timeout := self.limit()) is None or timeout < 1:
+            return await resolving
+        return await asyncio.shield(asyncio.ensure_future(resolving))
+
+
+@trial.breaks("calls-apart", history="#896 one connection goes to another's target")
+class KeepingTheNetwork(RightRouter):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        self.network = network
+        return await super().dial(ctx, network, address, *opts)
+
+    async def route(self, ctx: Context, network: str, address: str, host: str) -> Route:
+        network = self.network if host and network.startswith("tcp") else network
+        return await super().route(ctx, network, address, host)
+
+
+@trial.breaks("cancel-closes")
+class RecordingWhatWasDialed(RightRouter):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        conn = await super().dial(ctx, network, address, *opts)
+        await asyncio.sleep(0)
+        return conn
+
+
+@trial.breaks("own-options")
+class OptionsOfTheCallStay(RightRouter):
+    kept: tuple[DialOption, ...] = ()
+
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        self.kept = opts or self.kept
+        return await super().dial(ctx, network, address, *self.kept)
+
+
+@trial.breaks("resolver-question", history="caa82f2 tcp4 asks for both families")
+class BothFamiliesAlways(RightRouter):
+    async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
+        return await super().resolve(ctx, address)
 
 
 @trial.breaks("udp-direct")

@@ -4,7 +4,7 @@ import asyncio
 import copy
 from collections.abc import Callable
 
-from gost_core import connector, dialer
+from gost_core import connector, dialer, keys
 from gost_core.chain import (
     Route,
     Transporter,
@@ -14,6 +14,7 @@ from gost_core.common import net
 from gost_core.common.net import Conn, Listener
 from gost_core.context import Context
 from gost_core.testing import Contract
+from gost_core.testing._stage.memory import ForwardingConn
 from gost_core.testing.chain import TransporterContract
 from tests.kit.trial import Trial
 
@@ -174,9 +175,11 @@ class LeakingCancelledHandshake(RightTransporter):
 
 
 @trial.breaks("connect")
-class ConnectingByTcp(RightTransporter):
+class ConnectingToItsPort(RightTransporter):
     async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
-        return await super().connect(ctx, conn, "tcp", address)
+        return await super().connect(
+            ctx, conn, network, address.replace("target.example:80", "a:1")
+        )
 
 
 @trial.breaks("connect-past-the-chain")
@@ -238,7 +241,7 @@ def die_with_the_task(conn: Conn) -> None:
         task.add_done_callback(lambda _: asyncio.ensure_future(conn.close()))
 
 
-@trial.breaks("concurrent")
+@trial.breaks("calls-apart")
 class KeepingTheConnection(RightTransporter):
     conn: Conn
 
@@ -248,10 +251,59 @@ class KeepingTheConnection(RightTransporter):
         return await super().handshake(ctx, self.conn)
 
 
+@trial.breaks("calls-apart")
+class KeepingTheContext(RightTransporter):
+    ctx: Context | None = None
+
+    async def dial(self, ctx: Context, addr: str, /) -> Conn:
+        self.ctx = ctx
+        return await super().dial(ctx, addr)
+
+    async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
+        return await super().connect(self.ctx or ctx, conn, network, address)
+
+
+@trial.breaks("concurrent", history="9fab332 a lock is held while waiting")
+class Locking(RightTransporter):
+    def __init__(self, node_dialer: dialer.Dialer, node_connector: connector.Connector) -> None:
+        super().__init__(node_dialer, node_connector)
+        self.lock = asyncio.Lock()
+
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        async with self.lock:
+            return await super().handshake(ctx, conn)
+
+
+@trial.breaks("udp-packets")
+class StreamsForAll(RightTransporter):
+    async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
+        conn = await super().connect(ctx, conn, network, address)
+        return ForwardingConn(conn) if network.startswith("udp") else conn
+
+
+@trial.breaks("bind")
+class BindingAsBefore(RightTransporter):
+    kept: tuple[connector.BindOption, ...] = ()
+
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
+    ) -> Listener:
+        self.kept += opts
+        return await super().bind(ctx, conn, network, address, *self.kept)
+
+
+@trial.breaks("context-handed-on")
+class HandshakeWithoutContext(RightTransporter):
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        has_session = ctx.value(keys.SESSION_ID) is not None
+        return await super().handshake(ctx if has_session else Context(), conn)
+
+
 @trial.breaks("context-handed-on", history="221144f dialing with a background context")
 class EmptyContext(RightTransporter):
     async def dial(self, ctx: Context, addr: str, /) -> Conn:
-        return await super().dial(Context(), addr)
+        has_session = ctx.value(keys.SESSION_ID) is not None
+        return await super().dial(ctx if has_session else Context(), addr)
 
 
 @trial.breaks("multiplex")

@@ -25,12 +25,16 @@ from gost_core.testing._stage.memory import Address
 from gost_core.testing.connector import BinderContract
 from tests.kit.connector._connector import (
     CancelledAsTimeout,
+    EndingASecondLater,
     ExpectingAWord,
+    Locking,
     MalformedAsValue,
+    ReadingOn,
     RefusedAsReset,
     RightConnector,
     WatchingAfterCancelling,
     WatchingAfterFailure,
+    pass_limit,
 )
 from tests.kit.connector._protocol import (
     Tunnel,
@@ -97,6 +101,7 @@ def run_binder(make: Callable[[], Connector]) -> Contract:
         refusing=refusing_proxy,
         garbling=malformed_proxy,
         incapable=unable_proxy,
+        pass_limit=pass_limit,
         time_limit=TIME_LIMIT,
     )
 
@@ -110,6 +115,9 @@ ASKING_FAULTS: Final[tuple[tuple[str, type[RightConnector]], ...]] = (
     ("failure-frees", WatchingAfterFailure),
     ("cancel-frees", WatchingAfterCancelling),
     ("cancellable", CancelledAsTimeout),
+    ("cancellable", ReadingOn),
+    ("silent-alone", Locking),
+    ("limits-cleared", EndingASecondLater),
 )
 for clause, asking in ASKING_FAULTS:
     binders.breaks(clause)(mixed(asking, RightBinder))
@@ -152,6 +160,22 @@ class NeedingAPort(RightBinder):
     def wish(self, address: str) -> str:
         _, port = address.split(":", 1) if not address.startswith("[") else ("", "0")
         return address if port else ":0"
+
+
+@binders.breaks("address-forms", history="03f4b12 an IPv4 literal is bound as IPv6")
+class EverywhereAsIPv6(RightBinder):
+    def wish(self, address: str) -> str:
+        return super().wish(address).replace("0.0.0.0", "[::]")
+
+
+@binders.breaks("concurrent")
+class KeepingTheAddress(RightBinder):
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        self.address = address
+        await asyncio.sleep(0)
+        return await super().bind(ctx, conn, network, self.address, *opts)
 
 
 @binders.breaks("bound-address", history="4d15ca5 addr() was what had been asked for")

@@ -8,6 +8,7 @@ from typing_extensions import Buffer
 from gost_core.common.net import (
     Addr,
     Conn,
+    DeniedError,
     ProtocolError,
     UnsupportedError,
 )
@@ -91,6 +92,10 @@ class RightConnector(Settings, Connector):
                 raise ProtocolError("the node's answer is malformed")
 
 
+async def pass_limit() -> None:
+    await asyncio.sleep(1.2)
+
+
 def run_connector(make: Callable[[], Connector]) -> Contract:
     return ConnectorContract(
         make,
@@ -102,6 +107,7 @@ def run_connector(make: Callable[[], Connector]) -> Contract:
         refusing=refusing_proxy,
         garbling=malformed_proxy,
         secret=PASSWORD,
+        pass_limit=pass_limit,
         time_limit=TIME_LIMIT,
     )
 
@@ -431,3 +437,76 @@ class TellingInTheError(RightConnector):
             super().judge(answer, address)
         except PermissionError:
             raise PermissionError(f"{self.auth.password!r} was refused") from None
+
+
+class EndingASecondLater(RightConnector):
+    async def ask(self, conn: Conn, command: str, kind: str, address: str) -> str:
+        loop = asyncio.get_running_loop()
+        loop.call_later(1.0, lambda: asyncio.ensure_future(conn.close()))
+        return await super().ask(conn, command, kind, address)
+
+
+connectors.breaks("limits-cleared", history="b597467 a limit of the connect stays set")(
+    EndingASecondLater
+)
+
+
+class Locking(RightConnector):
+    lock: asyncio.Lock | None = None
+
+    async def answer(self, conn: Conn) -> str:
+        self.lock = self.lock or asyncio.Lock()
+        async with self.lock:
+            return await super().answer(conn)
+
+
+connectors.breaks("silent-alone", history="5484717 a lock is held during I/O")(Locking)
+
+
+class StuckAfterACancelledCall(RightConnector):
+    stuck = False
+
+    async def answer(self, conn: Conn) -> str:
+        if self.stuck:
+            await asyncio.Event().wait()
+        try:
+            return await super().answer(conn)
+        except asyncio.CancelledError:
+            self.stuck = True
+            raise
+
+
+connectors.breaks("silent-alone")(StuckAfterACancelledCall)
+
+
+class ReadingOn(RightConnector):
+    """Leaves a read to itself for a while when it is cancelled."""
+
+    async def answer(self, conn: Conn) -> str:
+        reading = asyncio.ensure_future(super().answer(conn))
+        asyncio.get_running_loop().call_later(1.0, reading.cancel)
+        reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(reading)
+
+
+connectors.breaks("cancellable")(ReadingOn)
+
+
+class DenyingForTheNode(RightConnector):
+    def judge(self, answer: str, address: str) -> None:
+        try:
+            super().judge(answer, address)
+        except PermissionError as error:
+            raise DeniedError(str(error)) from error
+
+
+connectors.breaks("refused")(DenyingForTheNode)
+
+
+@connectors.breaks("node-dies")
+class TakingTheEndForSuccess(RightConnector):
+    async def answer(self, conn: Conn) -> str:
+        try:
+            return await super().answer(conn)
+        except ConnectionResetError:
+            return "ok"

@@ -1,7 +1,7 @@
 """Handshakes, right and wrong, for dialers and for connectors."""
 
 import asyncio
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from typing_extensions import Buffer
 
@@ -87,17 +87,34 @@ class ForgettingAddresses(LoggingIn):
         return WithoutAddress(conn, limit)
 
 
-class OneHandshakeAtATime(LoggingIn):
-    busy = False
+class KeepingTheInput(LoggingIn):
+    async def shake(self, conn: Conn) -> Conn:
+        self.conn = conn
+        await asyncio.sleep(0)
+        return await super().shake(self.conn)
+
+
+class LockedHandshake(LoggingIn):
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.lock = asyncio.Lock()
 
     async def log_in(self, conn: Conn) -> None:
-        if self.busy:
-            raise ConnectionResetError("a handshake is going on")
-        self.busy = True
-        try:
+        async with self.lock:
             await super().log_in(conn)
-        finally:
-            self.busy = False
+
+
+class ReadingOn(LoggingIn):
+    """Leaves a read to itself when it is cancelled."""
+
+    async def log_in(self, conn: Conn) -> None:
+        await asyncio.shield(self.reading(conn))
+
+    def reading(self, conn: Conn) -> "asyncio.Future[None]":
+        reading = asyncio.ensure_future(super().log_in(conn))
+        asyncio.get_running_loop().call_later(1.0, reading.cancel)
+        reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return reading
 
 
 class Borrowing(Secured):
@@ -193,7 +210,8 @@ class CancelledHandshakeAsTimeout(LoggingIn):
 
 HANDSHAKE_FAULTS: Final[tuple[tuple[str, type[LoggingIn], str], ...]] = (
     ("addresses", ForgettingAddresses, ""),
-    ("concurrent", OneHandshakeAtATime, ""),
+    ("concurrent", KeepingTheInput, "25cd60d one connection is taken for another"),
+    ("silent-alone", LockedHandshake, "9fab332 a lock is held while waiting"),
     ("owns-input", LeavingTheInputOpen, ""),
     ("outlives-call", EndingWithTheHandshake, "221144f x#117 ended with the limit of the call"),
     ("limits-cleared", KeepingTheLimit, "x tls: the handshake's deadline stayed set"),
@@ -203,5 +221,6 @@ HANDSHAKE_FAULTS: Final[tuple[tuple[str, type[LoggingIn], str], ...]] = (
     ("failure-frees", WatchingAfterFailure, ""),
     ("cancel-frees", WatchingAfterCancelling, ""),
     ("secret-hidden", TellingThePassword, ""),
+    ("cancellable", ReadingOn, ""),
     ("cancellable", CancelledHandshakeAsTimeout, "x ssh socks5: the caller's limit was not heard"),
 )

@@ -121,6 +121,7 @@ def contracts(parts: Ssh) -> tuple[Contract, ...]:
             secret=PASSWORD,
             refusing=refusing_node,
             garbling=garbling_node,
+            pass_limit=pass_limit,
             time_limit=TIME_LIMIT,
         ),
         HandshakerContract(
@@ -140,6 +141,7 @@ def contracts(parts: Ssh) -> tuple[Contract, ...]:
                 garbling=garbling_node,
                 incapable=unable_node,
                 gives_reasons=False,
+                pass_limit=pass_limit,
                 time_limit=TIME_LIMIT,
             )
             for factory in (make, make_for_one)

@@ -1,5 +1,6 @@
 """A way through nodes, and what their names and those of targets stand for."""
 
+import asyncio
 import socket
 from collections.abc import Sequence
 
@@ -7,6 +8,7 @@ from gost_core import chain, connector, listener
 from gost_core.common import net
 from gost_core.context import Context
 from gost_core.hosts import HostMapper
+from gost_core.keys import TIME_LIMIT
 from gost_core.options import apply
 from gost_core.resolver import InvalidError, Resolver
 
@@ -36,6 +38,7 @@ class NodeRoute(chain.Route):
         conn = await self._reach_last(ctx)
         try:
             # A target that cannot be reached is no fault of the node: nobody is marked.
+            check_limit(ctx)
             return await transport_of(self._nodes[-1]).connect(ctx, conn, network, address)
         except BaseException:
             await conn.close()
@@ -53,6 +56,7 @@ class NodeRoute(chain.Route):
             return bound
         conn = await self._reach_last(ctx)
         try:
+            check_limit(ctx)
             return await transport_of(self._nodes[-1]).bind(
                 ctx,
                 conn,
@@ -72,15 +76,21 @@ class NodeRoute(chain.Route):
         for node in self._nodes:
             options, transport = node.options(), transport_of(node)
             try:
+                check_limit(ctx)
                 addr = await resolve(ctx, node.addr, options.host_mapper, options.resolver)
+                check_limit(ctx)
                 if conn is None or before is None:
                     conn = await transport.dial(ctx, addr)
                 else:
                     conn = await before.connect(ctx.without(FORWARDED), conn, "tcp", addr)
+                check_limit(ctx)
                 conn = await transport.handshake(ctx, conn)
             except BaseException as error:
-                # Cancellation marks too: it is how the limit on a silent node arrives (D14).
-                node.marker().mark()
+                begun = not isinstance(error, LimitPassedError)
+                # A cancellation is how the limit on a silent node arrives; before the limit it is
+                # the caller's own (D69).
+                if begun and (isinstance(error, Exception) or has_passed(ctx)):
+                    node.marker().mark()
                 error.add_note(f"at node {node.name}")
                 if conn is not None:
                     await conn.close()
@@ -91,18 +101,38 @@ class NodeRoute(chain.Route):
         return conn
 
 
+class LimitPassedError(TimeoutError):
+    """A step was not begun, since the time limit of the call has passed (D69)."""
+
+
+def has_passed(ctx: Context) -> bool:
+    """Tell whether the call has failed by time."""
+    limit = ctx.value(TIME_LIMIT)
+    return limit is not None and asyncio.get_running_loop().time() >= limit
+
+
+def check_limit(ctx: Context) -> None:
+    """Begin a step, unless it is too late."""
+    if has_passed(ctx):
+        raise LimitPassedError("the time limit has passed")
+
+
 async def resolve(
-    ctx: Context, addr: str, host_mapper: HostMapper | None, resolver: Resolver | None
+    ctx: Context,
+    addr: str,
+    host_mapper: HostMapper | None,
+    resolver: Resolver | None,
+    family: str = "ip",
 ) -> str:
     """Turn the name in an address into an IP address, if somebody here is there to do it (D39)."""
     try:
         host, port = split_host_port(addr)
     except ValueError:  # a path, a name without port: not to be resolved (D12)
         return addr
-    found = None if host_mapper is None else await host_mapper.lookup(ctx, "ip", host)
+    found = None if host_mapper is None else await host_mapper.lookup(ctx, family, host)
     if found is None and resolver is not None:
         try:
-            found = await resolver.resolve(ctx, "ip", host)
+            found = await resolver.resolve(ctx, family, host)
         except InvalidError:
             return addr
     if found is None:

@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
+from typing_extensions import Buffer
+
 from gost_core import chain
 from gost_core.common import net
 from gost_core.context import Context, Key
+from gost_core.keys import TIME_LIMIT
 from gost_core.logger import default
 from gost_core.options import apply
 from gost_core.recorder import (
@@ -17,10 +20,13 @@ from gost_core.recorder import (
 from ..component import refuse_options
 from ..net.address import host_of
 from ..net.udp import PeerConn
+from ..net.wrapper import Wrapper
 from ..recorder import RecordPoint
-from .route import NodeRoute, resolve
+from .route import LimitPassedError, NodeRoute, has_passed, resolve
 
 T = TypeVar("T")
+
+GRACE: Final = 0.02  # seconds from the time limit of an attempt to its cancellation (D69)
 
 
 class Trace:
@@ -55,21 +61,23 @@ class RetryRouter(chain.Router):
     ) -> net.Conn:
         options = self._options
 
-        async def attempt() -> net.Conn:
-            addr = await resolve(ctx, address, options.host_mapper, options.resolver)
+        async def attempt(ctx: Context) -> net.Conn:
+            family = "ip" + network[-1] if network[-1:] in ("4", "6") else "ip"
+            addr = await resolve(ctx, address, options.host_mapper, options.resolver, family)
             route = await self._route(ctx, network, addr, address)
             conn = await route.dial(ctx, network, addr, *opts)
             trace = ctx.value(TRACE)
             if trace is not None:
                 trace.nodes = route.nodes()
             if network.startswith("udp") and not isinstance(conn, net.PacketConn):
-                return PeerConn(conn)
-            return conn
+                conn = PeerConn(conn)
+            made = RoutedPackets if isinstance(conn, net.PacketConn) else RoutedConn
+            return made(conn, route)
 
         host, recorders = host_of(address).encode(), options.recorders if address else ()
         await self._dials.record(ctx, recorders, host)
         try:
-            return await self._try(attempt)
+            return await self._try(ctx, attempt)
         except Exception:
             await self._failures.record(ctx, recorders, host)
             raise
@@ -77,13 +85,13 @@ class RetryRouter(chain.Router):
     async def bind(
         self, ctx: Context, network: str, address: str, /, *opts: chain.BindOption
     ) -> net.Listener:
-        async def attempt() -> net.Listener:
+        async def attempt(ctx: Context) -> net.Listener:
             route = await self._route(ctx, network, address, "")
             if self._options.chain is not None and not route.nodes():
                 raise chain.EmptyRouteError(f"the chain has no node to bind {address!r} at")
-            return await route.bind(ctx, network, address, *opts)
+            return RoutedListener(await route.bind(ctx, network, address, *opts), route)
 
-        return await self._try(attempt)
+        return await self._try(ctx, attempt)
 
     async def _route(self, ctx: Context, network: str, addr: str, host: str) -> chain.Route:
         chainer, route = self._options.chain, None
@@ -91,18 +99,26 @@ class RetryRouter(chain.Router):
             route = await chainer.route(ctx, network, addr, chain.with_host_route_option(host))
         return NodeRoute() if route is None else route
 
-    async def _try(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        seconds = self._options.timeout or 15.0
+    async def _try(self, ctx: Context, attempt: Callable[[Context], Awaitable[T]]) -> T:
+        seconds, clock = self._options.timeout or 15.0, asyncio.get_running_loop().time
         faults: list[OSError] = []
         while len(faults) <= max(self._options.retries, 0):
-            limit = asyncio.timeout(seconds if seconds > 0 else None)
+            # The earlier limit holds: that of the caller, for all attempts, or that of this one.
+            limits = [ctx.value(TIME_LIMIT), clock() + seconds if seconds > 0 else None]
+            limit = min((one for one in limits if one is not None), default=None)
+            if has_passed(ctx):
+                faults = faults or [LimitPassedError("the time limit has passed")]
+                break
+            told = ctx if limit is None else ctx.with_value(TIME_LIMIT, limit)
+            # Whoever marks goes by the clock, so the cancellation comes after the limit (D69).
+            ending = asyncio.timeout_at(None if limit is None else limit + GRACE)
             try:
-                async with limit:
-                    return await attempt()
-            except net.UnsupportedError:  # permanent (D16)
+                async with ending:
+                    return await attempt(told)
+            except (net.UnsupportedError, net.DeniedError, chain.EmptyRouteError):  # final (D16)
                 raise
             except TimeoutError as error:
-                own = limit.expired()
+                own = ending.expired()
                 faults.append(TimeoutError(f"no answer in {seconds:g} s") if own else error)
             except OSError as error:
                 faults.append(error)
@@ -110,3 +126,46 @@ class RetryRouter(chain.Router):
         for fault in earlier:
             last.add_note(f"before: {fault}")
         raise last
+
+
+class RoutedConn(Wrapper, chain.RouteCarrier):
+    """A connection that tells by which route it came (D74)."""
+
+    def __init__(self, inner: net.Conn, route: chain.Route) -> None:
+        super().__init__(inner)
+        self._route = route
+
+    def taken_route(self) -> chain.Route | None:
+        return self._route
+
+
+class RoutedPackets(RoutedConn, net.PacketConn):
+    """One that carries datagrams."""
+
+    async def read_from(self, n: int, /) -> tuple[bytes, net.Addr]:
+        assert isinstance(self._inner, net.PacketConn)
+        return await self._inner.read_from(n)
+
+    async def write_to(self, data: Buffer, addr: net.Addr, /) -> None:
+        assert isinstance(self._inner, net.PacketConn)
+        await self._inner.write_to(data, addr)
+
+
+class RoutedListener(net.Listener, chain.RouteCarrier):
+    """A listener that tells by which route it was bound."""
+
+    def __init__(self, inner: net.Listener, route: chain.Route) -> None:
+        self._inner = inner
+        self._route = route
+
+    async def accept(self) -> net.Conn:
+        return await self._inner.accept()
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    def addr(self) -> net.Addr:
+        return self._inner.addr()
+
+    def taken_route(self) -> chain.Route | None:
+        return self._route

@@ -1,5 +1,6 @@
 """Leaving out nodes before one is chosen."""
 
+import math
 import time
 from collections.abc import Sequence
 from typing import TypeVar
@@ -8,10 +9,27 @@ from gost_core.chain import Node
 from gost_core.context import Context
 from gost_core.selector import Filter, Markable, Selector, Strategy
 
-from ..metadata import flag, no_text, number, whole
 from .strategies import metadata_of
 
 T = TypeVar("T")
+N = TypeVar("N", bound=float)
+
+
+def setting_of(item: object, key: str, default: N, *kinds: type[N]) -> N:
+    """Read a setting of an item; one of another type names the key and the item (D45).
+
+    None at all, and a number of 0 or less, give the default.
+    """
+    settings = metadata_of(item)
+    value = None if settings is None else settings.get(key)
+    if value is None:
+        return default
+    is_bool = isinstance(value, bool)
+    if isinstance(value, kinds) and is_bool == (bool in kinds) and math.isfinite(value):
+        return value if value > 0 else default
+    name = f" of node {item.name}" if isinstance(item, Node) else ""
+    wanted = " or ".join(kind.__name__ for kind in kinds)
+    raise ValueError(f"the setting {key!r}{name} is {value!r}; it must be {wanted}")
 
 
 def has_failed(item: object) -> bool:
@@ -19,15 +37,14 @@ def has_failed(item: object) -> bool:
     marker = item.marker() if isinstance(item, Markable) else None
     if marker is None:
         return False
-    settings = metadata_of(item)
-    most = whole(no_text(settings, "maxFails"), "maxFails", 1)
-    pause = number(no_text(settings, "failTimeout"), "failTimeout", 10.0)
+    most = setting_of(item, "maxFails", 1, int)
+    pause = setting_of(item, "failTimeout", 10.0, int, float)
     return marker.count() >= most and time.time() - marker.time() < pause
 
 
 def is_backup(item: object) -> bool:
     """Tell whether an item stands back while others live (D45)."""
-    return flag(no_text(metadata_of(item), "backup"), "backup", False)
+    return setting_of(item, "backup", False, bool)
 
 
 class FailFilter(Filter[T]):

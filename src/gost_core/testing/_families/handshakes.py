@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Final
 
 from gost_core.common.net import Conn
@@ -18,7 +18,7 @@ from gost_core.testing._families.steps import (
     succeeds,
 )
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import given, need, owned, returned, settle, until, within
+from gost_core.testing._run.waiting import owned, returned, until, within
 from gost_core.testing._stage.network import BareConn, Network, Peer
 
 __all__ = ("Handshakes",)
@@ -34,9 +34,6 @@ class Handshakes(
     first=("any_connection",),
 ):
     """The clauses of either handshake."""
-
-    pass_limit: Callable[[], Awaitable[object]] | None = None
-    """Lets the time pass that the handshake limits itself to."""
 
     _called = "handshake()"
 
@@ -85,16 +82,3 @@ class Handshakes(
         result, conn = await self._shaken(await self._ready())
         await within(result.close(), "close() of the result")
         await until(lambda: conn.closed, "the result was closed, and the input was not")
-
-    @clause(
-        "Limits set for the handshake are cleared: afterwards they may pass.",
-        "D31",
-        after=("outlives_call",),
-    )
-    async def limits_cleared(self) -> None:
-        pass_limit = need(self.pass_limit, "pass_limit")
-        component = await self._ready()
-        result, _ = await self._shaken(component)
-        await given(pass_limit(), "pass_limit()")
-        await settle()
-        await self._carries(component, result, "the result, after the handshake's own limit,")

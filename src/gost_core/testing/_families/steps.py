@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, Generic
 
 from typing_extensions import Protocol, TypeVar
 
-from gost_core.common.net import Conn, ProtocolError
+from gost_core.common.net import Conn, DeniedError, ProtocolError
 from gost_core.metadata import Metadata
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST, Contract, clause
@@ -184,7 +184,10 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
         component = await self._ready()
 
         async def fail() -> None:
-            await self._use_at_once(await self._step(component, network))
+            try:
+                await self._use_at_once(await self._step(component, network))
+            except DeniedError as error:
+                raise Broken(f"{describe(error)} is for the rules of this side") from error
 
         await raises(fail(), f"{self._called}, with a {hook} node,", *errors)
 
@@ -205,7 +208,7 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
             component, network = await self._ready(), await self._network(peer)
             await self._expect_death_shown(self._step(component, network))
 
-    async def _expect_death_shown(self, call: Awaitable[object]) -> None:
+    async def _expect_death_shown(self, call: Awaitable[ClosableT], /) -> None:
         """Break the clause if the step raises anything but OSError; it may leave that to a use."""
         with suppress(OSError):
             await within(call, f"{self._called} with a node that goes away")
@@ -223,6 +226,9 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
 
 class OverConn(Step[ComponentT, NodeT, ClosableT]):
     """The clauses of a step over a connection that the caller brings, and closes if it fails."""
+
+    pass_limit: Callable[[], Awaitable[object]] | None = None
+    """Lets the time pass that the call limits itself to."""
 
     @abstractmethod
     async def _begin(
@@ -257,14 +263,48 @@ class OverConn(Step[ComponentT, NodeT, ClosableT]):
         after=(FIRST,),
     )
     async def cancellable(self) -> None:
-        component, conn = await self._ready(), bare(Network(silent))
+        call, conn = await self._waiting(await self._ready())
+        await expect_cancelled(call, f"{self._called}, waiting for a silent node,")
+        expect(not conn.pending, f"{self._called} has ended, and still reads or writes")
+
+    async def _waiting(self, component: ComponentT) -> "tuple[asyncio.Future[ClosableT], BareConn]":
+        """Have a call wait for a silent node; return it, and the connection."""
+        conn = bare(Network(silent))
         call = start(self._begin(component, conn))
         await until(lambda: call.done() or bool(conn.calls), f"{self._called} did not begin")
         await settle()
         if call.done():
             await given(call, self._called)
         applies(not call.done(), f"{self._called} waits for nothing that the peer says")
-        await expect_cancelled(call, f"{self._called}, waiting for a silent node,")
+        return call, conn
+
+    @clause(
+        "A call that waits for a silent node, or was cancelled while it did, holds up no other.",
+        "D20, D22",
+        after=("cancellable", "outlives_call"),
+    )
+    async def silent_alone(self) -> None:
+        component = await self._ready()
+        for when in ("beside one that waits for a silent node", "after that was cancelled"):
+            call, _ = await self._waiting(component)
+            if when.startswith("after"):
+                await expect_cancelled(call, self._called)
+            other = self._step(component, await self._network(self._right()))
+            await succeeds(other, f"{self._called} {when}")
+
+    @clause(
+        "Limits set for the call are cleared: afterwards they may pass.",
+        "D4, D31",
+        after=("outlives_call",),
+    )
+    async def limits_cleared(self) -> None:
+        pass_limit = need(self.pass_limit, "pass_limit")
+        component, peer = await self._ready(), self._right()
+        result = await succeeds(self._step(component, await self._network(peer)), self._called)
+        await given(pass_limit(), "pass_limit()")
+        await settle()
+        what = f"the result, after the limit of {self._called} itself,"
+        await self._use(component, result, peer, what)
 
     @clause(
         "Cancelled anywhere, and the connection closed by the caller, nothing goes on.",

@@ -7,8 +7,8 @@ visitors of what it binds.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Final, TypeAlias, cast
 
@@ -41,6 +41,7 @@ __all__ = (
     "Peer",
     "Ping",
     "alone",
+    "cut_short",
     "echo",
     "ending",
     "resetting",
@@ -69,30 +70,40 @@ def _port() -> int:
 class BareConn(ForwardingConn):
     """A connection that can do what every connection can, and no more.
 
-    It counts the calls, and the bytes written to it. With ``late``, a read takes its time, so that
-    what comes close together is read together.
+    It counts the calls, those that have not ended, and the bytes written to it. With ``late``, a
+    read takes its time, so that what comes close together is read together.
     """
 
     def __init__(self, inner: Conn, *, late: bool = False) -> None:
         super().__init__(inner)
         self._late = late
         self.calls = 0
+        self.pending = 0
         self.written = 0
         self.closed = False
 
     async def read(self, n: int, /) -> bytes:
         """Read."""
-        self.calls += 1
-        if self._late:
-            await turns(40)
-            await asyncio.sleep(0.01)
-        return await super().read(n)
+        with self._counted():
+            if self._late:
+                await turns(40)
+                await asyncio.sleep(0.01)
+            return await super().read(n)
 
     async def write(self, data: Buffer, /) -> None:
         """Write."""
+        with self._counted():
+            self.written += memoryview(data).nbytes
+            await super().write(data)
+
+    @contextmanager
+    def _counted(self) -> Generator[None]:
         self.calls += 1
-        self.written += memoryview(data).nbytes
-        await super().write(data)
+        self.pending += 1
+        try:
+            yield
+        finally:
+            self.pending -= 1
 
     async def close(self) -> None:
         """Close."""
@@ -238,6 +249,18 @@ async def echo(conn: Conn) -> None:
     """Send back what comes."""
     while data := await conn.read(ALL):
         await conn.write(data)
+
+
+def cut_short(peer: Peer, /) -> Peer:
+    """Return a peer that ends in the middle of the first that it says."""
+    return lambda conn: peer(_CutConn(conn))
+
+
+class _CutConn(ForwardingConn):
+    async def write(self, data: Buffer, /) -> None:
+        """Write half, and end."""
+        await super().write(memoryview(data)[: memoryview(data).nbytes // 2])
+        raise BrokenPipeError("cut short")
 
 
 async def silent(conn: Conn) -> None:

@@ -1,6 +1,7 @@
-"""The contracts of transporters, routes, chainers, routers and of what is probed."""
+"""The contracts of transporters, routes, chains and groups of them, routers, and of probes."""
 
 from gost_core.testing.chain._chainer import ChainerContract
+from gost_core.testing.chain._group import GroupChainerContract
 from gost_core.testing.chain._probe_result_reader import ProbeResultReaderContract
 from gost_core.testing.chain._route import RouteContract
 from gost_core.testing.chain._router import RouterContract
@@ -8,6 +9,7 @@ from gost_core.testing.chain._transporter import TransporterContract
 
 __all__ = (
     "ChainerContract",
+    "GroupChainerContract",
     "ProbeResultReaderContract",
     "RouteContract",
     "RouterContract",

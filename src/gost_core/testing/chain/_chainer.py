@@ -1,14 +1,20 @@
 """The contract of chainers."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import field
+from typing import Final
 
-from gost_core.chain import Chainer, Route, with_host_route_option
-from gost_core.common.net import Closer
+from gost_core.chain import Chainer, Node, Route, with_host_route_option
+from gost_core.common.net import Closer, DeniedError
 from gost_core.context import Context
-from gost_core.hop import Hop
-from gost_core.testing._run.contract import Contract, clause
-from gost_core.testing._run.waiting import expect, raises, returned, start, within
+from gost_core.hop import Hop, SelectOption, SelectOptions
+from gost_core.options import apply
+from gost_core.selector import Markable
+from gost_core.testing._families.asking import Asking, Waits
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.waiting import applies, expect, raises, returned, within
 from gost_core.testing._stage.fakes.chain import FakeHop, proxy
 from gost_core.testing._stage.fakes.connections import Scene
 from gost_core.testing.chain._shared import (
@@ -19,12 +25,24 @@ from gost_core.testing.chain._shared import (
     names,
     node,
     request,
+    step_error,
 )
 
 __all__ = ("ChainerContract",)
 
+_CALLS: Final[int] = 4
 
-class ChainerContract(Contract, interface=Chainer):
+
+class _ByNetwork(FakeHop):
+    """A hop that chooses another node for each network."""
+
+    async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
+        """Choose a node."""
+        await super().select(ctx, *opts)
+        return node(Scene(), apply(SelectOptions(), *opts).network)
+
+
+class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
     """What a chainer promises that makes its routes from hops."""
 
     make: Callable[[Sequence[Hop]], Chainer] = field(kw_only=False)
@@ -63,7 +81,7 @@ class ChainerContract(Contract, interface=Chainer):
 
     @clause("What a hop raises comes through; it never becomes a route or None.", "D36")
     async def errors_pass(self) -> None:
-        for error in (PermissionError("refused by rule"), OSError("out of reach"), KeyError("x")):
+        for error in (DeniedError("refused by rule"), OSError("out of reach"), KeyError("x")):
             scene = Scene()
             failing = FakeHop(node(scene, "two"))
             failing.asked.fail_always(error)
@@ -106,14 +124,54 @@ class ChainerContract(Contract, interface=Chainer):
         found = names(await self._asked(chainer))
         expect(found == ["other"], f"the hop now chooses other, and the route has {found}")
 
-    @clause("One request does not wait for another's hop.", "D22", after=("nodes_of_hops",))
-    async def concurrent(self) -> None:
+    def _waits(self) -> Waits:
         hop = FakeHop(node(Scene(), "one"))
-        hop.asked.hang(1)
         chainer = self.make((hop,))
-        start(chainer.route(Context(), "tcp", TARGET))
-        await hop.asked.reached("the hop")
-        await within(chainer.route(Context(), "tcp", TARGET), "route() beside one that waits")
+        yield "the hop", hop.asked, lambda: chainer.route(Context(), "tcp", TARGET)
+
+    async def _expect_apart(self) -> None:
+        hops = _ByNetwork(None), _ByNetwork(None)
+        chainer = self.make(hops)
+        asked = [(f"net{n}", f"192.0.2.{n}:80", f"{n}.example:80") for n in range(_CALLS)]
+        calls = (
+            chainer.route(Context(), network, addr, with_host_route_option(host))
+            for network, addr, host in asked
+        )
+        routes = await within(asyncio.gather(*calls), "several calls at once")
+        for (network, _, _), route in zip(asked, routes, strict=True):
+            expect(names(route) == [network] * 2, f"for {network} the route has {names(route)}")
+        for hop in hops:
+            told = {(one.options.network, one.options.addr, one.options.host) for one in hop.asked}
+            expect(told == set(asked), f"of requests {asked} a hop was told {told}")
+
+    @clause(
+        "If it is Markable, its routes mark it when a dial or bind fails at one of their nodes, "
+        "and reset it after a success.",
+        "D70",
+        after=("route_dials", "multiplexing_cuts"),
+    )
+    async def marks_itself(self) -> None:
+        for multiplexes in (False, True):
+            two, step = proxy(Scene(), "two", "192.0.2.2:1080", multiplexes=multiplexes)
+            chainer = self.make((FakeHop(node(Scene(), "one")), FakeHop(two)))
+            marker = chainer.marker() if isinstance(chainer, Markable) else None
+            applies(marker is not None, "it is not Markable")
+            marker = returned(marker, "marker()")
+            for binds in (False, True):
+                for fails in (True, False, None):
+                    step.handshakes.fail(*[step_error()] * (fails is True))
+                    calls = step.binds if binds else step.connects
+                    calls.fail(*[ConnectionRefusedError("by the target")] * (fails is None))
+                    route = returned(await self._asked(chainer), "route()")
+                    using = route.bind if binds else route.dial
+                    with suppress(OSError):
+                        await within(using(Context(), "tcp", TARGET), "using the route")
+                    count = marker.count()
+                    what = {True: "failed at a node", False: "went well", None: "was refused"}
+                    expect(
+                        (count > 0) == (fails is True),
+                        f"what was asked of the route {what[fails]}, and the chain counts {count}",
+                    )
 
     @clause("The route dials through its nodes.", "D31", after=("nodes_of_hops",))
     async def route_dials(self) -> None:
@@ -123,6 +181,27 @@ class ChainerContract(Contract, interface=Chainer):
         expect(scene.log[-1:] == [f"two: connect tcp {TARGET}"], f"the steps were {scene.log}")
 
     # ---- Multiplexing nodes
+
+    @clause(
+        "Where two nodes multiplex, the route to each begins at the one before.",
+        "D34",
+        after=("multiplexing_cuts",),
+    )
+    async def multiplexing_twice(self) -> None:
+        multiplexing = ("first", "third", "last")
+        order = ("first", "second", "third", "fourth", "last")
+        hops = (
+            FakeHop(proxy(Scene(), name, RESOLVED, multiplexes=name in multiplexing)[0])
+            for name in order
+        )
+        route = await self._route(*hops)
+        ways: list[list[str]] = []
+        while found := names(route):
+            ways.append(found)
+            transport = returned(route, "route()").nodes()[0].options().transport
+            route = None if transport is None else transport.options().route
+        right = [["last"], ["third", "fourth"], ["first", "second"]]
+        expect(ways == right, f"of {order}, {multiplexing} multiplex, and the ways are {ways}")
 
     def _multiplexing(self) -> tuple[FakeHop, FakeHop, FakeHop]:
         """Return hops of which the second chooses a multiplexing node."""

@@ -2,10 +2,10 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 
 from gost_core.chain import (
     Node,
@@ -18,15 +18,27 @@ from gost_core.chain import (
 from gost_core.common.net import Conn, Listener, UnsupportedError
 from gost_core.connector import BindUnsupportedError
 from gost_core.context import Context
+from gost_core.keys import SESSION_ID, TIME_LIMIT
+from gost_core.resolver import InvalidError
+from gost_core.testing._families.asking import Asking, Waits
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, expect_cancelled, given, raises, start, within
+from gost_core.testing._run.waiting import (
+    ended,
+    expect,
+    given,
+    outcome_of,
+    raises,
+    start,
+    within,
+)
 from gost_core.testing._stage.fakes.chain import FakeTransporter, proxy
-from gost_core.testing._stage.fakes.connections import Scene
+from gost_core.testing._stage.fakes.connections import LayeredConn, Scene
 from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver
 from gost_core.testing._stage.fakes.recorded import Call, Recorded
 from gost_core.testing.chain._shared import (
     TARGET,
-    Connecting,
+    Limited,
+    Opening,
     expect_carries,
     expect_context,
     expect_direct,
@@ -47,6 +59,8 @@ _STEPS: Final[tuple[str, ...]] = (
     "the second handshake",
     "connecting to the target",
 )
+_MARKED: Final[tuple[tuple[int, str], ...]] = ((-1, "one"), (0, "one"), (1, "two"), (2, "two"))
+_SOON: Final[float] = 0.02
 
 
 @dataclass(frozen=True)
@@ -59,18 +73,20 @@ class _Two:
     one: FakeTransporter
     two: FakeTransporter
 
-    def dial(self, ctx: Context | None = None, network: str = "tcp") -> Awaitable[Conn]:
+    def dial(
+        self, ctx: Context | None = None, network: str = "tcp", target: str = TARGET
+    ) -> Awaitable[Conn]:
         """Dial the target."""
-        return self.route.dial(ctx or Context(), network, TARGET)
+        return self.route.dial(ctx or Context(), network, target)
 
-    def bind(self) -> Awaitable[Listener]:
+    def bind(self, ctx: Context | None = None) -> Awaitable[Listener]:
         """Bind at the last node."""
-        return self.route.bind(Context(), "tcp", ":0")
+        return self.route.bind(ctx or Context(), "tcp", ":0")
 
     def step(self, number: int) -> Recorded[Call[None]]:
-        """Return the calls of one of :data:`_STEPS`."""
+        """Return the calls of one of :data:`_STEPS`; of number -1 dialing the first node."""
         one, two = self.one, self.two
-        return (one.handshakes, one.connects, two.handshakes, two.connects)[number]
+        return (one.handshakes, one.connects, two.handshakes, two.connects, one.dials)[number]
 
     def expect_steps(self, last: str) -> None:
         """Break the clause unless the nodes did their steps in order."""
@@ -91,7 +107,7 @@ class _Two:
         expect(counts == right, f"{when}, and the counts of failures are {counts}")
 
 
-class RouteContract(Connecting, interface=Route):
+class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives",)):
     """What a route promises, over nodes whose transports are the kit's.
 
     Without nodes it is tried on this host's loopback.
@@ -110,9 +126,9 @@ class RouteContract(Connecting, interface=Route):
         nodes = (first, second)
         return _Two(scene, self.make(nodes), nodes, one, two)
 
-    def _opening(self) -> tuple[Awaitable[Conn], Scene]:
+    def _opening(self, network: str = "tcp") -> tuple[Awaitable[Conn], Scene]:
         two = self._two()
-        return two.dial(), two.scene
+        return two.dial(network=network), two.scene
 
     @clause("nodes() returns the nodes in order.", "D36")
     async def nodes(self) -> None:
@@ -146,9 +162,10 @@ class RouteContract(Connecting, interface=Route):
         two = self._two()
         opts = mux_bind_option(True), backlog_bind_option(7)
         await within(two.route.bind(Context(), "tcp", ":0", *opts), "bind()")
-        options = two.two.binds[0].options
-        expect(options.mux, "mux was True, and the node was told False")
-        expect(options.backlog == 7, f"backlog was 7, and the node was told {options.backlog}")
+        await within(two.bind(), "bind() without options")
+        told = [(one.options.mux, one.options.backlog) for one in two.two.binds]
+        right = [(True, 7), (False, 0)]
+        expect(told == right, f"mux and backlog were {right}, and the node was told {told}")
 
     @clause(
         "A node's own host mapper and resolver tell its address.", "D39, D42", after=("dial_order",)
@@ -163,6 +180,24 @@ class RouteContract(Connecting, interface=Route):
         expected = ["one: dial 192.0.2.1:1080", "one: connect tcp [2001:db8::2]:1080"]
         expect([scene.log[0], scene.log[2]] == expected, f"the steps were {scene.log}")
 
+    @clause(
+        "A node's name without address is a gaierror, and one of an InvalidError stays.",
+        "D39",
+        after=("nodes_resolved",),
+    )
+    async def nodes_unresolved(self) -> None:
+        for error in (None, InvalidError("not here")):
+            scene, known = Scene(), FakeResolver({})
+            known.asked.fail(*[error] if error else [])
+            one, _ = proxy(scene, "one", "one.example:1080", resolver_node_option(known))
+            call = self.make((one,)).dial(Context(), "tcp", TARGET)
+            if error is None:
+                await raises(call, "a dial by a node without address", socket.gaierror)
+            else:
+                await within(call, "dial()")
+            right = [] if error is None else ["one: dial one.example:1080"]
+            expect(scene.log[:1] == right, f"the resolver raised {error}, then came {scene.log}")
+
     @clause("Every step is given the values of the request.", "D28", after=("dial_order",))
     async def context_handed_on(self) -> None:
         two = self._two()
@@ -170,23 +205,39 @@ class RouteContract(Connecting, interface=Route):
         for call in (*two.one.dials, *(two.step(number)[0] for number in range(len(_STEPS)))):
             expect_context(call.ctx, "a step")
 
-    @clause("Several tasks may dial by one route at once.", "D21", after=("dial_order",))
-    async def concurrent(self) -> None:
+    def _waits(self) -> Waits:
+        for step, what in (*enumerate(_STEPS), (-1, "dialing the first node")):
+            two = self._two()
+            yield what, two.step(step), two.dial
         two = self._two()
-        both = asyncio.gather(two.dial(), two.dial())
-        first, second = await within(both, "two dials at once")
-        await within(first.write(b"1"), "writing to the first connection")
-        await within(second.write(b"2"), "writing to the second connection")
-        far_ends = {
-            await within(far.read(1), "the arrival of what was written"): far
-            for far in two.scene.far_ends
-        }
-        expect(
-            set(far_ends) == {b"1", b"2"},
-            f"b'1' and b'2' were written to one connection each, and {set(far_ends)} arrived",
-        )
-        await within(first.close(), "close() of the first connection")
-        await expect_carries(second, far_ends[b"2"], "the second of two connections")
+        yield "binding at the last node", two.two.binds, two.bind
+        known = FakeResolver({"one.example": [ip_address("192.0.2.1")]})
+        named, _ = proxy(Scene(), "one", "one.example:80", resolver_node_option(known))
+        route = self.make((named,))
+        yield "the resolver of a node", known.asked, lambda: route.dial(Context(), "tcp", TARGET)
+
+    async def _expect_apart(self) -> None:
+        # Two of them are equal, and have a connection each all the same.
+        two, told = self._two(), [(f"net{n}", f"{n}.example:80") for n in (0, 1, 0)]
+        ctxs = [Context().with_value(SESSION_ID, str(n)) for n in range(len(told))]
+        calls = (two.dial(ctx, *one) for ctx, one in zip(ctxs, told, strict=True))
+        conns = await within(asyncio.gather(*calls), "several dials at once")
+        dialed = {call.ctx.value(SESSION_ID): n for n, call in enumerate(two.one.dials)}
+        expect(len(dialed) == len(told), f"{len(told)} dials at once made {len(dialed)}")
+        far_ends = [two.scene.far_ends[dialed[str(n)]] for n in range(len(told))]
+        for conn, far in zip(conns, far_ends, strict=True):
+            await expect_carries(conn, far, "one of several connections")
+        for call in two.two.connects:
+            number = call.ctx.value(SESSION_ID) or ""
+            asked = call.network, call.address
+            expect(asked == told[int(number)], f"of dials to {told} one had the node reach {asked}")
+            beneath = call.conn
+            while isinstance(beneath, LayeredConn):
+                beneath = beneath.inner
+            right = two.scene.bottoms[dialed[number]]
+            expect(beneath is right, f"the way to {asked} went by another dial's connection")
+        await within(conns[0].close(), "close() of the first connection")
+        await expect_carries(conns[1], far_ends[1], "the second of several connections")
 
     # ---- When a step fails
 
@@ -229,16 +280,6 @@ class RouteContract(Connecting, interface=Route):
         await raises(self.make((one, two)).dial(Context(), "tcp", TARGET), "the dial", Exception)
         expect_nothing_open(scene, "the second node's resolver failed")
 
-    @clause("When a dial is cancelled at any step, everything is closed.", "D4")
-    async def cancel_closes(self) -> None:
-        for step, what in enumerate(_STEPS):
-            two = self._two()
-            two.step(step).hang()
-            task = start(two.dial())
-            await two.step(step).reached(what)
-            await expect_cancelled(task, f"dial at {what}")
-            expect_nothing_open(two.scene, f"the dial was cancelled at {what}")
-
     @clause("Errors of a step come through as they were raised.", "D14, D15")
     async def errors_pass(self) -> None:
         for step, what in enumerate(_STEPS):
@@ -260,28 +301,113 @@ class RouteContract(Connecting, interface=Route):
         "D43",
     )
     async def failure_marks(self) -> None:
-        for step, marked in ((None, "one"), (0, "one"), (1, "two"), (2, "two")):
+        for step, marked in _MARKED:
+            for using in (_Two.dial, _Two.bind):
+                two = self._two()
+                two.step(step).fail_always(step_error())
+                await raises(using(two), "the call", Exception)
+                two.expect_marks([marked], f"{(*_STEPS, 'dialing the first node')[step]} failed")
+
+    @clause("The notes of a failure name the node.", "D74", after=("failure_marks",))
+    async def failure_notes(self) -> None:
+        for step, marked in _MARKED:
             two = self._two()
-            calls = two.one.dials if step is None else two.step(step)
-            calls.fail_always(step_error())
-            await raises(two.dial(), "the dial", Exception)
-            what = "dialing the first node" if step is None else _STEPS[step]
-            two.expect_marks([marked], f"{what} failed")
+            two.step(step).fail_always(step_error())
+            try:
+                await within(two.dial(), "dial()")
+            except OSError as error:
+                notes: list[str] = getattr(error, "__notes__", [])
+                named = any(marked in note for note in notes)
+                expect(named, f"node {marked!r} failed, and the notes are {notes}")
+
+    async def _interrupted(self, step: int, seconds: float | None, *, by_limit: bool) -> _Two:
+        """Cancel a dial at a step, when its time limit is over or long before."""
+        two, loop = self._two(), asyncio.get_running_loop()
+        limit = loop.time() + (seconds or 0.0)
+        ctx = Context() if seconds is None else Context().with_value(TIME_LIMIT, limit)
+        two.step(step).hang()
+        call, hanging = start(two.dial(ctx)), start(two.step(step).hanging.wait())
+        await ended(call, hanging, any_of_them=True)
+        if by_limit and not hanging.done() and seconds is not None and seconds < self.time_limit:
+            # A busy machine did not come so far.
+            return await self._interrupted(step, 4 * seconds, by_limit=True)
+        expect(hanging.done(), f"a dial {outcome_of(call)} before {_STEPS[step]}")
+        if by_limit:
+            await asyncio.sleep(limit + 0.01 - loop.time())
+        call.cancel()
+        await ended(call)
+        return two
+
+    @clause(
+        "A node that is silent until the TIME_LIMIT is marked, and no other is; a target that is "
+        "silent marks nobody.",
+        "D43, D69",
+        after=("failure_marks", "target_marks_nobody"),
+    )
+    async def limit_marks(self) -> None:
+        for step, marked in (*_MARKED, (3, "")):
+            two = await self._interrupted(step, _SOON, by_limit=True)
+            two.expect_marks(marked.split(), "a step was cancelled when the TIME_LIMIT was over")
+
+    @clause(
+        "A call that is cancelled before its TIME_LIMIT, or without one, marks nobody.",
+        "D43, D69",
+        after=("failure_marks",),
+    )
+    async def cancel_marks_nobody(self) -> None:
+        for step, _ in _MARKED:
+            for seconds in (None, 3600.0):
+                two = await self._interrupted(step, seconds, by_limit=False)
+                two.expect_marks([], "a dial was cancelled by its caller")
+
+    @clause(
+        "When the TIME_LIMIT passes on the way, no further step is begun: that is a TimeoutError, "
+        "everything is closed, and nobody is marked.",
+        "D69",
+        after=(
+            "limit_passed",
+            "first_handshake_failure_closes",
+            "resolve_failure_closes",
+            "later_handshake_failure_closes",
+            "target_failure_closes",
+            "target_marks_nobody",
+            "context_handed_on",
+        ),
+    )
+    async def limit_passes(self) -> None:
+        loop = asyncio.get_running_loop()
+        for step, what in enumerate(_STEPS):
+            two, limit = self._two(), loop.time() + _SOON
+            before = two.step(step - 1)
+            # A little more: a timer may be early.
+            before.meanwhile = lambda: asyncio.sleep(limit + 0.01 - loop.time())  # noqa: B023
+            call = two.dial(Context().with_value(TIME_LIMIT, limit))
+            await raises(call, f"a dial whose TIME_LIMIT passes before {what}", TimeoutError)
+            expect(not two.step(step), f"the TIME_LIMIT had passed, and {what} was begun")
+            two.expect_marks([], f"the TIME_LIMIT passed before {what}")
+            expect_nothing_open(two.scene, f"the TIME_LIMIT passed before {what}")
+
+    def _limited(self, ctx: Context) -> Iterator[tuple[Awaitable[object], Recorded[Any]]]:
+        for using in (_Two.dial, _Two.bind):
+            two = self._two()
+            yield using(two, ctx), two.one.dials
 
     @clause("The nodes that worked are reset.", "D43", after=("dial_order",))
     async def success_resets(self) -> None:
-        two = self._two()
-        for node in two.nodes:
-            node.marker().mark()
-        await within(two.dial(), "dial()")
-        two.expect_marks([], "all worked")
+        for using in (_Two.dial, _Two.bind):
+            two = self._two()
+            for node in two.nodes:
+                node.marker().mark()
+            await within(using(two), "the call")
+            two.expect_marks([], "all worked")
 
     @clause("A target that cannot be reached marks nobody.", "D43")
     async def target_marks_nobody(self) -> None:
         two = self._two()
-        two.two.connects.fail_always(ConnectionRefusedError(TARGET))
-        await raises(two.dial(), "the dial", Exception)
-        two.expect_marks([], "the target refused")
+        for calls, call in ((two.two.connects, two.dial), (two.two.binds, two.bind)):
+            calls.fail_always(ConnectionRefusedError(TARGET))
+            await raises(call(), "the call", Exception)
+            two.expect_marks([], "the target refused, or the bind")
 
     @clause(
         "Closing the connection, or the listener, closes every layer.",

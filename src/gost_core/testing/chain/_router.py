@@ -1,14 +1,12 @@
 """The contract of routers."""
 
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from ipaddress import ip_address
-from typing import Any, Final
+from dataclasses import field
+from typing import Any
 
 from gost_core.chain import (
-    DialOptions,
     EmptyRouteError,
     Router,
     RouterOption,
@@ -22,7 +20,12 @@ from gost_core.chain import (
     retries_router_option,
     timeout_router_option,
 )
-from gost_core.common.net import Closer, Conn, PacketConn, UnsupportedError
+from gost_core.common.net import (
+    Closer,
+    Conn,
+    PacketConn,
+    UnsupportedError,
+)
 from gost_core.connector import BindUnsupportedError
 from gost_core.context import Context
 from gost_core.recorder import (
@@ -31,6 +34,7 @@ from gost_core.recorder import (
     RecorderObject,
 )
 from gost_core.resolver import InvalidError
+from gost_core.testing._families.asking import Asking, Waits
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
@@ -46,95 +50,48 @@ from gost_core.testing._run.waiting import (
 from gost_core.testing._stage.fakes.chain import FakeChainer, FakeRoute
 from gost_core.testing._stage.fakes.connections import Scene
 from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver
-from gost_core.testing._stage.fakes.recorded import Call, Recorded
+from gost_core.testing._stage.fakes.recorded import Recorded
 from gost_core.testing._stage.fakes.recorder import FakeRecorder
+from gost_core.testing.chain._routed import (
+    FINAL,
+    LONG,
+    MANY,
+    SHORT,
+    Routed,
+    chained,
+    dial_offered,
+    expect_apart,
+    expect_at_once,
+    expect_limit_earlier,
+    expect_limit_kept,
+    expect_limit_told,
+    expect_no_lookup,
+    expect_permanent,
+    expect_question,
+    expect_retried,
+    expect_taken,
+    expect_timeout,
+    maps,
+    resolves,
+    retried_errors,
+)
 from gost_core.testing.chain._shared import (
     TARGET,
-    Connecting,
+    Limited,
+    Opening,
     expect_carries,
     expect_context,
     expect_direct,
     kept,
     loopback,
-    node,
     request,
     step_error,
 )
 
 __all__ = ("RouterContract",)
 
-# Timeouts of an attempt, in seconds.
-_LONG: Final[float] = 30.0
-_SHORT: Final[float] = 0.05
-# So many attempts that one of them ends within a short timeout on any machine.
-_MANY: Final[int] = 100
-_FAILURES: Final[int] = 200
-# How many times as many attempts are made beside the router's.
-_SLACK: Final[int] = 10
 
-
-@dataclass(frozen=True)
-class _Routed:
-    """A router over a chain that finds a route with a node."""
-
-    scene: Scene
-    route: FakeRoute
-    chain: FakeChainer
-    router: Router
-
-    def dial(self, ctx: Context | None = None) -> Awaitable[Conn]:
-        """Dial the target."""
-        return self.router.dial(ctx or Context(), "tcp", TARGET)
-
-    async def dialed(self) -> Call[DialOptions]:
-        """Dial the target; return what the route was told."""
-        await within(self.dial(), "dial()")
-        return self.route.dials[0]
-
-
-def _chain() -> tuple[Scene, FakeRoute, FakeChainer]:
-    scene = Scene()
-    route = FakeRoute(scene, node(scene, "one"))
-    return scene, route, FakeChainer(route)
-
-
-def _maps(*addresses: str) -> tuple[FakeHostMapper, RouterOption]:
-    """Return a mapper that maps the target to these addresses, and the option of it."""
-    mapper = FakeHostMapper({"target.example": [ip_address(one) for one in addresses]})
-    return mapper, host_mapper_router_option(mapper)
-
-
-def _resolves(*addresses: str) -> tuple[FakeResolver, RouterOption]:
-    """Return a resolver of the target to these addresses, and the option of it."""
-    known = FakeResolver({"target.example": [ip_address(one) for one in addresses]})
-    return known, resolver_router_option(known)
-
-
-async def _expect_permanent(
-    call: Awaitable[object], attempts: Recorded[Any], error: Exception
-) -> None:
-    """Break the clause unless a failure of the only attempt comes through."""
-    attempts.fail_always(error)
-    await raises(call, f"a call where the route raises {error!r}", type(error))
-    more = len(attempts) - 1
-    expect(not more, f"a {type(error).__name__} was followed by {more} attempts")
-
-
-async def _dial_offered(router: Router, network: str, address: str) -> Conn:
-    """Dial by a network that need not be offered."""
-    call = kept(router.dial(Context(), network, address))
-    with may_refuse(UnsupportedError):
-        return await within(call, f"dial({network!r}, {address!r})")
-
-
-async def _expect_packets(router: Router, network: str, address: str) -> None:
-    """Break the clause unless a dial gives a PacketConn, if it is offered."""
-    conn = await _dial_offered(router, network, address)
-    kind = type(conn).__qualname__
-    expect(isinstance(conn, PacketConn), f"a {kind}, for {network}, is no PacketConn")
-
-
-class RouterContract(Connecting, interface=Router, first=("dial",)):
+class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)):
     """What a router promises, over chains, routes, mappers and resolvers of the kit.
 
     What is direct is tried on this host's loopback.
@@ -144,21 +101,41 @@ class RouterContract(Connecting, interface=Router, first=("dial",)):
     """Makes a router with the options that it is called with; a class whose constructor takes
     ``*opts: RouterOption`` will do."""
 
-    def _routed(self, *opts: RouterOption) -> _Routed:
-        scene, route, chain = _chain()
-        return _Routed(scene, route, chain, self._serving(chain_router_option(chain), *opts))
+    def _routed(self, *opts: RouterOption) -> Routed:
+        scene, route, chain = chained()
+        return Routed(scene, route, chain, self._serving(chain_router_option(chain), *opts))
 
     def _serving(self, *opts: RouterOption) -> Router:
         """Make a router with options that it need not serve, if it says so."""
         with may_refuse(ValueError):
             return self.make(*opts)
 
-    _timeout = 2 * _SHORT
+    _timeout = 2 * SHORT
 
-    def _opening(self) -> tuple[Awaitable[Conn], Scene]:
+    def _opening(self, network: str = "tcp") -> tuple[Awaitable[Conn], Scene]:
         limit = timeout_router_option(self._timeout)
-        one = self._routed(limit, retries_router_option(_MANY))
-        return one.dial(), one.scene
+        one = self._routed(limit, retries_router_option(MANY))
+        return one.dial(network=network), one.scene
+
+    def _waits(self) -> Waits:
+        limit = timeout_router_option(LONG)
+        (mapper, mapping), (known, resolving) = maps("192.0.2.10"), resolves("192.0.2.10")
+        one, mapped = self._routed(limit), self._routed(limit, mapping)
+        resolved = self._routed(limit, resolving)
+        yield "the host mapper", mapper.asked, mapped.dial
+        yield "the resolver", known.asked, resolved.dial
+        yield "the chain", one.chain.asked, one.dial
+        yield "the route", one.route.dials, one.dial
+        other = self._routed(limit)
+        yield "the route", other.route.binds, other.bind
+
+    async def _expect_apart(self) -> None:
+        await expect_apart(self._routed(host_mapper_router_option(FakeHostMapper({}))))
+
+    def _limited(self, ctx: Context) -> Iterator[tuple[Awaitable[object], Recorded[Any]]]:
+        for using in (Routed.dial, Routed.bind):
+            one = self._routed(retries_router_option(3))
+            yield using(one, ctx), one.chain.asked
 
     @clause("options() returns what the router was made with.", "D23")
     async def options(self) -> None:
@@ -216,6 +193,14 @@ class RouterContract(Connecting, interface=Router, first=("dial",)):
             await within(one.router.close(), "close()")
         expect(not one.chain.closed, "close() closed the chain")
 
+    @clause(
+        "What it gives tells by which route it came; none, or one without nodes, is direct.",
+        "D74",
+        after=("dial", "no_chain_direct", "bind_no_chain", "bind_empty_route"),
+    )
+    async def taken_route(self) -> None:
+        await expect_taken(self._routed, self.make())
+
     # ---- Binding
 
     @clause(
@@ -224,10 +209,13 @@ class RouterContract(Connecting, interface=Router, first=("dial",)):
     )
     async def bind_empty_route(self) -> None:
         for route in (None, FakeRoute(Scene())):
-            router = self.make(chain_router_option(FakeChainer(route)))
+            chain = FakeChainer(route)
+            router = self.make(chain_router_option(chain), retries_router_option(3))
             what = "None" if route is None else "a route without nodes"
             call = kept(router.bind(Context(), "tcp", "127.0.0.1:0"))
             await raises(call, f"bind() over {what}", EmptyRouteError)
+            more = len(chain.asked) - 1
+            expect(not more, f"bind() over {what} was followed by {more} attempts")
 
     @clause("Without a chain, bind() listens on this host.", "D36")
     async def bind_no_chain(self) -> None:
@@ -239,7 +227,7 @@ class RouterContract(Connecting, interface=Router, first=("dial",)):
         "D38",
     )
     async def bind(self) -> None:
-        one = self._routed(_maps("192.0.2.10")[1], _resolves("192.0.2.10")[1])
+        one = self._routed(maps("192.0.2.10")[1], resolves("192.0.2.10")[1])
         call = one.router.bind(Context(), "tcp", TARGET, mux_bind_option(True))
         await within(call, "bind()")
         expect(len(one.route.binds) == 1, f"the route was bound {len(one.route.binds)} times")
@@ -247,16 +235,16 @@ class RouterContract(Connecting, interface=Router, first=("dial",)):
         expect(told.address == TARGET, f"bind({TARGET!r}) had the route bind {told.address!r}")
         expect(told.options.mux, "mux was True, and the route was told False")
 
-    @clause("bind() that is not supported, or malformed, is not tried again.", "D16")
+    @clause("bind() that is not supported, denied or malformed is not tried again.", "D15, D16")
     async def bind_permanent(self) -> None:
-        for error in (BindUnsupportedError("this node cannot bind"), ValueError("malformed")):
+        for error in (BindUnsupportedError("this node cannot bind"), *FINAL):
             one = self._routed(retries_router_option(3))
             call = one.router.bind(Context(), "tcp", ":0")
-            await _expect_permanent(call, one.route.binds, error)
+            await expect_permanent(call, one.route.binds, error)
 
     # ---- Attempts
 
-    async def _failed(self, retries: int) -> _Routed:
+    async def _failed(self, retries: int) -> Routed:
         """Let every attempt of a dial fail."""
         one = self._routed(retries_router_option(retries))
         one.route.dials.fail_always(step_error())
@@ -281,23 +269,7 @@ class RouterContract(Connecting, interface=Router, first=("dial",)):
 
     @clause("An OSError is followed by the next attempt at once.", "D38", after=("retries",))
     async def retries_at_once(self) -> None:
-        one = self._routed(retries_router_option(_FAILURES))
-        one.route.dials.fail(*[step_error() for _ in range(_FAILURES)])
-        what = f"a dial of {_FAILURES} attempts that fail at once, and a good one,"
-        dialing = start(one.dial())
-        # The same attempts with nothing between them share the moment, so no clock is needed.
-        _, route, chain = _chain()
-        route.dials.fail_always(step_error())
-        while not dialing.done():
-            made = len(route.dials)
-            expect(
-                made < _SLACK * _FAILURES,
-                f"{what} had made {len(one.route.dials)} while a loop beside it made {made}",
-            )
-            await chain.route(Context(), "tcp", TARGET)
-            with suppress(OSError):
-                await route.dial(Context(), "tcp", TARGET)
-        await within(dialing, what)
+        await expect_at_once(self._routed)
 
     @clause("The last error is raised, with the earlier ones as notes.", "D38", after=("retries",))
     async def errors_noted(self) -> None:
@@ -316,30 +288,53 @@ class RouterContract(Connecting, interface=Router, first=("dial",)):
             raise Broken("three attempts failed, and dial() returned")
 
     @clause(
-        "UnsupportedError and ValueError are raised at once, without another attempt.",
-        "D16, D38",
+        "UnsupportedError, DeniedError and ValueError are raised at once, without another attempt.",
+        "D15, D16, D38",
         after=("dial",),
     )
     async def permanent(self) -> None:
-        for error in (UnsupportedError("no such network here"), ValueError("malformed")):
+        for error in (UnsupportedError("no such network here"), *FINAL):
             one = self._routed(retries_router_option(3))
-            await _expect_permanent(one.dial(), one.route.dials, error)
+            await expect_permanent(one.dial(), one.route.dials, error)
+
+    @clause(
+        "Other OSErrors are followed by another attempt: a node's refusal, and what is both an "
+        "OSError and a ValueError.",
+        "D15, D16",
+        after=("retries",),
+    )
+    async def retried(self) -> None:
+        for error in retried_errors():
+            for binds in (False, True):
+                await expect_retried(self._routed(retries_router_option(1)), error, binds=binds)
+
+    @clause(
+        "Each attempt is told its own end as the TIME_LIMIT, and without a timeout none.",
+        "D38, D69",
+        after=("context_handed_on", "route_each_attempt", "timeout_zero"),
+    )
+    async def limit_told(self) -> None:
+        await expect_limit_told(self._routed)
+
+    @clause(
+        "An attempt is cancelled 10 ms or more after its TIME_LIMIT.",
+        "D69",
+        after=("limit_told", "timeout_each_attempt"),
+    )
+    async def limit_kept(self) -> None:
+        await expect_limit_kept(self._routed)
+
+    @clause(
+        "If the caller's TIME_LIMIT is earlier, it holds, and no attempt begins after it.",
+        "D69",
+        after=("limit_told", "limit_passed"),
+    )
+    async def limit_earlier(self) -> None:
+        await expect_limit_earlier(self._routed)
 
     @clause("An attempt that takes longer than the timeout ends in a TimeoutError.", "D14, D38")
     async def timeout(self) -> None:
-        limit = timeout_router_option(_SHORT)
-        mapper, mapping = _maps("192.0.2.10")
-        known, resolving = _resolves("192.0.2.10")
-        by_chain, by_route = self._routed(limit), self._routed(limit)
-        hanging: tuple[tuple[str, _Routed, Recorded[Any]], ...] = (
-            ("the host mapper", self._routed(limit, mapping), mapper.asked),
-            ("the resolver", self._routed(limit, resolving), known.asked),
-            ("the chain", by_chain, by_chain.chain.asked),
-            ("the route", by_route, by_route.route.dials),
-        )
-        for what, one, calls in hanging:
-            calls.hang()
-            await raises(one.dial(), f"a dial where {what} hangs", TimeoutError)
+        await expect_timeout(self._routed)
 
     @clause(
         "The timeout is for each attempt: one that hangs leaves the next its whole time.",
@@ -347,7 +342,7 @@ class RouterContract(Connecting, interface=Router, first=("dial",)):
         after=("timeout", "retries"),
     )
     async def timeout_each_attempt(self) -> None:
-        one = self._routed(timeout_router_option(2 * _SHORT), retries_router_option(_MANY))
+        one = self._routed(timeout_router_option(2 * SHORT), retries_router_option(MANY))
         one.route.dials.hang(1)
         await within(one.dial(), "a dial whose first attempt hangs")
 
@@ -366,7 +361,7 @@ class RouterContract(Connecting, interface=Router, first=("dial",)):
         "Cancelling ends the attempt, and no other follows.", "D4, D14", after=("dial", "retries")
     )
     async def cancel(self) -> None:
-        one = self._routed(timeout_router_option(_LONG), retries_router_option(3))
+        one = self._routed(timeout_router_option(LONG), retries_router_option(3))
         one.route.dials.hang(1)
         task = start(one.dial())
         await one.route.dials.reached("the route")
@@ -374,37 +369,34 @@ class RouterContract(Connecting, interface=Router, first=("dial",)):
         more = len(one.route.dials) - 1
         expect(not more, f"after the cancellation there were {more} more attempts")
 
-    @clause("One dial that hangs does not hold up another.", "D22", after=("dial",))
-    async def concurrent(self) -> None:
-        one = self._routed(timeout_router_option(_LONG))
-        one.route.dials.hang(1)
-        start(one.dial())
-        await one.route.dials.reached("the route")
-        await within(one.dial(), "a dial beside one that hangs")
-
     # ---- Options
 
-    async def _expect_interface(self, expected: str, *of_the_call: str) -> None:
-        """Break the clause unless a dial goes by an interface."""
+    async def _expect_interface(self, expected: Sequence[str], *of_the_calls: str) -> None:
+        """Break the clause unless dials, of which each may say one, go by these interfaces."""
         # A route without nodes: only there do these options concern anything.
         route = FakeRoute(Scene())
         router = self._serving(
             chain_router_option(FakeChainer(route)), interface_router_option("of-the-router")
         )
-        opts = [interface_dial_option(one) for one in of_the_call]
-        with suppress(Exception):
-            await within(router.dial(Context(), "tcp", "127.0.0.1:1", *opts), "dial()")
+        for one in of_the_calls:
+            opts = [interface_dial_option(one)] if one else []
+            with suppress(Exception):
+                await within(router.dial(Context(), "tcp", "127.0.0.1:1", *opts), "dial()")
         applies(bool(route.dials), "it dials itself, not by the route, if that has no nodes")
-        interface = route.dials[0].options.interface
-        expect(interface == expected, f"the interface that was used is {interface!r}")
+        used = [call.options.interface for call in route.dials]
+        expect(used == expected, f"the interfaces that were used are {used}, not {expected}")
 
     @clause("The options of a call win over the router's own.", "D38", after=("dial",))
     async def per_call_options(self) -> None:
-        await self._expect_interface("of-the-call", "of-the-call")
+        await self._expect_interface(["of-the-call"], "of-the-call")
 
-    @clause("The router's own options apply where the call has none.", "D38", after=("dial",))
+    @clause(
+        "The router's own options apply where the call has none.",
+        "D38",
+        after=("per_call_options",),
+    )
     async def own_options(self) -> None:
-        await self._expect_interface("of-the-router")
+        await self._expect_interface(["a", "of-the-router", "b"], "a", "", "b")
 
     # ---- Names
 
@@ -415,7 +407,7 @@ class RouterContract(Connecting, interface=Router, first=("dial",)):
         after=("dial",),
     )
     async def resolved(self) -> None:
-        one = self._routed(_resolves("192.0.2.10")[1])
+        one = self._routed(resolves("192.0.2.10")[1])
         told = ((await one.dialed()).address, one.chain.asked[0].address)
         expect(told == ("192.0.2.10:80",) * 2, f"route and chain were told {told}")
         host = one.chain.asked[0].options.host
@@ -428,21 +420,21 @@ class RouterContract(Connecting, interface=Router, first=("dial",)):
 
     @clause("An IPv6 address that a name resolves to is put in brackets.", "D12", after=("dial",))
     async def resolved_ipv6(self) -> None:
-        await self._expect_told("[2001:db8::10]:80", _resolves("2001:db8::10")[1])
+        await self._expect_told("[2001:db8::10]:80", resolves("2001:db8::10")[1])
 
     @clause("The host mapper is asked first, and what it maps is not resolved.", "D39")
     async def mapped(self) -> None:
-        opts = _maps("192.0.2.20")[1], _resolves("192.0.2.10")[1]
+        opts = maps("192.0.2.20")[1], resolves("192.0.2.10")[1]
         await self._expect_told("192.0.2.20:80", *opts)
 
     @clause("What the host mapper does not map goes to the resolver.", "D39")
     async def unmapped_resolved(self) -> None:
         mapping = host_mapper_router_option(FakeHostMapper({}))
-        await self._expect_told("192.0.2.10:80", mapping, _resolves("192.0.2.10")[1])
+        await self._expect_told("192.0.2.10:80", mapping, resolves("192.0.2.10")[1])
 
     @clause("A resolver's InvalidError leaves the address as it is.", "D39", after=("dial",))
     async def resolver_invalid(self) -> None:
-        known, resolving = _resolves()
+        known, resolving = resolves()
         known.asked.fail_always(InvalidError("there is no such resolver"))
         await self._expect_told(TARGET, resolving)
 
@@ -454,7 +446,7 @@ class RouterContract(Connecting, interface=Router, first=("dial",)):
 
     @clause("A name that is mapped to no address fails the dial with gaierror.", "D39")
     async def mapped_empty(self) -> None:
-        opts = _maps()[1], _resolves("192.0.2.10")[1]
+        opts = maps()[1], resolves("192.0.2.10")[1]
         await self._expect_fails(socket.gaierror, "dialing a name that is mapped to nothing", *opts)
 
     @clause("A name that the resolver does not know fails the dial with gaierror.", "D39")
@@ -464,24 +456,18 @@ class RouterContract(Connecting, interface=Router, first=("dial",)):
 
     @clause("A mapper or a resolver that fails otherwise fails the attempt.", "D39")
     async def resolver_failure(self) -> None:
-        for component, option in (_maps("192.0.2.10"), _resolves("192.0.2.10")):
+        for component, option in (maps("192.0.2.10"), resolves("192.0.2.10")):
             component.asked.fail_always(step_error())
             await self._expect_fails(ConnectionResetError, "a dial whose lookup fails", option)
 
     @clause(
-        "Mapper and resolver are asked for both families, by the bare host.",
+        "Mapper and resolver are asked by the bare host, for both families, and where the network "
+        "says one, for that.",
         "D11, D39",
         after=("dial",),
     )
     async def resolver_question(self) -> None:
-        mapper = FakeHostMapper({})
-        known = FakeResolver({"2001:db8::1": [ip_address("2001:db8::1")]})
-        one = self._routed(host_mapper_router_option(mapper), resolver_router_option(known))
-        await within(one.router.dial(Context(), "tcp", "[2001:db8::1]:80"), "dial()")
-        for who, asked in (("mapper", mapper.asked), ("resolver", known.asked)):
-            # A literal needs no question.
-            right = all(question == ("ip", "2001:db8::1") for question in asked)
-            expect(right, f"for [2001:db8::1]:80 the {who} was asked {asked}")
+        await expect_question(self._routed)
 
     @clause(
         "Without mapper and resolver a name stays a name, for whoever is at the end of the route.",
@@ -500,29 +486,18 @@ class RouterContract(Connecting, interface=Router, first=("dial",)):
         after=("dial",),
     )
     async def no_port(self) -> None:
-        for network, address in (("unix", "/run/some.socket"), ("serial", "COM1"), ("udp", "")):
-            (mapper, mapping), (known, resolving) = _maps(), _resolves()
-            one = self._routed(mapping, resolving)
-            await _dial_offered(one.router, network, address)
-            told = one.route.dials[0].address
-            expect(told == address, f"dial({network!r}, {address!r}) had the route dial {told!r}")
-            asked = mapper.asked + known.asked
-            expect(not asked, f"for {address!r} there was a lookup of {asked}")
+        await expect_no_lookup(self._routed)
 
     # ---- Datagrams
 
-    @clause("For udp the result is a PacketConn, whatever the route gives.", "D38", after=("dial",))
-    async def udp_packets(self) -> None:
-        for network in ("udp", "udp4", "udp6"):
-            await _expect_packets(self._routed().router, network, TARGET)
-
     @clause("Without a chain, dialing udp without an address gives a PacketConn.", "D9, D38")
     async def udp_direct(self) -> None:
-        await _expect_packets(self.make(), "udp", "")
+        conn = await dial_offered(self.make(), "udp", "")
+        expect(isinstance(conn, PacketConn), f"a {type(conn).__qualname__} is no PacketConn")
 
     # ---- Recorders
 
-    def _recording(self, *recorders: tuple[FakeRecorder, str]) -> _Routed:
+    def _recording(self, *recorders: tuple[FakeRecorder, str]) -> Routed:
         """Return a router with recorders of these points."""
         objects = (RecorderObject(recorder=one, record=point) for one, point in recorders)
         return self._routed(recorders_router_option(*objects))

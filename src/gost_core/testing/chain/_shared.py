@@ -2,23 +2,40 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable
-from typing import ClassVar, Final, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, ClassVar, Final, TypeVar
 
 from gost_core.chain import Node, Route
-from gost_core.common.net import Conn, Listener
+from gost_core.common.net import Conn, Listener, PacketConn, UnsupportedError
 from gost_core.context import Context, Key
+from gost_core.keys import TIME_LIMIT
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.report import describe
-from gost_core.testing._run.waiting import by_task_that_ends, expect, given, owned, settle, within
+from gost_core.testing._run.waiting import (
+    by_task_that_ends,
+    ended,
+    expect,
+    failure_of,
+    given,
+    may_refuse,
+    owned,
+    raises,
+    settle,
+    start,
+    turns,
+    within,
+)
 from gost_core.testing._stage.fakes.chain import proxy
 from gost_core.testing._stage.fakes.connections import Scene
+from gost_core.testing._stage.fakes.recorded import Recorded
 from gost_core.testing._stage.memory import MemoryConn
 from gost_core.testing._stage.servers import EchoServer
 
 __all__ = (
     "Connecting",
+    "Limited",
+    "Opening",
     "NAME",
     "RESOLVED",
     "TARGET",
@@ -44,6 +61,8 @@ RESOLVED: Final[str] = "192.0.2.10:1080"
 TARGET: Final[str] = "target.example:80"
 """Where a client wants to go."""
 
+# Up to how many turns of the event loop a call gets before it is cancelled.
+_TURNS: Final[int] = 40
 _MARK: Final[Key[str]] = Key("a value of the request")
 
 
@@ -126,17 +145,17 @@ def expect_nothing_open(scene: Scene, when: str, /) -> None:
         raise Broken(f"{when}, and still open is {', '.join(left)}")
 
 
-# ---- A family
+# ---- Families
 
 
 class Connecting(Contract):
-    """The clause of what opens connections."""
+    """The clauses of what opens connections."""
 
     _timeout: ClassVar[float] = 0.0
     """The seconds of a timeout of its own, which must not end the connection."""
 
     @abstractmethod
-    def _opening(self) -> tuple[Awaitable[Conn], Scene]:
+    def _opening(self, network: str = "tcp") -> tuple[Awaitable[Conn], Scene]:
         """Return a call that opens a connection, and where it does."""
 
     @clause("The connection outlives the task and the timeout of the call.", "D4", after=(FIRST,))
@@ -151,3 +170,45 @@ class Connecting(Contract):
         await settle()
         await asyncio.sleep(1.5 * self._timeout)
         await expect_carries(conn, scene.far_ends[-1], "a connection whose task has ended")
+
+    @clause("For udp the result is a PacketConn.", "D11, D38", after=("outlives",))
+    async def udp_packets(self) -> None:
+        for network in ("udp", "udp4", "udp6"):
+            with may_refuse(UnsupportedError):
+                conn = await within(self._opening(network)[0], f"a call by {network}")
+            kind = type(conn).__qualname__
+            expect(isinstance(conn, PacketConn), f"a {kind}, for {network}, is no PacketConn")
+
+
+class Opening(Connecting):
+    """The clause of what opens a connection by one call."""
+
+    @clause("Cancelled anywhere, a call leaves nothing open.", "D4", after=("outlives",))
+    async def cancel_closes(self) -> None:
+        for number in range(_TURNS):
+            call, scene = self._opening()
+            opening = start(call)
+            await turns(number)
+            opening.cancel()
+            await ended(opening)
+            if failure_of(opening) is None:
+                await given(opening.result().close(), "close()")
+            else:
+                expect_nothing_open(scene, f"a call was cancelled after {number} turns of the loop")
+
+
+class Limited(Contract):
+    """The clause of what is told a time limit."""
+
+    @abstractmethod
+    def _limited(self, ctx: Context) -> Iterator[tuple[Awaitable[object], Recorded[Any]]]:
+        """Yield calls with a context, each with what it asks of others at first."""
+
+    @clause(
+        "After the TIME_LIMIT nothing is begun: a call is a TimeoutError.", "D69", after=(FIRST,)
+    )
+    async def limit_passed(self) -> None:
+        ctx = Context().with_value(TIME_LIMIT, asyncio.get_running_loop().time() - 1.0)
+        for call, asked in self._limited(ctx):
+            await raises(call, "a call whose TIME_LIMIT has passed", TimeoutError)
+            expect(not asked, "a call whose TIME_LIMIT has passed went on")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import field
+from functools import partial
 from typing import Any, TypeVar
 
 from gost_core.chain import Transporter
@@ -10,11 +11,12 @@ from gost_core.common.net import Conn
 from gost_core.connector import BindUnsupportedError, Connector, mux_bind_option
 from gost_core.context import Context
 from gost_core.dialer import Dialer
+from gost_core.keys import SESSION_ID
+from gost_core.testing._families.asking import Asking, Waits
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     ended,
     expect,
-    expect_cancelled,
     given,
     raises,
     returned,
@@ -52,8 +54,10 @@ DialerT = TypeVar("DialerT", bound=FakeDialer)
 
 
 class TransporterContract(
+    Asking,
     Connecting,
     interface=Transporter,
+    first=("outlives",),
     said={
         "outlives": (
             "The connection outlives the task and the timeout of the calls that made it.",
@@ -79,9 +83,9 @@ class TransporterContract(
         one, other = dialer(scene), connector(scene)
         return scene, one, other, self.make(one, other)
 
-    def _opening(self) -> tuple[Awaitable[Conn], Scene]:
+    def _opening(self, network: str = "tcp") -> tuple[Awaitable[Conn], Scene]:
         scene, _, _, transport = self._over(HandshakingDialer, HandshakingConnector)
-        return self._all_steps(transport), scene
+        return self._all_steps(transport, network), scene
 
     @clause("options() returns the options themselves, the same object each time.", "D23")
     async def options_live(self) -> None:
@@ -235,6 +239,8 @@ class TransporterContract(
             f"bind('tcp', ':0') had the connector bind {made.network} {made.address}",
         )
         expect(made.options.mux, "the connector was not given the options of the call")
+        await within(transport.bind(Context(), conn, "tcp", ":0"), "bind() without options")
+        expect(not connector.binds[1].options.mux, "a bind had the options of the one before")
 
     @clause("bind() with a connector that is no Binder raises BindUnsupportedError.", "D16")
     async def bind_unsupported(self) -> None:
@@ -261,29 +267,45 @@ class TransporterContract(
             calls.fail_always(step_error())
             await expect_step_error(self._all_steps(transport), f"{step}, failing,")
 
-    @clause("Cancelling a step cancels what the dialer or the connector does.", "D4, D14")
-    async def cancel_passes(self) -> None:
+    def _waits(self) -> Waits:
         for step, calls, transport in self._each_step():
-            calls.hang()
-            task = start(self._all_steps(transport))
-            await calls.reached(step)
-            await expect_cancelled(task, step)
+            yield step, calls, partial(self._all_steps, transport)
+        scene, _, connector, transport = self._over(FakeDialer, BindingConnector)
+        conn = scene.connection("the connection")
+        bind = partial(transport.bind, Context(), conn, "tcp", ":0")
+        yield "bind() of the connector", connector.binds, bind
 
-    @clause("Requests at once do not get into one another's way.", "D33", after=("dial",))
-    async def concurrent(self) -> None:
-        scene, _, _, transport = self._over(HandshakingDialer, HandshakingConnector)
-        inputs = [scene.connection("the first"), scene.connection("the second")]
-        calls = (transport.handshake(Context(), conn) for conn in inputs)
-        results = await within(asyncio.gather(*calls), "two handshakes at once")
-        for result, far in zip(results, scene.far_ends, strict=True):
-            await expect_carries(result, far, "the result of one of two handshakes")
+    async def _expect_apart(self) -> None:
+        scene, dialer, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
+        told = [(f"192.0.2.{n}:1080", f"net{n}", f"{n}.example:80") for n in range(3)]
+        calls = (
+            self._all_steps(
+                transport, network, addr, target, Context().with_value(SESSION_ID, addr)
+            )
+            for addr, network, target in told
+        )
+        conns = await within(asyncio.gather(*calls), "the steps of several connections at once")
+        dialed = [one.address for one in dialer.dials]
+        expect(sorted(dialed) == [one[0] for one in told], f"of {told} were dialed {dialed}")
+        for (addr, network, target), conn in zip(told, conns, strict=True):
+            far = scene.far_ends[dialed.index(addr)]
+            await expect_carries(conn, far, f"the connection by {addr}, of several at once,")
+            for one in connector.connects:
+                asked = one.network, one.address
+                mine = one.ctx.value(SESSION_ID) == addr
+                expect(mine == (asked == (network, target)), f"for {told} one asked for {asked}")
+        for calls_of in (dialer.dials, dialer.handshakes, connector.handshakes, connector.connects):
+            ctxs = {one.ctx.value(SESSION_ID) for one in calls_of}
+            expect(ctxs == {one[0] for one in told}, f"steps of {told} had the values of {ctxs}")
 
     @clause("The dialer and the connector are given the values of the request.", "D28")
     async def context_handed_on(self) -> None:
-        _, dialer, connector, transport = self._over(FakeDialer, FakeConnector)
+        _, dialer, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
         await given(self._all_steps(transport), "dialing and connecting")
-        expect_context(dialer.dials[0].ctx, "the dialer")
-        expect_context(connector.connects[0].ctx, "the connector")
+        for ctx in (dialer.dials[0].ctx, dialer.handshakes[0].ctx):
+            expect_context(ctx, "the dialer")
+        for ctx in (connector.handshakes[0].ctx, connector.connects[0].ctx):
+            expect_context(ctx, "the connector")
 
     @clause(
         "multiplex() is what the dialer says, and False for a dialer that is no Multiplexer.", "D34"
@@ -370,8 +392,20 @@ class TransporterContract(
         conn = await within(twin.dial(Context(), RESOLVED), "dial()")
         return twin, dialer, route, conn
 
-    async def _all_steps(self, transport: Transporter) -> Conn:
-        """Dial, shake hands, and connect to the target."""
-        conn = await transport.dial(request(), RESOLVED)
-        conn = await transport.handshake(request(), conn)
-        return await transport.connect(request(), conn, "tcp", TARGET)
+    async def _all_steps(
+        self,
+        transport: Transporter,
+        network: str = "tcp",
+        addr: str = RESOLVED,
+        target: str = TARGET,
+        ctx: Context | None = None,
+    ) -> Conn:
+        """Dial, shake hands, and connect to the target; close what was opened if that fails."""
+        ctx = ctx or request()
+        conn = await transport.dial(ctx, addr)
+        try:
+            conn = await transport.handshake(ctx, conn)
+            return await transport.connect(ctx, conn, network, target)
+        except BaseException:
+            await conn.close()
+            raise

@@ -1,5 +1,6 @@
 """The contract of connectors that can have their node listen."""
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Final
 
@@ -92,7 +93,7 @@ class BinderContract(
         assert isinstance(peer, Playing)
         await self._expect_visit(peer.outside, result)
 
-    async def _expect_death_shown(self, call: Awaitable[object]) -> None:
+    async def _expect_death_shown(self, call: Awaitable[Listener], /) -> None:
         # Nothing can be left for later: bind() tells what was bound.
         await raises(call, "bind() at a node that goes away", OSError)
 
@@ -152,7 +153,8 @@ class BinderContract(
 
     @clause(
         'The node is asked for "", ":0", ":port", "0.0.0.0:port", "[::]:port" and "host:port" '
-        "alike: the port as it is, no host as everywhere.",
+        "alike: the port as it is, no host as everywhere, an IPv4 literal as IPv4, one of IPv6 as "
+        "IPv6.",
         "D35",
         after=("outlives_call",),
     )
@@ -162,10 +164,29 @@ class BinderContract(
             binding = self._binding(connector, self._reach(outside), address)
             await succeeds(binding, f"bind() to {address!r}")
             asked = outside.binds[0][1]
-            expect(
-                _split(asked) == _split(address),
-                f"bind() to {address!r} had the node listen on {asked!r}",
-            )
+            literal, host = (one.rpartition(":")[0].strip("[]") for one in (address, asked))
+            right = _split(asked) == _split(address)
+            # Of the two that mean everywhere one is no other.
+            right = right and {literal, host} != {"0.0.0.0", "::"}
+            expect(right, f"bind() to {address!r} had the node listen on {asked!r}")
+
+    @clause(
+        "Binds at once, to several addresses, each have their own.",
+        "D22, D33",
+        after=("address_forms",),
+    )
+    async def concurrent(self) -> None:
+        connector, ports = await self._ready(), [f":{8081 + number}" for number in range(_CALLS)]
+        outsides = [Outside() for _ in ports]
+        calls = (
+            self._binding(connector, self._reach(outside), port)
+            for outside, port in zip(outsides, ports, strict=True)
+        )
+        listeners = await succeeds(asyncio.gather(*calls), f"one of {_CALLS} binds at once")
+        for outside, port, listener in zip(outsides, ports, listeners, strict=True):
+            asked = [_split(asked) for _, asked in outside.binds]
+            expect(asked == [_split(port)], f"one of several binds, to {port}, asked for {asked}")
+            await self._expect_visit(outside, listener)
 
     @clause("addr() is what the node bound, with its real port.", "D2, D25, D35", after=("binds",))
     async def bound_address(self) -> None:

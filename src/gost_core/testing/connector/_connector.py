@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Final
 
 from gost_core.common.net import Conn, PacketConn, UnsupportedError
@@ -22,7 +23,16 @@ from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import expect, need, owned, raises, returned, until, within
 from gost_core.testing._stage.memory import Address
-from gost_core.testing._stage.network import GREETING, BareConn, Network, Node, Outside, Peer, echo
+from gost_core.testing._stage.network import (
+    GREETING,
+    BareConn,
+    Network,
+    Node,
+    Outside,
+    Peer,
+    cut_short,
+    echo,
+)
 from gost_core.testing._stage.streams import ALL, begin
 from gost_core.testing.connector._node import TARGET, ConnectorT, ThroughNode
 
@@ -90,6 +100,20 @@ class ConnectorContract(
     async def _use_at_once(self, result: Conn, /) -> None:
         await result.write(b"x")
         await result.read(1)
+
+    async def _deaths(self) -> tuple[Peer, ...]:
+        return *await super()._deaths(), cut_short(self._right())
+
+    async def _expect_death_shown(self, call: Awaitable[Conn], /) -> None:
+        async def read() -> None:
+            result = await call
+            with suppress(OSError):
+                await result.write(b"x")
+            # An end in place of an answer is no end of the target's stream.
+            if not await result.read(1):
+                raise Broken("the node went away, and the connection gave an end of stream")
+
+        await raises(read(), "connect() with a node that goes away, and a read,", OSError)
 
     async def _call_with(self, *opts: AnyOption) -> None:
         await self._connecting(await self._ready(), self._reach(), TARGET, None, *opts)

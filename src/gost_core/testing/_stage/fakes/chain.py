@@ -26,7 +26,12 @@ from gost_core.common.net import Closer, Conn, Listener
 from gost_core.context import Context
 from gost_core.hop import Hop, SelectOption, SelectOptions
 from gost_core.options import apply
-from gost_core.testing._stage.fakes.connections import FakeNetListener, LayeredConn, Scene
+from gost_core.testing._stage.fakes.connections import (
+    FakeNetListener,
+    LayeredConn,
+    Scene,
+    layer,
+)
 from gost_core.testing._stage.fakes.recorded import Call, Recorded
 from gost_core.testing._stage.memory import MemoryConn, connected_pair
 
@@ -62,7 +67,7 @@ class FakeTransporter(Transporter):
         """Put a layer on ``conn``."""
         self._log(f"connect {network} {address}")
         await self.connects.record(Call(ctx, None, network, address, conn))
-        return LayeredConn(self.scene, f"what {self.name} connected", conn)
+        return layer(self.scene, f"what {self.name} connected", conn, network)
 
     async def bind(
         self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
@@ -100,7 +105,7 @@ def proxy(
 
 
 class FakeRoute(Route):
-    """A route; it opens connections that are no PacketConn."""
+    """A route, which opens connections without going anywhere."""
 
     def __init__(self, scene: Scene, *nodes: Node) -> None:
         self.scene = scene
@@ -111,7 +116,7 @@ class FakeRoute(Route):
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
         """Open a connection."""
         await self.dials.record(Call(ctx, apply(DialOptions(), *opts), network, address))
-        return self.scene.connection("what the route dialed")
+        return self.scene.connection("what the route dialed", network)
 
     async def bind(
         self, ctx: Context, network: str, address: str, /, *opts: BindOption

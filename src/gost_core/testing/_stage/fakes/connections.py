@@ -2,12 +2,14 @@
 
 import asyncio
 
-from gost_core.common.net import Conn, ConnUnwrapper, ContextCarrier, Listener
+from typing_extensions import Buffer
+
+from gost_core.common.net import Addr, Conn, ConnUnwrapper, ContextCarrier, Listener, PacketConn
 from gost_core.context import Context
 from gost_core.testing._run.waiting import keep
 from gost_core.testing._stage.memory import Address, ForwardingConn, MemoryConn, connected_pair
 
-__all__ = ("CarryingConn", "FakeNetListener", "LayeredConn", "Scene", "Wrapper")
+__all__ = ("CarryingConn", "FakeNetListener", "LayeredConn", "Scene", "Wrapper", "layer")
 
 
 class Scene:
@@ -16,6 +18,7 @@ class Scene:
     def __init__(self) -> None:
         self.log: list[str] = []
         self.opened: list[LayeredConn | FakeNetListener] = []
+        self.bottoms: list[MemoryConn] = []
         self.far_ends: list[MemoryConn] = []
         keep(self.close)
 
@@ -23,11 +26,12 @@ class Scene:
         """Name what was opened and is not closed."""
         return [one.name for one in self.opened if not one.closed]
 
-    def connection(self, name: str) -> "LayeredConn":
+    def connection(self, name: str, network: str = "tcp") -> "LayeredConn":
         """Open a connection; the other end goes to :attr:`far_ends`."""
         near, far = connected_pair()
+        self.bottoms.append(near)
         self.far_ends.append(far)
-        return LayeredConn(self, name, near)
+        return layer(self, name, near, network)
 
     async def close(self) -> None:
         """Close everything."""
@@ -48,6 +52,24 @@ class LayeredConn(ForwardingConn):
         """Close this layer and those below."""
         self.closed = True
         await super().close()
+
+
+class LayeredPackets(LayeredConn, PacketConn):
+    """One that carries datagrams, all with one peer."""
+
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        """Read."""
+        return await self.read(n), self.remote_addr()
+
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        """Write."""
+        await self.write(data)
+
+
+def layer(scene: Scene, name: str, inner: Conn, network: str) -> LayeredConn:
+    """Put a layer on a connection that carries what the network does."""
+    made = LayeredPackets if network.startswith("udp") else LayeredConn
+    return made(scene, name, inner)
 
 
 class CarryingConn(LayeredConn, ContextCarrier):

@@ -5,7 +5,12 @@ from gost_core.common.net import Conn, Listener
 from gost_core.context import Context
 from gost_core.metadata import Metadata
 from gost_core.options import apply
-from gost_core.testing._stage.fakes.connections import FakeNetListener, LayeredConn, Scene
+from gost_core.testing._stage.fakes.connections import (
+    FakeNetListener,
+    LayeredConn,
+    Scene,
+    layer,
+)
 from gost_core.testing._stage.fakes.recorded import Call, Recorded
 
 __all__ = ("BindingConnector", "FakeConnector", "HandshakingConnector")
@@ -34,7 +39,7 @@ class FakeConnector(connector.Connector):
         self.scene.log.append("connector.connect")
         options = apply(connector.ConnectOptions(), *opts)
         await self.connects.record(Call(ctx, options, network, address, conn))
-        return LayeredConn(self.scene, "what the connector made", conn)
+        return layer(self.scene, "what the connector made", conn, network)
 
 
 class HandshakingConnector(FakeConnector, connector.Handshaker):

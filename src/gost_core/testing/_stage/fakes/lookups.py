@@ -48,23 +48,27 @@ class FakeResolver(resolver.Resolver):
 class FakeBypass(bypass.Bypass):
     """A bypass of those addresses that begin with one of ``prefixes``.
 
-    It records the network, the address and the host.
+    It records the network, the address and the host, and which contexts it was given. With
+    ``whitelist`` it says that it is one; its answer is the whole answer all the same.
     """
 
-    def __init__(self, *prefixes: str) -> None:
+    def __init__(self, *prefixes: str, whitelist: bool = False) -> None:
         self.asked = Recorded[tuple[str, str, str]]()
-        self._prefixes = prefixes
+        self.contexts: list[Context] = []
+        self.prefixes = prefixes
+        self._whitelist = whitelist
 
     def is_whitelist(self) -> bool:
-        """Say no."""
-        return False
+        """Say so."""
+        return self._whitelist
 
     async def contains(
         self, ctx: Context, network: str, addr: str, /, *opts: bypass.Option
     ) -> bool:
         """Decide by how the address begins."""
+        self.contexts.append(ctx)
         await self.asked.record((network, addr, apply(bypass.Options(), *opts).host))
-        return bool(self._prefixes) and addr.startswith(self._prefixes)
+        return bool(self.prefixes) and addr.startswith(self.prefixes)
 
 
 class FakeMatcher(Matcher):
@@ -72,12 +76,12 @@ class FakeMatcher(Matcher):
 
     def __init__(self, answer: bool) -> None:
         self.requests = Recorded[Request]()
-        self._answer = answer
+        self.answer = answer
 
     async def match(self, request: Request, /) -> bool:
         """Give the answer."""
         await self.requests.record(request)
-        return self._answer
+        return self.answer
 
 
 class FakeAuthenticator(auth.Authenticator):

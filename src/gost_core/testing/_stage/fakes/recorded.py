@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -27,11 +28,17 @@ class Call(Generic[OptionsT]):
 
 
 class Recorded(list[CallT]):
-    """The calls of one method, which end well unless a scenario tells otherwise."""
+    """The calls of one method, which end well unless a scenario tells otherwise.
+
+    ``meanwhile`` is awaited by each; ``cancelled`` counts those that hung and were cancelled.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.hanging = asyncio.Event()
+        self.cancelled = 0
+        self.cancelled_at = 0.0
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
         self._failures: deque[Exception] = deque()
         self._always: Exception | None = None
         self._hangs = 0
@@ -58,7 +65,13 @@ class Recorded(list[CallT]):
         if self._hangs:
             self._hangs -= 1
             self.hanging.set()
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.cancelled += 1
+                self.cancelled_at = asyncio.get_running_loop().time()
+        if self.meanwhile is not None:
+            await self.meanwhile()
         # A real one waits for the network.
         for _ in range(3):
             await asyncio.sleep(0)

@@ -1,0 +1,54 @@
+"""Clauses of what asks other components and waits for them: cancelled, hung, many at once."""
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeAlias
+
+from gost_core.testing._run.contract import FIRST, Contract, clause
+from gost_core.testing._run.waiting import expect, expect_cancelled, given, start, within
+from gost_core.testing._stage.fakes.recorded import Recorded
+
+__all__ = ("Asking", "Waits")
+
+Waits: TypeAlias = Iterator[tuple[str, Recorded[Any], Callable[[], Awaitable[object]]]]
+
+
+class Asking(Contract):
+    """The clauses of what asks components of the kit."""
+
+    @abstractmethod
+    def _waits(self) -> Waits:
+        """Yield whom a call waits for: a name, what it is asked, and how to make such a call."""
+
+    @abstractmethod
+    async def _expect_apart(self) -> None:
+        """Break the clause unless calls at once, different in every argument, do not mix."""
+
+    @clause(
+        "Cancelling a call cancels what it waits for before the call ends, and the next call "
+        "works.",
+        "D4, D14, D20",
+        after=(FIRST,),
+    )
+    async def cancel_passes(self) -> None:
+        for who, asked, call in self._waits():
+            asked.hang(1)
+            calling = start(call())
+            await asked.reached(who)
+            await expect_cancelled(calling, f"call that waits for {who}")
+            expect(asked.cancelled == 1, f"the call has ended, and {who} still works for it")
+            await given(call(), f"a call after a cancelled one, which had waited for {who},")
+
+    @clause(
+        "A call that waits for another component holds up no other call.", "D22", after=(FIRST,)
+    )
+    async def concurrent(self) -> None:
+        for who, asked, call in self._waits():
+            asked.hang(1)
+            start(call())
+            await asked.reached(who)
+            await within(call(), f"a call beside one that waits for {who}")
+
+    @clause("Calls at once, different in every argument, do not mix.", "D22", after=(FIRST,))
+    async def calls_apart(self) -> None:
+        await self._expect_apart()

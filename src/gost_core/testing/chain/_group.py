@@ -1,0 +1,203 @@
+"""The contract of groups of chains."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import field
+from typing import Final
+
+from gost_core.chain import Chainer, Route, with_host_route_option
+from gost_core.common.net import Closer, DeniedError
+from gost_core.context import Context
+from gost_core.metadata import Metadata, Metadatable
+from gost_core.selector import FailMarker, Markable, Marker
+from gost_core.testing._families.asking import Asking, Waits
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.waiting import expect, owned, raises, start, within
+from gost_core.testing._stage.fakes.chain import FakeChainer, FakeRoute
+from gost_core.testing._stage.fakes.connections import Scene
+from gost_core.testing._stage.memory import MemoryMetadata
+from gost_core.testing.chain._shared import NAME, TARGET, expect_context, node, request
+
+__all__ = ("GroupChainerContract",)
+
+# A selector may choose in turn, at random, by hash: what must not be chosen is looked for often.
+_TIMES: Final[int] = 20
+_SHORT: Final[float] = 0.02
+_LONG: Final[float] = 60.0
+
+
+class _Member(FakeChainer, Markable, Metadatable):
+    """A chain of a group."""
+
+    def __init__(self, failures: int = 0, **metadata: object) -> None:
+        super().__init__(FakeRoute(Scene(), node(Scene(), "one")))
+        self._marker = FailMarker()
+        self._metadata = MemoryMetadata(**metadata)
+        for _ in range(failures):
+            self._marker.mark()
+
+    @property
+    def own_route(self) -> Route | None:
+        """The route that it gives."""
+        return self._route
+
+    def marker(self) -> Marker:
+        """Return the marker."""
+        return self._marker
+
+    def metadata(self) -> Metadata | None:
+        """Return the metadata."""
+        return self._metadata
+
+
+class GroupChainerContract(Asking, interface=Chainer, first=("answer",)):
+    """What a chainer promises that chooses among chains."""
+
+    make: Callable[[Sequence[Chainer]], Chainer] = field(kw_only=False)
+    """Makes a group of the chains, in order, with any selector that goes by D45. They are lent to
+    it."""
+
+    async def _specimen(self) -> Chainer:
+        return self._group()
+
+    def _group(self, *members: Chainer) -> Chainer:
+        return owned(self.make(members))
+
+    async def _asked(self, group: Chainer) -> Route | None:
+        return await within(group.route(Context(), "tcp", TARGET), "route()")
+
+    async def _expect_only(self, wanted: _Member, *members: _Member) -> None:
+        """Break the clause unless one member is chosen whenever the group is asked."""
+        group = self._group(*members)
+        for _ in range(_TIMES):
+            found = await self._asked(group)
+            expect(found is not None, "route() returned None, which is direct")
+            which = [found is one.own_route for one in members]
+            expect(
+                found is wanted.own_route,
+                f"of {len(members)} members number {members.index(wanted)} is the one to choose, "
+                f"and the answer was that of {which.index(True) if any(which) else 'none'}",
+            )
+
+    @clause("The answer is the chosen member's, None included.", "D45")
+    async def answer(self) -> None:
+        await self._expect_only(one := _Member(), one)
+        found = await self._asked(self._group(FakeChainer(None)))
+        expect(found is None, f"the one member answered None, and the group {found!r}")
+
+    @clause("The member is asked as the group was.", "D28, D37", after=("answer",))
+    async def question(self) -> None:
+        member = _Member()
+        call = self._group(member).route(request(), "udp", TARGET, with_host_route_option(NAME))
+        await within(call, "route()")
+        asked = member.asked[0]
+        told = asked.network, asked.address, asked.options.host
+        expect(told == ("udp", TARGET, NAME), f"the member was asked {told}")
+        expect_context(asked.ctx, "the member")
+
+    def _waits(self) -> Waits:
+        member = _Member()
+        group = self._group(member)
+        yield "a member", member.asked, lambda: group.route(Context(), "tcp", TARGET)
+
+    async def _expect_apart(self) -> None:
+        member = _Member()
+        group = self._group(member)
+        asked = [(f"net{n}", f"192.0.2.{n}:80", f"{n}.example:80") for n in range(4)]
+        calls = (
+            group.route(Context(), network, addr, with_host_route_option(host))
+            for network, addr, host in asked
+        )
+        await within(asyncio.gather(*calls), "several calls at once")
+        told = [(one.network, one.address, one.options.host) for one in member.asked]
+        expect(sorted(told) == asked, f"of requests {asked} a member was told {told}")
+
+    @clause(
+        "A member that has failed is not chosen while another lives, by its maxFails and "
+        "failTimeout.",
+        "D43, D45",
+        after=("answer",),
+    )
+    async def failed_avoided(self) -> None:
+        for failed, live in (
+            (_Member(1), _Member()),
+            (_Member(2, maxFails=2, failTimeout=_LONG), _Member(1, maxFails=2)),
+            (_Member(1, maxFails=0, failTimeout=0), _Member(1, failTimeout=_SHORT)),
+        ):
+            await asyncio.sleep(2 * _SHORT)
+            await self._expect_only(live, failed, live)
+        one, other = _Member(), _Member()
+        group = self._group(one, other)
+        for failed, live in ((one, other), (other, one)):
+            failed.marker().mark()
+            live.marker().reset()
+            found = {await self._asked(group) is live.own_route for _ in range(_TIMES)}
+            expect(found == {True}, "a member that failed meanwhile was chosen beside a live one")
+
+    @clause(
+        "When all members have failed, the first is the last resort, not a direct connection.",
+        "D36, D45",
+        after=("answer",),
+    )
+    async def last_resort(self) -> None:
+        first, second = _Member(3, backup=True), _Member(1)
+        await self._expect_only(first, first, second)
+        await self._expect_only(second, second)
+
+    @clause("A backup is chosen only while no other member lives.", "D45", after=("answer",))
+    async def backups(self) -> None:
+        backup, other = _Member(backup=True), _Member()
+        await self._expect_only(other, backup, other)
+        await self._expect_only(backup, _Member(1), backup)
+
+    @clause(
+        "An OSError of the chosen member marks it and comes through, and no other member is asked "
+        "for it; the next call chooses anew.",
+        "D36, D45",
+        after=("failed_avoided",),
+    )
+    async def failure_marks(self) -> None:
+        members = _Member(), _Member()
+        for one in members:
+            one.asked.fail_always(ConnectionResetError("out of reach"))
+        group = self._group(*members)
+        for number in (1, 2):
+            await raises(self._asked(group), "route() by a member that fails", ConnectionResetError)
+            asked = sum(len(one.asked) for one in members)
+            expect(asked == number, f"{number} calls asked members {asked} times")
+        counts = [one.marker().count() for one in members]
+        expect(counts == [1, 1], f"each member failed once, and they count {counts}")
+
+    @clause(
+        "A refusal by rule comes through and marks nobody, and so does a cancellation.",
+        "D36, D43, D45",
+        after=("failure_marks",),
+    )
+    async def refusal_marks_nobody(self) -> None:
+        member = _Member()
+        member.asked.fail(DeniedError("refused by rule"))
+        group = self._group(member)
+        await raises(self._asked(group), "route() by a member that refuses", DeniedError)
+        expect(member.marker().count() == 0, "a member that refused by rule was marked")
+        member.asked.hang(1)
+        call = start(group.route(Context(), "tcp", TARGET))
+        await member.asked.reached("the member")
+        call.cancel()
+        await asyncio.wait({call}, timeout=self.time_limit)
+        expect(member.marker().count() == 0, "a call was cancelled, and the member was marked")
+
+    @clause("Members are not changed: what was chosen keeps its marker.", "D44", after=("answer",))
+    async def members_unchanged(self) -> None:
+        for failures in (0, 2):
+            member = _Member(failures)
+            before = member.marker().count(), member.marker().time()
+            await self._asked(self._group(member))
+            after = member.marker().count(), member.marker().time()
+            expect(after == before, f"count and time of a marker went from {before} to {after}")
+
+    @clause("Closing it leaves the members open that it was lent.", "D19")
+    async def members_stay_open(self) -> None:
+        member = _Member()
+        if isinstance(group := self.make((member,)), Closer):
+            await within(group.close(), "close()")
+        expect(not member.closed, "close() closed a member that others use too")

@@ -1,0 +1,331 @@
+"""What routers are tried with: a router over a chain of the kit, and what it must do there."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from io import UnsupportedOperation
+from ipaddress import ip_address
+from typing import Any, Final, TypeAlias
+
+from gost_core.chain import (
+    DialOptions,
+    Route,
+    RouteCarrier,
+    Router,
+    RouterOption,
+    host_mapper_router_option,
+    interface_dial_option,
+    resolver_router_option,
+    retries_router_option,
+    timeout_router_option,
+)
+from gost_core.common.net import (
+    Conn,
+    DeniedError,
+    Listener,
+    UnsupportedError,
+    find_capability,
+)
+from gost_core.context import Context
+from gost_core.keys import SESSION_ID, TIME_LIMIT
+from gost_core.testing._run.waiting import (
+    expect,
+    may_refuse,
+    owned,
+    raises,
+    returned,
+    start,
+    within,
+)
+from gost_core.testing._stage.fakes.chain import FakeChainer, FakeRoute
+from gost_core.testing._stage.fakes.connections import Scene
+from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver
+from gost_core.testing._stage.fakes.recorded import Call, Recorded
+from gost_core.testing._stage.network import ssl_errors
+from gost_core.testing.chain._shared import (
+    TARGET,
+    expect_carries,
+    kept,
+    loopback,
+    names,
+    node,
+    step_error,
+)
+
+__all__ = (
+    "FINAL",
+    "LONG",
+    "MANY",
+    "SHORT",
+    "Routed",
+    "chained",
+    "dial_offered",
+    "expect_apart",
+    "expect_at_once",
+    "expect_limit_earlier",
+    "expect_limit_kept",
+    "expect_limit_told",
+    "expect_no_lookup",
+    "expect_permanent",
+    "expect_question",
+    "expect_retried",
+    "expect_taken",
+    "expect_timeout",
+    "maps",
+    "resolves",
+    "retried_errors",
+)
+
+# Timeouts of an attempt, in seconds.
+LONG: Final[float] = 30.0
+SHORT: Final[float] = 0.05
+# So many attempts that one of them ends within a short timeout on any machine.
+MANY: Final[int] = 100
+FINAL: Final[tuple[Exception, ...]] = (
+    DeniedError("refused by rule"),
+    ValueError("malformed"),
+    UnicodeError("malformed"),
+)
+_FAILURES: Final[int] = 200
+# How many times as many attempts are made beside the router's.
+_SLACK: Final[int] = 10
+
+
+@dataclass(frozen=True)
+class Routed:
+    """A router over a chain that finds a route with a node."""
+
+    scene: Scene
+    route: FakeRoute
+    chain: FakeChainer
+    router: Router
+
+    def dial(self, ctx: Context | None = None, network: str = "tcp") -> Awaitable[Conn]:
+        """Dial the target."""
+        return self.router.dial(ctx or Context(), network, TARGET)
+
+    def bind(self, ctx: Context | None = None) -> Awaitable[Listener]:
+        """Bind."""
+        return self.router.bind(ctx or Context(), "tcp", ":0")
+
+    def limits(self) -> list[float | None]:
+        """Return the time limits that chain and route were told, attempt by attempt."""
+        asked = [call.ctx for call in self.chain.asked]
+        made = [call.ctx for call in self.route.dials] or [call.ctx for call in self.route.binds]
+        pairs = zip(asked, made, strict=True)
+        return [ctx.value(TIME_LIMIT) for pair in pairs for ctx in pair]
+
+    async def dialed(self) -> Call[DialOptions]:
+        """Dial the target; return what the route was told."""
+        await within(self.dial(), "dial()")
+        return self.route.dials[0]
+
+
+MakeRouted: TypeAlias = Callable[[*tuple[RouterOption, ...]], Routed]
+
+
+def chained() -> tuple[Scene, FakeRoute, FakeChainer]:
+    """Return a chain that finds a route with a node, the route, and where it leads."""
+    scene = Scene()
+    route = FakeRoute(scene, node(scene, "one"))
+    return scene, route, FakeChainer(route)
+
+
+def maps(*addresses: str) -> tuple[FakeHostMapper, RouterOption]:
+    """Return a mapper that maps the target to these addresses, and the option of it."""
+    mapper = FakeHostMapper({"target.example": [ip_address(one) for one in addresses]})
+    return mapper, host_mapper_router_option(mapper)
+
+
+def resolves(*addresses: str) -> tuple[FakeResolver, RouterOption]:
+    """Return a resolver of the target to these addresses, and the option of it."""
+    known = FakeResolver({"target.example": [ip_address(one) for one in addresses]})
+    return known, resolver_router_option(known)
+
+
+async def expect_permanent(
+    call: Awaitable[object], attempts: Recorded[Any], error: Exception
+) -> None:
+    """Break the clause unless a failure of the only attempt comes through."""
+    attempts.fail_always(error)
+    await raises(call, f"a call where the route raises {error!r}", type(error))
+    more = len(attempts) - 1
+    expect(not more, f"a {type(error).__name__} was followed by {more} attempts")
+
+
+async def expect_apart(one: Routed) -> None:
+    """Break the clause unless dials at once, different in every argument, do not mix."""
+    numbers = [str(number) for number in range(4)]
+    calls = (
+        one.router.dial(Context().with_value(SESSION_ID, n), f"tcp{n}", f"192.0.2.{n}:80", option)
+        for n, option in zip(numbers, map(interface_dial_option, numbers), strict=True)
+    )
+    conns = await within(asyncio.gather(*calls), "several dials at once")
+    dialed = [call.network.removeprefix("tcp") for call in one.route.dials]
+    expect(sorted(dialed) == numbers, f"of the dials {numbers} the route had {dialed}")
+    for number, conn in zip(numbers, conns, strict=True):
+        far = one.scene.far_ends[dialed.index(number)]
+        await expect_carries(conn, far, f"connection {number} of several at once")
+    asked = [(one.network, one.address, one.options.host, one.ctx) for one in one.chain.asked]
+    made = [(one.network, one.address, one.options.interface, one.ctx) for one in one.route.dials]
+    for position, (network, address, option, ctx) in enumerate((*asked, *made)):
+        n = network.removeprefix("tcp")
+        addr = f"192.0.2.{n}:80"
+        right = addr, addr if position < len(asked) else n
+        told = f"for dial {n} of several at once, {address} and {option} was asked for"
+        expect((address, option) == right, told)
+        session = ctx.value(SESSION_ID)
+        expect(session in (None, n), f"dial {n} of several at once had the values of {session}")
+
+
+async def expect_retried(one: Routed, error: Exception, *, binds: bool) -> None:
+    """Break the clause unless an error is followed by another attempt."""
+    calls = one.route.binds if binds else one.route.dials
+    calls.fail(error)
+    await within(one.bind() if binds else one.dial(), f"a call whose first attempt is {error!r}")
+    expect(len(calls) == 2, f"after {error!r} there were {len(calls) - 1} attempts")
+
+
+def retried_errors() -> Iterator[Exception]:
+    """Return errors of which each may be another one at the next attempt."""
+    yield PermissionError("the node refuses")
+    yield TimeoutError("the system gave up")
+    yield UnsupportedOperation("this is a ValueError too")
+    for error_type in ssl_errors():
+        # The one for certificates is a ValueError too; TLS has it wherever it is.
+        found = [one for one in error_type.__subclasses__() if issubclass(one, ValueError)]
+        yield from (one("the certificate is not valid") for one in found)
+
+
+async def dial_offered(router: Router, network: str, address: str) -> Conn:
+    """Dial by a network that need not be offered."""
+    call = kept(router.dial(Context(), network, address))
+    with may_refuse(UnsupportedError):
+        return await within(call, f"dial({network!r}, {address!r})")
+
+
+async def expect_limit_told(routed: MakeRouted, /) -> None:
+    """Break the clause unless each attempt is told its end."""
+    now = asyncio.get_running_loop().time
+    for binds in (False, True):
+        one = routed(timeout_router_option(LONG), retries_router_option(1))
+        began = now()
+        await expect_retried(one, step_error(), binds=binds)
+        for limit in one.limits():
+            right = limit is not None and began + LONG <= limit <= now() + LONG
+            expect(right, f"of {LONG:g} s from {began} on, TIME_LIMIT was {limit}")
+    one = routed(timeout_router_option(-1.0))
+    await within(one.dial(), "dial()")
+    expect(one.limits() == [None] * 2, f"without a timeout TIME_LIMIT was {one.limits()}")
+
+
+async def expect_limit_kept(routed: MakeRouted, /) -> None:
+    """Break the clause unless an attempt has its time."""
+    one = routed(timeout_router_option(SHORT), retries_router_option(1))
+    one.route.dials.hang(1)
+    await within(one.dial(), "a dial whose first attempt hangs")
+    over = one.route.dials.cancelled_at - (one.limits()[1] or 0.0)
+    # A millisecond less, for clocks that are no finer.
+    expect(over >= 0.009, f"the attempt was cancelled {over:.3f} s after its TIME_LIMIT")
+
+
+async def expect_limit_earlier(routed: MakeRouted, /) -> None:
+    """Break the clause unless the earlier one of two limits holds."""
+    now = asyncio.get_running_loop().time()
+    for seconds, timeout in ((SHORT, LONG), (LONG, SHORT)):
+        one = routed(timeout_router_option(timeout), retries_router_option(1))
+        one.route.dials.hang()
+        limit = now + seconds
+        call = one.dial(Context().with_value(TIME_LIMIT, limit))
+        await raises(call, "a dial of which every attempt hangs", TimeoutError)
+        told = one.limits()
+        attempts = 1 if seconds < timeout else 2
+        right = len(told) <= 2 * attempts and all((one == limit) == (attempts == 1) for one in told)
+        expect(right, f"{timeout:g} s a time and {seconds:g} s for all, and TIME_LIMIT was {told}")
+
+
+async def expect_timeout(routed: MakeRouted, /) -> None:
+    """Break the clause unless what hangs is ended, whatever hangs."""
+    limit = timeout_router_option(SHORT)
+    mapper, mapping = maps("192.0.2.10")
+    known, resolving = resolves("192.0.2.10")
+    by_chain, by_route = routed(limit), routed(limit)
+    hanging: tuple[tuple[str, Routed, Recorded[Any]], ...] = (
+        ("the host mapper", routed(limit, mapping), mapper.asked),
+        ("the resolver", routed(limit, resolving), known.asked),
+        ("the chain", by_chain, by_chain.chain.asked),
+        ("the route", by_route, by_route.route.dials),
+    )
+    for what, one, calls in hanging:
+        calls.hang()
+        await raises(one.dial(), f"a dial where {what} hangs", TimeoutError)
+
+
+async def expect_question(routed: MakeRouted, /) -> None:
+    """Break the clause unless the lookups are asked the right question."""
+    for network, address, right in (
+        ("tcp", "[2001:db8::1]:80", ("ip", "2001:db8::1")),
+        ("tcp", TARGET, ("ip", "target.example")),
+        ("tcp4", TARGET, ("ip4", "target.example")),
+        ("udp6", TARGET, ("ip6", "target.example")),
+    ):
+        mapper = FakeHostMapper({})
+        known = FakeResolver({right[1]: [ip_address("2001:db8::1")]})
+        one = routed(host_mapper_router_option(mapper), resolver_router_option(known))
+        await dial_offered(one.router, network, address)
+        for who, asked in (("mapper", mapper.asked), ("resolver", known.asked)):
+            # A literal needs no question.
+            expect(set(asked) <= {right}, f"for {network} {address} the {who} had {asked}")
+
+
+async def expect_no_lookup(routed: MakeRouted, /) -> None:
+    """Break the clause if what has no port is looked up."""
+    for network, address in (("unix", "/run/some.socket"), ("serial", "COM1"), ("udp", "")):
+        (mapper, mapping), (known, resolving) = maps(), resolves()
+        one = routed(mapping, resolving)
+        await dial_offered(one.router, network, address)
+        told = one.route.dials[0].address
+        expect(told == address, f"dial({network!r}, {address!r}) had the route dial {told!r}")
+        asked = mapper.asked + known.asked
+        expect(not asked, f"for {address!r} there was a lookup of {asked}")
+
+
+async def expect_at_once(routed: MakeRouted, /) -> None:
+    """Break the clause unless attempts follow each other at once."""
+    one = routed(retries_router_option(_FAILURES))
+    one.route.dials.fail(*[step_error() for _ in range(_FAILURES)])
+    what = f"a dial of {_FAILURES} attempts that fail at once, and a good one,"
+    dialing = start(one.dial())
+    # The same attempts with nothing between them share the moment, so no clock is needed.
+    _, route, chain = chained()
+    route.dials.fail_always(step_error())
+    while not dialing.done():
+        made = len(route.dials)
+        expect(
+            made < _SLACK * _FAILURES,
+            f"{what} had made {len(one.route.dials)} while a loop beside it made {made}",
+        )
+        await chain.route(Context(), "tcp", TARGET)
+        with suppress(OSError):
+            await route.dial(Context(), "tcp", TARGET)
+    await within(dialing, what)
+
+
+async def expect_taken(routed: MakeRouted, direct: Router, /) -> None:
+    """Break the clause unless what a router gives tells by which route it came."""
+    one = routed()
+    _, address = await loopback()
+    calls: tuple[tuple[Callable[[], Awaitable[Conn | Listener]], Route | None], ...] = (
+        (one.dial, one.route),
+        (one.bind, one.route),
+        (partial(direct.dial, Context(), "tcp", address), None),
+        (partial(direct.bind, Context(), "tcp", "127.0.0.1:0"), None),
+    )
+    for call, route in calls:
+        conn = owned(await within(call(), "the call"))
+        carrier = returned(find_capability(conn, RouteCarrier), "find_capability(RouteCarrier)")
+        taken = carrier.taken_route()
+        right = names(taken) == [] if route is None else taken is route
+        expect(right, f"it came by {names(route)}, and taken_route() is {names(taken)}")
