@@ -490,7 +490,7 @@ class Node(Markable, Metadatable, ProbeResultReader):
     name: str
     """Its label; the same for as long as it lives."""
     addr: str
-    """Where it is; the same for as long as it lives."""
+    """Where the node is, mostly as host:port (D12); the same for as long as it lives."""
 
     def __init__(self, name: str, addr: str, /, *opts: NodeOption | None) -> None:
         self.name = name
@@ -504,7 +504,7 @@ class Node(Markable, Metadatable, ProbeResultReader):
         return f"<Node {self.name!r} at {self.addr!r}>"
 
     def options(self) -> NodeOptions:
-        """Return the node's options, live (D23)."""
+        """Return the options object that the node uses, not a copy of it (D23)."""
         return self._options
 
     def metadata(self) -> Metadata | None:
@@ -1022,7 +1022,7 @@ class Transporter(Protocol):
 
     @abstractmethod
     def options(self) -> TransportOptions:
-        """Return the options, live (D23): on a copy, a chain sets the route by them.
+        """Return the options object in use, not a copy: so a chain sets a copy's route (D23).
 
         Example::
 
@@ -1172,7 +1172,7 @@ class Router(Protocol):
 
     @abstractmethod
     def options(self) -> RouterOptions:
-        """Return the options, live, not to be changed (D23).
+        """Return the options object in use, which nobody changes (D23).
 
         Example::
 
