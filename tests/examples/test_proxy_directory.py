@@ -1,9 +1,10 @@
 """The ingress, the route tables and the service discovery of the example, and what goes by them."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -13,6 +14,7 @@ from redis.asyncio import Redis
 from gost_core.chain import Chainer, chain_router_option, with_host_route_option
 from gost_core.common.net import Closer
 from gost_core.context import Context
+from gost_core.logger import default, set_default
 from gost_core.router import Option, Route, Router
 from gost_core.sd import SD, Service
 from gost_core.sd import Option as SDOption
@@ -28,6 +30,7 @@ from proxy.chain.table import TableChain
 from proxy.handler.socks5 import SOCKS5Handler
 from proxy.hop.nodes import NodeHop
 from proxy.ingress import MemoryIngress
+from proxy.logger import StandardLogger
 from proxy.router import TableRouter
 from proxy.sd.memory import MemorySD
 from proxy.sd.redis import RedisSD
@@ -305,6 +308,52 @@ def test_what_callers_take_first_differs(joined: Callable[[], SD]) -> None:
             assert firsts == {"0", "1", "2"}
 
     run(main())
+
+
+ENTER = "redis.call('SADD', KEYS[1], KEYS[2]) redis.call(ARGV[1], KEYS[2], ARGV[2])"
+
+
+@needs_redis
+def test_bad_entries_are_left_out_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    good = b'{"id": "1", "name": "web", "address": "a:1", "colour": "red"}'
+    bad = [b"{", b"[1]", b"7", b'{"id": 1, "name": "web"}', b"\xff\xfe"]
+
+    async def main() -> None:
+        server = RedisServer()
+        async with closing(RedisSD(server.url)) as sd, raw(server.url) as redis:
+            for number, text in enumerate([good, *bad]):
+                await redis.eval(ENTER, 2, "sd:web", f"entry {number}", "SET", text)
+            await redis.eval(ENTER, 2, "sd:web", "entry 9", "LPUSH", "no text at all")
+            for _ in range(2):
+                found = await sd.get(CTX, "web")
+                assert found == [Service(id="1", name="web", address="a:1")]
+        server.kill()
+
+    with logged(caplog):
+        run(main())
+    assert len(caplog.messages) == len(bad) + 1
+    assert all("an entry of 'web' in the directory is left out" in one for one in caplog.messages)
+
+
+@contextmanager
+def logged(caplog: pytest.LogCaptureFixture) -> Generator[None]:
+    """Have what the program logs kept."""
+    before = default()
+    set_default(StandardLogger(logging.getLogger("test")))
+    try:
+        with caplog.at_level(logging.INFO, "test"):
+            yield
+    finally:
+        set_default(before)
+
+
+@asynccontextmanager
+async def raw(url: str) -> AsyncGenerator[Redis]:
+    redis = Redis.from_url(url)  # pyright: ignore[reportUnknownMemberType]
+    try:
+        yield redis
+    finally:
+        await redis.aclose()
 
 
 @needs_redis

@@ -512,6 +512,26 @@ def test_credentials_that_a_protocol_cannot_carry_are_refused_in_init(
     run(main())
 
 
+def test_a_token_goes_with_an_empty_password() -> None:
+    async def node(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.readexactly(4) == b"\x05\x02\x00\x02"
+        writer.write(b"\x05\x02")
+        assert await reader.readexactly(8) == b"\x01\x05token\x00"
+        writer.write(b"\x01\x00")
+        await reader.readexactly(10)
+        writer.write(b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00hello")
+        await reader.read()
+
+    async def main() -> None:
+        async with server(node) as address:
+            router = await router_through(f"socks5://token:@{address}")
+            conn = await router.dial(Context(), "tcp", "192.0.2.1:80")
+            assert await conn.read(5) == b"hello"
+            await conn.close()
+
+    run(main())
+
+
 def test_a_wrapper_keeps_what_its_connection_can_do() -> None:
     async def main() -> None:
         async with connected() as (conn, peer):

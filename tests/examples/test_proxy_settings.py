@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import re
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -218,3 +221,130 @@ def test_a_plugin_that_cannot_be_loaded_is_named_with_the_reason(
     broken = Plugins[object, Connector]("gost.connectors").named("broken")
     with pytest.raises(ValueError, match=r"'broken'.*module_that_is_missing"):
         broken()
+
+
+# ---- hints, secrets, and what others have installed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["-L", ":1080"], "write http:// or socks5:// in front"),
+        (["-L", "auto://:1080"], "write http:// or socks5://; for both, an -L each"),
+        (["-L", "AUTO://:1080"], "write http:// or socks5://; for both, an -L each"),
+        (["-L", "https://:1080"], r"write http\+tls://"),
+        (["-L", "socks://:1080"], "write socks5://"),
+        (["-F", "socks5h://far:1080"], "write socks5://"),
+        (["-F", "far:1080"], "write http:// or socks5:// in front"),
+        (["-L", "telnet://:1080"], "it must begin with one of"),
+    ],
+)
+def test_who_knows_the_words_of_gost_is_told_those_of_this_program(
+    arguments: list[str], hint: str
+) -> None:
+    with program(*arguments) as running:
+        running.wait_for(hint)
+        assert running.ended() == 2
+
+
+def test_a_scheme_may_be_written_in_capitals() -> None:
+    with program("-L", "HTTP://127.0.0.1:0") as running:
+        running.address("http")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-L", "http://me:cl?ever@127.0.0.1:0"],
+        ["-L", "http://me:clever?@127.0.0.1:0"],
+        ["-L", "http://me:clever@127.0.0.1"],
+        ["-F", "http://me:cl?ever@127.0.0.1:0"],
+        ["--sd", "redis://me:cl?ever@127.0.0.1:1"],
+        ["--sd", "redis://me:clever#@127.0.0.1:1"],
+        ["--sd", "redis://me:clever@127.0.0.1:none"],
+        ["--sd", "redis://me:cl/ever@127.0.0.1:1"],
+    ],
+)
+def test_no_character_in_a_password_brings_it_into_the_log(arguments: list[str]) -> None:
+    serve = [] if "-L" in arguments else ["-L", "http://127.0.0.1:0"]
+    with program(*serve, *arguments) as running:
+        assert running.ended() == 2
+        assert not re.search("cl.?ever|ever@|cl[/?]", "".join(running.lines))
+
+
+def test_arguments_come_from_a_file_which_keeps_passwords_from_others(tmp_path: Path) -> None:
+    file = tmp_path / "arguments"
+    file.write_text("# who may\n-L http://me:secret@127.0.0.1:0 --timeout 5\n\n--log-level warn\n")
+    with program("-L", "socks5://127.0.0.1:0", f"@{file}", "--log-level", "info") as running:
+        assert running.address("socks5")
+        assert running.address("http")
+        assert "secret" not in Path(f"/proc/{running.process.pid}/cmdline").read_text()
+
+
+def test_only_what_is_severe_enough_is_logged() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        here = "http://{}:{}".format(*taken.getsockname())
+        with program("-L", "http://127.0.0.1:0", "-L", here, "--log-level", "error") as running:
+            running.wait_for(f"ERROR cannot listen on {here}")
+            assert running.ended() == 1
+            assert len(running.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("entry_point", "code"),
+    [
+        ("this is no entry point", ""),
+        ("broken = not a module!", ""),
+        ("broken = other:Missing", ""),
+        ("broken = other:Thing", "raise RuntimeError('told to')"),
+        ("http = other:Thing", ""),
+        (" = other:Thing", ""),
+    ],
+)
+def test_what_others_have_installed_never_keeps_the_program_from_starting(
+    entry_point: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, entry_point, code)
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    with program("-L", "http://127.0.0.1:0", "-F", "http://far:80") as running:
+        running.address("http")
+        left_out = [line for line in running.lines if "left out" in line]
+        assert all("other" in line for line in left_out)
+        assert bool(left_out) is ("broken" not in entry_point)
+    if "broken" in entry_point:
+        with program("-L", "http://127.0.0.1:0", "-F", "broken://far:80") as running:
+            running.wait_for("'broken' of gost.connectors cannot be loaded: ")
+            assert running.ended() == 2
+            assert "Traceback" not in "".join(running.lines)
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "remedy"),
+    [
+        ("h2", ["-L", "socks5+h2://127.0.0.1:0"], "pip install h2"),
+        ("h2", ["-L", "socks5://127.0.0.1:0?bind=true"], "pip install h2"),
+        ("redis", ["-L", "http://127.0.0.1:0", "--sd", "redis://127.0.0.1"], "pip install redis"),
+        (
+            "prometheus_client",
+            ["-L", "http://127.0.0.1:0", "--metrics", ":0"],
+            "pip install prometheus-client",
+        ),
+        ("dns", ["-L", "http://127.0.0.1:0", "--resolver", "127.0.0.1:1"], "pip install dnspython"),
+    ],
+)
+def test_a_library_that_is_missing_is_named_as_it_is_installed(
+    module: str,
+    arguments: list[str],
+    remedy: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / f"{module}.py").write_text(
+        f"raise ModuleNotFoundError('No module named {module}', name='{module}')"
+    )
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    with program(*arguments) as running:
+        running.wait_for(remedy)
+        assert running.ended() == 2

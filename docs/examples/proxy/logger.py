@@ -6,7 +6,7 @@ from typing import Final, NoReturn
 
 from gost_core.logger import Logger, LogLevel
 
-_LEVELS: Final = {
+LEVELS: Final = {
     LogLevel.TRACE: 5,
     LogLevel.DEBUG: logging.DEBUG,
     LogLevel.INFO: logging.INFO,
@@ -72,7 +72,7 @@ class StandardLogger(Logger):
         return next(enabled, LogLevel.FATAL)
 
     def is_level_enabled(self, level: LogLevel, /) -> bool:
-        return self._target.isEnabledFor(_LEVELS[level])
+        return self._target.isEnabledFor(LEVELS[level])
 
     def _join(self, level: LogLevel, args: tuple[object, ...]) -> None:
         if self.is_level_enabled(level):
@@ -88,7 +88,7 @@ class StandardLogger(Logger):
 
     def _write(self, level: LogLevel, message: str) -> None:
         fields = [f"{key}={_text(value)}" for key, value in self._fields.items()]
-        self._target.log(_LEVELS[level], "%s", " ".join([message, *fields]))
+        self._target.log(LEVELS[level], "%s", " ".join([message, *fields]))
 
 
 def _text(value: object) -> str:

@@ -108,6 +108,7 @@ def parse(urls: str) -> list[Address]:
     for addr in before.split(","):
         if "://" in addr:
             scheme, _, addr = addr.partition("://")
+            scheme = scheme.lower()
             user, at, addr = addr.rpartition("@")
             name, colon, password = user.partition(":")
             if at and not name:  # as unset variables leave it, which would let anybody in

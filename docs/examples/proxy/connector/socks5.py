@@ -38,8 +38,12 @@ class SOCKS5Connector(ProxyConnector, connector.Handshaker, connector.Binder):
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
-        if any(not 1 <= len(part) <= 255 for part in self._credentials()):
-            raise ValueError("user name and password of SOCKS5 have 1 to 255 bytes each")
+        auth, credentials = self._options.auth, self._credentials()
+        if any(len(part) > 255 for part in credentials):
+            raise ValueError("user name and password of SOCKS5 have 255 bytes each at most")
+        # The password of a token is empty, which the RFC knows not; to have none is to forget it.
+        if auth is not None and (not auth.username or auth.password is None):
+            raise ValueError("SOCKS5 needs a user name and a password, were it an empty one")
 
     async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
         credentials = self._credentials()

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Final
 from urllib.parse import quote
 
@@ -15,19 +15,22 @@ from redis.exceptions import RedisError
 
 from gost_core.common import net
 from gost_core.context import Context
+from gost_core.logger import default
 from gost_core.options import apply
 from gost_core.sd import SD, Option, Options, Service
 
 from .services import LEASE, key_of, shuffled
 
 LIMIT: Final = 5.0  # seconds for an answer of the server
+FIELDS: Final = [field.name for field in fields(Service)]
 
 # All services of a name in one step; what has run out leaves the index in the same step, so that
 # none that is being registered again can get lost.
 LIST: Final = """
 local living = {}
 for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-    local service = redis.call('GET', key)
+    local service = redis.pcall('GET', key)
+    if type(service) == 'table' then service = 'no text' end
     if service then table.insert(living, service) else redis.call('SREM', KEYS[1], key) end
 end
 return living
@@ -47,9 +50,10 @@ class RedisSD(SD, net.Closer):
         again = Retry(NoBackoff(), 1)
         # The library does not say what its options are.
         self._redis = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
-            url, decode_responses=True, retry=again
+            url, retry=again
         )
         self._limits: set[asyncio.Timeout] = set()
+        self._bad: dict[str, set[bytes]] = {}  # entries that the log knows of
         self._closed = False
 
     async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
@@ -73,7 +77,17 @@ class RedisSD(SD, net.Closer):
     async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
         async with self._asking():
             found = await self._redis.eval(LIST, 1, _redis_key(name))
-            return shuffled([Service(**json.loads(text)) for text in found])
+        services: list[Service] = []
+        bad = set[bytes]()
+        for data in found:
+            try:
+                services.append(_service(data))
+            except (TypeError, ValueError) as error:  # somebody else wrote it
+                bad.add(data)
+                if data not in self._bad.get(name, ()):
+                    default().warnf("an entry of %r in the directory is left out: %s", name, error)
+        self._bad[name] = bad
+        return shuffled(services)
 
     async def close(self) -> None:
         self._closed = True
@@ -99,6 +113,16 @@ class RedisSD(SD, net.Closer):
                 reason = str(error) or f"no answer in {LIMIT:g} s"
                 raise OSError(f"the service directory fails: {reason}") from error
         raise net.ClosedError("this directory was closed here")
+
+
+def _service(data: bytes) -> Service:
+    """Read an entry, but for fields that are not known here (D61)."""
+    found: dict[str, object] = {**json.loads(data)}
+    values = {key: found[key] for key in FIELDS if key in found}
+    texts = {key: value for key, value in values.items() if isinstance(value, str)}
+    if len(texts) < len(values):
+        raise ValueError("a field of it is no text")
+    return Service(**texts)
 
 
 def _redis_key(*parts: str) -> str:

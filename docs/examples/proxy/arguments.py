@@ -1,0 +1,212 @@
+"""What the command line says, and what may stand on it."""
+
+import argparse
+import re
+import shlex
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TypeVar
+
+from gost_core.hosts import HostMapper
+from gost_core.logger import LogLevel
+from gost_core.resolver import Resolver
+from gost_core.sd import SD
+
+from .hosts import TableHostMapper
+from .metadata import MemoryMetadata, number
+from .net.address import split_host_port, split_target
+from .plugins import connectors, handlers, listeners, resolvers, sds
+from .urls import Address, hidden, parse
+
+T = TypeVar("T")
+
+EXAMPLES = """\
+examples:
+  a SOCKS5 proxy for this machine:
+    python -m proxy -L socks5://127.0.0.1:1080
+  an HTTP proxy with a password, through a proxy, and from there through one of two others:
+    python -m proxy -L http://user:password@:8080 -F http://first:80 -F socks5://one:1080,other:1080
+  a proxy whose clients may have it listen, with many connections on one:
+    python -m proxy -L "socks5+h2://user:password@:1080?bind=true"
+  a server of this machine's, published there at port 8080; and one of others', brought here:
+    python -m proxy -L rtcp://:8080/127.0.0.1:80 -F socks5+h2://user:password@far:1080
+    python -m proxy -L "tcp://127.0.0.1:8080/first:80;second:80"
+  a proxy that speaks TLS with its clients:
+    python -m proxy -L "socks5+tls://:1080?certFile=cert.pem&keyFile=key.pem"
+
+  the same, with passwords that no list of processes shows; a line of the file is "-L URL", say:
+    python -m proxy @arguments
+
+settings stand behind a "?":
+  of -L: admission=NETWORK,… and bypass=NETWORK-OR-NAME,… (a whitelist if it begins with "~");
+    limiter=BYTES a second for each connection; climiter=CONNECTIONS and rlimiter=REQUESTS a second
+    for each client's host; idleTimeout=SECONDS ends what nothing goes through; backlog=CONNECTIONS;
+    register=SERVICE, to be found in the directory;
+    of gateway://, ingress=HOST=SERVICE,… (.d for d and all below it, . for the rest);
+    of socks5://, bind=true lets clients have it listen
+  of -F: strategy=round, weighted, hash or latency; probe=SECONDS; weight, priority, backup=true,
+    maxFails, failTimeout=SECONDS; bypass
+  of both with +tls: certFile, keyFile, caFile (whom to trust; of -L: whose certificates clients
+    must have); of -F besides: serverName, secure=false (whoever answers will do)
+"""
+
+# What GOST has under one name and this program under another.
+INSTEAD = {
+    "": "write http:// or socks5:// in front; for both, an -L each",
+    "auto": "write http:// or socks5://; for both, an -L each",
+    "https": "write http+tls://",
+    "socks": "write socks5://",
+    "socks5h": "write socks5://",
+    "http2": "write http+h2://",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes arguments from files, too: as a shell would, with comments."""
+
+    def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
+        return shlex.split(arg_line, comments=True)
+
+
+def parser() -> Parser:
+    """Make what reads the arguments."""
+    made = Parser(
+        prog="python -m proxy",
+        description="A SOCKS5 and HTTP proxy that can go through other proxies.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        fromfile_prefix_chars="@",
+    )
+    try:
+        installed = version("gost-example-proxy")
+    except PackageNotFoundError:
+        made.error("its parts are found once it is installed: pip install ./docs/examples")
+    made.add_argument("--version", action="version", version=installed)
+    _add_ways(made)
+    _add_names(made)
+    _add_views(made)
+    return made
+
+
+def _add_ways(made: Parser) -> None:
+    made.add_argument(
+        "-L",
+        dest="services",
+        metavar="URL",
+        type=argument(services),
+        action="extend",
+        required=True,
+        help="serve protocol[+transport]://[user:password@][host]:port[?settings]; port 0 takes a "
+        "free one, which the log names; may be given several times",
+    )
+    made.add_argument(
+        "-F",
+        dest="hops",
+        metavar="URL",
+        type=argument(hop),
+        action="append",
+        default=[],
+        help="go through protocol[+transport]://[user:password@]host:port[?settings]; several in "
+        "one argument, separated by commas, take turns; several arguments are passed in order",
+    )
+    made.add_argument(
+        "--timeout",
+        type=argument(seconds),
+        default=0,
+        help="seconds for one attempt to reach a target",
+    )
+
+
+def _add_names(made: Parser) -> None:
+    made.add_argument("--hosts", type=argument(hosts), help="map names as this hosts file says")
+    made.add_argument(
+        "--resolver",
+        type=argument(resolver),
+        help="resolve names by the DNS server at this host:port",
+    )
+    made.add_argument(
+        "--sd",
+        type=argument(directory),
+        default="memory",
+        help="find services, and register them, in this directory: memory, or "
+        "redis://[user:password@]host:port, which several proxies can share",
+    )
+
+
+def _add_views(made: Parser) -> None:
+    made.add_argument(
+        "--record", type=Path, help="append to this file who connects, what is dialed, and states"
+    )
+    made.add_argument(
+        "--metrics",
+        help="show metrics over HTTP, for Prometheus, at this host:port; without a host, here only",
+    )
+    made.add_argument(
+        "--log-level",
+        choices=[level.value for level in LogLevel],
+        default=LogLevel.INFO.value,
+        help="log this, and what is more severe",
+    )
+
+
+def argument(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Have an argument of the command line read, with errors that name it and hide its secrets."""
+
+    def reading(text: str) -> T:
+        try:
+            return read(text)
+        except (OSError, TypeError, ValueError) as error:
+            raise argparse.ArgumentTypeError(f"{hidden(text)!r}: {error}") from None
+
+    return reading
+
+
+def services(text: str) -> list[Address]:
+    """Read an argument of -L."""
+    return _checked(text, {*handlers.get_all(), *listeners.get_all()}, split_host_port)
+
+
+def hop(text: str) -> list[Address]:
+    """Read an argument of -F."""
+    return _checked(text, {*connectors.get_all()}, split_target)
+
+
+def _checked(text: str, protocols: set[str], split: Callable[[str], object]) -> list[Address]:
+    found = parse(text)
+    for address in found:
+        if address.protocol not in protocols:
+            names = ", ".join(f"{name}://" for name in sorted(protocols))
+            hint = INSTEAD.get(address.scheme, f"it must begin with one of {names}")
+            raise ValueError(f"{address.scheme or 'nothing'}:// is not known here; {hint}")
+        try:
+            split(address.addr)
+        except ValueError:
+            raise ValueError(
+                f"it must have host:port behind {address.scheme}://, with a port up to 65535, "
+                "an IPv6 host in brackets, and , ? @ / in a password percent-encoded"
+            ) from None
+    return found
+
+
+def hosts(path: str) -> HostMapper:
+    """Read the file of --hosts."""
+    return TableHostMapper.parse(Path(path).read_text(encoding="utf-8-sig").splitlines())
+
+
+def resolver(address: str) -> Resolver:
+    """Read the argument of --resolver."""
+    return resolvers.named("dns")(address)
+
+
+def seconds(text: str) -> float:
+    """Read the argument of --timeout."""
+    return number(MemoryMetadata({"--timeout": text}), "--timeout", 0)
+
+
+def directory(url: str) -> SD:
+    """Read the argument of --sd."""
+    if re.search(r"://.*[/?#].*@", url):  # it would be shown in an error as something else
+        raise ValueError("there is a / ? or # before an @; in a password they are percent-encoded")
+    kind, mark, _ = url.partition("://")
+    return sds.named(kind)(*([url] if mark else []))
