@@ -16,6 +16,9 @@ from proxy.listener.tcp import TCPListener
 from proxy.metadata import MemoryMetadata
 from proxy.registry import MemoryRegistry
 from tests.kit._over_trio import open_pair
+from tests.kit.listener._local import RightListener, connect, greet, open_tcp
+from tests.kit.protocols._quic_listener import QuicListener
+from tests.kit.protocols._quic_trial import dial
 from tutorial import checks
 
 ROOT: Final = Path(__file__).parents[2]
@@ -27,7 +30,7 @@ PAGES: Final = [
 
 PRINTED: Final = {
     "README.md": "0 broken",
-    "docs/checking.md": "trio_bridge.TrioConn as common.net.Conn: 32 held, 0 broken",
+    "docs/checking.md": "trio_bridge.TrioConn as common.net.Conn: 33 held, 0 broken",
     "docs/how-to.md": "typo",
     "docs/index.md": "0 broken",
     "docs/tutorial.md": "tutorial.connection.StreamConn as common.net.Conn: ",
@@ -43,7 +46,16 @@ def settings(**values: object) -> MemoryMetadata:
 
 
 GIVEN: Final[dict[str, dict[str, object]]] = {
-    "docs/checking.md": {"MyRegistry": MemoryRegistry, "open_pair": open_pair},
+    "docs/checking.md": {
+        "MyListener": RightListener,
+        "MyQuicListener": QuicListener,
+        "MyRegistry": MemoryRegistry,
+        "connect": connect,
+        "dial": dial,
+        "greet": greet,
+        "open_pair": open_pair,
+        "open_tcp": open_tcp,
+    },
     "docs/new-user.md": {
         "ConnContract": ConnContract,
         "ListenerContract": ListenerContract,

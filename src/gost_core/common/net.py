@@ -314,10 +314,11 @@ class Dialer(Protocol):
             ctx: the call's values; may be empty. If its TIME_LIMIT has passed, the call raises
                 TimeoutError before any I/O (D69).
             network: ``tcp``, ``udp`` or ``unix`` (D11).
-            addr: the target (D12); a name in it is resolved here. "" with ``udp`` gives an
-                unconnected socket, whose ``read`` and ``write`` raise UnsupportedError. With an
-                address a ``udp`` connection is connected, and ``write_to`` another address is a
-                ValueError (D9). Both are a :class:`PacketConn` (D11).
+            addr: the target; a name in it is resolved here, and its addresses are tried until one
+                connects (D12). "" with ``udp`` gives an unconnected socket, whose ``read`` and
+                ``write`` raise UnsupportedError. With an address a ``udp`` connection is connected,
+                and ``write_to`` another address is a ValueError (D9). Both are a
+                :class:`PacketConn` (D11).
 
         Raises:
             ConnectionRefusedError: nobody listens there.
@@ -432,6 +433,8 @@ class Aborter(Protocol):
     It counts on the outermost connection only. For implementers: a wrapper aborts what it wraps. If
     that is no Aborter, the wrapper closes it, and sends no goodbye of the wrapper's protocol before
     (D72).
+
+    Checked by :class:`gost_core.testing.common.net.AborterContract`.
     """
 
     __slots__ = ()

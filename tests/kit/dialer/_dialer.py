@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
+from typing import ClassVar
 
 from gost_core.common.net import Addr, ClosedError, Closer, Conn, ProtocolError
 from gost_core.common.url import Userinfo
@@ -15,14 +17,15 @@ from gost_core.dialer import (
     Handshaker,
     Multiplexer,
 )
+from gost_core.keys import TIME_LIMIT
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing.dialer import DialerContract
+from tests.kit.dialer import _protocol
 from tests.kit.dialer._protocol import (
     LIFE_FAULTS,
     PASSWORD,
-    TIME_LIMIT,
     OwnNetwork,
     Session,
     Settings,
@@ -37,6 +40,23 @@ from tests.kit.dialer._protocol import (
 from tests.kit.trial import Trial
 
 
+class Opening:
+    """A session that is being opened, for all who wait for it."""
+
+    def __init__(self, task: asyncio.Task[Session]) -> None:
+        self.task = task
+        self.waiting = 0
+
+    async def abandon(self) -> None:
+        """Open it for nobody."""
+        self.task.cancel()
+        await asyncio.wait({self.task})
+        if not self.task.cancelled() and self.task.exception() is None:
+            session = self.task.result()
+            if not session.streams:
+                await session.close()
+
+
 class RightDialer(Settings, Dialer, Multiplexer, Closer):
     """Keeps one session for each address, of which every result is a stream."""
 
@@ -44,16 +64,16 @@ class RightDialer(Settings, Dialer, Multiplexer, Closer):
         super().__init__(auth)
         self.closed = False
         self.sessions: dict[str, Session] = {}
-        self.openings: set[asyncio.Task[Session]] = set()
+        self.openings: dict[object, Opening] = {}
 
     async def dial(self, ctx: Context, addr: str, /, *opts: DialOption) -> Conn:
         self.check_ready()
         self.check_open()
         options = apply(DialOptions(), *opts)
-        session = self.sessions.get(self.key(addr, options))
+        key = self.key(addr, options)
+        session = self.sessions.get(key)
         if session is None or not self.usable(session):
-            session = await self.opened(ctx, addr, options)
-            self.sessions[self.key(addr, options)] = session
+            session = self.sessions[key] = await self.opened(ctx, addr, options)
         return self.handle(session)
 
     def key(self, addr: str, options: DialOptions) -> str:
@@ -70,17 +90,30 @@ class RightDialer(Settings, Dialer, Multiplexer, Closer):
             raise ClosedError("the dialer was closed")
 
     async def opened(self, ctx: Context, addr: str, options: DialOptions) -> Session:
-        opening = asyncio.create_task(self.open(ctx, addr, options), name=addr)
-        self.openings.add(opening)
+        key = self.opening_key(addr, options)
+        if (opening := self.openings.get(key)) is None:
+            # Several may wait for it, so none of their limits counts.
+            task = asyncio.create_task(self.open(ctx.without(TIME_LIMIT), addr, options))
+            opening = self.openings[key] = Opening(task)
+        opening.waiting += 1
         try:
-            return await opening
+            await asyncio.wait({opening.task})
         except asyncio.CancelledError:
-            if opening.done() and not opening.cancelled() and opening.exception() is None:
-                await opening.result().close()
-            self.check_open()
+            if opening.waiting == 1:
+                await self.abandon_opening(opening)
             raise
         finally:
-            self.openings.discard(opening)
+            opening.waiting -= 1
+            if not opening.waiting and self.openings.get(key) is opening:
+                del self.openings[key]
+        self.check_open()
+        return opening.task.result()
+
+    def opening_key(self, addr: str, options: DialOptions) -> object:
+        return self.key(addr, options)
+
+    async def abandon_opening(self, opening: Opening) -> None:
+        await opening.abandon()
 
     async def open(self, ctx: Context, addr: str, options: DialOptions) -> Session:
         conn = await self.beneath(ctx, addr, options)
@@ -109,10 +142,11 @@ class RightDialer(Settings, Dialer, Multiplexer, Closer):
         await self.end_sessions()
 
     async def end_openings(self) -> None:
-        for opening in self.openings:
-            opening.cancel()
-        if self.openings:
-            await asyncio.wait(self.openings)
+        tasks = [opening.task for opening in self.openings.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def end_sessions(self) -> None:
         for session in self.sessions.values():
@@ -128,7 +162,7 @@ def run_dialer(make: Callable[[], Dialer]) -> Contract:
         refusing=refusing_node,
         garbling=malformed_node,
         secret=PASSWORD,
-        time_limit=TIME_LIMIT,
+        time_limit=_protocol.TIME_LIMIT,
     )
 
 
@@ -184,8 +218,9 @@ class KeyedByBoth(RightDialer, Handshaker):
     dials = 0
 
     async def dial(self, ctx: Context, addr: str, /, *opts: DialOption) -> Conn:
+        conn = await super().dial(ctx, addr, *opts)
         self.dials += 1
-        return await super().dial(ctx, addr, *opts)
+        return conn
 
     async def handshake(self, ctx: Context, conn: Conn, /, *opts: HandshakeOption) -> Conn:
         if self.dials > 1 and apply(HandshakeOptions(), *opts).addr not in self.sessions:
@@ -233,15 +268,34 @@ class ApplyingInReverse(RightDialer):
 
 @dialers.breaks("concurrent", history="x mtls: two first dials replaced each other's session")
 class ReplacingTheEntry(RightDialer):
-    latest: object = None
+    latest: ClassVar[dict[str, object]] = {}
 
     async def opened(self, ctx: Context, addr: str, options: DialOptions) -> Session:
-        self.latest = mine = object()
+        self.latest[addr] = mine = object()
         session = await super().opened(ctx, addr, options)
-        if self.latest is not mine:
+        if self.latest[addr] is not mine:
             await session.close()
             raise ConnectionResetError("unrecognized connection")
         return session
+
+
+@dialers.breaks("one-session", history="x mtls: two first dials replaced each other's session")
+class OpeningAnother(RightDialer):
+    def opening_key(self, addr: str, options: DialOptions) -> object:
+        return object()
+
+
+@dialers.breaks("addresses-apart")
+class LastAddress(RightDialer):
+    """Keeps on the object what belongs to a call."""
+
+    addr = ""
+
+    async def dial(self, ctx: Context, addr: str, /, *opts: DialOption) -> Conn:
+        self.check_ready()
+        self.addr = addr
+        await asyncio.sleep(0)
+        return await super().dial(ctx, self.addr, *opts)
 
 
 @dialers.breaks("addresses-apart")
@@ -296,6 +350,31 @@ class ExpectingAnAnswer(RightDialer):
             raise IndexError("index out of range") from None
 
 
+@dialers.breaks("end-is-no-answer")
+class TakingTheEndForAnAnswer(RightDialer):
+    async def log_in(self, conn: Conn) -> None:
+        with suppress(ConnectionResetError):
+            await super().log_in(conn)
+
+
+@dialers.breaks("works-after-cancel")
+class KeepingPlaces(RightDialer):
+    """Logs in a few times at once, and a login that is cancelled keeps its place."""
+
+    def __init__(self, auth: Userinfo | None = None) -> None:
+        super().__init__(auth)
+        self.places = asyncio.Semaphore(5)
+
+    async def log_in(self, conn: Conn) -> None:
+        await self.places.acquire()
+        try:
+            await super().log_in(conn)
+        except OSError:
+            self.places.release()
+            raise
+        self.places.release()
+
+
 @dialers.breaks("failure-frees", history="569572d connections leaked when a later step failed")
 class LeavingTheFailedOpen(RightDialer):
     async def abandon(self, conn: Conn, error: BaseException) -> None:
@@ -348,9 +427,9 @@ class DeafToCancelling(RightDialer):
 
 @dialers.breaks("cancellable")
 class CancelledAsTimeout(RightDialer):
-    async def log_in(self, conn: Conn) -> None:
+    async def dial(self, ctx: Context, addr: str, /, *opts: DialOption) -> Conn:
         try:
-            await super().log_in(conn)
+            return await super().dial(ctx, addr, *opts)
         except asyncio.CancelledError:
             raise TimeoutError("the login took too long") from None
 
@@ -364,16 +443,25 @@ class LeavingTheCancelledOpen(RightDialer):
 
 @dialers.breaks("cancel-frees")
 class LosingTheSession(RightDialer):
-    async def opened(self, ctx: Context, addr: str, options: DialOptions) -> Session:
-        opening = asyncio.create_task(self.open(ctx, addr, options), name=addr)
-        self.openings.add(opening)
+    async def abandon_opening(self, opening: Opening) -> None:
+        pass
+
+
+@dialers.breaks("cancel-frees")
+class ClosingLater(RightDialer):
+    """Leaves it to a callback to close what a cancelled dial opens."""
+
+    async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:
+        dialing = asyncio.ensure_future(super().beneath(ctx, addr, options))
         try:
-            return await opening
+            return await asyncio.shield(dialing)
         except asyncio.CancelledError:
-            self.check_open()
+            dialing.add_done_callback(self.close_later)
             raise
-        finally:
-            self.openings.discard(opening)
+
+    def close_later(self, dialing: "asyncio.Future[Conn]") -> None:
+        if not dialing.cancelled() and dialing.exception() is None:
+            self.closing = asyncio.ensure_future(dialing.result().close())
 
 
 @dialers.breaks("silent-dial-alone", history="9fab332 #352 one dead node blocked every dial")
@@ -382,18 +470,20 @@ class LockedDialer(RightDialer):
         super().__init__(auth)
         self.lock = asyncio.Lock()
 
-    async def opened(self, ctx: Context, addr: str, options: DialOptions) -> Session:
+    async def dial(self, ctx: Context, addr: str, /, *opts: DialOption) -> Conn:
         async with self.lock:
-            return await super().opened(ctx, addr, options)
+            return await super().dial(ctx, addr, *opts)
 
 
 @dialers.breaks("cancel-spares-others")
 class SharingTheAttempt(RightDialer):
     async def opened(self, ctx: Context, addr: str, options: DialOptions) -> Session:
-        for opening in self.openings:
-            if opening.get_name() == addr:
-                return await opening
-        return await super().opened(ctx, addr, options)
+        try:
+            return await super().opened(ctx, addr, options)
+        except asyncio.CancelledError:
+            for opening in self.openings.values():
+                opening.task.cancel()
+            raise
 
 
 @dialers.breaks("node-comes-back", history="18c1d60 #792 a dead session was handed out for ever")

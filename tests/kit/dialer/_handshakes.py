@@ -1,6 +1,7 @@
 """Handshakes, right and wrong, for dialers and for connectors."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any, ClassVar, Final
 
 from typing_extensions import Buffer
@@ -192,6 +193,12 @@ class WatchingAfterCancelling(LoggingIn):
         self.watching.cancel()
 
 
+class TakingTheEndForAnAnswer(LoggingIn):
+    async def log_in(self, conn: Conn) -> None:
+        with suppress(ConnectionResetError):
+            await super().log_in(conn)
+
+
 class TellingThePassword(LoggingIn):
     async def log_in(self, conn: Conn) -> None:
         try:
@@ -220,6 +227,7 @@ HANDSHAKE_FAULTS: Final[tuple[tuple[str, type[LoggingIn], str], ...]] = (
     ("malformed", HandshakeMalformedAsReset, ""),
     ("failure-frees", WatchingAfterFailure, ""),
     ("cancel-frees", WatchingAfterCancelling, ""),
+    ("end-is-no-answer", TakingTheEndForAnAnswer, ""),
     ("secret-hidden", TellingThePassword, ""),
     ("cancellable", ReadingOn, ""),
     ("cancellable", CancelledHandshakeAsTimeout, "x ssh socks5: the caller's limit was not heard"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import ipaddress
 import os
 import socket
 from collections import deque
@@ -26,6 +27,7 @@ from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address, MemoryMetadata
 from gost_core.testing.listener import ListenerContract
 from tests.kit.common.net._sockets import SocketConn
+from tests.kit.dialer._protocol import read_exactly
 from tests.kit.listener._serving import RightWrapper, ServedConn, ServesOptions
 from tests.kit.trial import Trial
 
@@ -113,6 +115,7 @@ class RightListener(ServesOptions, Listener):
     async def serve(self, conn: ServedConn) -> None:
         try:
             async with asyncio.timeout(10):
+                await self.expect_header(conn)
                 await self.admit(conn)
                 await self.greet(conn)
             if len(self.queue) >= self.backlog:
@@ -125,6 +128,13 @@ class RightListener(ServesOptions, Listener):
             self.refused(error)
         else:
             self.put(conn)
+
+    async def expect_header(self, conn: ServedConn) -> None:
+        if self.options.proxy_protocol > 0:
+            await self.read_header(conn)
+
+    async def read_header(self, conn: ServedConn) -> None:
+        conn.remote = await source_of(conn.inner) or conn.remote
 
     def refused(self, error: Exception) -> None:
         """Leave it at that: one client's trouble is its own."""
@@ -185,9 +195,49 @@ class RightListener(ServesOptions, Listener):
         self.wake()
 
 
-async def connect(addr: Addr) -> Conn:
+async def source_of(conn: Conn) -> Addr | None:
+    """Read a PROXY header, and return the source that it names."""
+    begin = await read_exactly(conn, 5)
+    if begin == b"PROXY":
+        return await source_in_line(conn)
+    if begin + await read_exactly(conn, 7) != b"\r\n\r\n\0\r\nQUIT\n":
+        raise ProtocolError("that is no PROXY header")
+    command, family, high, low = await read_exactly(conn, 4)
+    rest = await read_exactly(conn, 256 * high + low)
+    if command == 0x20:
+        return None
+    size = {0x11: 4, 0x21: 16}.get(family, 0)
+    if command != 0x21 or not size or len(rest) < 2 * size + 4:
+        raise ProtocolError("that is no PROXY header")
+    return named(rest[:size], int.from_bytes(rest[2 * size : 2 * size + 2], "big"))
+
+
+async def source_in_line(conn: Conn) -> Addr | None:
+    line = b""
+    while not line.endswith(b"\r\n"):
+        if len(line) >= 102:
+            raise ProtocolError("the PROXY header is too long")
+        line += await read_exactly(conn, 1)
+    match line.decode("ascii").split():
+        case ["UNKNOWN", *_]:
+            return None
+        case ["TCP4" | "TCP6", source, _, port, _]:
+            return named(source, int(port))
+        case _:
+            raise ProtocolError("that is no PROXY header")
+
+
+def named(source: str | bytes, port: int) -> Addr:
+    host = ipaddress.ip_address(source)
+    return Address("tcp", f"[{host}]:{port}" if host.version == 6 else f"{host}:{port}")
+
+
+async def open_tcp(addr: Addr) -> Conn:
     host, _, port = str(addr).rpartition(":")
-    conn = SocketConn(socket.create_connection((host, int(port))))
+    return SocketConn(socket.create_connection((host, int(port))))
+
+
+async def greet(conn: Conn) -> Conn:
     try:
         await conn.write(GREETING)
         if await conn.read(1) != b"+":
@@ -196,6 +246,16 @@ async def connect(addr: Addr) -> Conn:
         await conn.close()
         raise
     return conn
+
+
+async def connect(addr: Addr) -> Conn:
+    return await greet(await open_tcp(addr))
+
+
+async def connect_proxied(addr: Addr, header: bytes) -> Conn:
+    conn = await open_tcp(addr)
+    await conn.write(header)
+    return await greet(conn)
 
 
 async def fail(listener: Listener, error: OSError) -> None:
@@ -217,6 +277,7 @@ def run(kind: AnyListener) -> Contract:
         bad_metadata=MemoryMetadata(backlog="many"),
         fail=fail,
         wrap=kind if issubclass(kind, RightWrapper) else RightWrapper,
+        connect_proxied=connect_proxied,
         time_limit=TIME_LIMIT,
     )
 
@@ -274,6 +335,35 @@ class ClosingAfterWrite(ServedConn):
 )
 class OneAnswer(RightListener):
     served = ClosingAfterWrite
+
+
+class Sniffing(ServedConn):
+    first = b""
+
+    async def sniff(self) -> None:
+        self.first = await super().read(1)
+
+    async def read(self, n: int, /) -> bytes:
+        data, self.first = self.first, b""
+        return data + (await super().read(n - len(data)) if n != len(data) else b"")
+
+
+@local.breaks("silent-accepted")
+class WaitingForTheFirstByte(RightListener):
+    served = Sniffing
+
+    def put(self, item: Conn | Exception) -> None:
+        if not isinstance(item, Sniffing):
+            super().put(item)
+            return
+        sniffing = asyncio.get_running_loop().create_task(self.sniff(item))
+        self.greetings[sniffing] = item
+        sniffing.add_done_callback(self.greetings.pop)
+
+    async def sniff(self, conn: Sniffing) -> None:
+        with suppress(OSError):
+            await conn.sniff()
+            super().put(conn)
 
 
 @local.breaks("init-twice")
@@ -549,6 +639,158 @@ class GivingBackPerClose(ServedConn):
 @local.breaks("place-given-back-once", history="f9fb5f4 d12663d a place is given back per Close")
 class PlacePerClose(RightListener):
     served = GivingBackPerClose
+
+
+class ClosingByAndBy(ServedConn):
+    async def close(self) -> None:
+        was_open, self.closed = not self.closed, True
+        if was_open:
+            self.count(Kind.CURRENT_CONNS, -1)
+        await asyncio.sleep(0)
+        await self.inner.close()
+        if was_open and self.place is not None:
+            self.place.allow(-1)
+
+
+@local.breaks("place-given-back-once")
+class KeepingThePlaceOfACutClose(RightListener):
+    served = ClosingByAndBy
+
+
+@local.breaks("place-not-kept")
+class TakingThePlaceFirst(RightListener):
+    async def ask(self, conn: ServedConn) -> None:
+        places = self.options.conn_limiter
+        host = str(conn.remote_addr()).rpartition(":")[0]
+        place = None if places is None else places.limiter(host)
+        if place is not None and not place.allow(1):
+            raise PermissionError(f"{conn.remote_addr()} is beyond the limit")
+        # Who is refused here leaves without the place.
+        await super().ask(conn)
+        if place is not None:
+            place.allow(-1)
+
+
+@local.breaks("place-not-kept")
+class ClosingTheQueuedBeneath(RightListener):
+    async def close(self) -> None:
+        queued = [one for one in self.queue if isinstance(one, ServedConn)]
+        self.queue.clear()
+        for conn in queued:
+            await conn.inner.close()
+        await super().close()
+
+
+@local.breaks("limit-keeps-serving")
+class LimitingItself(RightListener):
+    async def admit(self, conn: ServedConn) -> None:
+        remote, conn.remote = conn.remote, conn.local_addr()
+        try:
+            await super().admit(conn)
+        finally:
+            conn.remote = remote
+
+    async def ask(self, conn: ServedConn) -> None:
+        conn.remote = conn.inner.remote_addr()
+        await super().ask(conn)
+        conn.remote = conn.local_addr()
+
+
+@local.breaks("admission-told-source")
+class TellingItsOwnAddress(RightListener):
+    async def ask(self, conn: ServedConn) -> None:
+        remote, conn.remote = conn.remote, conn.local_addr()
+        try:
+            await super().ask(conn)
+        finally:
+            conn.remote = remote
+
+
+class AsTheHeaderSays(ServedConn):
+    local: Addr | None = None
+
+    def local_addr(self) -> Addr:
+        return self.local or super().local_addr()
+
+
+@local.breaks("proxied-source")
+class KnowingTheFirstVersion(RightListener):
+    async def read_header(self, conn: ServedConn) -> None:
+        if await read_exactly(conn.inner, 5) != b"PROXY":
+            raise ProtocolError("that is no PROXY header")
+        conn.remote = await source_in_line(conn.inner) or conn.remote
+
+
+@local.breaks("proxied-source")
+class TakingTheDestination(RightListener):
+    served = AsTheHeaderSays
+
+    async def read_header(self, conn: ServedConn) -> None:
+        await super().read_header(conn)
+        assert isinstance(conn, AsTheHeaderSays)
+        if conn.remote is not conn.inner.remote_addr():
+            conn.local = Address("tcp", "198.51.100.9:443")
+
+
+@local.breaks("proxied-nobody")
+class NeedingAName(RightListener):
+    async def read_header(self, conn: ServedConn) -> None:
+        source = await source_of(conn.inner)
+        conn.remote = source or Address("tcp", "0.0.0.0:0")
+
+
+@local.breaks("proxied-judged", history="x: the admission sees the header, the limit does not")
+class JudgingTheSocket(RightListener):
+    async def admit(self, conn: ServedConn) -> None:
+        remote, conn.remote = conn.remote, conn.inner.remote_addr()
+        try:
+            await super().admit(conn)
+        finally:
+            conn.remote = remote
+
+
+@local.breaks("proxied-invalid")
+class DoingWithoutAHeader(RightListener):
+    async def read_header(self, conn: ServedConn) -> None:
+        with suppress(ValueError, ProtocolError):
+            await super().read_header(conn)
+            return
+        self.skipped = True
+
+    skipped = False
+
+    async def greet(self, conn: Conn) -> None:
+        if not self.skipped:
+            await super().greet(conn)
+        self.skipped = False
+
+
+@local.breaks("proxied-silent", history="x PROXY header: one silent client holds up accepting")
+class OneHeaderAtATime(RightListener):
+    def __init__(self, *opts: Option) -> None:
+        super().__init__(*opts)
+        self.lock = asyncio.Lock()
+
+    async def read_header(self, conn: ServedConn) -> None:
+        async with self.lock:
+            await super().read_header(conn)
+
+
+@local.breaks("unproxied")
+class AlwaysReadingHeaders(RightListener):
+    async def greet(self, conn: Conn) -> None:
+        first = await read_exactly(conn, len(GREETING))
+        if first == b"PROX":
+            assert isinstance(conn, ServedConn)
+            await read_exactly(conn, 1)
+            conn.remote = await source_in_line(conn) or conn.remote
+            first = b""
+        await self.greet_behind(conn, first)
+
+    async def greet_behind(self, conn: Conn, first: bytes) -> None:
+        greeting = first + await read_exactly(conn, len(GREETING) - len(first))
+        if greeting != GREETING:
+            raise ProtocolError("the client did not greet")
 
 
 @local.breaks("admission-refuses")

@@ -56,9 +56,11 @@ class ServedConn(Conn):
 
     async def close(self) -> None:
         was_open, self.closed = not self.closed, True
-        await self.inner.close()
-        if was_open:
-            self.give_back()
+        try:
+            await self.inner.close()
+        finally:
+            if was_open:
+                self.give_back()
 
     def give_back(self) -> None:
         self.count(Kind.CURRENT_CONNS, -1)

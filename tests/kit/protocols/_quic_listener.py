@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from gost_core.common.net import Addr, ClosedError, Conn, HalfCloser
 from gost_core.context import Context
+from gost_core.metadata import Metadata
 from tests.kit.common.net._sockets import DatagramConn, split
 from tests.kit.listener._local import RightListener
 from tests.kit.listener._serving import ServedConn
@@ -89,6 +90,11 @@ class QuicListener(RightListener):
     receiving: "asyncio.Task[None] | None" = None
     freeing: "asyncio.Task[None] | None" = None
 
+    def read_settings(self, metadata: Metadata | None) -> None:
+        super().read_settings(metadata)
+        if self.options.proxy_protocol > 0:
+            raise ValueError("proxy_protocol: no header comes ahead of datagrams")
+
     def bind(self) -> None:
         sock = socket.socket(type=socket.SOCK_DGRAM)
         try:
@@ -130,6 +136,8 @@ class QuicListener(RightListener):
     async def serve(self, conn: ServedConn) -> None:
         try:
             await self.admit(conn)
+            if self.closed:
+                raise OSError("the listener was closed")
             if len(self.queue) >= self.backlog:
                 raise OSError("the backlog is full")
         except BaseException as error:

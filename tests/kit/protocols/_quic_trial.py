@@ -15,7 +15,12 @@ from gost_core.listener import Listener, addr_option
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address, MemoryMetadata
 from gost_core.testing._stage.network import Network, echo, packet_pair, silent
-from gost_core.testing.common.net import CloserContract, ConnContract, HalfCloserContract
+from gost_core.testing.common.net import (
+    AborterContract,
+    CloserContract,
+    ConnContract,
+    HalfCloserContract,
+)
 from gost_core.testing.dialer import DialerContract
 from gost_core.testing.listener import ListenerContract
 from tests.kit.common.net._sockets import split
@@ -197,8 +202,16 @@ def contracts(parts: Quic) -> tuple[Contract, ...]:
         return all(session.over for session in dialer.sessions.values())
 
     return (
-        ConnContract(make_pair, break_off=break_off, cut=cut, ask=ask, time_limit=TIME_LIMIT),
-        HalfCloserContract(make_pair, time_limit=TIME_LIMIT),
+        ConnContract(
+            make_pair,
+            carries_datagrams=False,
+            break_off=break_off,
+            cut=cut,
+            ask=ask,
+            time_limit=TIME_LIMIT,
+        ),
+        HalfCloserContract(make_pair, wraps=False, time_limit=TIME_LIMIT),
+        AborterContract(make_pair, time_limit=TIME_LIMIT),
         CloserContract(
             at_work, wait=wait, call_back=call_back, is_free=is_free, time_limit=TIME_LIMIT
         ),
@@ -227,6 +240,7 @@ def contracts(parts: Quic) -> tuple[Contract, ...]:
             connect_silent=dial,
             fail=fail,
             shares_socket=True,
+            speaks_first=True,
             wrap=RightWrapper,
             time_limit=TIME_LIMIT,
         ),
@@ -237,15 +251,6 @@ trial = ProtocolTrial(
     "quic",
     Quic(),
     contracts,
-    unable=frozenset(
-        (
-            "common.net.Conn.datagram-whole",
-            "common.net.Conn.datagram-cut",
-            "common.net.Conn.datagram-not-empty",
-            "common.net.Conn.datagram-too-long",
-            "common.net.HalfCloser.unsupported",
-        )
-    ),
 )
 
 

@@ -12,7 +12,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address, MemoryConn, MemoryMetadata, connected_pair
 from gost_core.testing._stage.network import silent
-from gost_core.testing.common.net import ConnContract, HalfCloserContract
+from gost_core.testing.common.net import AborterContract, ConnContract, HalfCloserContract
 from gost_core.testing.connector import BinderContract, ConnectorContract, HandshakerContract
 from tests.kit.dialer._protocol import PASSWORD
 from tests.kit.protocols._quic_trial import ask
@@ -111,8 +111,16 @@ def contracts(parts: Ssh) -> tuple[Contract, ...]:
         return connector
 
     return (
-        ConnContract(make_pair, break_off=break_off, cut=cut, ask=ask, time_limit=TIME_LIMIT),
-        HalfCloserContract(make_pair, time_limit=TIME_LIMIT),
+        ConnContract(
+            make_pair,
+            carries_datagrams=False,
+            break_off=break_off,
+            cut=cut,
+            ask=ask,
+            time_limit=TIME_LIMIT,
+        ),
+        HalfCloserContract(make_pair, wraps=False, time_limit=TIME_LIMIT),
+        AborterContract(make_pair, time_limit=TIME_LIMIT),
         ConnectorContract(
             make,
             node=node,
@@ -153,21 +161,6 @@ trial = ProtocolTrial(
     "ssh",
     Ssh(),
     contracts,
-    unable=frozenset(
-        (
-            "common.net.Conn.datagram-whole",
-            "common.net.Conn.datagram-cut",
-            "common.net.Conn.datagram-not-empty",
-            "common.net.Conn.datagram-too-long",
-            "common.net.HalfCloser.unsupported",
-            "connector.Connector.datagrams",
-            "connector.Connector.udp-versions",
-            "connector.Connector.association",
-            "connector.Connector.association-unconnected",
-            "connector.Connector.calls-apart",
-            "connector.Binder.datagrams",
-        )
-    ),
 )
 
 

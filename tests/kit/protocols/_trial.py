@@ -17,7 +17,5 @@ class ProtocolTrial(Generic[PartsT]):
     right: PartsT
     over: Callable[[PartsT], tuple[Contract, ...]]
     """Returns a contract for each interface of these parts, with every hook."""
-    unable: frozenset[str] = frozenset()
-    """The clauses of what the protocol has not, such as datagrams, by their ids."""
     faults: dict[str, tuple[PartsT, str]] = field(default_factory=dict[str, tuple[PartsT, str]])
     """Faulty parts by what is wrong with them, each with the clause that catches it."""

@@ -104,11 +104,12 @@ async def ask(conn: Conn) -> Callable[[], bool]:
     return lambda: [*conn.pongs] == [b"who is there?"]
 
 
-async def connect(addr: Addr) -> Conn:
+async def connect(addr: Addr, header: bytes = b"") -> Conn:
     host, _, port = str(addr).rpartition(":")
     conn = SocketConn(socket.create_connection((host, int(port))))
     dialer = WebSocketDialer()
     try:
+        await conn.write(header)
         await dialer.init(None)
         return await dialer.handshake(Context(), conn)
     except BaseException:
@@ -155,7 +156,14 @@ def contracts(parts: WebSocket) -> tuple[Contract, ...]:
         return await dialer.dial(Context(), "node:3", net_dialer_dial_option(Calling(silent)))
 
     return (
-        ConnContract(make_pair, break_off=break_off, cut=cut, ask=ask, time_limit=TIME_LIMIT),
+        ConnContract(
+            make_pair,
+            carries_datagrams=False,
+            break_off=break_off,
+            cut=cut,
+            ask=ask,
+            time_limit=TIME_LIMIT,
+        ),
         CloserContract(
             at_work,
             wait=wait,
@@ -193,6 +201,7 @@ def contracts(parts: WebSocket) -> tuple[Contract, ...]:
             bad_metadata=MemoryMetadata(backlog="many"),
             fail=fail,
             wrap=RightWrapper,
+            connect_proxied=connect,
             time_limit=TIME_LIMIT,
         ),
     )
@@ -202,14 +211,6 @@ trial = ProtocolTrial(
     "websocket",
     WebSocket(),
     contracts,
-    unable=frozenset(
-        (
-            "common.net.Conn.datagram-whole",
-            "common.net.Conn.datagram-cut",
-            "common.net.Conn.datagram-not-empty",
-            "common.net.Conn.datagram-too-long",
-        )
-    ),
 )
 
 

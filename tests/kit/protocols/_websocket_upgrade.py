@@ -116,6 +116,7 @@ class WebSocketListener(RightListener):
     async def serve(self, conn: ServedConn) -> None:
         try:
             async with asyncio.timeout(10):
+                await self.expect_header(conn)
                 await self.admit(conn)
                 await answer_upgrade(conn.inner)
                 if len(self.queue) >= self.backlog:

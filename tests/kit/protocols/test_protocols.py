@@ -34,10 +34,10 @@ def not_held(given: list[Report]) -> dict[str, str]:
 @pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.name)
 def test_a_right_protocol_keeps_every_clause_of_all_its_parts(trial: ProtocolTrial[Any]) -> None:
     unkept = not_held(reports(trial, trial.right))
-    if frozenset(unkept) != trial.unable:
+    if unkept:
         # On a busy machine something may only be late.
         unkept = not_held(reports(trial, trial.right, virtual_time.PATIENT))
-    assert frozenset(unkept) == trial.unable, unkept
+    assert not unkept
 
 
 @pytest.mark.parametrize(

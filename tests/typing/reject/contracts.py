@@ -11,6 +11,7 @@ from gost_core.testing.chain import (
 )
 from gost_core.testing.chain import RouterContract as RouterOfChain
 from gost_core.testing.common.net import (
+    AborterContract,
     CloserContract,
     ConnContract,
     ConnUnwrapperContract,
@@ -105,6 +106,11 @@ def chain_router(ok: RouterOfChain) -> None:
 def chain_transporter(ok: TransporterContract) -> None:
     TransporterContract(ok.make, nonsense=1)  # error: all
     TransporterContract(ok.make, time_limit="soon")  # error: all
+
+
+def common_net_aborter(ok: AborterContract) -> None:
+    AborterContract(ok.make, nonsense=1)  # error: all
+    AborterContract(ok.make, time_limit="soon")  # error: all
 
 
 def common_net_closer(ok: CloserContract) -> None:

@@ -1,14 +1,15 @@
 """Clauses of listeners, and what a scenario does with one."""
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Generic, TypeVar
 
-from gost_core.common.net import Addr, ClosedError, Conn, Listener, PacketConn
+from gost_core.common.net import Addr, ClosedError, Closer, Conn, Listener, PacketConn
 from gost_core.listener import BindError
-from gost_core.testing._families.closers import Closers
-from gost_core.testing._run.attempt import Broken
+from gost_core.testing._families.closers import Closers, closes_cut_short
+from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST, clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
@@ -90,6 +91,8 @@ class Acceptors(Closers, Generic[SiteT]):
     shares_socket: bool = False
     """Whether all that is accepted lives on the listener's own socket, as with UDP and QUIC: then
     the last accepted connection frees the address, and not ``close()``."""
+    speaks_first: bool = False
+    """Whether a connection is accepted only once its client has written, as on GOST's QUIC."""
 
     _closed_error: ClassVar[type[ClosedError]] = ClosedError
 
@@ -132,6 +135,26 @@ class Acceptors(Closers, Generic[SiteT]):
         client = await site.connect()
         return owned(await within(accepting, f"accept() {after}")), client
 
+    async def _expect_freed(self, site: SiteT, addr: Addr, when: str) -> None:
+        """Break the clause unless a listener can be bound there, sooner or later."""
+        await self._leave(site)
+        loop, bind_at = asyncio.get_running_loop(), self._binder(site)
+        limit = loop.time() + current().time_limit
+        while True:
+            other: SiteT | None = None
+            try:
+                other = await bind_at(addr)
+                await other.meet()
+            except (OSError, BindError) as error:
+                if loop.time() >= limit:
+                    text = f"{when}, {addr} could not be bound: {describe(error)}"
+                    raise Broken(text) from error
+                if other is not None:
+                    await given(other.listener.close(), "close()")
+                await settle()
+            else:
+                return
+
     @clause(
         "A client's connection comes out of accept(), and carries bytes both ways.",
         "D5, D26",
@@ -141,6 +164,14 @@ class Acceptors(Closers, Generic[SiteT]):
         conn, client = await (await self._ready()).meet()
         await carry(conn, client, b"pong")
         await carry(client, conn, b"ping")
+
+    @clause("A client that says nothing comes out of accept() too.", "D31", after=("accepts",))
+    async def silent_accepted(self) -> None:
+        applies(not self.speaks_first, "the dialing side must speak first")
+        site = await self._bound()
+        client = owned(await given(site.reach(site.addr()), "connecting a client"))
+        applies(not isinstance(client, PacketConn), "datagrams make a connection by the first one")
+        await site.accept()
 
     @clause("A cancelled accept() ends as cancelled.", "D14")
     async def accept_cancellable(self) -> None:
@@ -186,6 +217,20 @@ class Acceptors(Closers, Generic[SiteT]):
         except (OSError, BindError) as error:
             text = f"after close(), {addr} could not be bound: {describe(error)}"
             raise Broken(text) from error
+
+    @clause(
+        "A cancelled close() frees the address all the same.",
+        "D1, D27",
+        after=("address_freed", "close_twice"),
+    )
+    async def close_cancelled(self) -> None:
+        async def bound() -> tuple[Closer, Callable[[], Awaitable[None]]]:
+            site = await self._bound()
+            addr = site.addr()
+            when = "after a cancelled close()"
+            return site.listener, lambda: self._expect_freed(site, addr, when)
+
+        await closes_cut_short(bound)
 
     @clause("close() closes the connections that nobody accepted.", "D27", after=("accepts",))
     async def unaccepted_closed(self) -> None:

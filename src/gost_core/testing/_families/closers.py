@@ -11,12 +11,11 @@ from gost_core.testing._run.waiting import ended, expect, settle, start, turns, 
 
 __all__ = (
     "AT_ONCE",
-    "CUTS",
     "TWICE",
     "Closers",
-    "close_cut_short",
     "closed_at_once",
     "closed_twice",
+    "closes_cut_short",
     "expect_no_task_after_close",
 )
 
@@ -24,7 +23,7 @@ TWICE: Final[str] = "close() may be called twice."
 AT_ONCE: Final[str] = (
     "close() may be called several times at once; each returns when the first has."
 )
-CUTS: Final[tuple[int, ...]] = (1, 2, 3)
+_CUTS: Final[tuple[int, ...]] = (1, 2, 3)
 """After how many turns of the event loop a close() is cancelled."""
 
 
@@ -63,12 +62,20 @@ async def closed_at_once(closer: Closer, /) -> None:
     await within(asyncio.gather(*closings), "close(), thrice at once")
 
 
-async def close_cut_short(close: Callable[[], Awaitable[None]], after: int, /) -> None:
-    """Close, and cancel that after some turns of the event loop."""
-    closing = start(close())
-    await turns(after)
-    closing.cancel()
-    await ended(closing)
+async def closes_cut_short(
+    begin: Callable[[], Awaitable[tuple[Closer, Callable[[], Awaitable[object]]]]], /
+) -> None:
+    """Cancel a close() again and again, each time later; break the clause unless all is freed.
+
+    ``begin`` returns what is to be closed, and what breaks the clause unless it is freed.
+    """
+    for count in _CUTS:
+        closer, expect_freed = await begin()
+        closing = start(closer.close())
+        await turns(count)
+        closing.cancel()
+        await ended(closing)
+        await expect_freed()
 
 
 async def expect_no_task_after_close(before: set[asyncio.Task[Any]], /) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from gost_core.common.net import Conn
 from gost_core.testing._families.steps import (
     BENEATH,
-    Addressed,
+    Answered,
     ComponentT,
     NodeT,
     OverConn,
@@ -28,7 +28,7 @@ _CALLS: Final[int] = 5
 
 class Handshakes(
     OverConn[ComponentT, NodeT, Conn],
-    Addressed[ComponentT, NodeT],
+    Answered[ComponentT, NodeT],
     Secretive[ComponentT, NodeT, Conn],
     Pinged,
     first=("any_connection",),

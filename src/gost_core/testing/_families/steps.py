@@ -53,6 +53,7 @@ from gost_core.testing._stage.streams import read_exactly
 __all__ = (
     "UNOFFERED",
     "Addressed",
+    "Answered",
     "BENEATH",
     "Component",
     "ComponentT",
@@ -345,6 +346,28 @@ class Addressed(Step[ComponentT, NodeT, Conn]):
             str(addr)
 
 
+class Answered(Addressed[ComponentT, NodeT]):
+    """The clause of a step that may wait for an answer of the node."""
+
+    @clause(
+        "If it waits for an answer of the node, an end in place of one is an OSError.",
+        "D14",
+        after=("outlives_call", "node_dies"),
+    )
+    async def end_is_no_answer(self) -> None:
+        deaths = {ending, resetting}.intersection(await self._deaths())
+        applies(bool(deaths), "datagrams tell of no end")
+        component, network = await self._ready(), await self._network(silent)
+        waiting = start(self._step(component, network))
+        # As long as a right node takes.
+        await self._taken()
+        applies(not waiting.done(), "it waits for no answer")
+        for peer in deaths:
+            component, network = await self._ready(), await self._network(peer)
+            what = f"{self._called} with a node that goes away before it answers"
+            await raises(self._step(component, network), what, OSError)
+
+
 class Pinged(Contract):
     """What gives connections that can be tried."""
 
@@ -423,9 +446,9 @@ async def outlived(call: Awaitable[R], what: str, /) -> R:
     return results[0]
 
 
-async def cut_anywhere(begin: Callable[[], Awaitable[Closable]], /) -> None:
+async def cut_anywhere(begin: Callable[[], Awaitable[Closable]], /, *, every: int = 1) -> None:
     """Cancel a call again and again, each time later; what it returned is closed."""
-    for number in range(_TURNS):
+    for number in range(0, _TURNS, every):
         task = start(begin())
         await turns(number)
         task.cancel()

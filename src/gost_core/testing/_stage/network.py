@@ -340,6 +340,8 @@ class Network(NetDialer):
         self.error: Exception | None = None
         self.is_silent = False
         self.black_holes: set[str] = set()
+        self.waiting = 0
+        self._never = asyncio.Event()
         keep(self.close)
         current().remarks.append(self._failure)
 
@@ -353,7 +355,11 @@ class Network(NetDialer):
         if self.error is not None:
             raise self.error
         if self.is_silent or addr in self.black_holes:
-            await asyncio.Event().wait()
+            self.waiting += 1
+            try:
+                await self._never.wait()
+            finally:
+                self.waiting -= 1
         if network.startswith("udp"):
             return self._socket(network, addr)
         return self.connect(network, addr)
@@ -433,9 +439,9 @@ class Network(NetDialer):
         return any(network.startswith("udp") for network, _ in self.dials)
 
     def is_used(self) -> bool:
-        """Tell whether the object on trial has anything open here."""
+        """Tell whether the object on trial has anything open here, or asks for it."""
         sockets_open = any(not socket.closed for socket in self._sockets)
-        return sockets_open or any(link.is_open() for link in self.links)
+        return bool(self.waiting) or sockets_open or any(link.is_open() for link in self.links)
 
     async def expect_unused(self, when: str, /) -> None:
         """Break the clause unless the object on trial comes to have nothing open here."""

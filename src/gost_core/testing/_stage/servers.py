@@ -5,12 +5,14 @@ import os
 import shutil
 import socket
 import tempfile
-from typing import cast
+from contextlib import AbstractContextManager
+from typing import Any, cast
+from unittest import mock
 
 from gost_core.testing._run.attempt import Exempt
 from gost_core.testing._run.waiting import keep
 
-__all__ = ("EchoServer", "silent_address")
+__all__ = ("EchoServer", "resolving", "silent_address")
 
 
 class EchoServer:
@@ -36,9 +38,9 @@ class EchoServer:
         self._keep(await self._loop.create_unix_server(lambda: _Echo(self), path))
         return path
 
-    async def udp(self) -> str:
+    async def udp(self, port: int = 0) -> str:
         """Serve UDP, and return the address."""
-        addr = ("127.0.0.1", 0)
+        addr = ("127.0.0.1", port)
         transport, _ = await self._loop.create_datagram_endpoint(_PacketEcho, local_addr=addr)
         keep(transport.close)
         return "{}:{}".format(*transport.get_extra_info("sockname"))
@@ -80,6 +82,26 @@ class _PacketEcho(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self._transport.sendto(data, addr)
+
+
+def resolving(name: str, *hosts: str) -> AbstractContextManager[object]:
+    """Have the system's resolver give a name these addresses, in this order, to this process."""
+    real = socket.getaddrinfo
+
+    def answer(host: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        found: list[Any] = []
+        for one in hosts if host in (name, name.encode()) else (host,):
+            try:
+                found += real(one, *args, **kwargs)
+            except socket.gaierror:
+                # It may be of another family than was asked for.
+                if one == host:
+                    raise
+        if not found:
+            raise socket.gaierror(socket.EAI_NONAME, "the name has no such address")
+        return found
+
+    return mock.patch.object(socket, "getaddrinfo", answer)
 
 
 async def silent_address() -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, TypeAlias, TypeVar
 
 from typing_extensions import Buffer
@@ -34,7 +35,9 @@ __all__ = (
     "blocked_write",
     "carry",
     "connect",
+    "drained",
     "end_of",
+    "fill",
     "flood",
     "packets",
     "race_with_cancels",
@@ -119,18 +122,23 @@ async def carry(source: Conn, sink: Conn, data: bytes, /) -> None:
 
 async def end_of(conn: Conn, /) -> None:
     """Wait until a connection has ended, by whatever means."""
-    try:
-        while await conn.read(ALL):
-            pass
-    except OSError:
-        return
+    await drained(conn)
 
 
-async def flood(conn: Conn, /) -> "asyncio.Future[int]":
+async def drained(conn: Conn, /) -> int:
+    """Read until a connection has ended, by whatever means; return how many bytes came."""
+    count = 0
+    with suppress(OSError):
+        while data := await conn.read(ALL):
+            count += len(data)
+    return count
+
+
+async def flood(conn: Conn, full: asyncio.Event | None = None, /) -> "asyncio.Future[int]":
     """Write to a peer that reads nothing until no more is taken, for far longer than before.
 
     Returns:
-        The writes that go on; if everything was taken, how much that was.
+        The writes that go on, until ``full`` is set; in the end, how much was taken.
     """
     loop = asyncio.get_running_loop()
     taken, longest, limit = 0, 0.0, current().time_limit
@@ -138,7 +146,7 @@ async def flood(conn: Conn, /) -> "asyncio.Future[int]":
 
     async def write_all() -> int:
         nonlocal taken, longest, last
-        while taken < FLOOD:
+        while taken < FLOOD and not (full and full.is_set()):
             await conn.write(bytes(_PIECE))
             taken += _PIECE
             longest = max(longest, loop.time() - last)
@@ -161,6 +169,18 @@ async def blocked_write(conn: Conn, /) -> "asyncio.Future[int]":
     if writing.done():
         raise Broken(f"no write() waited: it {outcome_of(writing)}")
     return writing
+
+
+async def fill(conn: Conn, peer: Conn, /) -> int:
+    """Write until the buffers are full and no write waits; return how much ``peer`` has to read."""
+    full = asyncio.Event()
+    writing = await flood(conn, full)
+    full.set()
+    received = 0
+    while not writing.done():
+        received += len(await read(peer))
+        await turns(2)
+    return await given(writing, "write()") - received
 
 
 async def race_with_cancels(

@@ -237,7 +237,7 @@ class BinderContract(
         after=("visitor_waits",),
     )
     async def datagrams(self) -> None:
-        network, outside = self._offered("udp"), Outside()
+        network, outside = await self._offered("udp"), Outside()
         listener = await self._bind(outside, ":0", network)
         visitor = outside.listeners[0].visit()
         sent = [b"a" * 8000, b"b"]

@@ -183,7 +183,7 @@ class ConnectorContract(
     )
     async def tcp_versions(self) -> None:
         for version in ("4", "6"):
-            conn = await self._connect_by(self._offered("tcp"), version)
+            conn = await self._connect_by(await self._offered("tcp"), version)
             await self._works(conn, f"the connection by tcp{version}")
 
     async def _connect_by(self, network: str, version: str) -> Conn:
@@ -204,7 +204,7 @@ class ConnectorContract(
 
     @clause("By udp, datagrams stay apart.", "D8", after=("outlives_call",))
     async def datagrams(self) -> None:
-        conn = await self._connect(network=self._offered("udp"))
+        conn = await self._connect(network=await self._offered("udp"))
         await self._expect_datagrams(conn, "the connection by udp")
 
     @clause(
@@ -214,7 +214,7 @@ class ConnectorContract(
     )
     async def udp_versions(self) -> None:
         for version in ("4", "6"):
-            conn = await self._connect_by(self._offered("udp"), version)
+            conn = await self._connect_by(await self._offered("udp"), version)
             await self._expect_datagrams(conn, f"the connection by udp{version}")
 
     async def _expect_datagrams(self, conn: Conn, what: str) -> None:
@@ -229,6 +229,8 @@ class ConnectorContract(
         )
 
     async def _associate(self, outside: Outside) -> tuple[Conn, PacketConn]:
+        if not self.associates:
+            await self._expect_not_offered("udp", "")
         need(self.associates or None, "associates")
         conn = await self._connect(outside, "", "udp")
         if not isinstance(conn, PacketConn):
@@ -270,7 +272,7 @@ class ConnectorContract(
     async def target_speaks_first(self) -> None:
         outside = Outside()
         outside.greeting = GREETING
-        await greeted(await self._connect(outside, TARGET, self._offered("tcp")))
+        await greeted(await self._connect(outside, TARGET, await self._offered("tcp")))
 
     @clause(
         "What arrives right behind the node's answer is not lost.",
@@ -280,7 +282,7 @@ class ConnectorContract(
     async def early_bytes(self) -> None:
         outside = Outside()
         outside.greeting = GREETING
-        await greeted(await self._connect(outside, TARGET, self._offered("tcp"), late=True))
+        await greeted(await self._connect(outside, TARGET, await self._offered("tcp"), late=True))
 
     @clause(
         "Connects at once, to several targets, each reach their own.",
@@ -317,7 +319,7 @@ class ConnectorContract(
     )
     async def calls_apart(self) -> None:
         for network in ("tcp", "udp"):
-            self._offered(network)
+            await self._offered(network)
         connector = await self._ready()
         for networks in (("tcp", "udp", "tcp"), ("tcp",)):
             outsides = [Outside() for _ in networks]

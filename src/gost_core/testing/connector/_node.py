@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +13,16 @@ from gost_core.connector import Connector, Handshaker
 from gost_core.context import Context
 from gost_core.testing._families.steps import UNOFFERED, ClosableT, OverConn, bare
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, given, need, raises, returned
+from gost_core.testing._run.waiting import (
+    expect,
+    given,
+    may_refuse,
+    need,
+    owned,
+    raises,
+    returned,
+    within,
+)
 from gost_core.testing._stage.network import BareConn, Network, Node, Outside, Peer
 
 __all__ = ("TARGET", "ConnectorT", "Playing", "ThroughNode")
@@ -58,9 +68,18 @@ class ThroughNode(OverConn[ConnectorT, Node, ClosableT]):
         """Return a connection to the node; what that reaches is ``outside``."""
         return bare(Network(Playing(self.node, outside or Outside())), late=late)
 
-    def _offered(self, network: str) -> str:
-        """Return a network that has to be one of those that the contract was given."""
+    async def _offered(self, network: str) -> str:
+        """Return a network that has to be offered, unless the connector says that it is not."""
+        if network not in self.networks:
+            await self._expect_not_offered(network, TARGET)
         return need(network if network in self.networks else None, f"networks` with `{network}")
+
+    async def _expect_not_offered(self, network: str, address: str) -> None:
+        """Leave the clause if the connector says that it does not offer that."""
+        connector = await self._ready()
+        conn = await given(self._shaken(connector, self._reach()), "handshake()")
+        with suppress(OSError), may_refuse(UnsupportedError):
+            owned(await within(self._asking(connector, conn, network, address), self._called))
 
     async def _shaken(self, connector: ConnectorT, conn: Conn) -> Conn:
         """Do the connector's handshake if it has one."""

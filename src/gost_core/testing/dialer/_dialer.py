@@ -23,7 +23,7 @@ from gost_core.dialer import (
 from gost_core.testing._families.life import LifeCycle
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import (
-    Addressed,
+    Answered,
     Pinged,
     Secretive,
     cut_anywhere,
@@ -67,7 +67,7 @@ class DialerContract(
     LifeCycle[DialerT],
     Pinged,
     TakesOptions,
-    Addressed[DialerT, Peer],
+    Answered[DialerT, Peer],
     Secretive[DialerT, Peer, Conn],
     interface=Dialer,
     first=("dials",),
@@ -255,14 +255,17 @@ class DialerContract(
     )
     async def addresses_apart(self) -> None:
         self._inside()
-        dialer, network = await self._ready(), await self._network(self.peer)
-        for addr in (ADDR, _OTHER_ADDR):
-            conn = await self._open(dialer, network, addr)
-            await self._works(conn, f"the connection to {addr}")
-        expect(
-            any(addr in (_OTHER_ADDR, "") for _, addr in network.dials),
-            f"after dial({ADDR!r}), dial({_OTHER_ADDR!r}) led to {ADDR} too",
-        )
+        for calls in (2, 1):
+            dialer, network = await self._ready(), await self._network(self.peer)
+            # At first both at once, then one after the other.
+            for number in range(0, 2, calls):
+                addrs = (ADDR, _OTHER_ADDR)[number : number + calls]
+                opening = asyncio.gather(*(self._open(dialer, network, addr) for addr in addrs))
+                for conn in await within(opening, "dialing"):
+                    await self._works(conn, "the connection")
+            dialed = {addr for _, addr in network.dials}
+            both = "" in dialed or dialed >= {ADDR, _OTHER_ADDR}
+            expect(both, f"{ADDR} and {_OTHER_ADDR} were dialed, and led to {sorted(dialed)}")
 
     # ---- Owning
 
@@ -346,10 +349,23 @@ class DialerContract(
     )
     async def cancel_frees(self) -> None:
         dialer = await self._ready()
-        for peer in (silent, self.peer):
+        for peer, is_silent in ((silent, True), (silent, False), (self.peer, False)):
             network = await self._network(peer)
+            network.is_silent = is_silent and self.listen is None
             await cut_anywhere(lambda: self._dialing(dialer, network))  # noqa: B023
             await network.expect_unused("dial() was cancelled")
+
+    @clause(
+        "After calls that were cancelled, it works as before.",
+        "D18",
+        after=("outlives_call", "cancellable"),
+    )
+    async def works_after_cancel(self) -> None:
+        dialer, network = await self._ready(), await self._network(silent)
+        await cut_anywhere(lambda: self._step(dialer, network), every=6)
+        network.peer = self.peer
+        conn = await succeeds(self._step(dialer, network), "dialing after cancelled calls")
+        await self._works(conn, "the connection dialed after cancelled calls")
 
     @clause(
         "A dial that waits for a silent node does not hold up one to another node.",
@@ -431,6 +447,19 @@ class DialerContract(
         network.peer = self.peer
         again = await succeeds(self._step(dialer, network), "dialing after the node had failed")
         await self._works(again, "the connection dialed after the node had failed")
+
+    @clause(
+        "If connections share a session, so do those of two first dials at once.",
+        "D3, D34",
+        after=("concurrent", "multiplex_constant"),
+    )
+    async def one_session(self) -> None:
+        dialer, network = await self._ready(), await self._network(self.peer)
+        applies(_multiplexer(dialer).multiplex(), "its multiplex() says that they share none")
+        dials = asyncio.gather(*(self._open(dialer, network) for _ in range(2)))
+        await within(dials, "two dials at once")
+        opened = len(network.dials) or len(network.links)
+        expect(opened == 1, f"two dials at once opened {opened} sessions")
 
     @clause("multiplex() gives the same answer at any time.", "D34", after=("outlives_call",))
     async def multiplex_constant(self) -> None:

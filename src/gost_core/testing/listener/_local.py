@@ -5,6 +5,7 @@ import errno
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import field
 from typing import Final
 
@@ -25,7 +26,7 @@ from gost_core.testing._run.waiting import (
 )
 from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing._stage.streams import begin, end_of, read
-from gost_core.testing.listener._options import ServingOptions
+from gost_core.testing.listener._proxied import Proxied
 from gost_core.testing.listener._serving import BadClient, ListenerSite, MakeListener, all_of
 
 __all__ = ("ListenerContract",)
@@ -41,7 +42,7 @@ _TEMPORARY: Final = (
 )
 
 
-class ListenerContract(ServingOptions[ListenerSite], interface=Listener, first=("bound",)):
+class ListenerContract(Proxied, interface=Listener, first=("bound",)):
     """What a listener promises that binds an address of this host.
 
     A factory gets an option, which it gives to the listener behind its own ones. With it the
@@ -73,6 +74,15 @@ class ListenerContract(ServingOptions[ListenerSite], interface=Listener, first=(
 
     def _build_at(self, addr: str, site: ListenerSite) -> ListenerSite:
         return self._build(addr_option(addr))
+
+    async def _apart(self, site: ListenerSite, *opts: Option) -> ListenerSite:
+        if str(site.addr()).startswith("127.0.0.1:"):
+            other = self._build(*opts, addr_option("127.0.0.2:0"))
+            # Not every system has this address.
+            with suppress(OSError, ValueError):
+                await within(other.listener.init(MemoryMetadata()), "init() at 127.0.0.2")
+                return other
+        return site
 
     async def _silent_client(self, site: ListenerSite) -> Closer:
         connect_silent = self.connect_silent or _say_nothing

@@ -1,7 +1,7 @@
 """What listeners promise of what they are given to serve: admission, limits, and statistics."""
 
 import asyncio
-from typing import Generic
+from typing import Final, Generic
 
 from typing_extensions import TypeVar
 
@@ -26,6 +26,7 @@ from gost_core.testing._families.acceptors import HELLO
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
+    ended,
     expect,
     failure_of,
     given,
@@ -35,6 +36,7 @@ from gost_core.testing._run.waiting import (
     raises,
     settle,
     start,
+    turns,
     until,
     within,
 )
@@ -43,12 +45,15 @@ from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing._stage.streams import begin, end_of
 from gost_core.testing.listener._serving import ListenerSite, Serving
 
-__all__ = ("ServingOptions",)
+__all__ = ("CountedPlaces", "OneVerdict", "ServingOptions")
 
 SiteT = TypeVar("SiteT", bound=ListenerSite)
 
+# Some may be beyond a backlog.
+_MANY_CLIENTS: Final[int] = 8
 
-class _CountedPlaces(ConnPlaces, ConnLimiter):
+
+class CountedPlaces(ConnPlaces, ConnLimiter):
     """A limit on connections, the same for all clients; it remembers what it was asked."""
 
     def __init__(self, places: int) -> None:
@@ -71,7 +76,7 @@ class _CountedPlaces(ConnPlaces, ConnLimiter):
         return self._places
 
 
-class _OneVerdict(Admission):
+class OneVerdict(Admission):
     """Says something of one source, once, and admits all others."""
 
     def __init__(self, verdict: bool | Exception) -> None:
@@ -125,11 +130,15 @@ class _OneWay(Budget, TrafficLimiter):
 class ServingOptions(Serving[SiteT], Generic[SiteT]):
     """The clauses of listeners that serve what their options say, which none must."""
 
-    async def _given(self, option: Option) -> SiteT:
-        """Return a listener with an option that it need not serve, if it says so."""
-        site = self._build(option)
+    async def _given(self, *opts: Option) -> SiteT:
+        """Return a listener with options that it need not serve, if it says so."""
+        site = self._build(*opts)
         with may_refuse(ValueError):
             await within(site.listener.init(MemoryMetadata()), "init()")
+        return await self._apart(site, *opts)
+
+    async def _apart(self, site: SiteT, *opts: Option) -> SiteT:
+        """Return a like listener whose host is another one than that of its clients."""
         return site
 
     @clause(
@@ -138,7 +147,7 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         after=("accepts",),
     )
     async def limit_keeps_serving(self) -> None:
-        places = _CountedPlaces(1)
+        places = CountedPlaces(1)
         site = await self._given(conn_limiter_option(places))
         conn, _ = await site.meet()
         accepting = await begin(site.listener.accept())
@@ -159,18 +168,47 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         after=("limit_keeps_serving",),
     )
     async def place_given_back_once(self) -> None:
-        places = _CountedPlaces(2)
-        await self._close_one_of_two(await self._given(conn_limiter_option(places)))
-        expect(
-            places.free == 1, f"one of two connections was closed; {places.free} places are free"
-        )
+        for after in range(3):
+            places = CountedPlaces(2)
+            await self._close_one_of_two(await self._given(conn_limiter_option(places)), after)
+            observed = f"one of two connections was closed; {places.free} places are free"
+            expect(places.free == 1, observed)
 
-    async def _close_one_of_two(self, site: SiteT) -> None:
-        """Accept two connections, and close one of them again and again."""
+    async def _close_one_of_two(self, site: SiteT, after: int) -> None:
+        """Accept two connections, and close one of them again and again, cancelled at first."""
         conn, _ = await site.meet()
         await site.meet()
+        closing = start(conn.close())
+        await turns(after)
+        closing.cancel()
+        await ended(closing)
         await asyncio.gather(conn.close(), conn.close())
         await conn.close()
+
+    @clause(
+        "Who is refused, and who is never accepted, keeps no place.",
+        "D26, D27, D51",
+        after=(
+            "place_given_back_once",
+            "admission_refuses",
+            "outlives_its_caller",
+            "unaccepted_closed",
+        ),
+    )
+    async def place_not_kept(self) -> None:
+        places = CountedPlaces(2)
+        await self._refuse(OneVerdict(False), conn_limiter_option(places))
+        kept = "a client was refused and one accepted, and of two places none became free"
+        await until(lambda: places.free == 1, kept)
+        places = CountedPlaces(100)
+        site = await self._given(conn_limiter_option(places))
+        conn, _ = await site.meet()
+        for _ in range(_MANY_CLIENTS):
+            await site.connect_refused()
+        await within(site.listener.close(), "close()")
+        await within(conn.close(), "close() of the accepted connection")
+        kept = f"of {_MANY_CLIENTS} clients that nobody accepted, some kept places after close()"
+        await until(lambda: places.free == 100, kept)
 
     @clause(
         "A source that the admission refuses is closed, and the next client comes.",
@@ -178,14 +216,14 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         after=("accepts",),
     )
     async def admission_refuses(self) -> None:
-        await self._refuse(_OneVerdict(False))
+        await self._refuse(OneVerdict(False))
 
     @clause("An admission that fails refuses.", "D49", after=("admission_refuses",))
     async def admission_fails_closed(self) -> None:
-        await self._refuse(_OneVerdict(OSError("the rules are out of reach")))
+        await self._refuse(OneVerdict(OSError("the rules are out of reach")))
 
-    async def _refuse(self, admission: _OneVerdict) -> None:
-        site = await self._given(admission_option(admission))
+    async def _refuse(self, admission: OneVerdict, *opts: Option) -> None:
+        site = await self._given(admission_option(admission), *opts)
         accepting = await begin(site.listener.accept())
         await site.connect_refused()
         await until(lambda: bool(admission.sources), "the admission was not asked about a client")
@@ -217,7 +255,7 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         after=("accepts", "admission_refuses"),
     )
     async def admission_told_source(self) -> None:
-        admission = _OneVerdict(True)
+        admission = OneVerdict(True)
         conn, _ = await (await self._given(admission_option(admission))).meet()
         source = conn.remote_addr()
         # The port is of no use to rules, and may be left out.
@@ -234,7 +272,7 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
     )
     async def stats_counted(self) -> None:
         stats = FakeStats()
-        await self._close_one_of_two(await self._given(stats_option(stats)))
+        await self._close_one_of_two(await self._given(stats_option(stats)), 1)
         counts = stats.get(Kind.TOTAL_CONNS), stats.get(Kind.CURRENT_CONNS)
         expect(
             counts == (2, 1),

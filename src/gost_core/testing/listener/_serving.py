@@ -11,8 +11,7 @@ from gost_core.common.net import Addr, Closer, Conn
 from gost_core.listener import AcceptError, BindError, ClosedError, Listener, Option, Options
 from gost_core.metadata import Metadata
 from gost_core.testing._families.acceptors import Acceptors, Site
-from gost_core.testing._families.closers import CUTS, close_cut_short, expect_no_task_after_close
-from gost_core.testing._run.attempt import Broken, current
+from gost_core.testing._families.closers import expect_no_task_after_close
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
@@ -145,25 +144,6 @@ class Serving(Acceptors[SiteT], Generic[SiteT]):
 
         return bind_at
 
-    async def _expect_freed(self, site: SiteT, addr: Addr, when: str) -> None:
-        """Break the clause unless a listener can be bound there, sooner or later."""
-        await self._leave(site)
-        loop = asyncio.get_running_loop()
-        limit = loop.time() + current().time_limit
-        while True:
-            other = self._build_at(str(addr), site)
-            try:
-                await within(other.listener.init(MemoryMetadata()), "init() at the same address")
-                await other.meet()
-            except (OSError, BindError) as error:
-                if loop.time() >= limit:
-                    text = f"{when}, {addr} could not be bound: {describe(error)}"
-                    raise Broken(text) from error
-                await given(other.listener.close(), "close()")
-                await settle()
-            else:
-                return
-
     # ---- The life of a listener
 
     @clause("The constructor needs no event loop.", "D18")
@@ -276,18 +256,6 @@ class Serving(Acceptors[SiteT], Generic[SiteT]):
             )
 
     # ---- Closing
-
-    @clause(
-        "A cancelled close() frees the address all the same.",
-        "D1, D27",
-        after=("address_freed", "close_twice"),
-    )
-    async def close_cancelled(self) -> None:
-        for count in CUTS:
-            site = await self._bound()
-            addr = site.addr()
-            await close_cut_short(site.listener.close, count)
-            await self._expect_freed(site, addr, "after a cancelled close()")
 
     @clause("After close(), no task of the listener is left.", "D20")
     async def no_task_left(self) -> None:

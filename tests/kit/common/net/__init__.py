@@ -1,5 +1,6 @@
 """Trials of the contracts of connections, of what they can do, and of whoever opens them."""
 
+from tests.kit.common.net._aborter import aborter
 from tests.kit.common.net._closer import closer
 from tests.kit.common.net._conn import conn
 from tests.kit.common.net._conn_unwrapper import wrapper
@@ -9,4 +10,4 @@ from tests.kit.common.net._half_closer import half_closer
 from tests.kit.common.net._listener import listener
 from tests.kit.common.net._packet_conn import packet_conn
 
-trials = (closer, conn, wrapper, carrier, dialer, half_closer, listener, packet_conn)
+trials = (aborter, closer, conn, wrapper, carrier, dialer, half_closer, listener, packet_conn)

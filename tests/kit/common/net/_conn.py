@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 from typing import ClassVar
@@ -25,24 +24,25 @@ TIME_LIMIT = 1.0
 
 async def reset(conn: Conn) -> None:
     assert isinstance(conn, SocketConn)
-    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    await conn.close()
+    conn.abort()
 
 
 MakeConn = Callable[[socket.socket], Conn]
 
 
 def run_conn(make: MakeConn) -> Contract:
-    asked: dict[Conn, Conn] = {}
+    peers: dict[Conn, Conn] = {}
 
     async def pair(kind: socket.SocketKind) -> tuple[Conn, Conn]:
         one, other = sockets(kind)
         here, there = make(one), SocketConn(other)
-        asked[there] = here
+        peers[there] = here
+        if isinstance(here, EndingWhenBothHave):
+            here.peer = there
         return here, there
 
     async def ask(there: Conn) -> Callable[[], bool]:
-        here = asked[there]
+        here = peers[there]
         # No socket asks for anything; the faulty one is asked beside the stream.
         return here.ask() if isinstance(here, AnsweringInRead) else lambda: True
 
@@ -90,6 +90,14 @@ class GoNetwork(SocketConn):
 class AskingTheSocket(SocketConn):
     def local_addr(self) -> Addr:
         return SocketAddr("tcp", self.sock.getsockname())
+
+
+@conn.breaks("addresses-after-close")
+class AskingForThePeer(SocketConn):
+    def remote_addr(self) -> Addr:
+        if not self.closed:
+            self.remote = SocketAddr(self.remote.network(), self.sock.getpeername())
+        return self.remote
 
 
 @conn.breaks("reads-what-is-there")
@@ -185,6 +193,71 @@ class Unbounded(SocketConn):
             self.loop.call_later(0.001, self.send)
         except OSError as error:
             self.fault = error
+
+
+@conn.breaks("write-waits")
+class TakingTheLast(SocketConn):
+    """Waits until it has sent what it took, and then takes anything."""
+
+    sending: asyncio.Task[None] | None = None
+
+    async def write(self, data: Buffer, /) -> None:
+        if self.sending is not None:
+            await asyncio.wait({self.sending})
+        self.check_open()
+        view = memoryview(data).cast("B")
+        if len(view) <= 1 << 20 or self.sending is not None:
+            await super().write(data)
+            return
+        self.sending = asyncio.create_task(super().write(bytes(view)))
+
+    async def close(self) -> None:
+        await super().close()
+        if self.sending is not None:
+            await asyncio.gather(self.sending, return_exceptions=True)
+
+
+@conn.breaks("read-ahead-bounded")
+class ReadingAhead(SocketConn):
+    """Once it has read, it reads what it can."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.ahead = bytearray()
+        self.fault: OSError | None = None
+
+    async def read(self, n: int, /) -> bytes:
+        if n < 1 or self.datagrams or self.closed:
+            return await super().read(n)
+        if self.ahead:
+            data = bytes(self.ahead[:n])
+            del self.ahead[:n]
+            return data
+        if self.fault is not None:
+            raise self.fault
+        data = await super().read(n)
+        self.loop.add_reader(self.sock, self.read_ahead)
+        return data
+
+    def read_ahead(self) -> None:
+        try:
+            data = self.sock.recv(65535)
+        except OSError as error:
+            data, self.fault = b"", error
+        self.ahead += data
+        if not data:
+            self.loop.remove_reader(self.sock)
+
+
+@conn.breaks("end")
+class EndingWhenBothHave(SocketConn):
+    peer: SocketConn | None = None
+
+    async def read(self, n: int, /) -> bytes:
+        if not (data := await super().read(n)):
+            while self.peer and not self.peer.closed:  # noqa: ASYNC110 as above
+                await asyncio.sleep(0.01)
+        return data
 
 
 @conn.breaks("end")
@@ -366,6 +439,9 @@ class ClosingNothing(SocketConn):
             LEFT_OPEN.append(self.sock.dup())
         await super().close()
 
+    async def linger(self) -> None:
+        """End nothing."""
+
 
 @conn.breaks("last-words")
 class SendingLater(SocketConn):
@@ -397,6 +473,20 @@ class SendingLater(SocketConn):
             self.loop.call_later(0.001, self.flush)
         except OSError as error:
             self.fault = error
+
+
+@conn.breaks("last-words")
+class ClosingPlainly(SocketConn):
+    async def linger(self) -> None:
+        """Leave all of it to the system."""
+
+
+@conn.breaks("last-words")
+class DiscardingOnce(SocketConn):
+    async def linger(self) -> None:
+        with suppress(OSError):
+            while self.sock.recv(65536):
+                pass
 
 
 @conn.breaks("close-twice", history="#779 a65b7a0 a channel is closed twice")
@@ -468,7 +558,7 @@ class WaitingForThePeer(SocketConn):
 
     async def close(self) -> None:
         try:
-            if self.unsent:
+            if self.unsent and not self.closed:
                 await self.writable()
         finally:
             await super().close()
@@ -486,6 +576,14 @@ class ClosingInTwoSteps(SocketConn):
     async def close(self) -> None:
         await asyncio.sleep(0.001)
         await super().close()
+
+
+@conn.breaks("close-cancelled")
+class ClosingUndisturbed(SocketConn):
+    async def linger(self) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.1)
+        await super().linger()
 
 
 @conn.breaks("datagram-whole")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing_extensions import Buffer
 
 from gost_core.common.net import (
+    Aborter,
     Addr,
     Conn,
     ConnUnwrapper,
@@ -43,7 +44,7 @@ class PlainWrapper(Conn):
         return self.inner.remote_addr()
 
 
-class RightWrapper(PlainWrapper, HalfCloser, ConnUnwrapper):
+class HidingAbort(PlainWrapper, HalfCloser, ConnUnwrapper):
     async def close_write(self) -> None:
         if not isinstance(self.inner, HalfCloser):
             raise UnsupportedError("the connection beneath cannot half-close")
@@ -51,6 +52,12 @@ class RightWrapper(PlainWrapper, HalfCloser, ConnUnwrapper):
 
     def unwrap_conn(self) -> Conn:
         return self.inner
+
+
+class RightWrapper(HidingAbort, Aborter):
+    def abort(self) -> None:
+        if isinstance(self.inner, Aborter):
+            self.inner.abort()
 
 
 class RightPacketWrapper(RightWrapper, PacketConn):
@@ -137,9 +144,13 @@ def leaking(inner: Conn) -> Conn:
     return right_wrap(inner) if isinstance(inner, PacketConn) else Leaky(inner)
 
 
-class HidingHalfClose(PlainWrapper, ConnUnwrapper):
+class HidingHalfClose(PlainWrapper, Aborter, ConnUnwrapper):
     def unwrap_conn(self) -> Conn:
         return self.inner
+
+    def abort(self) -> None:
+        if isinstance(self.inner, Aborter):
+            self.inner.abort()
 
 
 @wrapper.breaks(
@@ -147,6 +158,11 @@ class HidingHalfClose(PlainWrapper, ConnUnwrapper):
 )
 def hiding_half_close(inner: Conn) -> Conn:
     return right_wrap(inner) if isinstance(inner, PacketConn) else HidingHalfClose(inner)
+
+
+@wrapper.breaks("keeps-abort")
+def hiding_abort(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else HidingAbort(inner)
 
 
 class Inventing(RightWrapper):

@@ -3,8 +3,12 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import ClassVar
+from contextlib import suppress
+from typing import Any, ClassVar
 
+from typing_extensions import Buffer
+
+from gost_core import keys
 from gost_core.common.net import (
     Conn,
     Dialer,
@@ -16,7 +20,7 @@ from gost_core.testing.common.net import (
     DialerContract,
 )
 from tests.kit.common.net._conn import DyingWithItsMaker, Nowhere
-from tests.kit.common.net._packet_conn import AlwaysToThePeer
+from tests.kit.common.net._packet_conn import AlwaysToThePeer, TakingAnybodys
 from tests.kit.common.net._sockets import DatagramConn, SocketConn, split
 from tests.kit.trial import Trial
 
@@ -29,6 +33,7 @@ class RightDialer(Dialer):
     networks: ClassVar[tuple[str, ...]] = ("tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "unix")
 
     async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        self.check_limit(ctx)
         if network not in self.networks:
             raise UnsupportedError(f"network {network!r} is not offered")
         if network == "unix":
@@ -40,7 +45,15 @@ class RightDialer(Dialer):
         family = {"4": socket.AF_INET, "6": socket.AF_INET6}.get(network[-1], socket.AF_UNSPEC)
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, family=family, type=kind)
-        return await self.connect(found[0][0], kind, found[0][4])
+        for family, _, _, _, name in found[:-1]:
+            with suppress(OSError):
+                return await self.connect(family, kind, name)
+        return await self.connect(found[-1][0], kind, found[-1][4])
+
+    def check_limit(self, ctx: Context) -> None:
+        limit = ctx.value(keys.TIME_LIMIT)
+        if limit is not None and asyncio.get_running_loop().time() >= limit:
+            raise TimeoutError("the time limit has passed")
 
     def split(self, addr: str) -> tuple[str, int]:
         return split(addr)
@@ -109,6 +122,28 @@ class NumbersOnly(RightDialer):
         return host, port
 
 
+@dialer.breaks("resolves-names")
+class TryingTheFirst(RightDialer):
+    fault: OSError | None = None
+
+    async def connect(
+        self, family: socket.AddressFamily, kind: socket.SocketKind, name: tuple[object, ...] | str
+    ) -> Conn:
+        try:
+            return await super().connect(family, kind, name)
+        except ConnectionRefusedError as error:
+            self.fault = error
+            raise
+
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        self.fault = None
+        conn = await super().dial(ctx, network, addr)
+        if self.fault is not None:
+            await conn.close()
+            raise self.fault
+        return conn
+
+
 @dialer.breaks("unresolvable")
 class UnresolvableAsConnectionError(RightDialer):
     async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
@@ -149,6 +184,15 @@ class RefusingLate(RightDialer):
 class GuessingThePort(RightDialer):
     def split(self, addr: str) -> tuple[str, int]:
         return (addr, 1) if ":" not in addr else super().split(addr)
+
+
+@dialer.breaks("malformed")
+class TakingAnySpelling(RightDialer):
+    def split(self, addr: str) -> tuple[str, int]:
+        host, _, port = addr.rpartition(":")
+        if host in ("127.1", "2130706433", "0x7f000001", "0177.0.0.1"):
+            return socket.inet_ntoa(socket.inet_aton(host)), int(port)
+        return super().split(addr)
 
 
 @dialer.breaks("no-host", history="x socks5: an empty host becomes 127.0.0.1")
@@ -193,6 +237,25 @@ class OneDialForAll(RightDialer):
             self.dialing.pop(addr).cancel()
 
 
+@dialer.breaks("at-once")
+class LastAddress(RightDialer):
+    """Keeps on the object what belongs to a call."""
+
+    addr = ""
+
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        self.addr = addr
+        if network == "tcp":
+            await asyncio.sleep(0)
+        return await super().dial(ctx, network, self.addr)
+
+
+@dialer.breaks("limit-passed")
+class DialingAfterTheLimit(RightDialer):
+    def check_limit(self, ctx: Context) -> None:
+        """Hope for the best."""
+
+
 @dialer.breaks("cancellable", history="b92c1b1 #777 a hop that says nothing is waited for for ever")
 class CancelledDialAsTimeout(RightDialer):
     async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
@@ -214,7 +277,7 @@ class LockedWhileDialing(RightDialer):
             return await super().dial(ctx, network, addr)
 
 
-LEFT_CONNECTED: list[asyncio.Future[Conn]] = []
+LEFT_CONNECTED: list[asyncio.Future[Any]] = []
 
 
 @dialer.breaks("cancelled-frees")
@@ -228,6 +291,31 @@ class DialingOn(RightDialer):
             raise
 
 
+@dialer.breaks("cancelled-frees")
+class ClosingLater(RightDialer):
+    """Leaves it to a task to close what a cancelled dial opens."""
+
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        dialing = asyncio.ensure_future(super().dial(ctx, network, addr))
+        try:
+            return await asyncio.shield(dialing)
+        except asyncio.CancelledError:
+            dialing.add_done_callback(self.close_later)
+            raise
+
+    def close_later(self, dialing: "asyncio.Future[Conn]") -> None:
+        if not dialing.cancelled() and dialing.exception() is None:
+            LEFT_CONNECTED.append(asyncio.ensure_future(dialing.result().close()))
+
+
+@dialer.breaks("udp")
+class PlainDatagrams(RightDialer):
+    udp = SocketConn
+
+    def open(self) -> Conn:
+        return RightDialer().open()
+
+
 @dialer.breaks("udp")
 class NeverConnected(RightDialer):
     async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
@@ -237,6 +325,32 @@ class NeverConnected(RightDialer):
 @dialer.breaks("udp-elsewhere")
 class SendingToThePeer(RightDialer):
     udp = AlwaysToThePeer
+
+
+@dialer.breaks("udp-elsewhere")
+class SendingToOne(RightDialer):
+    udp = TakingAnybodys
+
+
+class EndingByARefusal(DatagramConn):
+    async def read(self, n: int, /) -> bytes:
+        try:
+            return await super().read(n)
+        except ConnectionRefusedError:
+            await self.close()
+            raise
+
+    async def write(self, data: Buffer, /) -> None:
+        try:
+            await super().write(data)
+        except ConnectionRefusedError:
+            await self.close()
+            raise
+
+
+@dialer.breaks("udp-unreachable")
+class EndingAtNobody(RightDialer):
+    udp = EndingByARefusal
 
 
 @dialer.breaks("udp-unconnected", history="x http3, masque: the socket is no PacketConn")

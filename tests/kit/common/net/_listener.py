@@ -12,7 +12,13 @@ from gost_core.common.net import (
     Listener,
 )
 from gost_core.testing import Contract
-from gost_core.testing._stage.memory import Address, MemoryListener
+from gost_core.testing._stage.memory import (
+    Address,
+    ForwardingConn,
+    MemoryConn,
+    MemoryListener,
+    connected_pair,
+)
 from gost_core.testing.common.net import (
     ListenerContract,
 )
@@ -90,6 +96,36 @@ class EndingWithTheBind(RightListener):
             task.add_done_callback(lambda _: asyncio.ensure_future(self.close()))
 
 
+class Sniffed(ForwardingConn):
+    """A connection of which some is read already."""
+
+    def __init__(self, inner: Conn, data: bytes) -> None:
+        super().__init__(inner)
+        self.data = data
+
+    async def read(self, n: int, /) -> bytes:
+        data, self.data = self.data[:n], self.data[n:]
+        return data or await super().read(n)
+
+
+@listener.breaks("silent-accepted")
+class WaitingForTheFirstByte(RightListener):
+    def connect(self) -> MemoryConn:
+        client, server = connected_pair(server=str(self.addr()))
+        self.sniffing = asyncio.create_task(self.sniff(server))
+        return client
+
+    async def sniff(self, conn: Conn) -> None:
+        self._arrive(Sniffed(conn, await conn.read(1)))
+
+
+@listener.breaks("close-cancelled")
+class ClosingInTwoSteps(RightListener):
+    async def close(self) -> None:
+        await asyncio.sleep(0.001)
+        await super().close()
+
+
 @listener.breaks("accept-cancellable")
 class CancelledAcceptAsTimeout(RightListener):
     async def accept(self) -> Conn:
@@ -147,9 +183,11 @@ class ListenerClosedAhead(RightListener):
             self.contended = True
             return
         self.begun = True
-        await asyncio.sleep(0)
-        await asyncio.sleep(0.5 if self.contended else 0)
-        await super().close()
+        try:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0.5 if self.contended else 0)
+        finally:
+            await super().close()
 
 
 @listener.breaks("address-freed", history="#754 ba3e1cb the address is still in use after close")

@@ -58,6 +58,23 @@ class StickyTarget(DatagramConn):
         await super().write_to(data, self.target or addr)
 
 
+class Reused(SocketAddr):
+    def __init__(self) -> None:
+        super().__init__("udp", "")
+
+
+@packet_conn.breaks("exchange")
+class OneAddress(DatagramConn):
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.sender = Reused()
+
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        data, addr = await super().read_from(n)
+        self.sender.words = addr.network(), str(addr)
+        return data, self.sender
+
+
 @packet_conn.breaks("foreign-addr")
 class OwnAddressesOnly(DatagramConn):
     async def write_to(self, data: Buffer, addr: Addr, /) -> None:
@@ -171,6 +188,25 @@ class SendingToOnConnected(DatagramConn):
 class AlwaysToThePeer(DatagramConn):
     async def write_to(self, data: Buffer, addr: Addr, /) -> None:
         await super().write_to(data, self.remote if str(self.remote) else addr)
+
+
+@packet_conn.breaks("connected-elsewhere")
+class TakingAnybodys(DatagramConn):
+    """Sends to one peer, by a socket that takes what anybody sends."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        if str(self.remote):
+            home = sock.getsockname()
+            sock.close()
+            self.sock = socket.socket(type=socket.SOCK_DGRAM)
+            self.sock.setblocking(False)
+            self.sock.bind(home)
+
+    async def write(self, data: Buffer, /) -> None:
+        self.check_open()
+        self.check_connected()
+        await self.send_to(data, split(str(self.remote)))
 
 
 @packet_conn.breaks("close-wakes-read")

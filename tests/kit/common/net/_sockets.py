@@ -1,11 +1,18 @@
 """Connections over sockets, for the trials of whatever makes or wraps connections."""
 
 import asyncio
+import fcntl
+import ipaddress
 import socket
+import struct
+import sys
+from contextlib import suppress
+from typing import Final
 
 from typing_extensions import Buffer
 
 from gost_core.common.net import (
+    Aborter,
     Addr,
     ClosedError,
     Conn,
@@ -13,6 +20,10 @@ from gost_core.common.net import (
     PacketConn,
     UnsupportedError,
 )
+
+SIOCOUTQNSD: Final = 0x894B
+GRACE: Final = 0.5
+"""Seconds that a close waits for what is unsent."""
 
 
 class SocketAddr(Addr):
@@ -26,8 +37,10 @@ class SocketAddr(Addr):
         return self.words[1]
 
 
-class SocketConn(Conn, HalfCloser):
+class SocketConn(Conn, HalfCloser, Aborter):
     """A connection over a socket that is connected: TCP, or UDP."""
+
+    lingering: asyncio.Future[None] | None = None
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -82,13 +95,45 @@ class SocketConn(Conn, HalfCloser):
         self.sock.shutdown(socket.SHUT_WR)
 
     async def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            self.loop.remove_reader(self.sock)
-            self.loop.remove_writer(self.sock)
+        if self.closed:
+            if self.lingering is not None:
+                await asyncio.wait({self.lingering})
+            return
+        self.end()
+        self.lingering = self.loop.create_future()
+        try:
+            if not self.datagrams:
+                await self.linger()
+        finally:
             self.sock.close()
-            for waiter in (self.reader, self.writer):
-                wake(waiter)
+            self.lingering.set_result(None)
+
+    def abort(self) -> None:
+        if not self.closed:
+            self.end()
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.sock.close()
+
+    def end(self) -> None:
+        self.closed = True
+        self.loop.remove_reader(self.sock)
+        self.loop.remove_writer(self.sock)
+        for waiter in (self.reader, self.writer):
+            wake(waiter)
+
+    async def linger(self) -> None:
+        """End the stream, and discard what comes until the peer has ended or has everything."""
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+            limit = self.loop.time() + GRACE
+            while self.loop.time() < limit:
+                with suppress(BlockingIOError):
+                    while self.sock.recv(65536):
+                        pass
+                    return
+                if not unsent(self.sock):
+                    return
+                await asyncio.sleep(0.02)
 
     def local_addr(self) -> Addr:
         return self.local
@@ -128,10 +173,22 @@ def wake(waiter: asyncio.Future[None] | None) -> None:
         waiter.set_result(None)
 
 
+def unsent(sock: socket.socket) -> int:
+    """Return how many bytes were not sent yet; what was sent on the loopback has arrived."""
+    return int.from_bytes(fcntl.ioctl(sock, SIOCOUTQNSD, bytes(4)), sys.byteorder)
+
+
 def sockets(kind: socket.SocketKind) -> tuple[socket.socket, socket.socket]:
     if kind == socket.SOCK_STREAM:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            here = socket.create_connection(server.getsockname())
+        # Small buffers, which are soon full.
+        here = socket.socket()
+        with socket.socket() as server:
+            for sock in (here, server):
+                for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+                    sock.setsockopt(socket.SOL_SOCKET, buffer, 65536)
+            server.bind(("127.0.0.1", 0))
+            server.listen()
+            here.connect(server.getsockname())
             return here, server.accept()[0]
     pair = socket.socket(type=kind), socket.socket(type=kind)
     for sock in pair:
@@ -192,10 +249,19 @@ class DatagramConn(SocketConn, PacketConn):
             raise UnsupportedError("this socket has no peer")
 
 
+def check_host(host: str) -> None:
+    last = host.removesuffix(".").rpartition(".")[2]
+    if last.isdecimal() or last.startswith("0x"):
+        ipaddress.IPv4Address(host)
+    if " " in host or "\\" in host:
+        raise ValueError(f"{host!r} is no host")
+
+
 def split(addr: str) -> tuple[str, int]:
     host, _, port = addr.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"{addr!r} is not host:port")
     if host.startswith("[") != host.endswith("]"):
         raise ValueError(f"{addr!r}: a bracket is missing")
+    check_host(host)
     return host.strip("[]"), int(port)

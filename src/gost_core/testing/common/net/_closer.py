@@ -11,11 +11,10 @@ from typing_extensions import TypeVar
 from gost_core.common.net import ClosedError, Closer
 from gost_core.testing._families.closers import (
     AT_ONCE,
-    CUTS,
     TWICE,
-    close_cut_short,
     closed_at_once,
     closed_twice,
+    closes_cut_short,
     expect_no_task_after_close,
 )
 from gost_core.testing._run.contract import Contract, clause
@@ -72,12 +71,13 @@ class CloserContract(Contract, Generic[CloserT], interface=Closer):
     @clause("A cancelled close() releases everything all the same.", "D1", after=("releases",))
     async def cancelled(self) -> None:
         is_free = need(self.is_free, "is_free")
-        for count in CUTS:
+
+        async def made() -> tuple[Closer, Callable[[], Awaitable[None]]]:
             component = await self._specimen()
-            await close_cut_short(component.close, count)
-            await until(
-                partial(is_free, component), "after a cancelled close(), not everything is released"
-            )
+            left = "after a cancelled close(), not everything is released"
+            return component, lambda: until(partial(is_free, component), left)
+
+        await closes_cut_short(made)
 
     @clause("close() ends a waiting call, which raises ClosedError.", "D1, D14", after=("closes",))
     async def wakes_waiting(self) -> None:

@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from typing_extensions import Buffer
 
-from gost_core.common.net import ClosedError, Conn
-from gost_core.testing._families.closers import CUTS, Closers, close_cut_short
+from gost_core.common.net import Addr, ClosedError, Conn, HalfCloser
+from gost_core.testing._families.closers import Closers, closes_cut_short
 from gost_core.testing._families.readers import Readers
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
+    applies,
     by_task_that_ends,
     ended,
     expect,
@@ -43,7 +44,9 @@ from gost_core.testing._stage.streams import (
     blocked_write,
     carry,
     connect,
+    drained,
     end_of,
+    fill,
     flood,
     read,
     read_exactly,
@@ -53,6 +56,8 @@ from gost_core.testing._stage.streams import (
 __all__ = ("ConnContract",)
 
 _TRANSFER: Final[int] = 300_000
+_SHORTEST_CLOSE: Final[float] = 1.0
+"""Seconds that the shortest bound of D1 is."""
 
 
 class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there",)):
@@ -66,6 +71,8 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
     that keeps the contract. None = the class carries datagrams only."""
     make_datagram: MakePair | None = None
     """Opens a connected pair of datagram connections, likewise."""
+    carries_datagrams: bool = True
+    """Whether the class carries datagrams; False = streams only."""
     break_off: Callable[[Conn], Awaitable[None]] | None = None
     """Breaks a connection off at the peer's end, which it is given, as a crash does; on TCP, close
     with a linger time of 0."""
@@ -94,9 +101,11 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         return await connect(self._factory())
 
     async def _stream(self) -> tuple[Conn, Conn]:
-        return await connect(need(self.make, "make"))
+        applies(self.make is not None, "the class carries datagrams only")
+        return await self._ends()
 
     async def _datagrams(self) -> tuple[Conn, Conn]:
+        applies(self.carries_datagrams, "the class carries streams only")
         return await connect(need(self.make_datagram, "make_datagram"))
 
     # ---- Addresses
@@ -105,25 +114,23 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
     async def addresses(self) -> None:
         here, _ = await self._ends()
         for what, addr in addresses_of(here):
-            network, text = addr.network(), str(addr)
-            expect(
-                network == network.lower(), f"{what}.network() is {network!r}; write it lower case"
-            )
-            if network.startswith(("tcp", "udp")):
-                host, _, _ = text.rpartition(":")
-                bare = ":" in host and not (host.startswith("[") and host.endswith("]"))
-                expect(not bare, f"{what} is {text!r}; write IPv6 in brackets")
+            _expect_written_right(what, addr)
 
     @clause(
-        "Both addresses stay the same after close().", "D2", after=("addresses", "close_after_peer")
+        "Both addresses stay the same when the peer has closed or broken off, and after close().",
+        "D2",
+        after=("addresses", "close_after_peer"),
     )
     async def addresses_after_close(self) -> None:
-        here, there = await self._ends()
-        before = [(what, addr.network(), str(addr)) for what, addr in addresses_of(here)]
-        await given(there.close(), "the peer's close()")
-        await given(here.close(), "close()")
-        after = [(what, addr.network(), str(addr)) for what, addr in addresses_of(here)]
-        expect(before == after, f"{before} became {after}")
+        for end in filter(None, (_close, self.break_off)):
+            here, there = await self._ends()
+            told = [_told(here)]
+            await given(end(there), "the peer's end")
+            await settle()
+            told.append(_told(here))
+            await given(here.close(), "close()")
+            told.append(_told(here))
+            expect(told[0] == told[1] == told[2], " became ".join(map(str, told)))
 
     # ---- Data
 
@@ -132,9 +139,8 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         here, there = await self._ends()
         await write(there, b"abc")
         data = await read(here)
-        expect(
-            bool(data) and b"abc".startswith(data), f"b'abc' was written, read() returned {data!r}"
-        )
+        right = bool(data) and b"abc".startswith(data)
+        expect(right, f"b'abc' was written, read() returned {data!r}")
 
     @clause("read(n) returns at most n bytes.", "D8")
     async def reads_at_most(self) -> None:
@@ -178,15 +184,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
     )
     async def any_buffer(self) -> None:
         here, there = await self._ends()
-        values = array("I", range(6))
-        buffers: tuple[Buffer, ...] = (
-            b"bytes",
-            bytearray(b"bytearray"),
-            memoryview(b"memoryview"),
-            values,
-            memoryview(values).cast("B").cast("I", (2, 3)),
-        )
-        for data in buffers:
+        for data in _buffers():
             expected = memoryview(data).tobytes()
             await write(here, data)
             received = await read_exactly(there, len(expected))
@@ -229,11 +227,25 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
     @clause("A slow peer slows the writer: write() waits for room.", "D8")
     async def write_waits(self) -> None:
         here, _ = await self._stream()
-        writing = await flood(here)
-        expect(
-            not writing.done(),
-            f"with a peer that reads nothing, write() of {FLOOD} bytes {outcome_of(writing)}",
-        )
+        whole = await begin(here.write(bytes(FLOOD)))
+        here, _ = await self._stream()
+        for writing in (whole, await flood(here)):
+            expect(
+                not writing.done(),
+                f"with a peer that reads nothing, write() of {FLOOD} bytes {outcome_of(writing)}",
+            )
+
+    @clause(
+        "Who does not read slows the peer: what is read ahead is bounded.",
+        "D8",
+        after=("write_waits", "reads_what_is_there"),
+    )
+    async def read_ahead_bounded(self) -> None:
+        here, there = await self._stream()
+        await carry(there, here, b"x")
+        writing = await flood(there)
+        taken = f"while nobody read, a peer's write() of {FLOOD} bytes {outcome_of(writing)}"
+        expect(not writing.done(), taken)
 
     # ---- Ends
 
@@ -243,14 +255,16 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         after=("reads_what_is_there",),
     )
     async def end(self) -> None:
-        here, there = await self._stream()
-        await write(there, b"abc")
-        await given(there.close(), "the peer's close()")
-        received = await read_exactly(here, 4)
-        expect(received == b"abc", f"before the end, {received!r} was read instead of b'abc'")
-        for _ in range(2):
-            data = await read(here)
-            expect(data == b"", f"after the end, read() returned {data!r}")
+        for ends_both in (True, False):
+            here, there = await self._stream()
+            await write(there, b"abc")
+            if ends_both:
+                await given(there.close(), "the peer's close()")
+            elif isinstance(there, HalfCloser):
+                await given(there.close_write(), "the peer's close_write()")
+            else:
+                return
+            await _expect_end(here, b"abc")
 
     @clause(
         "An end beneath that the protocol did not announce is none: read() returns the rest, then "
@@ -390,24 +404,13 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         await within(end_of(there), "the peer's connection, after close(),")
 
     @clause(
-        "What write() took arrives, though close() follows at once.",
+        "What write() took arrives, though close() follows at once and the peer sends on.",
         "D8",
-        after=("close_reaches_peer", "reads_what_is_there"),
+        after=("close_reaches_peer", "write_waits"),
     )
     async def last_words(self) -> None:
-        here, there = await self._stream()
-        data = bytes(range(256)) * 16
-
-        async def write_and_close() -> None:
-            await here.write(data)
-            await here.close()
-
-        await within(write_and_close(), "write() and close()")
-        received = await read_exactly(there, len(data))
-        expect(
-            received == data,
-            f"of {len(data)} bytes written before close(), {len(received)} arrived",
-        )
+        for is_full in (False, True):
+            await _expect_last_words(*await self._stream(), is_full=is_full)
 
     @clause("close() is quiet also when the peer has closed or broken off before.", "D1")
     async def close_after_peer(self) -> None:
@@ -459,15 +462,19 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         await raises(writing, "the waiting write()", ClosedError)
 
     @clause(
-        "A cancelled close() frees everything all the same.",
-        "D1",
-        after=("close_reaches_peer", "close_twice"),
+        "A cancelled close() ends as cancelled, and frees everything all the same.",
+        "D1, D14",
+        after=("close_reaches_peer", "close_twice", "write_waits"),
     )
     async def close_cancelled(self) -> None:
-        for count in CUTS:
+        await _cancel_close(*await self._stream())
+
+        async def opened() -> tuple[Conn, Callable[[], Awaitable[None]]]:
             here, there = await self._stream()
-            await close_cut_short(here.close, count)
-            await within(end_of(there), "the peer's connection, after a cancelled close()")
+            what = "the peer's connection, after a cancelled close()"
+            return here, lambda: within(end_of(there), what)
+
+        await closes_cut_short(opened)
 
     # ---- Datagrams
 
@@ -502,6 +509,80 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
     async def datagram_too_long(self) -> None:
         here, _ = await self._datagrams()
         await raises(here.write(bytes(ALL + 1)), "write() of 65536 bytes", OSError)
+
+
+def _buffers() -> Sequence[Buffer]:
+    values = array("I", range(6))
+    return (
+        b"bytes",
+        bytearray(b"bytearray"),
+        memoryview(b"memoryview"),
+        values,
+        memoryview(values).cast("B").cast("I", (2, 3)),
+    )
+
+
+def _expect_written_right(what: str, addr: Addr) -> None:
+    """Break the clause unless an address is as the contract has them."""
+    network, text = addr.network(), str(addr)
+    expect(network == network.lower(), f"{what}.network() is {network!r}; write it lower case")
+    if network.startswith(("tcp", "udp")):
+        host, _, _ = text.rpartition(":")
+        bare = ":" in host and not (host.startswith("[") and host.endswith("]"))
+        expect(not bare, f"{what} is {text!r}; write IPv6 in brackets")
+
+
+async def _close(conn: Conn) -> None:
+    await conn.close()
+
+
+async def _expect_end(conn: Conn, rest: bytes) -> None:
+    """Break the clause unless the rest of a stream is read, then its end, and again its end."""
+    received = await read_exactly(conn, len(rest) + 1)
+    expect(received == rest, f"before the end, {received!r} was read instead of {rest!r}")
+    for _ in range(2):
+        data = await read(conn)
+        expect(data == b"", f"after the end, read() returned {data!r}")
+
+
+async def _cancel_close(here: Conn, there: Conn) -> None:
+    """Break the clause if a close() that waits for the peer is cancelled, and does not end so."""
+    await fill(here, there)
+    closing = await begin(here.close())
+    if not closing.done():
+        await expect_cancelled(closing, "close()")
+
+
+async def _expect_last_words(here: Conn, there: Conn, *, is_full: bool) -> None:
+    """Break the clause unless what was written before close() arrives; the buffers may be full."""
+    due = await fill(here, there) if is_full else 4096
+    if is_full:
+        await write(there, b"never read")
+        await settle()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    closing = start(_write_and_close(here, b"" if is_full else bytes(due)))
+    if is_full:
+        # The peer has read nothing yet, so something is still unsent.
+        await settle()
+        start(there.write(b"sent on"))
+        await settle()
+    received = await within(drained(there), "the peer's connection, after close(),")
+    await within(closing, "close()")
+    # A peer that is slower than the shortest close may lose something.
+    expect(
+        received == due or loop.time() - began >= _SHORTEST_CLOSE,
+        f"of {due} bytes that were on their way at close(), {received} arrived",
+    )
+
+
+async def _write_and_close(conn: Conn, data: bytes) -> None:
+    await conn.write(data)
+    await conn.close()
+
+
+def _told(conn: Conn) -> list[tuple[str, str, str]]:
+    return [(what, addr.network(), str(addr)) for what, addr in addresses_of(conn)]
 
 
 async def _send(conn: Conn, data: bytes, dice: random.Random) -> None:

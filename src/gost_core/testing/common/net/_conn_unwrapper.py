@@ -8,6 +8,7 @@ from typing_extensions import Buffer
 
 from gost_core import keys
 from gost_core.common.net import (
+    Aborter,
     Addr,
     Conn,
     ConnUnwrapper,
@@ -47,6 +48,15 @@ class _Packets(LayeredConn, PacketConn):
 
     async def write_to(self, data: Buffer, addr: Addr, /) -> None:
         await self.inner.write(data)
+
+
+class _Abortable(LayeredConn, Aborter):
+    """A connection that can be aborted."""
+
+    aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
 
 
 class ConnUnwrapperContract(Contract, interface=ConnUnwrapper):
@@ -127,6 +137,15 @@ class ConnUnwrapperContract(Contract, interface=ConnUnwrapper):
         if isinstance(wrapper, HalfCloser):
             what = "close_write() over a connection that cannot"
             await raises(wrapper.close_write(), what, UnsupportedError)
+
+    @clause("Over a connection that can be aborted, abort() is handed on.", "D10, D72")
+    async def keeps_abort(self) -> None:
+        inner = _Abortable(Scene(), "what is wrapped", connected_pair()[0])
+        wrapper = owned(self.wrap(inner))
+        if not isinstance(wrapper, Aborter):
+            raise Broken("the wrapper has no abort(), and what it wraps has")
+        wrapper.abort()
+        expect(inner.aborted, "after abort() of the wrapper, what it wraps was not aborted")
 
     @clause("What is beneath is found through the wrapper: the context, the metadata.", "D10")
     async def shows_capabilities(self) -> None:

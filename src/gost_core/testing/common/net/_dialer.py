@@ -3,11 +3,13 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import field
 
 from gost_core.common.net import Conn, Dialer, PacketConn, UnsupportedError
 from gost_core.context import Context
-from gost_core.testing._families.steps import UNOFFERED
+from gost_core.keys import TIME_LIMIT
+from gost_core.testing._families.steps import UNOFFERED, expect_no_task_left
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import (
@@ -31,8 +33,16 @@ from gost_core.testing._run.waiting import (
     within,
 )
 from gost_core.testing._stage.memory import Address
-from gost_core.testing._stage.servers import EchoServer, silent_address
-from gost_core.testing._stage.streams import ALL, TURNS, addresses_of, begin, carry
+from gost_core.testing._stage.servers import EchoServer, resolving, silent_address
+from gost_core.testing._stage.streams import (
+    ALL,
+    TURNS,
+    addresses_of,
+    begin,
+    carry,
+    packets,
+    write,
+)
 from gost_core.testing.common.net._packet_conn import expect_no_other, expect_unconnected
 
 __all__ = ("DialerContract",)
@@ -53,9 +63,11 @@ class DialerContract(Contract, interface=Dialer):
     def _build(self) -> Dialer:
         return owned(self.make())
 
-    async def _dial(self, dialer: Dialer, network: str, addr: str) -> Conn:
+    async def _dial(
+        self, dialer: Dialer, network: str, addr: str, ctx: Context | None = None
+    ) -> Conn:
         what = f"dial({network}, {addr})"
-        dialing = by_task_that_goes_on(dialer.dial(Context(), network, addr), what)
+        dialing = by_task_that_goes_on(dialer.dial(ctx or Context(), network, addr), what)
         return owned(returned(await dialing, what))
 
     async def _dial_offered(self, network: str, addr: str) -> Conn:
@@ -86,10 +98,16 @@ class DialerContract(Contract, interface=Dialer):
             return  # This host has no IPv6.
         await self._echo(await self._dial(self._build(), "tcp6", addr))
 
-    @clause("A name is resolved.", "D12", after=("networks",))
+    @clause(
+        "A name is resolved, and its addresses are tried until one connects.",
+        "D12",
+        after=("reaches",),
+    )
     async def resolves_names(self) -> None:
-        _, _, port = (await EchoServer().tcp()).rpartition(":")
-        await self._echo(await self._dial(self._build(), "tcp4", f"localhost:{port}"))
+        port = (await EchoServer().tcp()).rpartition(":")[2]
+        # Nobody listens at the first one.
+        with resolving("localhost", "::1", "127.0.0.1"):
+            await self._echo(await self._dial(self._build(), "tcp", f"localhost:{port}"))
 
     @clause("A name that does not resolve raises socket.gaierror.", "D14", after=("reaches",))
     async def unresolvable(self) -> None:
@@ -110,11 +128,16 @@ class DialerContract(Contract, interface=Dialer):
         await self._refuses("gopher", "{}", UnsupportedError)
 
     @clause(
-        "A malformed address raises ValueError, before anything is sent.", "D15", after=("reaches",)
+        "A malformed address raises ValueError, before anything is sent.",
+        "D12, D15",
+        after=("reaches",),
     )
     async def malformed(self) -> None:
         for addr in ("127.0.0.1", "127.0.0.1:70000", "[127.0.0.1:80"):
             await self._refuses("tcp", addr, ValueError)
+        # No other spelling of a number is a host, and no name has a space.
+        for host in ("127.1", "2130706433", "0x7f000001", "0177.0.0.1", "local host"):
+            await self._refuses("tcp", f"{host}:{{1}}", ValueError)
 
     @clause("An address without a host raises ValueError.", "D12", after=("reaches",))
     async def no_host(self) -> None:
@@ -153,18 +176,35 @@ class DialerContract(Contract, interface=Dialer):
         await self._echo(other)
 
     @clause(
-        "One dialer may dial several times at once.",
-        "D32",
+        "One dialer may dial several times at once, and each call gets what it asked for.",
+        "D22, D32",
         after=("reaches", "outlives_its_caller", "connections_apart"),
     )
     async def at_once(self) -> None:
-        addr = await EchoServer().tcp()
+        servers = [EchoServer() for _ in range(3)]
+        addrs = [await server.tcp() for server in servers]
         dialer = self._build()
-        dials = asyncio.gather(*(dialer.dial(Context(), "tcp", addr) for _ in range(5)))
-        first, *others = map(owned, await within(dials, "dial(), five times at once"))
-        await within(first.close(), "close() of one of five connections")
+        dials = asyncio.gather(*(dialer.dial(Context(), "tcp", addr) for addr in [*addrs, *addrs]))
+        first, *others = map(owned, await within(dials, "dial(), six times at once"))
+        await within(first.close(), "close() of one of six connections")
         for number, conn in enumerate(others):
             await self._echo(conn, b"ping %d" % number)
+        dialed = [server.connections for server in servers]
+        expect(dialed == [2, 2, 2], f"3 servers were dialed twice at once, they got {dialed}")
+
+    @clause(
+        "After the TIME_LIMIT of its context, dial() raises TimeoutError and connects to nobody.",
+        "D69",
+        after=("reaches",),
+    )
+    async def limit_passed(self) -> None:
+        server = EchoServer()
+        addr = await server.tcp()
+        past = Context().with_value(TIME_LIMIT, asyncio.get_running_loop().time() - 1)
+        dialing = self._dial(self._build(), "tcp", addr, past)
+        await raises(dialing, "dial() after its limit", TimeoutError)
+        await settle()
+        expect(not server.connections, "dial() connected after its limit")
 
     async def _dial_silent(self, dialer: Dialer) -> "asyncio.Future[Conn]":
         """Begin a dial() that nobody answers."""
@@ -189,11 +229,16 @@ class DialerContract(Contract, interface=Dialer):
         dialing = dialer.dial(Context(), "tcp", addr)
         await self._echo(owned(await within(dialing, "dial() beside one that nobody answers")))
 
-    @clause("A cancelled dial() leaves nothing open.", "D4", after=("reaches", "cancellable"))
+    @clause(
+        "A cancelled dial() leaves nothing open, and no task.",
+        "D4, D18",
+        after=("reaches", "cancellable"),
+    )
     async def cancelled_frees(self) -> None:
         server = EchoServer()
         addr = await server.tcp()
-        dialer = self._build()
+        dialer, before = self._build(), asyncio.all_tasks()
+        await expect_cancelled(await self._dial_silent(dialer), "dial()")
         for count in range(TURNS):
             dialing = start(dialer.dial(Context(), "tcp", addr))
             await turns(count)
@@ -205,20 +250,48 @@ class DialerContract(Contract, interface=Dialer):
         await until(
             lambda: not server.open, "what cancelled dial() calls had opened was not closed"
         )
+        await expect_no_task_left(before, "dial() calls were cancelled")
 
-    @clause("udp with an address gives a connection that carries datagrams.", "D9")
+    @clause("udp with an address gives a PacketConn, which carries datagrams.", "D9, D11")
     async def udp(self) -> None:
         conn = await self._dial_offered("udp", await EchoServer().udp())
+        packets(conn)
         for data in (b"one", b"two"):
             await self._echo(conn, data)
 
     @clause(
-        "On a udp connection, write_to() another address raises ValueError.", "D9", after=("udp",)
+        "A udp connection is its peer's alone: write_to() another address raises ValueError, and "
+        "what another sends is not read.",
+        "D9",
+        after=("udp",),
     )
     async def udp_elsewhere(self) -> None:
         other = await EchoServer().udp()
         conn = await self._dial_offered("udp", await EchoServer().udp())
         await expect_no_other(conn, Address("udp", other))
+        port = int(str(conn.local_addr()).rpartition(":")[2])
+        with socket.socket(type=socket.SOCK_DGRAM) as stranger:
+            stranger.sendto(b"from elsewhere", ("127.0.0.1", port))
+        await self._echo(conn)
+
+    @clause(
+        "Where a datagram finds nobody, ConnectionRefusedError says so once, and the connection "
+        "goes on.",
+        "D9",
+        after=("udp",),
+    )
+    async def udp_unreachable(self) -> None:
+        with socket.socket(type=socket.SOCK_DGRAM) as bound:
+            bound.bind(("127.0.0.1", 0))
+            host, port = bound.getsockname()
+            conn = await self._dial_offered("udp", f"{host}:{port}")
+        await write(conn, b"to nobody")
+        await settle()
+        await EchoServer().udp(port)
+        # The system tells it once, to whatever is called next.
+        with suppress(ConnectionRefusedError):
+            return await self._echo(conn)
+        await self._echo(conn)
 
     @clause(
         'udp with "" gives a PacketConn that reaches any address, without read() and write().', "D9"

@@ -6,15 +6,26 @@ from dataclasses import field
 from gost_core.common.net import ClosedError, Conn, HalfCloser, UnsupportedError
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import Contract, clause
-from gost_core.testing._run.waiting import expect, given, need, owned, raises, settle, within
+from gost_core.testing._run.waiting import (
+    applies,
+    expect,
+    given,
+    need,
+    owned,
+    raises,
+    settle,
+    start,
+    within,
+)
 from gost_core.testing._stage.streams import (
     ALL,
     MakePair,
     begin,
     carry,
     connect,
+    drained,
+    fill,
     read,
-    read_exactly,
     write,
 )
 
@@ -27,7 +38,9 @@ class HalfCloserContract(Contract, interface=HalfCloser):
     make: MakePair = field(kw_only=False)
     """Opens a stream: the end on trial, and its peer."""
     make_unable: Callable[[], Awaitable[Conn]] | None = None
-    """Opens a connection of the same class over one that cannot half-close; for wrappers."""
+    """Opens a connection of the same class over one that cannot half-close."""
+    wraps: bool = True
+    """Whether the class is one of wrappers; False = each of its connections can half-close."""
 
     async def _specimen(self) -> Conn:
         return (await self._pair())[0]
@@ -38,13 +51,17 @@ class HalfCloserContract(Contract, interface=HalfCloser):
     async def _end(self, conn: Conn) -> None:
         await within(_half(conn).close_write(), "close_write()")
 
-    @clause('After close_write(), the peer reads what was written, then b"".', "D8")
+    @clause('After close_write(), the peer reads all that was written, then b"".', "D8")
     async def ends_stream(self) -> None:
         here, there = await self._pair()
+        due = 3 + await fill(here, there)
+        receiving = start(drained(there))
         await write(here, b"abc")
         await self._end(here)
-        received = await read_exactly(there, 4)
-        expect(received == b"abc", f"b'abc' was written, the peer read {received!r} to the end")
+        received = await within(receiving, "the peer's stream, after close_write(),")
+        expect(received == due, f"{due} bytes were on their way, the peer read {received}")
+        data = await read(there)
+        expect(data == b"", f"after that, the peer's read() returned {data!r}")
 
     @clause(
         "After close_write(), what the peer writes is still read, a waiting read() included.",
@@ -95,6 +112,7 @@ class HalfCloserContract(Contract, interface=HalfCloser):
         "D10",
     )
     async def unsupported(self) -> None:
+        applies(self.wraps, "it is no wrapper")
         make_unable = need(self.make_unable, "make_unable")
         conn = owned(await given(make_unable(), "`make_unable`"))
         if not isinstance(conn, HalfCloser):

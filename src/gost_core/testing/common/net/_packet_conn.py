@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import field
 from typing import TypeAlias
 
@@ -13,7 +14,15 @@ from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, given, need, owned, raises, within
 from gost_core.testing._stage.memory import Address, words
-from gost_core.testing._stage.streams import ALL, MakePair, addresses_of, connect, packets, read
+from gost_core.testing._stage.streams import (
+    ALL,
+    MakePair,
+    addresses_of,
+    connect,
+    packets,
+    read,
+    write,
+)
 
 __all__ = ("PacketConnContract",)
 
@@ -90,11 +99,13 @@ class PacketConnContract(
     @clause("A datagram gets to the address it is for, and tells the address it is from.", "D9")
     async def exchange(self) -> None:
         conn, *peers = await self._sockets()
+        sources: list[Addr] = []
         for number, peer in enumerate(peers):
             sender = await self._carry(conn, peer, b"ping %d" % number, peer.local_addr())
-            source = await self._carry(peer, conn, b"pong %d" % number, sender)
-            told, real = words(source), words(peer.local_addr())
-            expect(told == real, f"a datagram from {real} was said to be from {told}")
+            sources.append(await self._carry(peer, conn, b"pong %d" % number, sender))
+        # An address stays what it was, when that of another datagram has been told.
+        told, real = [[*map(words, addrs)] for addrs in (sources, [p.local_addr() for p in peers])]
+        expect(told == real, f"datagrams from {real} were said to be from {told}")
 
     @clause("write_to() takes any Addr, by network() and str().", "D9", after=("exchange",))
     async def foreign_addr(self) -> None:
@@ -163,11 +174,21 @@ class PacketConnContract(
         data = await read(peer)
         expect(data == b"x", f"write_to() the peer sent b'x', {data!r} was read")
 
-    @clause("On a connected socket, write_to() another address raises ValueError.", "D9")
+    @clause(
+        "A connected socket is its peer's alone: write_to() another address raises ValueError, and "
+        "what comes from there is not read.",
+        "D9",
+        after=("exchange",),
+    )
     async def connected_elsewhere(self) -> None:
-        conn, _ = await self._connected()
+        conn, peer = await self._connected()
         _, other = await self._ends()
         await expect_no_other(conn, other.local_addr())
+        with suppress(OSError):
+            await self._send(other, b"from elsewhere", conn.local_addr())
+        await write(peer, b"x")
+        data, sender = await self._receive(conn)
+        expect(data == b"x", f"what {sender} sent was read: {data!r}")
 
     @clause("After close(), read_from() and write_to() raise ClosedError.", "D1, D14")
     async def use_after_close(self) -> None:
