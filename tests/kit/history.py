@@ -19,6 +19,26 @@ class Trap:
 
 
 TRAPS: Final = (
+    # ---- Since June 2026
+    Trap("506edff", "A chain that alone was eligible was taken though its probes had failed."),
+    Trap("39580f0", "A login was demanded of clients that had offered none."),
+    Trap("ea3ca94", "A request was judged before its sender, so scanners learned what answers."),
+    Trap("e814852", "The next request, for another host, went to the host of the one before."),
+    Trap("0ffc000", "A record that was copied in one place was used uncopied in another."),
+    Trap("226420a f09a7a6 c23a2f1", "A TLS client that names no server was turned away."),
+    Trap("88670ba", "A TLS client that names no server lost the target that it had asked for."),
+    Trap("03f4b12", "An IPv4 address was bound for both families, and another one was told."),
+    Trap("62265b4", "Datagrams came back from another address than the one that was told."),
+    Trap("caa82f2 c06ba17", "A source address tied the socket to the device that has the address."),
+    Trap("504c56f", "What came in by one address went out by another."),
+    Trap("d8317d8", "The last event of a stream went out without the blank line that ends it."),
+    Trap("d432d28", "After events that had to be sent again, those of that moment were lost."),
+    Trap("5e3280d", "The bytes of datagrams took the place of the stream's in the record."),
+    Trap("6810e50", "Bytes were recorded that were not written."),
+    Trap("f5127f0", "The settings of probes got lost between the configuration and the nodes."),
+    Trap("2e16457", "TLS settings of a listener without TLS did nothing, and nobody was told."),
+    Trap("52b80b2", "A rule looked at a compressed body."),
+    Trap("29a5b16", "A tunnel took over another tunnel's host."),
     # ---- Accepting and handling
     Trap("f9fb5f4 d12663d", "A limiter's place was given back by each close of a connection."),
     Trap("fa708f4", "A client beyond the limit ended the service."),
@@ -104,6 +124,23 @@ TRAPS: Final = (
 )
 
 UNSEEN: Final = {
+    "506edff": "With one chain that is eligible, the answer is that chain either way (D45).",
+    "39580f0": "What bytes a protocol exchanges is not in the contract.",
+    "ea3ca94": "The same.",
+    "e814852": "The same; the example's tests try it.",
+    "0ffc000": "A handler's own record points are not in the contract.",
+    "226420a f09a7a6 c23a2f1": "Whether a handler looks into what it carries is its own affair.",
+    "88670ba": "The same.",
+    "62265b4": "It takes a machine with several addresses, and a client of that protocol.",
+    "caa82f2 c06ba17": "It takes a machine with several devices, and root.",
+    "504c56f": "It was asked for, not promised.",
+    "d8317d8": "Who calls a rewriter frames the events (D57), and that is no interface's part.",
+    "d432d28": "How often a handler reports is its own affair.",
+    "5e3280d": "What stands in a handler's own record is not in the contract.",
+    "6810e50": "It shows where a write fails, and what was written is not known then (D55).",
+    "f5127f0": "How a configuration is read is not in the contract.",
+    "2e16457": "The same; whoever reads one refuses what nothing takes (D64).",
+    "52b80b2": "Who calls a matcher decodes the body (D68), and that is no interface's part.",
     "c5b62d4 ca582a1": "The contract has no status.",
     "301dbc5": "It showed as speed alone.",
     "64f9a04": "It shows in the memory of a long run alone.",

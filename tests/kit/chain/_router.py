@@ -743,7 +743,9 @@ class OptionsOfTheCallStay(RightRouter):
         return await super().dial(ctx, network, address, *self.kept)
 
 
-@trial.breaks("resolver-question", history="caa82f2 tcp4 asks for both families")
+@trial.breaks(
+    "resolver-question", history="039bcc9 a family that was asked for gave way to the other"
+)
 class BothFamiliesAlways(RightRouter):
     async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
         return await super().resolve(ctx, address)
