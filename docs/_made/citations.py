@@ -234,7 +234,10 @@ def is_linked(node: nodes.Node) -> bool:
 
 
 def link_names(document: nodes.document, page: str) -> None:
-    """Link clauses by their ids and public objects by their full names, where they are code."""
+    """Link clauses by their ids, public objects by their full names, and pages by their paths.
+
+    Each is written as code.
+    """
     for literal in list(document.findall(nodes.literal)):
         if is_linked(literal):
             continue
@@ -245,6 +248,8 @@ def link_names(document: nodes.document, page: str) -> None:
             target = public_objects()[called]
             role = "mod" if target == name and target in package.module_names() else "obj"
             linked = link(target, literal.deepcopy(), page, domain="py", role=role)
+        elif (file := re.fullmatch(r"docs/([\w/-]+)\.md", name)) and page.startswith("reference/"):
+            linked = link(f"/{file[1]}", literal.deepcopy(), page, domain="std", role="doc")
         else:
             continue
         literal.parent.replace(literal, linked)

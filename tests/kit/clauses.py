@@ -56,7 +56,9 @@ def clause_lines() -> Iterator[str]:
     yield "are stable: they stand in the reports of the contracts, and here. This page is made from"
     yield "the code by `python -m tests.kit.clauses`."
     yield ""
-    yield f"{len(clauses())} clauses of {len(TRIALS)} contracts."
+    interfaces = {interface_of(trial) for trial in TRIALS}
+    yield f"{len(clauses())} clauses of {len(TRIALS)} contracts, for {len(interfaces)} interfaces:"
+    yield "those of Go that promise behaviour, and those of `gost_core.common.net`."
     for trial in sorted(TRIALS, key=title):
         interface = interface_of(trial)
         path = interface.rpartition(".")[0]
