@@ -10,20 +10,28 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date
+from importlib import metadata
 from pathlib import Path
 
 # Before the package that proxy.py installs, which is called proxy too.
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "examples"))
 
-from tests.benchmarks import calling, importing, picture, relaying, routing
+from tests.benchmarks import calling, checking, growth, importing, picture, relaying, routing
 from tests.benchmarks.measure import Figure
 
 PARTS: dict[str, Callable[[bool], Iterator[Figure]]] = {
     "imports": importing.figures,
     "calls": calling.figures,
     "routes": routing.figures,
+    "growth": growth.figures,
+    "checks": checking.figures,
     "relay": relaying.figures,
 }
+NOTES = {"imports": importing.WHY}
+"""What a part says about its figures."""
+
+HEAD = f"  {'':<52} {'median':>9} [quartiles] unit   bound"
+
 EXPLANATION = f"""\
 parts: {", ".join(PARTS)}
 
@@ -48,15 +56,17 @@ def main() -> None:
     if unknown:
         parser.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
     drawn: dict[str, list[Figure]] = {}
+    print(now_and_here(), versions(), sep="\n")
     for part in arguments.parts or PARTS:
-        print(f"\n{part}")
+        print(f"\n{part}", HEAD, sep="\n")
         for figure in PARTS[part](arguments.quick):
             print(row(figure), flush=True)
             if figure.unit == "x":
                 drawn.setdefault(part, []).append(figure)
+        print(end=NOTES.get(part, ""))
     if arguments.picture is not None:
         arguments.picture.parent.mkdir(parents=True, exist_ok=True)
-        arguments.picture.write_text(picture.draw(drawn, now_and_here()), "utf-8")
+        arguments.picture.write_text(picture.draw(drawn, [now_and_here(), versions()]), "utf-8")
 
 
 def now_and_here() -> str:
@@ -66,6 +76,14 @@ def now_and_here() -> str:
     return (
         f"{date.today()}, {model}, {os.cpu_count()} processors, Python {platform.python_version()}"
     )
+
+
+def versions() -> str:
+    """Say which of what is compared is installed, and in which version."""
+    compared = {"anyio", "opentelemetry-api", "pproxy", "proxy.py", "trio", "twisted"}
+    compared |= {"gost-core", "zope.interface"}
+    found = {one.name.lower(): one.version for one in metadata.distributions()}
+    return ", ".join(f"{name} {found[name]}" for name in sorted(compared & found.keys()))
 
 
 def row(figure: Figure) -> str:

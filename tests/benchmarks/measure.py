@@ -37,6 +37,10 @@ class Samples:
         """Return the ratio to another subject, round by round."""
         return Samples([a / b for a, b in zip(self.values, other.values, strict=True)])
 
+    def minus(self, other: "Samples") -> "Samples":
+        """Return the difference to another subject, round by round."""
+        return Samples([a - b for a, b in zip(self.values, other.values, strict=True)])
+
     def times(self, factor: float) -> "Samples":
         """Return the same in another unit."""
         return Samples([value * factor for value in self.values])

@@ -3,12 +3,15 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from itertools import chain
+from textwrap import wrap
 
 from docs._made import canvas
 from tests.benchmarks.measure import Figure
 
 WIDTH, ROW, MARGIN = canvas.WIDTH, 32, 14
 FROM, TO = MARGIN, 270  # where the scale is; behind it stand the numbers
+COLUMNS = 52  # characters of a line of small print
 TICKS = (0.1, 1, 10, 100)
 STYLE = """
 .gost-picture .tick { stroke: var(--panel-edge) }
@@ -20,15 +23,18 @@ STYLE = """
 """
 
 
-def draw(parts: Mapping[str, Sequence[Figure]], measured: str) -> str:
+def draw(parts: Mapping[str, Sequence[Figure]], measured: Sequence[str]) -> str:
     """Return the picture.
 
     Args:
         parts: the figures, by part.
-        measured: when and where they were measured.
+        measured: sentences that say when, where and what was measured.
     """
-    lines = [f'<text class="muted" x="{MARGIN}" y="{MARGIN + 4}">{escape(measured)}</text>']
-    top = MARGIN + 4
+    lines: list[str] = []
+    top = MARGIN - 12
+    for line in chain.from_iterable(wrap(text, COLUMNS) for text in measured):
+        top += 16
+        lines.append(f'<text class="muted" x="{MARGIN}" y="{top}">{escape(line)}</text>')
     for part, figures in parts.items():
         top += 30
         lines.append(f'<text class="heading" x="{MARGIN}" y="{top}">{escape(part)}</text>')
