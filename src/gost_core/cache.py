@@ -53,7 +53,7 @@ class SetOptions:
     """Options for one call of :meth:`Cache.set`."""
 
     ttl: float = 0.0
-    """How many seconds the entry lives; 0 = the cache's own default, ``math.inf`` = for ever."""
+    """How many seconds the entry lives; 0 = the cache's own default, ``math.inf`` = without end."""
 
 
 SetOption: TypeAlias = Callable[[SetOptions], object]
@@ -62,7 +62,7 @@ SetOption: TypeAlias = Callable[[SetOptions], object]
 def with_ttl(ttl: float, /) -> SetOption:
     """Set ``SetOptions.ttl``.
 
-    How many seconds the entry lives; 0 = the cache's own default, ``math.inf`` = for ever.
+    How many seconds the entry lives; 0 = the cache's own default, ``math.inf`` = without end.
     """
     return FieldOption(SetOptions, "ttl", ttl)
 

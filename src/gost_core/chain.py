@@ -285,8 +285,9 @@ class HTTPNodeSettings:
     rewrite_request_body: Sequence[HTTPBodyRewriteSettings] = field(default=(), hash=False)
     """Replacements in the bodies of requests (D68)."""
     fail_codes: FailCodes = field(default=FailCodes())
-    """Which status codes of a response mean that the node has failed; empty = none. Such a response
-    is handed on, and the request is not tried again; the node is marked, for later choices (D76).
+    """Which status codes of a response mean that the node has failed; empty = none. The client
+    still gets such a response, and the request is not tried again. The node is marked, for later
+    choices (D76).
     """
 
 
@@ -816,7 +817,7 @@ class RouteCarrier(Protocol):
 
     What a Router gives has it. Accepted connections need not. On a connection it is found through
     wrappers; on a listener it counts on the outermost object. For implementers: a wrapper without
-    ``unwrap_conn`` hands it on.
+    ``unwrap_conn`` offers this capability itself, and answers what the inner object answers.
     """
 
     __slots__ = ()
@@ -840,11 +841,11 @@ class Chainer(Protocol):
     inner chain (D70).
 
     A group of chains chooses among its eligible members by its selector, also if there is only one.
-    It never answers None because members have failed: the first eligible one is its last resort.
-    None means that no member is eligible by rule, and is direct; a group that must not go direct
-    raises DeniedError. What the chosen member's ``route()`` answers, None included, is the answer.
-    An OSError of it marks the member if that is Markable, and the next attempt chooses anew; a
-    DeniedError goes through (D45).
+    If all members have failed, it does not return None: it takes the first eligible one, as the
+    last resort. None means that the rules leave no member, and so a direct connection; a group that
+    must not go direct raises DeniedError. The group returns what ``route()`` of the chosen member
+    returns, None included. If it raises an OSError, the member is marked, if it is Markable, and
+    the next attempt chooses again; a DeniedError is passed on (D45).
 
     Concurrency: asked for each attempt of many requests at once.
 

@@ -78,7 +78,7 @@ class Context:
         afterwards.
 
         Raises:
-            TypeError: ``value`` is None, which could not be told from an absent value.
+            TypeError: ``value`` is None, which would look like an absent value.
         """
         if value is None:
             raise TypeError(

@@ -73,7 +73,7 @@ class Options:
     logger: Logger | None = None
     """Where to log; None = the default logger (D24)."""
     observer: Observer | None = None
-    """Who is told how much each client sent and received; None = nobody."""
+    """What receives how much each client sent and received; None = nothing does."""
     recorders: Sequence[RecorderObject] = ()
     """Where to record; every one whose record point is the handler's is used (D55)."""
     rewriter: Rewriter | None = None
@@ -161,7 +161,7 @@ def logger_option(logger: Logger | None, /) -> Option:
 def observer_option(observer: Observer | None, /) -> Option:
     """Set ``Options.observer``.
 
-    Who is told how much each client sent and received; None = nobody.
+    What receives how much each client sent and received; None = nothing does.
     """
     return FieldOption(Options, "observer", observer)
 

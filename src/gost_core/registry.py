@@ -69,7 +69,7 @@ class Registry(Protocol[T]):
         Observer, Recorder, Resolver, Rewriter, Router, SD, and the look-ups of limiters raise
         OSError (D60).
 
-        For callers: never hand the None on as an option, where it would mean that everybody may.
+        For callers: do not pass the None on as an option, where it would mean that everybody may.
         Use :func:`require` for a name that a configuration mentions (D60).
         """
         ...

@@ -30,7 +30,7 @@ class Route:
     dst: str = ""
     """The destination: an address, a network in CIDR form, or an opaque name."""
     gateway: str = ""
-    """Where to send it: an address, or the name of a client. It is handed on as it is."""
+    """Where to send it: an address, or the name of a client. It is returned unchanged."""
 
     @overload
     def __init__(self, *, dst: str = "", gateway: str = "") -> None: ...

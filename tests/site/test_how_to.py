@@ -28,6 +28,8 @@ PAGE: Final = (Path(__file__).parents[2] / "docs" / "how-to.md").read_text(encod
         "limit time",
         "log",
         "measure",
+        "own option",
+        "write option",
         "none from route",
         "register name",
         "settings",

@@ -1,7 +1,7 @@
 """A pool of byte buffers, for those that need large ones often.
 
-It pays from about 64 KiB up; a smaller buffer is as fast to make anew (D65). Any thread may use
-it, and so may a child after a fork (D21).
+It helps with buffers of about 64 KiB and more; to make a smaller one is as fast (D65).
+Any thread may use it, and so may a child after a fork (D21).
 """
 
 from bisect import bisect_left
@@ -39,7 +39,7 @@ def get(size: int, /) -> memoryview:
     you have written (D65).
 
     Args:
-        size: at least 0. Above 66560 the buffer is made anew and never pooled.
+        size: at least 0. Above 66560 the buffer is a new one, and never pooled.
 
     Raises:
         ValueError: ``size`` is negative.

@@ -85,7 +85,7 @@ class DeniedError(PermissionError):
 
 
 class ProtocolError(ConnectionError):
-    """The peer sent what its protocol does not allow; the connection is of no more use (D15).
+    """The peer sent what its protocol does not allow; the connection cannot be used any more (D15).
 
     Another connection may do better, so a Router tries again.
     """
@@ -175,7 +175,7 @@ class Conn(Protocol):
         """Read what is there, waiting until something is.
 
         Args:
-            n: at least 1, the most to return. 65535 loses nothing of any datagram.
+            n: how many bytes to return at most; at least 1. 65535 is enough for any datagram.
 
         Returns:
             1 to ``n`` bytes; ``b""`` exactly when the peer has ended the stream in the way in which
@@ -355,11 +355,11 @@ class PacketConn(Protocol):
         """Read one datagram and say who sent it.
 
         Args:
-            n: at least 1; the datagram is cut to so many bytes. 65535 loses nothing (D8).
+            n: at least 1. A longer datagram is cut to ``n`` bytes; 65535 is enough for any (D8).
 
         Returns:
-            The datagram and its sender. ``b""`` is an empty datagram and no end; an implementation
-            may leave such out.
+            The datagram and its sender. ``b""`` is an empty datagram, not an end; an implementation
+            may skip empty ones.
 
         Raises:
             ClosedError: this side closed the connection.
@@ -412,7 +412,7 @@ class HalfCloser(Protocol):
     async def close_write(self) -> None:
         """End the outgoing stream; the peer reads to its end and may go on sending.
 
-        Doing it twice is legal. A later write raises BrokenPipeError.
+        It may be called twice. A later write raises BrokenPipeError.
 
         Raises:
             UnsupportedError: what is below cannot; the caller closes the whole connection (D10).
@@ -443,11 +443,11 @@ class Aborter(Protocol):
     def abort(self) -> None:
         """Break the connection off at once.
 
-        Waiting calls raise ClosedError, as after a close. What is unsent is discarded. The peer is
-        told by a reset where the protocol has one; else it gets no goodbye, neither TLS's
+        Waiting calls raise ClosedError, as after a close. What is unsent is discarded. The peer
+        gets a reset, if the protocol has one. If not, it gets no goodbye, neither TLS's
         close_notify nor a close frame. It does not wait: what cannot be done at once is left to
-        :meth:`Conn.close`, which must follow. Legal twice, without effect after close; raises
-        nothing (D72).
+        :meth:`Conn.close`, which must follow. It may be called twice, has no effect after close,
+        and raises nothing (D72).
         """
         ...
 
@@ -483,7 +483,7 @@ class ContextCarrier(Protocol):
 
     @abstractmethod
     def context(self) -> Context | None:
-        """Return the connection's values, or None if it has none after all."""
+        """Return the connection's values, or None if it has none."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What the limiters of traffic are told of a request, and the scopes of a limit.
+"""Options for the lookups of traffic limiters, and the scopes of a limit.
 
 Each scope, service and direction has a separate budget for each key, and keys are compared whole. A
 budget does not begin anew because every reference to its limiter was dropped, or because many other
@@ -51,7 +51,7 @@ class Options:
     network: str = ""
     """The network of the traffic (D11); "" = not given."""
     addr: str = ""
-    """The target (D12); "" = none, or not told."""
+    """The target (D12); "" = none, or not given."""
     client: str = ""
     """The id of the client, as an Authenticator gave it; "" = not given."""
     src: str = ""
@@ -88,7 +88,7 @@ def network_option(network: str, /) -> Option:
 def addr_option(addr: str, /) -> Option:
     """Set ``Options.addr``.
 
-    The target (D12); "" = none, or not told.
+    The target (D12); "" = none, or not given.
     """
     return FieldOption(Options, "addr", addr)
 

@@ -29,8 +29,8 @@ class Limiter(Protocol):
         """Take places, or give them back.
 
         Args:
-            n: above 0, so many places are taken, all or none. Below 0, ``-n`` are given back;
-                more than were taken leave all free, never more than that. 0 changes nothing (D51).
+            n: above 0, ``n`` places are taken, all or none. Below 0, ``-n`` places are given back;
+                if fewer were taken, all are free then, and never more. 0 changes nothing (D51).
 
         Returns:
             True if the places were taken or given back, and for 0; False if there were too few.

@@ -1,4 +1,4 @@
-"""Observers: what is told of the state and the traffic of services."""
+"""Observers: they receive events about the state and the traffic of services."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ class EventType(StrEnum):
 
 
 class Event(Protocol):
-    """Something that an observer is told.
+    """Something that an observer receives.
 
     What it carries is a matter between those who make an event and those who understand it. Two
     kinds that independent packages exchange are :class:`StatusEvent` and :class:`StatsEvent` (D73).
