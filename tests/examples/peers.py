@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.examples.proxy_harness import LIMIT
+from tests.examples.tls_harness import CERT_FILE, KEY_FILE
 
 
 def program(name: str, package: str) -> str:
@@ -104,6 +105,78 @@ def tinyproxy(folder: Path) -> Generator[str, None, None]:
     settings.write_text(f"Port {port}\nListen 127.0.0.1\nAllow 127.0.0.1\nMaxClients 100\n")
     with listening(port, command, "-d", "-c", str(settings)) as address:
         yield f"http://{address}"
+
+
+@contextmanager
+def squid(folder: Path) -> Generator[str, None, None]:
+    """Run Squid, which speaks HTTP."""
+    command, port = program("squid", "squid"), free_port()
+    settings = folder / "squid.conf"
+    settings.write_text(
+        f"http_port 127.0.0.1:{port}\nhttp_access allow all\ncache deny all\npid_filename none\n"
+        "access_log none\ncache_log /dev/null\ncache_store_log none\nnetdb_filename none\n"
+        "pinger_enable off\nshutdown_lifetime 0 seconds\n"
+    )
+    with listening(port, command, "-N", "-f", str(settings)) as address:
+        yield f"http://{address}"
+
+
+@contextmanager
+def privoxy(folder: Path) -> Generator[str, None, None]:
+    """Run Privoxy, which speaks HTTP."""
+    command, port = program("privoxy", "privoxy"), free_port()
+    settings = folder / "privoxy.conf"
+    settings.write_text(f"listen-address 127.0.0.1:{port}\ntoggle 0\n")
+    with listening(port, command, "--no-daemon", str(settings)) as address:
+        yield f"http://{address}"
+
+
+@contextmanager
+def ncat(folder: Path) -> Generator[str, None, None]:
+    """Run Ncat, which speaks HTTP here, and asks for a password."""
+    command, port = program("ncat", "ncat"), free_port()
+    served = "-l", "-k", "--proxy-type", "http", "--proxy-auth", "me:secret"
+    with listening(port, command, *served, "127.0.0.1", str(port)) as address:
+        yield f"http://me:secret@{address}"
+
+
+@contextmanager
+def haproxy(folder: Path, beyond: str) -> Generator[str, None, None]:
+    """Run HAProxy before a server, for any protocol by TCP."""
+    command, port = program("haproxy", "haproxy"), free_port()
+    settings = folder / "haproxy.cfg"
+    settings.write_text(
+        "defaults\n mode tcp\n timeout connect 10s\n timeout client 60s\n timeout server 60s\n"
+        f"listen front\n bind 127.0.0.1:{port}\n server one {beyond}\n"
+    )
+    with listening(port, command, "-db", "-f", str(settings)) as address:
+        yield address
+
+
+@contextmanager
+def stunnel(folder: Path, beyond: str) -> Generator[str, None, None]:
+    """Run stunnel before a server, which need not know TLS then."""
+    command, port = program("stunnel4", "stunnel4"), free_port()
+    settings = folder / "stunnel.conf"
+    settings.write_text(
+        f"foreground = yes\npid =\n[front]\naccept = 127.0.0.1:{port}\nconnect = {beyond}\n"
+        f"cert = {CERT_FILE}\nkey = {KEY_FILE}\n"
+    )
+    with listening(port, command, str(settings)) as address:
+        yield address
+
+
+@contextmanager
+def nginx(folder: Path) -> Generator[str, None, None]:
+    """Run nginx, which serves the folder."""
+    command, port = program("nginx", "nginx-light"), free_port()
+    settings = folder / "nginx.conf"
+    settings.write_text(
+        f"user {getpass.getuser()};\ndaemon off;\npid {folder / 'nginx.pid'};\nevents {{}}\n"
+        f"http {{ access_log off; server {{ listen 127.0.0.1:{port}; root {folder}; }} }}\n"
+    )
+    with listening(port, command, "-e", "stderr", "-c", str(settings)) as address:
+        yield address
 
 
 @contextmanager

@@ -16,12 +16,24 @@ import socks
 from python_socks import ProxyError
 from python_socks.async_.asyncio import Proxy
 
-from tests.examples.peers import dante, microsocks, openssh, tinyproxy
+from tests.examples.peers import (
+    dante,
+    haproxy,
+    microsocks,
+    ncat,
+    nginx,
+    openssh,
+    privoxy,
+    squid,
+    stunnel,
+    tinyproxy,
+)
 from tests.examples.proxy_harness import LIMIT, echo, program, run, server
+from tests.examples.tls_harness import CA_FILE, NAME
 
 pytestmark = pytest.mark.one_python
 
-CONTENT = random.Random(0).randbytes(3_000_000)
+CONTENT = random.Random(0).randbytes(10 << 20)
 
 
 class Origin(http.server.BaseHTTPRequestHandler):
@@ -48,7 +60,7 @@ def origin() -> Iterator[str]:
         thread.join(LIMIT)
 
 
-PEERS = [microsocks, dante, tinyproxy, openssh]
+PEERS = [microsocks, dante, tinyproxy, openssh, squid, privoxy, ncat]
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.__name__)
@@ -62,7 +74,7 @@ def test_a_chain_goes_through_a_middle_hop_of_others(
             with httpx.Client(
                 proxy=f"socks5://{entry.address('socks5')}", trust_env=False, timeout=LIMIT
             ) as client:
-                for _ in range(3):
+                for _ in range(2):
                     assert client.get(f"http://{origin}/").content == CONTENT
             exit.wait_for(rf"target={origin}")
 
@@ -78,8 +90,63 @@ def test_a_target_that_a_peer_cannot_reach_is_told_to_the_client(
             proxy=f"http://{entry.address('http')}", trust_env=False, timeout=LIMIT
         ) as client:
             answer = client.get(f"http://{target}/")
-        assert 500 <= answer.status_code <= 503
+        assert 500 <= answer.status_code <= 504
         entry.wait_for(target)
+
+
+def test_a_wrong_password_at_a_peer_is_told(tmp_path: Path) -> None:
+    with ncat(tmp_path) as last:
+        hop = last.replace("secret", "guess")
+        with program("-L", "http://127.0.0.1:0", "-F", hop) as entry:
+            with httpx.Client(
+                proxy=f"http://{entry.address('http')}", trust_env=False, timeout=LIMIT
+            ) as client:
+                assert client.get("http://127.0.0.1:9/").status_code in (403, 502)
+            entry.wait_for("other credentials")
+
+
+@pytest.mark.parametrize(
+    ("front", "hop"),
+    [
+        (haproxy, "socks5://{}"),
+        (stunnel, f"socks5+tls://{{}}?caFile={CA_FILE}&serverName={NAME}"),
+    ],
+    ids=["haproxy", "stunnel"],
+)
+def test_a_proxy_is_reached_behind_a_front_of_others(
+    front: Callable[[Path, str], AbstractContextManager[str]],
+    hop: str,
+    origin: str,
+    tmp_path: Path,
+) -> None:
+    with (
+        program("-L", "socks5://127.0.0.1:0") as exit,
+        front(tmp_path, exit.address("socks5")) as address,
+        program("-L", "http://127.0.0.1:0", "-F", hop.format(address)) as entry,
+        httpx.Client(
+            proxy=f"http://{entry.address('http')}", trust_env=False, timeout=LIMIT
+        ) as client,
+    ):
+        assert client.get(f"http://{origin}/").content == CONTENT
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            dead = "{}:{}".format(*closed.getsockname())
+        assert client.get(f"http://{dead}/").status_code == 502
+        exit.wait_for(f"{dead}: .*Errno 111")
+
+
+def test_the_gateway_leads_to_nginx_and_tells_when_it_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "content").write_bytes(CONTENT)
+    with nginx(tmp_path) as address:
+        target = address
+    with program("-L", f"gateway://127.0.0.1:0/{target}") as entry:
+        url = f"http://{entry.address('gateway')}/content"
+        with httpx.Client(trust_env=False, timeout=LIMIT) as client:
+            assert client.get(url).status_code == 502
+            entry.wait_for(f"{target}: .*Errno 111")
+    with nginx(tmp_path) as address, program("-L", f"gateway://127.0.0.1:0/{address}") as entry:
+        url = f"http://{entry.address('gateway')}/content"
+        with httpx.Client(trust_env=False, timeout=LIMIT) as client:
+            assert client.get(url).content == CONTENT
 
 
 def test_pysocks_is_served_and_refused_by_password() -> None:

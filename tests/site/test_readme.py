@@ -88,3 +88,14 @@ def test_each_link_leads_to_a_file_here_and_to_the_same_thing_from_an_index() ->
         "[c](https://gost.run), [d](#read)",
     ]
     assert LINK.search(absolute(README, urls)) is None
+
+
+def test_it_names_the_package_of_each_program_that_a_test_asks_for() -> None:
+    asked = {
+        package
+        for path in (ROOT / "tests" / "examples").glob("*.py")
+        for package in re.findall(
+            r'(?:program|peer)\("[\w.-]+", "([\w.-]+)"\)', path.read_text(encoding="utf-8")
+        )
+    }
+    assert asked <= set(re.findall(r"apt-get install (.+)", README)[0].split())
