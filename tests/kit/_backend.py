@@ -47,6 +47,19 @@ class Leaking(Asking):
         self.slots.release()
 
 
+class Exhausting(Asking):
+    """Has ten slots, and loses one with each call that fails."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self.slots = asyncio.Semaphore(10)
+
+    async def ask(self) -> None:
+        if not self.reachable:
+            await self.slots.acquire()
+        await super().ask()
+
+
 class OneAtATime(Asking):
     """Holds a lock while it asks."""
 

@@ -8,7 +8,7 @@ from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.admission import AdmissionContract
-from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
 from tests.kit._names import host_of, rules_of
 from tests.kit.trial import Trial
 
@@ -148,12 +148,22 @@ class DroppingTheRules(RightAdmission):
 class DeafAdmission(Deaf, RightAdmission): ...
 
 
+@trial.breaks("next-after-failures")
+class ExhaustingAdmission(Exhausting, RightAdmission): ...
+
+
 @trial.breaks("next-after-cancelled")
 class LeakingAdmission(Leaking, RightAdmission): ...
 
 
 @trial.breaks("others-go-on", history="5484717 9fab332 a lock was held while one was silent")
 class AdmissionOneAtATime(OneAtATime, RightAdmission): ...
+
+
+@trial.breaks("any-port")
+class NamingOnePort(RightAdmission):
+    def names(self, network: str, addr: str) -> bool:
+        return not addr.endswith(":8080") and super().names(network, addr)
 
 
 @trial.breaks("empty-list-refused")

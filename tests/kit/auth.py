@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import unicodedata
 from collections.abc import Callable
 from typing import Final
 
@@ -10,7 +11,7 @@ from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.auth import AuthenticatorContract
-from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
 from tests.kit.trial import Trial
 
 PASSWORD: Final = "correct horse"
@@ -178,6 +179,10 @@ class ReportingPasswords(RightAuthenticator):
 class DeafAuthenticator(Deaf, RightAuthenticator): ...
 
 
+@trial.breaks("next-after-failures")
+class ExhaustingAuthenticator(Exhausting, RightAuthenticator): ...
+
+
 @trial.breaks("next-after-cancelled")
 class LeakingAuthenticator(Leaking, RightAuthenticator): ...
 
@@ -252,6 +257,13 @@ class RightOnceIn(Comparing):
 class PasswordOfAnybody(Comparing):
     def match(self, user: str, password: str) -> str | None:
         return user if password == PASSWORD else None
+
+
+@trial.breaks("any-characters")
+class AlikeIsEqual(Comparing):
+    def match(self, user: str, password: str) -> str | None:
+        plain = unicodedata.normalize("NFKC", password)
+        return "client 1" if (user, plain) == ("alice", PASSWORD) else None
 
 
 @trial.breaks("any-characters")

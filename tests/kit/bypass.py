@@ -8,7 +8,7 @@ from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.bypass import BypassContract
-from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
 from tests.kit._names import host_of, rules_of
 from tests.kit.trial import Trial
 
@@ -169,12 +169,31 @@ class TrueOnFailure(RightBypass):
 class DeafBypass(Deaf, RightBypass): ...
 
 
+@trial.breaks("next-after-failures")
+class ExhaustingBypass(Exhausting, RightBypass): ...
+
+
 @trial.breaks("next-after-cancelled")
 class LeakingBypass(Leaking, RightBypass): ...
 
 
 @trial.breaks("others-go-on", history="5484717 9fab332 a lock was held while one was silent")
 class BypassOneAtATime(OneAtATime, RightBypass): ...
+
+
+@trial.breaks("any-port")
+class NamingLowPorts(RightBypass):
+    def names(self, network: str, addr: str) -> bool:
+        return not addr.endswith(":65535") and super().names(network, addr)
+
+
+@trial.breaks("concurrent")
+class KeepingTheHost(RightBypass):
+    host = ""
+
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        self.host = apply(Options(), *opts).host or self.host
+        return await super().contains(ctx, network, self.host or addr)
 
 
 @trial.breaks("empty-list-refused")

@@ -9,7 +9,7 @@ from gost_core.hosts import Option, Options
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.hosts import HostMapperContract
-from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
 from tests.kit._names import IP, VERSIONS, plain
 from tests.kit.trial import Trial
 
@@ -219,6 +219,10 @@ class RememberingTheNetwork(RightHostMapper):
 
 @trial.breaks("cancelled")
 class DeafHostMapper(Deaf, RightHostMapper): ...
+
+
+@trial.breaks("next-after-failures")
+class ExhaustingHostMapper(Exhausting, RightHostMapper): ...
 
 
 @trial.breaks("next-after-cancelled")

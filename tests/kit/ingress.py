@@ -8,7 +8,7 @@ from gost_core.ingress import Option, Options, Rule
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.ingress import IngressContract
-from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
 from tests.kit._names import plain
 from tests.kit.trial import Trial
 
@@ -244,6 +244,23 @@ class NoneOnFailure(RightIngress):
         return await super().find(host) if self.reachable else None
 
 
+@trial.breaks("set-deletes")
+class DeletingWhatEndsSo(RightIngress):
+    def store(self, rule: Rule) -> bool:
+        if not rule.endpoint:
+            for key in [key for key in self.rules if key.endswith(self.plain(rule.hostname))]:
+                del self.rules[key]
+        return super().store(rule)
+
+
+@trial.breaks("set-deletes")
+class DeletingAsWritten(RightIngress):
+    def store(self, rule: Rule) -> bool:
+        if not rule.endpoint and rule.hostname.startswith("*"):
+            return False
+        return super().store(rule)
+
+
 @trial.breaks("change-raises")
 class RefusingOnFailure(RightIngress):
     async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
@@ -256,6 +273,13 @@ class TakingHosts(RightIngress):
         if rule.endpoint == "else":
             super().store(Rule(hostname=rule.hostname))
         return super().store(rule)
+
+
+@trial.breaks("others-kept")
+class StoringNothingTwice(RightIngress):
+    def store(self, rule: Rule) -> bool:
+        key = self.plain(rule.hostname.removeprefix("*"))
+        return not (rule.endpoint and key in self.rules) and super().store(rule)
 
 
 @trial.breaks("set-once")
@@ -307,6 +331,10 @@ class KeepingOptions(RightIngress):
 
 @trial.breaks("cancelled")
 class DeafIngress(Deaf, RightIngress): ...
+
+
+@trial.breaks("next-after-failures")
+class ExhaustingIngress(Exhausting, RightIngress): ...
 
 
 @trial.breaks("next-after-cancelled")

@@ -370,6 +370,12 @@ class SetsOfValues(RightMetrics):
         return super().one(name, {value: "" for value in labels.values()})
 
 
+@metrics.breaks("labels-apart")
+class ValuesInSmallLetters(RightMetrics):
+    def one(self, name: MetricName, labels: Labels) -> RightInstrument:
+        return super().one(name, {key: text.lower() for key, text in labels.items()})
+
+
 @metrics.breaks("label-order")
 class InTheOrderGiven(RightMetrics):
     def one(self, name: MetricName, labels: Labels) -> RightInstrument:

@@ -69,6 +69,25 @@ class LosingShortWrites(RightRecorder):
         await super().write(line if len(line) <= 65536 else line[:65535] + b"\n")
 
 
+@trial.breaks("kept-whole")
+class StrippingSpaces(RightRecorder):
+    async def write(self, line: bytes) -> None:
+        await super().write(line.strip(b" \n") + b"\n")
+
+
+@trial.breaks("broken-backend-raises")
+class KeepingTheLock(RightRecorder):
+    async def write(self, line: bytes) -> None:
+        await super().write(line)
+
+    async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+        try:
+            await super().record(ctx, data, *opts)
+        except OSError:
+            await self.lock.acquire()
+            raise
+
+
 @trial.breaks("empty-kept", history="x http recorder: an empty record is dropped")
 class DroppingEmpty(RightRecorder):
     async def write(self, line: bytes) -> None:

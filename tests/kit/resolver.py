@@ -10,7 +10,7 @@ from gost_core.options import apply
 from gost_core.resolver import InvalidError, Option, Options
 from gost_core.testing import Contract
 from gost_core.testing.resolver import ResolverContract
-from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
 from tests.kit._names import IP, VERSIONS, plain
 from tests.kit.trial import Trial
 
@@ -42,6 +42,10 @@ class RightResolver(Asking):
         return self.records.get(plain(host), [])
 
 
+async def change_addresses(changed: RightResolver, addresses: Sequence[IP]) -> None:
+    changed.records["known.example"] = [*addresses]
+
+
 class MissingResolver:
     async def resolve(
         self, ctx: Context, network: str, host: str, /, *opts: Option
@@ -58,6 +62,7 @@ def run(make: Callable[[], RightResolver]) -> Contract:
         make,
         known="known.example",
         addresses=ADDRESSES,
+        change_addresses=change_addresses,
         unknown="unknown.example",
         make_missing=getattr(make, "missing", MissingResolver),
         break_backend=break_backend,
@@ -144,7 +149,7 @@ class WithoutLength(RightResolver):
 class FailingForUnknown(RightResolver):
     async def query(self, host: str) -> list[IP]:
         found = await super().query(host)
-        if not found:
+        if not found and host == "unknown.example":
             raise OSError(f"{host} was not found")
         return found
 
@@ -183,12 +188,12 @@ class KeepingTheDot(RightResolver):
 class SharingResults(RightResolver):
     def __init__(self) -> None:
         super().__init__()
-        self.cache: dict[tuple[str, str], Sequence[IP]] = {}
+        self.cache: dict[tuple[str, str, str], Sequence[IP]] = {}
 
     async def resolve(
         self, ctx: Context, network: str, host: str, /, *opts: Option
     ) -> Sequence[IP]:
-        query = (network, host)
+        query = (network, host, str(self.records))
         if query not in self.cache:
             self.cache[query] = await super().resolve(ctx, network, host, *opts)
         return self.cache[query]
@@ -262,8 +267,36 @@ class InvalidOnFailure(RightResolver):
         return await super().query(host)
 
 
+@trial.breaks("change-found")
+class KeepingTheUnknown(RightResolver):
+    def __init__(self) -> None:
+        super().__init__()
+        self.unknown = set[str]()
+
+    async def query(self, host: str) -> list[IP]:
+        found = await super().query(host)
+        if not found:
+            self.unknown.add(host)
+        return [] if host in self.unknown else found
+
+
+@trial.breaks("change-found")
+class KeepingAnswers(RightResolver):
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[str, list[IP]] = {}
+
+    async def query(self, host: str) -> list[IP]:
+        found = await super().query(host)
+        return [*self.kept.setdefault(host, found)]
+
+
 @trial.breaks("cancelled")
 class DeafResolver(Deaf, RightResolver): ...
+
+
+@trial.breaks("next-after-failures")
+class ExhaustingResolver(Exhausting, RightResolver): ...
 
 
 @trial.breaks("next-after-cancelled")

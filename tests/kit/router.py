@@ -10,7 +10,7 @@ from gost_core.options import apply
 from gost_core.router import Option, Options, Route
 from gost_core.testing import Contract
 from gost_core.testing.router import RouterContract
-from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
 from tests.kit.trial import Trial
 
 
@@ -212,6 +212,10 @@ class RememberingTheId(RightRouter):
 
 @trial.breaks("cancelled")
 class DeafRouter(Deaf, RightRouter): ...
+
+
+@trial.breaks("next-after-failures")
+class ExhaustingRouter(Exhausting, RightRouter): ...
 
 
 @trial.breaks("next-after-cancelled")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from gost_core.routing import Request
 from gost_core.testing import Contract
 from gost_core.testing.routing import MatcherContract
-from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
 from tests.kit.trial import Trial
 
 
@@ -151,8 +151,20 @@ class FalseOnFailure(RightMatcher):
         return self.reachable and await super().match(request)
 
 
+@trial.breaks("empty-request")
+class FailingWithoutTheHeader(RightMatcher):
+    def applies(self, request: Request) -> bool:
+        if self.plain(request.host) == "www.example" and not request.header["Accept"]:
+            return False
+        return super().applies(request)
+
+
 @trial.breaks("cancelled")
 class DeafMatcher(Deaf, RightMatcher): ...
+
+
+@trial.breaks("next-after-failures")
+class ExhaustingMatcher(Exhausting, RightMatcher): ...
 
 
 @trial.breaks("next-after-cancelled")

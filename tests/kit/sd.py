@@ -9,7 +9,7 @@ from gost_core.options import apply
 from gost_core.sd import Option, Options, Service
 from gost_core.testing import Contract
 from gost_core.testing.sd import SDContract
-from tests.kit._backend import Asking, Deaf, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
 from tests.kit.trial import Trial
 
 LEASE = 15.0
@@ -133,6 +133,27 @@ class WithoutId(RightSD):
         return ("", service.name, service.node)
 
 
+@trial.breaks("key")
+class JoiningTheKey(RightSD):
+    def key(self, service: Service) -> Key:
+        return (service.id + service.name + service.node, "", "")
+
+
+@trial.breaks("key")
+class NamesThatBeginSo(RightSD):
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        await self.reach()
+        return [entry for entry, _ in self.entries.values() if entry.name.startswith(name)]
+
+
+@trial.breaks("renew-by-key")
+class RenewingTheAddress(RightSD):
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        await super().renew(ctx, service)
+        if service.network == "udp":
+            self.entries[self.key(service)] = (service, Clock.now + LEASE)
+
+
 @trial.breaks("register-replaces")
 class KeepingTheFirstAddress(RightSD):
     async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
@@ -216,6 +237,15 @@ class RenewingNothing(RightSD):
         self.entries.update(kept)
 
 
+@trial.breaks("renew-extends")
+class RegisteringForTheOldLease(RightSD):
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        before = self.entries.get(self.key(service))
+        await super().register(ctx, service, *opts)
+        if before is not None:
+            self.entries[self.key(service)] = (service, before[1])
+
+
 @trial.breaks("renew-expired")
 class RevivingTheExpired(RightSD):
     def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
@@ -272,6 +302,10 @@ class EmptyOnFailure(RightSD):
 
 @trial.breaks("cancelled")
 class DeafSD(Deaf, RightSD): ...
+
+
+@trial.breaks("next-after-failures")
+class ExhaustingSD(Exhausting, RightSD): ...
 
 
 @trial.breaks("next-after-cancelled")

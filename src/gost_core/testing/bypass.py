@@ -1,13 +1,14 @@
 """The contract of bypasses."""
 
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
+from functools import partial
 from typing import Final
 
 from typing_extensions import TypeVar
 
-from gost_core.bypass import Bypass, Option, Options
+from gost_core.bypass import Bypass, Option, Options, with_host_option
 from gost_core.context import Context
 from gost_core.testing._families.lookups import Question, versions
 from gost_core.testing._families.options import AnyOption
@@ -72,6 +73,12 @@ class BypassContract(
         # To refuse by rule is an answer too.
         with contextlib.suppress(PermissionError):
             await super()._call_with(*opts)
+
+    def _beside(self, component: BypassT) -> Sequence[Callable[[], Awaitable[object]]]:
+        # Asked by the name of the other, so that each verdict would be wrong for another call.
+        hosts = [with_host_option(addr) for addr in self._samples()]
+        asked = [partial(self._ask, component, ("tcp", ""), host) for host in hosts]
+        return [*super()._beside(component), *asked]
 
     def _samples(self) -> Mapping[str, bool]:
         pairs = ((self.bypassed, True), (self.passed, False))

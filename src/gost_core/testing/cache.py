@@ -187,9 +187,10 @@ class CacheContract(Backed[CacheT], Calls[CacheT], TakesOptions, interface=Cache
     )
     async def unreachable_raises(self) -> None:
         cache = await self._broken()
-        await raises(cache.get(Context(), "key"), "get() out of reach", OSError)
-        await raises(cache.set(Context(), "key", b""), "set() out of reach", OSError)
-        await raises(cache.delete(Context(), "key"), "delete() out of reach", OSError)
+        for _ in range(2):
+            await raises(cache.get(Context(), "key"), "get() out of reach", OSError)
+            await raises(cache.set(Context(), "key", b""), "set() out of reach", OSError)
+            await raises(cache.delete(Context(), "key"), "delete() out of reach", OSError)
 
 
 def _is_over(entry: Entry) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import field
+from functools import partial
 
 from typing_extensions import TypeVar
 
@@ -65,10 +66,11 @@ class IngressContract(
     def _changes(self, component: IngressT) -> Methods:
         return {"set_rule()": lambda: component.set_rule(Context(), _rule("a.example"))}
 
-    def _beside(self, component: IngressT) -> Sequence[Awaitable[object]]:
+    def _beside(self, component: IngressT) -> Sequence[Callable[[], Awaitable[object]]]:
         hosts = ("c.example", "d.example:443")
-        setting = [component.set_rule(Context(), _rule(host)) for host in hosts]
-        return [*setting, *(self._ask(component, host, with_service(host)) for host in hosts)]
+        setting = [partial(component.set_rule, Context(), _rule(host)) for host in hosts]
+        asking = [partial(self._ask, component, host, with_service(host)) for host in hosts]
+        return [*setting, *asking]
 
     async def _set(self, ingress: IngressT, rule: Rule) -> bool:
         return await within(ingress.set_rule(Context(), rule), f"set_rule({rule!r})")
@@ -210,19 +212,21 @@ class IngressContract(
         )
 
     @clause(
-        "A rule of another endpoint is not replaced; its host is free when it was deleted.",
+        "A rule is replaced by one of its endpoint, and of no other until it was deleted.",
         "D62",
         after=("set_deletes",),
     )
     async def others_kept(self) -> None:
-        ingress = self._with("a.example", "*.b.example")
+        ingress, again = self._with("a.example", "*.b.example"), list[bool]()
         elsewhere = [Rule(hostname=one, endpoint="else") for one in ("a.example", ".b.example")]
         for rule, hostname in zip(elsewhere, ("a.example", "*.b.example"), strict=True):
             stored = await self._set(ingress, rule)
             expect(not stored, f"{rule!r} was stored though {hostname!r} led elsewhere")
             await self._expect_rule(ingress, hostname.replace("*", "c"), hostname)
+            again.append(await self._set(ingress, _rule(hostname)))
         deleted = await self._set(ingress, Rule(hostname="a.example"))
         applies(deleted, "it stores nothing: set_rule() returned False")
+        expect(all(again), "a rule of the same endpoint was not replaced")
         stored = await self._set(ingress, elsewhere[0])
         found = await self._answer(ingress, "a.example")
         free = stored and found is not None and found.endpoint == "else"
@@ -272,11 +276,16 @@ class IngressContract(
         after=("set_answer",),
     )
     async def set_deletes(self) -> None:
-        ingress = self._with("a.example", "b.example")
+        ingress = self._with("a.example", "b.example", "x.a.example", "*.c.example", ".d.example")
         stored = await self._set(ingress, Rule(hostname="a.example"))
         applies(stored, "it stores nothing: set_rule() returned False")
         await self._expect_rule(ingress, "a.example", None)
-        await self._expect_rule(ingress, "b.example", "b.example")
+        for host in ("b.example", "x.a.example"):
+            await self._expect_rule(ingress, host, host)
+        # The two spellings mean the same.
+        for other in (".c.example", "*.d.example"):
+            await self._set(ingress, Rule(hostname=other))
+            await self._expect_rule(ingress, f"x{other.removeprefix('*')}", None)
 
 
 def _rule(hostname: str) -> Rule:

@@ -199,7 +199,7 @@ class MetricsContract(Contract, Generic[MetricsT], interface=Metrics):
         need(labelled or None, "counter`, `gauge` and `observer` with labels")
         metrics = self.make()
         self._write(metrics)
-        others: list[Callable[[Labels], Labels]] = [_others]
+        others: list[Callable[[Labels], Labels]] = [_others, _in_capitals, _with_space]
         if all(len(labels) > 1 for _, labels in self._known()):
             others += [_swapped, _shifted, _shifted_back]
         for number, other in enumerate(others, 2):
@@ -327,6 +327,17 @@ class MetricsContract(Contract, Generic[MetricsT], interface=Metrics):
 def _others(labels: Labels, number: int = 2) -> Labels:
     """Return other labels with the same keys."""
     return {key: f"{text}-{number}" for key, text in labels.items()}
+
+
+def _in_capitals(labels: Labels) -> Labels:
+    return {
+        key: text.swapcase() if text.swapcase() != text else f"{text}x"
+        for key, text in labels.items()
+    }
+
+
+def _with_space(labels: Labels) -> Labels:
+    return {key: f"{text} " for key, text in labels.items()}
 
 
 def _swapped(labels: Labels) -> Labels:

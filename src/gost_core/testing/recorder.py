@@ -79,7 +79,7 @@ class RecorderContract(
     @clause("One record() is one record, kept whole.", "D55")
     async def kept_whole(self) -> None:
         recorder = self._build()
-        records = (b"one", b"two", b"one", b"x" * _LONG)
+        records = (b"one", b" two  words ", b"one", b"x" * _LONG)
         for data in records:
             await self._record(recorder, data)
         await self._expect_kept(recorder, *records)
@@ -143,8 +143,10 @@ class RecorderContract(
 
     @clause("A record that cannot be kept raises OSError.", "D55")
     async def broken_backend_raises(self) -> None:
-        recording = (await self._broken()).record(Context(), b"one")
-        await raises(recording, "record() with its backend broken", OSError)
+        recorder = await self._broken()
+        for number in range(3):
+            recording = recorder.record(Context(), b"one")
+            await raises(recording, f"record() {number} with its backend broken", OSError)
 
     @clause("A recorder that can be closed can be closed twice, also at once.", "D1, D19")
     async def close_twice(self) -> None:

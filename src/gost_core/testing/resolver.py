@@ -1,5 +1,6 @@
 """The contract of resolvers."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -18,7 +19,7 @@ from gost_core.testing._families.lookups import (
     is_empty,
 )
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, need, owned, raises, start, turns, within
+from gost_core.testing._run.waiting import expect, given, need, owned, raises, start, turns, within
 
 __all__ = ("ResolverContract",)
 
@@ -26,6 +27,11 @@ ResolverT = TypeVar("ResolverT", bound=Resolver, default=Resolver)
 
 _IPV4: Final[str] = "192.0.2.1"
 _IPV6: Final[str] = "2001:db8::1"
+_CHANGES: Final[tuple[IPs, ...]] = (
+    [IPv4Address("198.51.100.1")],
+    [],
+    [IPv4Address("198.51.100.2")],
+)
 _VERSIONS: Final[Mapping[str, set[int]]] = {"ip": {4, 6}, "ip4": {4}, "ip6": {6}}
 
 
@@ -52,6 +58,12 @@ class ResolverContract(
     families take turns, so that an order of the resolver's own shows."""
     unknown: str | None = None
     """A name that does not exist there."""
+    change_addresses: Callable[[ResolverT, IPs], Awaitable[object]] | None = None
+    """Gives ``known`` these addresses, perhaps none, where a resolver asks for them."""
+    kept_for: float = 0.0
+    """For how many seconds it keeps answers, as it documents, or as the answers of a test say."""
+    elapse: Callable[[float], Awaitable[object]] = asyncio.sleep
+    """Lets so many seconds pass, at once if its clock can be moved."""
     make_missing: Callable[[], Resolver] | None = None
     """Makes a resolver that has nobody to ask, if there are such."""
 
@@ -132,6 +144,21 @@ class ResolverContract(
         resolver = owned(need(self.make_missing, "make_missing")())
         answer = resolver.resolve(Context(), "ip", "host.example")
         await raises(answer, "resolve()", InvalidError)
+
+    @clause(
+        "New addresses of a name are found, when the time is over for which answers are kept.",
+        "D39",
+        after=("one_family",),
+    )
+    async def change_found(self) -> None:
+        change_addresses = need(self.change_addresses, "change_addresses")
+        question, resolver = ("ip4", self._both_families()), self._build()
+        await self._answer(resolver, question)
+        for addresses in _CHANGES:
+            await given(change_addresses(resolver, addresses), "change_addresses()")
+            await self.elapse(self.kept_for)
+            found = [*await self._answer(resolver, question)]
+            expect(found == [*addresses], f"after a change to {addresses!r}: {found!r}")
 
     @clause(
         "A result is the caller's own: changing it does not change the next one.",

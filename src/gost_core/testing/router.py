@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
+from functools import partial
 
 from typing_extensions import TypeVar
 
@@ -53,9 +54,9 @@ class RouterContract(
     def _named(self, question: str) -> str:
         return f"get_route({question!r})"
 
-    def _beside(self, component: RouterT) -> Sequence[Awaitable[object]]:
+    def _beside(self, component: RouterT) -> Sequence[Callable[[], Awaitable[object]]]:
         dsts = ("192.0.2.1", "192.0.2.2", "")
-        return [self._ask(component, dst, id_option(f"no table {dst}")) for dst in dsts]
+        return [partial(self._ask, component, dst, id_option(f"no table {dst}")) for dst in dsts]
 
     def _expect_right(self, question: str, answer: Route | None, when: str = "") -> None:
         self._expect_leads(question, answer, question, when)

@@ -98,11 +98,18 @@ class MatcherContract(
             for sample in samples:
                 self._expect_right(sample, await self._answer(matcher, sample), when)
 
-    @clause("A request of which nothing is known has an answer.", "D48")
+    @clause("A request has an answer of which nothing, or one thing, is not known.", "D48")
     async def empty_request(self) -> None:
-        # To refuse by rule is an answer too.
-        with contextlib.suppress(PermissionError):
-            await self._match(Request())
+        requests = [Request()]
+        if (known := self.matching) is not None:
+            unknown = [
+                (one.name, getattr(Request(), one.name)) for one in dataclasses.fields(known)
+            ]
+            requests += [dataclasses.replace(known, **{name: value}) for name, value in unknown]
+        for request in requests:
+            # To refuse by rule is an answer too.
+            with contextlib.suppress(PermissionError):
+                await self._match(request)
 
     @clause(
         "A rule that asks for what is not known of a request does not match it.",

@@ -140,9 +140,14 @@ class SDContract(
     )
     async def key(self) -> None:
         sd, there = self._build(), dataclasses.replace(_SERVICE, node="there")
-        services = (_SERVICE, _SECOND, there)
-        await self._register(sd, *services)
-        await self._expect_services(sd, *services, when="after register() of three keys")
+        # Joined, the keys of the first and the last two are one.
+        services = (_SERVICE, _SECOND, there, dataclasses.replace(_SERVICE, id="1web"))
+        others = [
+            dataclasses.replace(_SERVICE, id="1w", name="eb"),
+            dataclasses.replace(_SERVICE, id="1", name="webhere", node=""),
+        ]
+        await self._register(sd, *services, *others)
+        await self._expect_services(sd, *services, when="after register() of six keys")
 
     @clause("Registering a key again replaces what was there.", "D61", after=("registered",))
     async def register_replaces(self) -> None:
@@ -158,8 +163,10 @@ class SDContract(
     )
     async def renew_by_key(self) -> None:
         sd = await self._ready()
-        await within(sd.renew(Context(), _KEY), "renew() by the key")
-        await self._expect_services(sd, _SERVICE, when="after renew() by the key")
+        for network, address in (("", ""), ("udp", "192.0.2.9:53")):
+            renewed = dataclasses.replace(_KEY, network=network, address=address)
+            await within(sd.renew(Context(), renewed), "renew() by the key")
+            await self._expect_services(sd, _SERVICE, when=f"after renew() with {address!r}")
 
     @clause("Renewing a key that is not there raises LookupError and registers nothing.", "D61")
     async def renew_unknown(self) -> None:
@@ -200,8 +207,17 @@ class SDContract(
         await self.elapse(1.5 * lease)
         await self._expect_services(sd, when=f"{1.5 * lease:g} s after register()")
 
-    @clause("Renewing begins the lease anew.", "D61", after=("registered", "renew_by_key"))
+    @clause(
+        "Renewing, and registering again, begin the lease anew.",
+        "D61",
+        after=("registered", "renew_by_key"),
+    )
     async def renew_extends(self) -> None:
+        for name in ("renew", "register"):
+            await self._expect_extended(name)
+
+    async def _expect_extended(self, name: str) -> None:
+        """Break the clause unless a call begins the lease anew."""
         lease, sd = need(self.lease, "lease"), await self._ready()
         loop = asyncio.get_running_loop()
         registered = loop.time()
@@ -209,11 +225,10 @@ class SDContract(
         in_time = loop.time() - registered < lease
         renewed = loop.time()
         try:
-            await within(sd.renew(Context(), _KEY), "renew()")
+            await within(getattr(sd, name)(Context(), _SERVICE), f"{name}()")
             await self.elapse(0.6 * lease)
-            await self._expect_services(
-                sd, _SERVICE, when=f"{0.6 * lease:g} s after renew(), of a lease of {lease:g} s"
-            )
+            when = f"{0.6 * lease:g} s after {name}(), of a lease of {lease:g} s"
+            await self._expect_services(sd, _SERVICE, when=when)
         except (Broken, LookupError) as error:
             # On a clock that cannot be moved, a busy machine may let a lease run out.
             if not in_time or loop.time() - renewed >= lease:

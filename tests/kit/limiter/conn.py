@@ -30,9 +30,11 @@ class RightCounted(Wrapper):
 
     async def close(self) -> None:
         counted, self.counted = self.counted, False
-        await self.inner.close()
-        if counted:
-            self.limiter.allow(-1)
+        try:
+            await self.inner.close()
+        finally:
+            if counted:
+                self.limiter.allow(-1)
 
 
 class RightPlaces:
@@ -186,6 +188,19 @@ class FreeingPerCloseAtOnce(RightCounted):
 @places.breaks("closing-frees-once")
 class PlacesFreedPerCloseAtOnce(RightPlaces):
     wrapper = FreeingPerCloseAtOnce
+
+
+class KeepingWhenCancelled(RightCounted):
+    async def close(self) -> None:
+        counted, self.counted = self.counted, False
+        await self.inner.close()
+        if counted:
+            self.limiter.allow(-1)
+
+
+@places.breaks("closing-frees-once")
+class PlacesKeptWhenCancelled(RightPlaces):
+    wrapper = KeepingWhenCancelled
 
 
 # ---- ConnLimiter

@@ -150,6 +150,19 @@ class Answers(Backed[ComponentT], Calls[ComponentT], Generic[ComponentT, Questio
             self._expect_safe(question, answer)
 
     @clause(
+        "However many calls have failed, since what it asks is out of reach, the next one ends.",
+        "D20",
+        after=(FIRST, "backend_broken"),
+    )
+    async def next_after_failures(self) -> None:
+        component = await self._broken()
+        for question in await self._questions():
+            asked = [start(self._ask(component, question)) for _ in range(_CALLS)]
+            await ended(*asked)
+            hangs = not all(one.done() for one in asked)
+            expect(not hangs, f"{self._named(question)}, {_CALLS} times out of reach, did not end")
+
+    @clause(
         "While what it asks leaves one question without an answer, others get theirs; the one "
         "ends when it is cancelled.",
         "D14, D22",
@@ -198,27 +211,30 @@ class Changes(Answers[ComponentT, QuestionT, AnswerT]):
     )
     async def change_raises(self) -> None:
         for what, change in self._changes(await self._broken()).items():
-            await raises(change(), f"{what} with its backend broken", OSError)
+            for number in range(3):
+                await raises(change(), f"{what} {number} with its backend broken", OSError)
 
 
 class Lookup(Answers[ComponentT, QuestionT, AnswerT]):
     """Those of them that are asked by many at once, of which none changes another's answer."""
 
-    def _beside(self, component: ComponentT, /) -> Sequence[Awaitable[object]]:
-        """Return calls of other arguments, whose answers are not known."""
+    def _beside(self, component: ComponentT, /) -> Sequence[Callable[[], Awaitable[object]]]:
+        """Return calls with other arguments, whose answers are not known."""
         return ()
 
     @clause("Calls for several requests at once do not mix.", "D22", after=(FIRST,))
     async def concurrent(self) -> None:
         component, samples = await self._ready(), await self._questions()
         need(samples if len(samples) > 1 else None, "second sample, of another answer")
-        questions = [*samples] * _CALLS
-        asked = asyncio.gather(*(self._ask(component, one) for one in questions))
-        for beside in self._beside(component):
-            start(beside)
-        answers = await within(asked, f"{len(questions)} calls at once")
-        for question, answer in zip(questions, answers, strict=True):
-            self._expect_right(question, answer, " beside other calls")
+        # Each of the others once the last that was begun.
+        for beside in (None, *self._beside(component)):
+            questions = [*samples] * (_CALLS if beside is None else 1)
+            asked = [start(self._ask(component, one)) for one in questions]
+            if beside is not None:
+                start(beside())
+            answers = await within(asyncio.gather(*asked), f"{len(questions)} calls at once")
+            for question, answer in zip(questions, answers, strict=True):
+                self._expect_right(question, answer, " beside other calls")
 
 
 class OptionLookup(Lookup[ComponentT, QuestionT, AnswerT], TakesOptions):

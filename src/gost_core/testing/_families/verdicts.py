@@ -3,6 +3,7 @@
 import contextlib
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import ClassVar, Final, TypeVar
 
 from gost_core.testing._families.lookups import Hosts, OptionLookup, Question, Respell
@@ -28,6 +29,13 @@ _FORMS: Final[Mapping[str, tuple[str, ...]]] = {
     "b\u00fccher.example": ("xn--bcher-kva.example:80", "B\u00dcCHER.example:80"),
     "xn--bcher-kva.test": ("b\u00fccher.test:80",),
 }
+_UNNAMED: Final[tuple[str, ...]] = (
+    "xhost.example:80",
+    "host.example.test:80",
+    "192.0.2.10:80",
+    "192.0.2.100:80",
+    "[::192.0.2.1]:80",
+)
 _ADDRESSES: Final[Mapping[str, tuple[str, ...]]] = {
     "192.0.2.1": ("[::ffff:192.0.2.1]:80", "[::ffff:c000:201]:80"),
     "::ffff:192.0.2.2": ("192.0.2.2:80",),
@@ -81,9 +89,9 @@ class Verdicts(OptionLookup[ComponentT, Question, bool], Hosts):
                 others[respell(addr)] = expected
         await self._expect_verdicts(need(others or None, "sample that can be spelled so"))
 
-    def _beside(self, component: ComponentT, /) -> Sequence[Awaitable[object]]:
+    def _beside(self, component: ComponentT, /) -> Sequence[Callable[[], Awaitable[object]]]:
         return [
-            self._ask(component, (network, addr))
+            partial(self._ask, component, (network, addr))
             for network in _NETWORKS
             for addr in (*self._samples(), "")
         ]
@@ -95,11 +103,21 @@ class Verdicts(OptionLookup[ComponentT, Question, bool], Hosts):
         """Break the clause unless each rule names its addresses, and none of the others."""
         for rule, addresses in samples.items():
             component = self._of(rule)
-            for addr in (addr for addresses in samples.values() for addr in addresses):
+            named = [addr for addresses in samples.values() for addr in addresses]
+            for addr in (*named, *_UNNAMED):
                 expected = self._of_named is (addr in addresses)
                 answer = await self._answer(component, ("tcp", addr))
                 what = f"by the rule {rule!r}, {self._named(('tcp', addr))} was {answer!r}"
                 expect(bool(answer) is expected, what)
+
+    @clause("The port of an address makes no difference.", "D47, D50", after=(FIRST,))
+    async def any_port(self) -> None:
+        others: dict[str, bool] = {}
+        for addr, expected in self._samples().items():
+            host, colon, port = addr.rpartition(":")
+            if colon and port.isdecimal() and (":" not in host or host.endswith("]")):
+                others |= dict.fromkeys((f"{host}:1", f"{host}:8080", f"{host}:65535"), expected)
+        await self._expect_verdicts(need(others or None, "sample with a port"))
 
     @clause("A list of rules that is empty is a ValueError.", "D47, D50", after=(FIRST,))
     async def empty_list_refused(self) -> None:

@@ -11,7 +11,17 @@ from gost_core.common.net import Conn
 from gost_core.limiter.conn import ConnLimiter, Limiter
 from gost_core.testing._families.budgets import PLENTY, Budget, OnePerKey, spend
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, in_threads, need, owned, settle, within
+from gost_core.testing._run.waiting import (
+    ended,
+    expect,
+    in_threads,
+    need,
+    owned,
+    settle,
+    start,
+    turns,
+    within,
+)
 from gost_core.testing._stage.sink import Sink
 
 __all__ = ("ConnLimiterContract", "LimiterContract")
@@ -118,16 +128,20 @@ class LimiterContract(Budget[LimiterT], interface=Limiter, first=("grants_to_lim
     )
     async def closing_frees_once(self) -> None:
         wrap = need(self.wrap, "wrap")
-        for at_once in (False, True):
+        for way in ("", "at once", "cancelled"):
             limiter = self.make(3)
             limiter.allow(2)
             connection = owned(wrap(Sink(), limiter))
             expect(not limiter.allow(1), "an open connection held no place")
-            if at_once:
-                closing = asyncio.gather(connection.close(), connection.close())
-                await within(closing, "close(), twice at once")
+            if way == "at once":
+                both = asyncio.gather(connection.close(), connection.close())
+                await within(both, "close(), twice at once")
             else:
-                await within(connection.close(), "close()")
+                closing = start(connection.close())
+                if way == "cancelled":
+                    await turns(1)
+                    closing.cancel()
+                await ended(closing)
                 await within(connection.close(), "a second close()")
             await settle()
             _expect_free(limiter, 1, "when its connection had been closed twice")

@@ -150,6 +150,11 @@ class LimiterContract(
     )
     async def unlimited_wakes(self) -> None:
         await self._set_while_waiting(0)
+        lifted = self.make(_SLOW)
+        lifted.set(-1)
+        expect(lifted.limit() <= 0, f"limit() was {lifted.limit()} after set(-1)")
+        granted = await _wait(lifted, PLENTY)
+        expect(granted == PLENTY, f"wait({PLENTY}) granted {granted} after set(-1)")
 
     async def _set_while_waiting(self, limit: int) -> None:
         limiter = await self._spent()
@@ -277,7 +282,7 @@ async def _measure(limiter: Limiter) -> None:
             expect(granted > 0, "wait(7) was refused")
             await asyncio.sleep(0)
 
-    callers = [start(take()) for _ in range(3)]
+    callers = [start(take()) for _ in range(10)]
     await meter.run(lambda: [one.result() for one in callers if one.done()])
     for one in callers:
         one.cancel()

@@ -104,8 +104,9 @@ class ObserverContract(
     @clause("A batch that cannot be delivered raises OSError.", "D56")
     async def failure_raises(self) -> None:
         observer = await self._broken()
-        observing = observer.observe(Context(), [self.event()])
-        await raises(observing, "observe() with its backend broken", OSError)
+        for number in range(3):
+            observing = observer.observe(Context(), [self.event()])
+            await raises(observing, f"observe() {number} with its backend broken", OSError)
 
     @clause(
         "A batch that comes again after a failure is delivered.",

@@ -79,8 +79,10 @@ class StatsContract(Count[StatsT], interface=Stats, first=("current_falls",)):
     async def updated(self) -> None:
         for kind in Kind:
             stats = self.make()
-            stats.add(kind, 1)
-            expect(stats.is_updated(), f"is_updated() was False after add({kind.name}, 1)")
+            for number in (1, -1) if kind is Kind.CURRENT_CONNS else (1,):
+                stats.add(kind, number)
+                updated = stats.is_updated()
+                expect(updated, f"is_updated() was False after add({kind.name}, {number})")
 
     @clause("Asking is_updated() clears the mark.", "D54", after=("updated",))
     async def asking_clears(self) -> None:
