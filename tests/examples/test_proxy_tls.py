@@ -32,7 +32,7 @@ from proxy.net.dialer import SystemDialer
 from proxy.net.newcomers import Newcomers
 from proxy.net.tcp import TCPConn
 from proxy.net.tls import TLSConn, connect_tls
-from proxy.net.tls_settings import CIPHERS, client_config, server_config, target_config
+from proxy.net.tls_settings import client_config, server_config, target_config
 from tests.examples import test_proxy_program as programs
 from tests.examples.proxy_harness import connected, echo, program, router_through, run, server
 from tests.examples.test_proxy_program import BLOCK, curl, needs_curl
@@ -47,7 +47,6 @@ from tests.examples.tls_harness import (
     SERVER,
     OpenConn,
     secure,
-    server_context,
 )
 
 SERVED = f"certFile={CERT_FILE}&keyFile={KEY_FILE}"
@@ -417,22 +416,11 @@ def test_a_setting_of_a_wrong_type_is_named(key: str, value: object) -> None:
 
 
 def test_settings_of_a_target_are_honoured() -> None:
-    options = TLSOptions(
-        min_version="versiontls12",
-        max_version="VersionTLS12",
-        cipher_suites=["TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"],
-        alpn=["h2", "http/1.1"],
-    )
-    config = target_config(TLSNodeSettings(server_name=NAME, secure=False, options=options))
-    there = server_context()
-    there.set_alpn_protocols(["http/1.1"])
+    config = target_config(TLSNodeSettings(server_name=NAME, secure=False))
 
     async def main() -> None:
-        async with secured(config, TLSConfig(there)) as (conn, _):
-            cipher = conn.tls.cipher()
-            assert cipher is not None
-            assert cipher[:2] == ("ECDHE-ECDSA-CHACHA20-POLY1305", "TLSv1.2")
-            assert conn.tls.selected_alpn_protocol() == "http/1.1"
+        async with secured(config) as (conn, _):
+            assert conn.tls.version() == "TLSv1.3"
             assert config.server_name == NAME
 
     run(main())
@@ -450,25 +438,12 @@ def test_a_target_is_verified_if_its_settings_say_so() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (TLSOptions(min_version="VersionTLS11"), "VersionTLS11"),
-        (TLSOptions(max_version="TLSv1.3"), "TLSv1.3"),
-        (TLSOptions(min_version="VersionTLS13", max_version="VersionTLS12"), "VersionTLS13"),
-        (TLSOptions(cipher_suites=["TLS_AES_128_GCM_SHA256"]), "TLS_AES_128_GCM_SHA256"),
-        (TLSOptions(cipher_suites=["TLS_RSA_PSK_WITH_AES_128_GCM_SHA256"]), "PSK"),
-        (TLSOptions(cipher_suites=["ALL"]), "ALL"),
-        (TLSOptions(cipher_suites=["@SECLEVEL=0"]), "SECLEVEL"),
-        (TLSOptions(alpn=["h2", ""]), "ALPN"),
-        (TLSOptions(alpn=["x" * 256]), "ALPN"),
+        (TLSOptions(min_version="VersionTLS11"), "min_version"),
+        (TLSOptions(max_version="VersionTLS12"), "max_version"),
+        (TLSOptions(cipher_suites=["ALL"]), "cipher_suites"),
+        (TLSOptions(alpn=["h2"]), "alpn"),
     ],
 )
 def test_what_a_target_cannot_have_is_refused_by_name(options: TLSOptions, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         target_config(TLSNodeSettings(options=options))
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
-def test_each_cipher_suite_is_the_one_of_that_name() -> None:
-    command = ["openssl", "ciphers", "-stdname", "ALL"]
-    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    names = dict(line.split()[:3:2] for line in listed.splitlines())
-    assert CIPHERS.items() <= names.items()

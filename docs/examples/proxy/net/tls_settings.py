@@ -1,30 +1,13 @@
 """How TLS is spoken: from settings to configurations."""
 
 import ssl
-from typing import Final
 
 from gost_core.chain import TLSNodeSettings
 from gost_core.common.tls import TLSConfig
 from gost_core.metadata import Metadata
 
+from ..component import refuse_options
 from ..metadata import flag, text
-
-# Older versions are broken, and the library refuses them by itself.
-VERSIONS: Final = {
-    "versiontls12": ssl.TLSVersion.TLSv1_2,
-    "versiontls13": ssl.TLSVersion.TLSv1_3,
-}
-
-# Those of TLS 1.2 that nothing speaks against, by their IANA names; those of 1.3 cannot be chosen.
-CIPHERS: Final = {
-    f"TLS_ECDHE_{key}_WITH_{suite}": f"ECDHE-{key}-{cipher}"
-    for key in ("ECDSA", "RSA")
-    for suite, cipher in {
-        "AES_128_GCM_SHA256": "AES128-GCM-SHA256",
-        "AES_256_GCM_SHA384": "AES256-GCM-SHA384",
-        "CHACHA20_POLY1305_SHA256": "CHACHA20-POLY1305",
-    }.items()
-}
 
 
 def client_config(metadata: Metadata | None) -> TLSConfig:
@@ -54,26 +37,11 @@ def server_config(metadata: Metadata | None) -> TLSConfig:
 
 
 def target_config(settings: TLSNodeSettings) -> TLSConfig:
-    """Take over the TLS settings of a target; a ValueError names what cannot be had (D66)."""
-    options = settings.options
+    """Take over the TLS settings of a target; a ValueError names what is not served (D66)."""
+    refuse_options(settings.options, "min_version", "max_version", "cipher_suites", "alpn")
     context = _context(ssl.Purpose.SERVER_AUTH, None)
     if not settings.secure:
         _trust_anybody(context)
-    lowest = _version(options.min_version, ssl.TLSVersion.TLSv1_2)
-    highest = _version(options.max_version, ssl.TLSVersion.TLSv1_3)
-    if highest < lowest:
-        raise ValueError(f"no TLS version is from {options.min_version} to {options.max_version}")
-    context.minimum_version, context.maximum_version = lowest, highest
-    for suite in options.cipher_suites:
-        if suite not in CIPHERS:
-            raise ValueError(f"the cipher suite {suite!r} is not one of {', '.join(CIPHERS)}")
-    if options.cipher_suites:
-        context.set_ciphers(":".join(CIPHERS[suite] for suite in options.cipher_suites))
-    if options.alpn:
-        try:
-            context.set_alpn_protocols(options.alpn)
-        except ssl.SSLError as error:
-            raise ValueError(f"the ALPN protocols {options.alpn!r}: {error.strerror}") from error
     return TLSConfig(context, settings.server_name)
 
 
@@ -101,9 +69,3 @@ def _context(purpose: ssl.Purpose, metadata: Metadata | None) -> ssl.SSLContext:
 def _trust_anybody(context: ssl.SSLContext) -> None:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-
-
-def _version(name: str, default: ssl.TLSVersion) -> ssl.TLSVersion:
-    if name and name.lower() not in VERSIONS:
-        raise ValueError(f"the TLS version {name!r} is not VersionTLS12 or VersionTLS13")
-    return VERSIONS.get(name.lower(), default)

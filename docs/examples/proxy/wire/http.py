@@ -91,6 +91,7 @@ class Messages:
         self._unread = b""
         self._early = bytearray()  # of the body, and to be given again
         self._is_over = False  # the body
+        self._is_chunked = False
 
     async def read_request(self, host: bytes = b"") -> h11.Request:
         """Read a request; ``host`` is taken for the Host of one that names none."""
@@ -145,9 +146,9 @@ class Messages:
 
     async def _receive(self) -> None:
         self._unread = self._unread or await self.conn.read(CHUNK)
-        # Where there are many blanks, h11 gets a little at a time, and its limit on trailers
-        # ends what would keep its pattern busy.
-        size = 512 if BLANKS.search(self._unread) else CHUNK
+        # Where there are many blanks between chunks, h11 gets a little at a time, and its limit on
+        # trailers ends what would keep its pattern busy.
+        size = 512 if self._is_chunked and BLANKS.search(self._unread) else CHUNK
         piece, self._unread = self._unread[:size], self._unread[size:]
         self.state.receive_data(piece)  # nothing: the end, which some bodies have for theirs
 
@@ -179,7 +180,8 @@ class Messages:
             if event.http_version not in (b"1.0", b"1.1"):
                 raise ProtocolError("this is not HTTP/1")
             names = [name for name, _ in event.headers]
-            if b"transfer-encoding" in names and b"content-length" in names:
+            self._is_chunked = b"transfer-encoding" in names
+            if self._is_chunked and b"content-length" in names:
                 raise ProtocolError("a body has one length")
         return event
 
