@@ -153,6 +153,10 @@ class RightDialer(Settings, Dialer, Multiplexer, Closer):
             await session.close()
 
 
+async def pass_limit() -> None:
+    await asyncio.sleep(1.2)
+
+
 def run_dialer(make: Callable[[], Dialer]) -> Contract:
     return DialerContract(
         make,
@@ -162,6 +166,7 @@ def run_dialer(make: Callable[[], Dialer]) -> Contract:
         refusing=refusing_node,
         garbling=malformed_node,
         secret=PASSWORD,
+        pass_limit=pass_limit,
         time_limit=_protocol.TIME_LIMIT,
     )
 
@@ -355,6 +360,14 @@ class TakingTheEndForAnAnswer(RightDialer):
     async def log_in(self, conn: Conn) -> None:
         with suppress(ConnectionResetError):
             await super().log_in(conn)
+
+
+@dialers.breaks("limits-cleared", history="221144f x#117 the connection ended with its limit")
+class EndingASecondLater(RightDialer):
+    async def log_in(self, conn: Conn) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(1.0, lambda: asyncio.ensure_future(conn.close()))
+        await super().log_in(conn)
 
 
 @dialers.breaks("works-after-cancel")

@@ -44,8 +44,12 @@ class RightHandshaker(LoggingIn, Dialer, Handshaker):
         return await (options.dialer or OwnNetwork()).dial(ctx, "tcp", addr)
 
     async def handshake(self, ctx: Context, conn: Conn, /, *opts: HandshakeOption) -> Conn:
-        apply(HandshakeOptions(), *opts)
+        self.check_name(apply(HandshakeOptions(), *opts).addr)
         return await self.shake(conn)
+
+    def check_name(self, addr: str) -> None:
+        if self.initialised and not addr:
+            raise ValueError("there is no name that the node's certificate could be for")
 
 
 def run_handshaker(make: Callable[[], Dialer]) -> Contract:
@@ -56,6 +60,7 @@ def run_handshaker(make: Callable[[], Dialer]) -> Contract:
         garbling=malformed_node,
         greeting=greeting_node,
         exact=exact_node,
+        checks_names=True,
         pass_limit=Limit.run_out,
         secret=PASSWORD,
         time_limit=TIME_LIMIT,
@@ -123,6 +128,12 @@ class ReadingAhead(RightHandshaker):
             raise ConnectionResetError("the other end is gone")
         if not answer.startswith(b"welcome"):
             raise ProtocolError("malformed")
+
+
+@handshakers.breaks("nameless")
+class CheckingNothing(RightHandshaker):
+    def check_name(self, addr: str) -> None:
+        """Let any certificate be right."""
 
 
 @handshakers.breaks("tls-settings", history="5810404 10f63f8 a copy of the settings lost some")

@@ -167,6 +167,10 @@ async def fail(listener: Listener, error: OSError) -> None:
     listener.failed(error)
 
 
+async def pass_limit() -> None:
+    await asyncio.sleep(1.0)
+
+
 def contracts(parts: Quic) -> tuple[Contract, ...]:
     async def make_pair() -> tuple[Conn, Conn]:
         near, far = packet_pair(
@@ -223,6 +227,7 @@ def contracts(parts: Quic) -> tuple[Contract, ...]:
             refusing=refusing_node,
             garbling=garbling_node,
             leaving=leaving_node,
+            pass_limit=pass_limit,
             secret=PASSWORD,
             time_limit=TIME_LIMIT,
         ),

@@ -135,6 +135,9 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
     garbling: NodeT | None = None
     """Plays a node that sends what the protocol does not allow, then waits for the end."""
 
+    pass_limit: Callable[[], Awaitable[object]] | None = None
+    """Lets the time pass that the call limits itself to."""
+
     _called: ClassVar[str]
     """What reports call the step: "connect()"."""
 
@@ -214,6 +217,20 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
         with suppress(OSError):
             await within(call, f"{self._called} with a node that goes away")
 
+    @clause(
+        "Limits set for the call are cleared: afterwards they may pass.",
+        "D4, D31",
+        after=("outlives_call",),
+    )
+    async def limits_cleared(self) -> None:
+        pass_limit = need(self.pass_limit, "pass_limit")
+        component, peer = await self._ready(), self._right()
+        result = await succeeds(self._step(component, await self._network(peer)), self._called)
+        await given(pass_limit(), "pass_limit()")
+        await settle()
+        what = f"the result, after the limit of {self._called} itself,"
+        await self._use(component, result, peer, what)
+
     @clause("A refusal by the node raises PermissionError.", "D15", after=(FIRST,))
     async def refused(self) -> None:
         await self._fails(self.refusing, "refusing", PermissionError)
@@ -227,9 +244,6 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
 
 class OverConn(Step[ComponentT, NodeT, ClosableT]):
     """The clauses of a step over a connection that the caller brings, and closes if it fails."""
-
-    pass_limit: Callable[[], Awaitable[object]] | None = None
-    """Lets the time pass that the call limits itself to."""
 
     @abstractmethod
     async def _begin(
@@ -292,20 +306,6 @@ class OverConn(Step[ComponentT, NodeT, ClosableT]):
                 await expect_cancelled(call, self._called)
             other = self._step(component, await self._network(self._right()))
             await succeeds(other, f"{self._called} {when}")
-
-    @clause(
-        "Limits set for the call are cleared: afterwards they may pass.",
-        "D4, D31",
-        after=("outlives_call",),
-    )
-    async def limits_cleared(self) -> None:
-        pass_limit = need(self.pass_limit, "pass_limit")
-        component, peer = await self._ready(), self._right()
-        result = await succeeds(self._step(component, await self._network(peer)), self._called)
-        await given(pass_limit(), "pass_limit()")
-        await settle()
-        what = f"the result, after the limit of {self._called} itself,"
-        await self._use(component, result, peer, what)
 
     @clause(
         "Cancelled anywhere, and the connection closed by the caller, nothing goes on.",

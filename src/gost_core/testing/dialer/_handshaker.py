@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from gost_core.common.net import Conn
 from gost_core.context import Context
 from gost_core.dialer import (
+    Dialer,
     HandshakeOptions,
     Handshaker,
     addr_handshake_option,
@@ -16,7 +17,7 @@ from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import bare, greeted, succeeds
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import given, keep, need, owned, returned
+from gost_core.testing._run.waiting import applies, given, keep, need, owned, raises, returned
 from gost_core.testing._stage.network import Network, Peer
 from gost_core.testing.dialer._dialer import ADDR, NAME, DialerT
 
@@ -42,6 +43,9 @@ class HandshakerContract(Handshakes[DialerT, Peer], TakesOptions, interface=Hand
     """A peer like ``peer`` that goes on only if the TLS settings that ``make`` gives have arrived,
     and the name of ``host``."""
 
+    checks_names: bool | None = None
+    """Whether what ``make`` makes checks the node's name by TLS, and has no name of its own."""
+
     _options = HandshakeOptions
 
     def _right(self) -> Peer:
@@ -50,10 +54,20 @@ class HandshakerContract(Handshakes[DialerT, Peer], TakesOptions, interface=Hand
     def _played(self, node: Peer, /) -> Peer:
         return node
 
+    @clause(
+        "Where TLS is to check a name, and there is none, ValueError is raised.",
+        "D32, D66",
+        after=("outlives_call",),
+    )
+    async def nameless(self) -> None:
+        applies(need(self.checks_names, "checks_names"), "it checks no name")
+        dialer, conn = await self._ready(), bare(Network(self.peer))
+        shaking = _handshaker(dialer).handshake(Context(), conn, addr_handshake_option(""))
+        await raises(shaking, "handshake() without a name to check", ValueError)
+
     def _shaking(self, component: DialerT, conn: Conn, /, *opts: AnyOption) -> Awaitable[Conn]:
-        if not isinstance(component, Handshaker):
-            raise Broken("it has no handshake()")
-        return component.handshake(Context(), conn, addr_handshake_option(self.host), *opts)
+        host = addr_handshake_option(self.host)
+        return _handshaker(component).handshake(Context(), conn, host, *opts)
 
     async def _carries(self, component: DialerT, result: Conn, what: str, /) -> None:
         await self._works(result, what)
@@ -91,3 +105,10 @@ class HandshakerContract(Handshakes[DialerT, Peer], TakesOptions, interface=Hand
         conn = bare(Network(need(self.exact, "exact")))
         result = await succeeds(self._begin(await self._ready(), conn), "handshake()")
         await self._works(result, "the result")
+
+
+def _handshaker(dialer: Dialer) -> Handshaker:
+    """Return the dialer as the Handshaker that it has to be."""
+    if not isinstance(dialer, Handshaker):
+        raise Broken("it has no handshake()")
+    return dialer
