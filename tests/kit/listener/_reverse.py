@@ -157,6 +157,12 @@ class BindErrorAsItIs(RightReverse):
             raise OSError("cannot bind") from error
 
 
+@reverse.breaks("reverse-bind-cancelled")
+class BindingOn(RightReverse):
+    async def bind(self) -> net.Listener:
+        return await asyncio.shield(asyncio.ensure_future(super().bind()))
+
+
 @reverse.breaks(
     "reverse-bind-unsupported", history="#170 a bind that nobody offers is tried for ever"
 )

@@ -1,5 +1,6 @@
 """The contract of listeners that bind through a router."""
 
+import asyncio
 import errno
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
     expect,
+    expect_cancelled,
     owned,
     raises,
     returned,
@@ -49,12 +51,20 @@ class _BindingRouter(FakeRouter):
         super().__init__()
         self.failures: list[Exception] = []
         self.bound: list[MemoryListener] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.binding = 0
         self._ports = count(1024)
 
     async def bind(
         self, ctx: Context, network: str, address: str, /, *opts: BindOption
     ) -> net.Listener:
         """Bind, or fail as the scenario says."""
+        self.binding += 1
+        try:
+            await self.answers.wait()
+        finally:
+            self.binding -= 1
         if self.failures:
             raise self.failures.pop(0)
         if any(str(one.addr()) == address for one in self.in_use):
@@ -166,6 +176,21 @@ class ReverseListenerContract(ServingOptions[_ReverseSite], interface=Listener):
             cause is not None and cause.__cause__ is error,
             f"the cause of the BindError is not {describe(error)}",
         )
+        await site.meet()
+
+    @clause(
+        "A cancelled accept() cancels the bind that it waits for, and the next one binds.",
+        "D4, D18",
+        after=("reverse_binds_in_accept",),
+    )
+    async def reverse_bind_cancelled(self) -> None:
+        site = await self._ready()
+        site.router.answers.clear()
+        accepting = start(site.listener.accept())
+        await until(lambda: bool(site.router.binding), "accept() binds nothing")
+        await expect_cancelled(accepting, "accept() that waits for a bind")
+        await until(lambda: not site.router.binding, "accept() was cancelled, and the bind was not")
+        site.router.answers.set()
         await site.meet()
 
     @clause(

@@ -308,6 +308,24 @@ class ClosingLater(RightDialer):
             LEFT_CONNECTED.append(asyncio.ensure_future(dialing.result().close()))
 
 
+@dialer.breaks("cancelled-frees")
+class KeepingPlaces(RightDialer):
+    """Dials a few at once, and a dial that is cancelled keeps its place."""
+
+    def __init__(self) -> None:
+        self.places = asyncio.Semaphore(8)
+
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        await self.places.acquire()
+        try:
+            conn = await super().dial(ctx, network, addr)
+        except (OSError, ValueError):
+            self.places.release()
+            raise
+        self.places.release()
+        return conn
+
+
 @dialer.breaks("udp")
 class PlainDatagrams(RightDialer):
     udp = SocketConn

@@ -230,7 +230,7 @@ class DialerContract(Contract, interface=Dialer):
         await self._echo(owned(await within(dialing, "dial() beside one that nobody answers")))
 
     @clause(
-        "A cancelled dial() leaves nothing open, and no task.",
+        "A cancelled dial() leaves nothing open, and no task; the next one works.",
         "D4, D18",
         after=("reaches", "cancellable"),
     )
@@ -251,6 +251,7 @@ class DialerContract(Contract, interface=Dialer):
             lambda: not server.open, "what cancelled dial() calls had opened was not closed"
         )
         await expect_no_task_left(before, "dial() calls were cancelled")
+        await self._echo(await self._dial(dialer, "tcp", addr))
 
     @clause("udp with an address gives a PacketConn, which carries datagrams.", "D9, D11")
     async def udp(self) -> None:
