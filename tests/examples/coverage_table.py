@@ -33,14 +33,11 @@ OF_THE_PACKAGE = (chain, logger, selector)
 
 
 def interfaces() -> dict[str, type[object]]:
-    """Return the interfaces of the Go module, by their names in Python.
-
-    Without what is known from elsewhere than its sources: the example has no cache yet.
-    """
+    """Return the interfaces of the Go module, by their names in Python."""
     names = sorted(
         f"{symbol.package.replace('/', '.')}.{symbol.name}"
         for symbol in symbols().values()
-        if symbol.kind == "interface" and not symbol.origin
+        if symbol.kind == "interface"
     )
     return {
         name: getattr(importlib.import_module(f"gost_core.{module}"), cls)
@@ -126,7 +123,7 @@ def lines(exercised: dict[str, list[str]]) -> Iterator[str]:
     """Write the page."""
     yield "# The whole architecture at work"
     yield ""
-    yield f"Each of the {len(interfaces())} interfaces of v0.5.4 is implemented by the example in"
+    yield f"Each of the {len(interfaces())} interfaces is implemented by the example in"
     yield "`docs/examples/proxy`, or by the package itself, and carries real traffic in a test."
     yield "This page is made from the code by `python -m tests.examples.coverage_table`."
     yield ""

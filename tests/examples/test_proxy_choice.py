@@ -8,8 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import ip_address
 
 import pytest
+from typing_extensions import Buffer
 
 from gost_core.bypass import with_host_option
+from gost_core.cache import Entry, SetOption
 from gost_core.chain import (
     Node,
     ProbeConfig,
@@ -37,6 +39,7 @@ from gost_core.listener import addr_option
 from gost_core.selector import Strategy
 from proxy.build import make_node
 from proxy.bypass import PatternBypass
+from proxy.cache import MemoryCache
 from proxy.chain.chainer import HopChain
 from proxy.chain.probe import Prober
 from proxy.chain.router import TRACE, RetryRouter, Trace
@@ -396,6 +399,32 @@ def test_the_dns_leads_to_the_target_and_is_asked_once(dns_server: DNSServer) ->
 
     run(main())
     assert sorted(dns_server.queries) == ["A here.example", "AAAA here.example"]
+
+
+class Unreliable(MemoryCache):
+    """Cannot be reached, or holds what nobody here has written."""
+
+    def __init__(self, data: bytes | None) -> None:
+        super().__init__()
+        self._data = data
+
+    async def get(self, ctx: Context, key: str, /) -> Entry:
+        if self._data is None:
+            raise ConnectionRefusedError("the cache is down")
+        return Entry(data=self._data)
+
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        raise ConnectionRefusedError("the cache is down")
+
+
+@pytest.mark.parametrize("data", [None, b"nonsense", b"[7]", b"7", b'["x"]'])
+def test_a_cache_that_fails_is_one_that_holds_nothing(
+    data: bytes | None, dns_server: DNSServer
+) -> None:
+    resolver = DNSResolver(dns_server.address, cache=Unreliable(data))
+    for _ in range(2):
+        assert run(resolver.resolve(Context(), "ip4", "here.example")) == [ip_address("127.0.0.1")]
+    assert dns_server.queries == 2 * ["A here.example"]
 
 
 @pytest.mark.parametrize("name", ["nowhere.example", f"{'a' * 64}.example", "a..example"])

@@ -29,6 +29,7 @@ from gost_core.selector import FailMarker, Markable, Marker
 from gost_core.testing.admission import AdmissionContract
 from gost_core.testing.auth import AuthenticatorContract
 from gost_core.testing.bypass import BypassContract
+from gost_core.testing.cache import CacheContract
 from gost_core.testing.chain import (
     ChainerContract,
     ProbeResultReaderContract,
@@ -67,6 +68,7 @@ from gost_core.testing.service import ServiceContract
 from proxy.admission import NetworkAdmission
 from proxy.auth import UserTable
 from proxy.bypass import PatternBypass
+from proxy.cache import MemoryCache
 from proxy.chain.chainer import HopChain
 from proxy.chain.probe import Prober
 from proxy.chain.route import NodeRoute
@@ -535,6 +537,7 @@ async def break_server(resolver: ServedResolver) -> None:
 
 TestProber = ProbeResultReaderContract(lambda: Node("node", "192.0.2.1:80"), probe=probe).as_tests()
 TestTableHostMapper = HostMapperContract(TableHostMapper).as_tests()
+TestMemoryCache = CacheContract(MemoryCache).as_tests()
 TestDNSResolver = ResolverContract(
     ServedResolver,
     known="known.example",

@@ -79,7 +79,7 @@ class ProxyHandler(Component, handler.Handler):
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
-        refuse_options(self._options, "observer", "auth", "tls_config", "netns")
+        refuse_options(self._options, "observer", "auth", "tls_config", "netns", "cache")
         if self._options.router is None:
             raise ValueError(f"{type(self).__name__} needs the option 'router'")
         self._router = self._options.router
