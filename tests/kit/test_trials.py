@@ -14,6 +14,7 @@ NEEDS: Final[Mapping[str, Collection[str]]] = {
     "sockets": (
         "chain.Route",
         "chain.Router",
+        "common.net.Aborter",
         "common.net.Conn",
         "common.net.Dialer",
         "common.net.HalfCloser",
@@ -24,8 +25,10 @@ NEEDS: Final[Mapping[str, Collection[str]]] = {
         "listener.Listener",
     ),
     "threads": (
+        "limiter.conn.ConnLimiter",
         "limiter.conn.Limiter",
         "limiter.rate.Limiter",
+        "limiter.rate.RateLimiter",
         "logger.Logger",
         "metrics.Counter",
         "metrics.Gauge",
