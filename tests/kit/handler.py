@@ -571,6 +571,12 @@ class LettingEverybodyIn(RightHandler):
         return ctx
 
 
+@trial.breaks("auther-decides")
+class AskingForNobody(RightHandler):
+    async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
+        return await super().authenticate(ctx, user, password) if user or password else ctx
+
+
 @trial.breaks("auther-empty-id")
 class EmptyIdIsNone(RightHandler):
     async def authenticate(self, ctx: Context, user: str, password: str) -> Context:

@@ -473,6 +473,9 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         await served.dialed("the password is right, and nothing is dialed")
         served, client = await self._logged_in(users, "wrong")
         await served.expect_not_dialed(client, "the password is wrong")
+        if self.connect is not None:
+            served = await self._ready(auther_option(users))
+            await served.expect_not_dialed(self._asking(served), "nobody has logged in")
 
     @clause('The client id "" is one too: it is let in.', "D49", after=("auther_decides",))
     async def auther_empty_id(self) -> None:
