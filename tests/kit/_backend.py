@@ -1,6 +1,7 @@
 """What right implementations ask, and what goes wrong while they wait for it."""
 
 import asyncio
+import contextlib
 
 
 class Asking:
@@ -45,6 +46,19 @@ class Leaking(Asking):
             self.slots.release()
             raise
         self.slots.release()
+
+
+class Impatient(Asking):
+    """Goes on without an answer after a second."""
+
+    async def ask(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await super().ask()
+                return
+        self.late()
+
+    def late(self) -> None: ...
 
 
 class Exhausting(Asking):

@@ -8,7 +8,15 @@ from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.admission import AdmissionContract
-from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import (
+    Asking,
+    Deaf,
+    Exhausting,
+    Impatient,
+    Leaking,
+    OneAtATime,
+    stall_backend,
+)
 from tests.kit._names import host_of, rules_of
 from tests.kit.trial import Trial
 
@@ -190,6 +198,12 @@ class LettersOfOtherScripts(RightAdmission):
 class MappedIsNotIPv4(RightAdmission):
     def names(self, network: str, addr: str) -> bool:
         return "::ffff:192" not in addr and super().names(network, addr)
+
+
+@trial.breaks("others-go-on")
+class AdmittingWhenItTakesLong(Impatient, RightAdmission):
+    def late(self) -> None:
+        self.hosts = set()
 
 
 trials = (trial,)

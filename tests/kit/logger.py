@@ -164,6 +164,18 @@ class JoiningWithout(RightLogger):
         raise SystemExit(1)
 
 
+@loggers.breaks("joins-with-spaces")
+class JoiningByRepr(RightLogger):
+    def plain(self, level: LogLevel, arguments: Sequence[object]) -> None:
+        if self.enabled(level):
+            shown = (repr(one) if isinstance(one, LogLevel | None) else one for one in arguments)
+            super().plain(level, [*shown])
+
+    def fatal(self, *args: object) -> NoReturn:
+        super().plain(LogLevel.FATAL, args)
+        raise SystemExit(1)
+
+
 @loggers.breaks("formats")
 class FormattingBraces(RightLogger):
     def formatting(self, level: LogLevel, format: str, arguments: tuple[object, ...]) -> None:

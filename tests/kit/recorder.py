@@ -70,6 +70,16 @@ class LosingShortWrites(RightRecorder):
 
 
 @trial.breaks("kept-whole")
+class SkippingRepetitions(RightRecorder):
+    last = b""
+
+    async def write(self, line: bytes) -> None:
+        if line != b"one\n" or line != self.last:
+            await super().write(line)
+        self.last = line
+
+
+@trial.breaks("kept-whole")
 class StrippingSpaces(RightRecorder):
     async def write(self, line: bytes) -> None:
         await super().write(line.strip(b" \n") + b"\n")

@@ -124,6 +124,14 @@ class AcceptingNone(RightRegistry):
         self.values[name] = value
 
 
+@trial.breaks("none-refused")
+class RemovingForNone(RightRegistry):
+    def register(self, name: str, value: Value, /) -> None:
+        if value is None:  # pyright: ignore[reportUnnecessaryComparison]  # untyped callers
+            self.unregister(name)
+        super().register(name, value)
+
+
 @trial.breaks("names-exact")
 class CaseInsensitive(RightRegistry):
     def is_registered(self, name: str, /) -> bool:

@@ -10,7 +10,15 @@ from gost_core.options import apply
 from gost_core.resolver import InvalidError, Option, Options
 from gost_core.testing import Contract
 from gost_core.testing.resolver import ResolverContract
-from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import (
+    Asking,
+    Deaf,
+    Exhausting,
+    Impatient,
+    Leaking,
+    OneAtATime,
+    stall_backend,
+)
 from tests.kit._names import IP, VERSIONS, plain
 from tests.kit.trial import Trial
 
@@ -305,6 +313,12 @@ class LeakingResolver(Leaking, RightResolver): ...
 
 @trial.breaks("others-go-on", history="5484717 9fab332 a lock was held while one was silent")
 class ResolverOneAtATime(OneAtATime, RightResolver): ...
+
+
+@trial.breaks("others-go-on")
+class EmptyWhenItTakesLong(Impatient, RightResolver):
+    def late(self) -> None:
+        self.records = {}
 
 
 trials = (trial,)

@@ -102,6 +102,12 @@ class AskingTheSystem(RightRouter):
         )
 
 
+@trial.breaks("missing-none")
+class DefaultRouteForNames(RightRouter):
+    def is_within(self, dst: str, route: Route) -> bool:
+        return route.dst == "0.0.0.0/0" or super().is_within(dst, route)
+
+
 @trial.breaks("empty-none")
 class RouteToNothing(RightRouter):
     async def find(self, dst: str, table: Sequence[Route]) -> Route | None:

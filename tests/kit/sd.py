@@ -191,6 +191,23 @@ class RegisteringTheUnknown(RightSD):
         await super().renew(ctx, service)
 
 
+@trial.breaks("renew-unknown")
+class RenewingAllOfItsNode(RightSD):
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        await self.reach()
+        if not any(key[2] == service.node for key in self.entries):
+            raise LookupError("nothing is registered there")
+        if self.key(service) in self.entries:
+            await super().renew(ctx, service)
+
+
+@trial.breaks("deregister-removes")
+class RemovingHereOnly(RightSD):
+    async def deregister(self, ctx: Context, service: Service, /) -> None:
+        await self.reach()
+        self.entries.pop((service.id, service.name, "here"), None)
+
+
 @trial.breaks("deregister-removes")
 class RemovingByAddress(RightSD):
     async def deregister(self, ctx: Context, service: Service, /) -> None:

@@ -106,8 +106,9 @@ class LoggerContract(Contract, Generic[LoggerT], interface=Logger):
     async def joins_with_spaces(self) -> None:
         logger = self.make(LogLevel.TRACE)
         for name, log in _plain(logger).items():
-            log(name, "and", 1, None)
-            await self._expect_written(logger, f"{name}() of 4 arguments", f"{name} and 1 None")
+            log(name, "and", 1, None, LogLevel.INFO)
+            joined = f"{name} and 1 None {LogLevel.INFO}"
+            await self._expect_written(logger, f"{name}() of 5 arguments", joined)
             log(f"{name} of 50%", "and %s", "%%", name.upper())
             whole = f"{name} of 50% and %s %% {name.upper()}"
             await self._expect_written(logger, f"{name}() of texts with percent signs", whole)

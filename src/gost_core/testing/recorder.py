@@ -79,7 +79,7 @@ class RecorderContract(
     @clause("One record() is one record, kept whole.", "D55")
     async def kept_whole(self) -> None:
         recorder = self._build()
-        records = (b"one", b" two  words ", b"one", b"x" * _LONG)
+        records = (b"one", b" two  words ", b"one", b"one", b"x" * _LONG)
         for data in records:
             await self._record(recorder, data)
         await self._expect_kept(recorder, *records)

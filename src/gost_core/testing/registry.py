@@ -82,13 +82,16 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
         with expect_raises('register("", value)', ValueError):
             registry.register("", self.value())
 
-    @clause("Registering None raises ValueError.", "D60")
+    @clause("Registering None raises ValueError.", "D60", after=("duplicate_refused",))
     async def none_refused(self) -> None:
         registry = self.make()
         # None is no T; a program that is not type-checked passes it all the same.
         nothing = cast("T", None)
-        with expect_raises("register(name, None)", ValueError):
-            registry.register("one", nothing)
+        registry.register("two", self.value())
+        for name in ("one", "two"):
+            with expect_raises("register(name, None)", ValueError):
+                registry.register(name, nothing)
+        expect(set(registry.get_all()) == {"two"}, "register(name, None) changed what is there")
 
     @clause(
         "Names are exact: case and spaces count.",

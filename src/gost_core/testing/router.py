@@ -100,6 +100,8 @@ class RouterContract(
     )
     async def missing_none(self) -> None:
         await self._expect_route(self._with(), "127.0.0.1", None)
+        # A name is in no network, not even in that of all addresses.
+        await self._expect_route(self._with("0.0.0.0/0", "::/0"), "client one", None)
         router = self._with("client one", "192.0.2.0/24", "2001:db8::/32")
         for dst in ("127.0.0.1", "::1", "192.0.3.1", "2001:db9::1", "client two", "client"):
             await self._expect_route(router, dst, None)

@@ -168,18 +168,27 @@ class SDContract(
             await within(sd.renew(Context(), renewed), "renew() by the key")
             await self._expect_services(sd, _SERVICE, when=f"after renew() with {address!r}")
 
-    @clause("Renewing a key that is not there raises LookupError and registers nothing.", "D61")
+    @clause(
+        "Renewing a key that is not there raises LookupError and registers nothing.",
+        "D61",
+        after=("key",),
+    )
     async def renew_unknown(self) -> None:
-        sd = self._build()
-        await raises(sd.renew(Context(), _SERVICE), "renew() of an unknown key", LookupError)
-        await self._expect_services(sd, when="after renew() of an unknown key")
+        sd, there = self._build(), dataclasses.replace(_SERVICE, node="there")
+        for others in ((), (_SECOND, there)):
+            await self._register(sd, *others, _MAIL)
+            await raises(sd.renew(Context(), _SERVICE), "renew() of an unknown key", LookupError)
+            await self._expect_services(sd, *others, when="after renew() of an unknown key")
 
     @clause("Deregistering needs the key only, and removes the service.", "D61", after=("key",))
     async def deregister_removes(self) -> None:
-        sd = self._build()
-        await self._register(sd, _SERVICE, _SECOND)
-        await within(sd.deregister(Context(), _KEY), "deregister() by the key")
-        await self._expect_services(sd, _SECOND, when="after deregister() of one of two")
+        sd, there = self._build(), dataclasses.replace(_SERVICE, node="there")
+        await self._register(sd, _SERVICE, _SECOND, there)
+        left = [_SECOND, there, _SERVICE]
+        for key in (_KEY, dataclasses.replace(_KEY, node="there")):
+            await within(sd.deregister(Context(), key), "deregister() by the key")
+            left = [one for one in left if (one.id, one.node) != (key.id, key.node)]
+            await self._expect_services(sd, *left, when="after deregister() of one of several")
 
     @clause("Deregistering a key that is not there does nothing.", "D61", after=("key",))
     async def deregister_unknown(self) -> None:
