@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -51,6 +52,8 @@ def start(line: str, folder: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # A shell has what it starts in the background ignore Ctrl-C, and so all that this starts.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -66,6 +69,8 @@ def test_each_line_of_the_page_is_run_by_a_test_or_makes_the_folder() -> None:
     assert programs == {*TO_SET_UP, *OF_CHECKERS, "pytest", "python"}
 
 
+# Its waits are long: the kit is patient with a peer that does not read.
+@pytest.mark.one_python
 @pytest.mark.parametrize(
     "command",
     [command for command in COMMANDS if is_run_here(command) and SERVING not in command.line],
