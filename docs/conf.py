@@ -1,8 +1,10 @@
 """How the documentation is built: ``tox -e docs``, or ``python -m sphinx docs build/site``."""
 
+import os
 import sys
 import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 HERE = Path(__file__).parent
 
@@ -15,9 +17,11 @@ project_copyright = "The gost-core developers, ginuerzh"
 
 extensions = [
     "myst_parser",
+    "notfound.extension",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
     "sphinx.ext.viewcode",
+    "sphinx_copybutton",
     "docs._made.citations",
     "docs._made.pictures",
     "docs._made.reference",
@@ -55,3 +59,19 @@ html_show_sourcelink = False
 html_show_sphinx = False
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"
+
+# A host shows this page at any address, so its links begin at the root of the site.
+notfound_urls_prefix = urlsplit(os.environ.get("READTHEDOCS_CANONICAL_URL", "/")).path
+notfound_context = {
+    "title": "There is no such page",
+    "body": f"""
+<h1>There is no such page</h1>
+<p>What you look for may have another name now.</p>
+<ul>
+<li><a href="{notfound_urls_prefix}index.html">The index</a> says what is where.</li>
+<li><a href="{notfound_urls_prefix}how-to.html">How do I ...?</a> answers single tasks.</li>
+<li><a href="{notfound_urls_prefix}reference/index.html">The API reference</a> has a page for each
+module.</li>
+<li>The search field looks through all pages, also by the names of Go.</li>
+</ul>""",
+}

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from html.parser import HTMLParser
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ HOME: Final = "https://docs.invalid/"
 def build(source: Path, target: Path) -> None:
     """Build a site as a reader of ours would, with every warning an error."""
     command = [sys.executable, "-m", "sphinx", "--nitpicky", "--fail-on-warning", "--quiet"]
+    command += ["--jobs", "auto"]
     result = subprocess.run(
         [*command, "--keep-going", "--doctree-dir", target.with_name("doctrees"), source, target],
         capture_output=True,
@@ -57,6 +59,18 @@ class Page(HTMLParser):
 
 
 class Files(SimpleHTTPRequestHandler):
-    """Serves files and keeps quiet."""
+    """Serves files as hosts of documentation do, and keeps quiet."""
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer with the site's own page if there is none at an address."""
+        if code != HTTPStatus.NOT_FOUND:
+            super().send_error(code, message, explain)
+            return
+        page = Path(self.directory, "404.html").read_bytes()
+        self.send_response(code)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
 
     def log_message(self, format: str, *args: object) -> None: ...

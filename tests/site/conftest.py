@@ -21,7 +21,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site: where SITE says that it stands, or else built here, once for all workers."""
     if "SITE" in os.environ:
         return ROOT / os.environ["SITE"]
-    if any(find_spec(name) is None for name in ("sphinx", "myst_parser", "furo")):
+    needed = ("sphinx", "myst_parser", "furo", "sphinx_copybutton", "notfound")
+    if any(find_spec(name) is None for name in needed):
         pytest.skip("Sphinx is not installed here; the dependency group 'docs' has it")
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -51,7 +52,7 @@ def address(site: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def tab(address: str) -> Iterator[Browser]:
+def tab() -> Iterator[Browser]:
     if browser.PROGRAM is None:
         pytest.skip("there is no chromium on PATH; Debian's package of that name has it")
     with browser.browser() as tab:

@@ -1,10 +1,10 @@
 """The pictures of the architecture say what the code says, to everybody."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import fields
 from importlib import import_module
 from itertools import chain
+from pathlib import Path
 from typing import Final, get_args, get_type_hints
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -17,7 +17,6 @@ from docs._made.canvas import Canvas
 from gost_core import handler, listener
 from gost_core.recorder import RecorderObject
 from tests.contract import test_imports
-from tests.site import browser
 from tests.site.browser import Browser
 
 pytestmark = pytest.mark.one_python
@@ -303,12 +302,10 @@ def test_every_picture_is_shown_on_a_page_and_drawn_by_the_command() -> None:
 # ---- In a browser
 
 
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+@pytest.fixture
+def drawn(tab: Browser, tmp_path: Path) -> Browser:
     """A page with all pictures in its text, on a telephone."""
-    if browser.PROGRAM is None:
-        pytest.skip("there is no Chromium here")
-    page = tmp_path_factory.mktemp("pictures") / "page.html"
+    page = tmp_path / "page.html"
     drawings = [(draw.FOLDER / f"{name}.svg").read_text(encoding="utf-8") for name in NAMES]
     page.write_text(
         "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>"
@@ -316,29 +313,28 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         + "\n".join(drawings),
         encoding="utf-8",
     )
-    with browser.browser() as tab:
-        tab.resize(390, 844)
-        visit = tab.open(page.as_uri())
-        assert visit.errors == []
-        assert visit.requests == [page.as_uri()]
-        yield tab
+    tab.resize(390, 844)
+    visit = tab.open(page.as_uri())
+    assert visit.errors == []
+    assert visit.requests == [page.as_uri()]
+    return tab
 
 
 @pytest.mark.parametrize("preference", ["light", "dark"])
 @pytest.mark.parametrize("switch", ["auto", "light", "dark"])
 def test_a_picture_follows_the_reader_and_the_switch_of_the_page(
-    tab: Browser, preference: str, switch: str
+    drawn: Browser, preference: str, switch: str
 ) -> None:
-    tab.prefer(preference)
-    tab.evaluate(f"document.body.dataset.theme = '{switch}'")
-    colour = tab.evaluate("getComputedStyle(document.querySelector('svg text.heading')).fill")
+    drawn.prefer(preference)
+    drawn.evaluate(f"document.body.dataset.theme = '{switch}'")
+    colour = drawn.evaluate("getComputedStyle(document.querySelector('svg text.heading')).fill")
     scheme = preference if switch == "auto" else switch
     ink = canvas.COLOURS["ink"][("light", "dark").index(scheme)]
     assert colour == f"rgb({', '.join(str(int(ink[at : at + 2], 16)) for at in (1, 3, 5))})"
 
 
-def test_no_words_are_small_cut_off_or_on_other_words(tab: Browser) -> None:
-    trouble = tab.evaluate("""
+def test_no_words_are_small_cut_off_or_on_other_words(drawn: Browser) -> None:
+    trouble = drawn.evaluate("""
         [...document.querySelectorAll('svg')].flatMap((svg) => {
             const whole = svg.getBoundingClientRect();
             const scale = whole.width / svg.viewBox.baseVal.width;

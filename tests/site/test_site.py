@@ -407,6 +407,25 @@ def test_the_field_on_a_page_with_one_table_leaves_its_title(address: str, tab: 
     assert tab.evaluate("document.querySelector('h1').offsetParent !== null")
 
 
+def test_what_is_not_there_is_answered_by_a_page_that_leads_on(address: str, tab: Browser) -> None:
+    missing = f"{address}/reference/deep/net.html"
+    visit = tab.open(missing)
+    assert [url for url in visit.requests if url.startswith(f"{address}/_static/")]
+    assert [error for error in visit.errors if error.startswith("404")] == [f"404 for {missing}"]
+    assert tab.evaluate("document.querySelector('h1').textContent").startswith("There is no")
+    wanted = tab.evaluate("document.querySelector('[role=main] a[href$=\"how-to.html\"]').href")
+    assert tab.open(wanted).errors == []
+
+
+def test_code_can_be_copied(address: str, tab: Browser) -> None:
+    tab.open(f"{address}/how-to.html")
+    blocks, buttons = (
+        tab.evaluate(f"document.querySelectorAll('{one}').length")
+        for one in (".highlight pre", ".highlight button.copybtn")
+    )
+    assert blocks == buttons > 10
+
+
 # ---- Another project
 
 CONF = """\

@@ -79,11 +79,11 @@ TASKS: Final = (
     ),
     Task(
         "how to write an option of my own",
-        ("How do I ...?", "Write a custom option"),
-        "how-to.html#write-a-custom-option",
+        ("How do I ...?", "Write an option of my own (custom option)"),
+        "how-to.html#write-an-option-of-my-own-custom-option",
         "class GreetingOptions(Options)",
-        ("custom option",),
-        ("how-to#write-a-custom-option",),
+        ("custom option", "option of my own"),
+        ("how-to#write-an-option-of-my-own-custom-option",),
     ),
     Task(
         "what accept() raises",
