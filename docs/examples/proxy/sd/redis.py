@@ -48,9 +48,10 @@ class RedisSD(SD, net.Closer):
         self._lease = round(lease * 1000)
         # Tried again once, at once, since a connection may have been idle for too long.
         again = Retry(NoBackoff(), 1)
-        # The library does not say what its options are.
+        # Time is limited here: before Python 3.12, the library's limit loses cancellations (D4).
+        # It does not say what its options are.
         self._redis = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
-            url, retry=again
+            url, retry=again, socket_timeout=None
         )
         self._limits: set[asyncio.Timeout] = set()
         self._bad: dict[str, set[bytes]] = {}  # entries that the log knows of
