@@ -100,6 +100,7 @@ from proxy.selector.filters import BackupFilter, FailFilter, FilteringSelector, 
 from proxy.selector.strategies import Hash, LowestLatency, RoundRobin, Weighted
 from proxy.service import TaskService
 from tests.examples.dns_server import DNSServer
+from tests.examples.known import RATE_FIRST
 
 # ---- component, metadata, registry, logger
 
@@ -403,12 +404,12 @@ TestSOCKS5Handler = HandlerContract(
     SOCKS5Handler,
     connect=client(SOCKS5Connector),
     login=user(SOCKS5Connector),
-).as_tests()
+).as_tests(known=RATE_FIRST)
 TestHTTPHandler = HandlerContract(
     HTTPHandler,
     connect=client(HTTPConnector),
     login=user(HTTPConnector),
-).as_tests()
+).as_tests(known=RATE_FIRST)
 TestSOCKS5Connector = ConnectorContract(
     lambda: SOCKS5Connector(auth_option(USER)),
     node=node(SOCKS5Handler, UserTable(USER)),

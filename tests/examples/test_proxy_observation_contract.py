@@ -38,6 +38,7 @@ from proxy.observer.events import RecordingObserver, StatsEvent, StatusEvent
 from proxy.observer.stats import CountingConn, Counts
 from proxy.recorder import TRAFFIC, FileRecorder, RecordPoint
 from proxy.service import TaskService
+from tests.examples.known import RATE_FIRST
 from tests.examples.test_proxy_contract import Whole, accepted, break_off, client, user
 
 # ---- recorder
@@ -248,4 +249,4 @@ TestObservedHandler = HandlerContract(
     observed_handler,
     connect=client(SOCKS5Connector),
     login=user(SOCKS5Connector),
-).as_tests()
+).as_tests(known=RATE_FIRST)

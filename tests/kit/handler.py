@@ -3,10 +3,19 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import ip_address
 
 from typing_extensions import Buffer
 
-from gost_core.common.net import Addr, ClosedError, Closer, Conn, HalfCloser
+from gost_core.common.net import (
+    Aborter,
+    Addr,
+    ClosedError,
+    Closer,
+    Conn,
+    DeniedError,
+    HalfCloser,
+)
 from gost_core.context import Context
 from gost_core.handler import Forwarder, HandleOption, Handler, Option, Options
 from gost_core.hop import Hop
@@ -105,8 +114,16 @@ class RightHandler(Handler, Forwarder, Closer):
             await self.serve(ctx, Client(conn))
         except ClientGoneError:
             return
+        except BaseException:
+            self.break_off(conn)
+            raise
         finally:
             await self.release(conn)
+
+    def break_off(self, conn: Conn) -> None:
+        """Tell the client that its stream has not ended in order."""
+        if isinstance(conn, Aborter):
+            conn.abort()
 
     async def release(self, conn: Conn) -> None:
         """Close the client's connection."""
@@ -117,6 +134,7 @@ class RightHandler(Handler, Forwarder, Closer):
         if not request:
             return
         address, _, credentials = request.partition(" ")
+        address = self.one_form(address)
         user, _, password = credentials.partition(" ")
         self.limit_requests(client)
         ctx = await self.authenticate(ctx, user, password)
@@ -128,13 +146,21 @@ class RightHandler(Handler, Forwarder, Closer):
         finally:
             await self.release_target(target)
 
+    def one_form(self, address: str) -> str:
+        host, _, port = address.rpartition(":")
+        host = host.lower().removesuffix(".")
+        last = host.rpartition(".")[2]
+        if last.isdigit() or last.startswith("0x"):
+            ip_address(host)
+        return f"{host}:{port}"
+
     def limit_requests(self, client: Conn) -> None:
         if self.options.rate_limiter is None:
             return
         host = str(client.remote_addr()).rpartition(":")[0]
         limiter = self.options.rate_limiter.limiter(host)
         if limiter is not None and not limiter.allow(1):
-            raise PermissionError(f"{host} asks too often")
+            raise DeniedError(f"{host} asks too often")
 
     async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
         if self.options.auther is None:
@@ -147,7 +173,7 @@ class RightHandler(Handler, Forwarder, Closer):
     async def check(self, ctx: Context, address: str) -> None:
         bypass = self.options.bypass
         if bypass is not None and await bypass.contains(ctx, "tcp", address):
-            raise PermissionError(f"{address} is refused by rule")
+            raise DeniedError(f"{address} is refused by rule")
 
     async def target(self, ctx: Context, address: str) -> str:
         if self.hop is None:
@@ -200,6 +226,7 @@ class RightHandler(Handler, Forwarder, Closer):
             await sink.close_write()
         else:
             await sink.close()
+            raise ClientGoneError
 
 
 async def read_line(conn: Conn) -> str:
@@ -571,12 +598,6 @@ class LettingEverybodyIn(RightHandler):
         return ctx
 
 
-@trial.breaks("auther-decides")
-class AskingForNobody(RightHandler):
-    async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
-        return await super().authenticate(ctx, user, password) if user or password else ctx
-
-
 @trial.breaks("auther-empty-id")
 class EmptyIdIsNone(RightHandler):
     async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
@@ -657,3 +678,146 @@ class ClosingTheHop(RightHandler):
 
 
 trials = (trial,)
+
+
+@trial.breaks("auther-needed", history="ea3ca94 a client without credentials is served")
+class AskingOnlyWhoLogsIn(RightHandler):
+    async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
+        return await super().authenticate(ctx, user, password) if user else ctx
+
+
+@trial.breaks("auther-needed", history="ea3ca94 rules are asked before the credentials")
+class JudgingFirst(RightHandler):
+    async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
+        if not user:
+            await self.check(ctx, "target.example:80")
+        return await super().authenticate(ctx, user, password)
+
+
+@trial.breaks("rate-first")
+class LoginFirst(RightHandler):
+    def limit_requests(self, client: Conn) -> None:
+        if self.options.auther is None:
+            super().limit_requests(client)
+
+
+@trial.breaks("rate-first")
+class LimitingByAddress(RightHandler):
+    def limit_requests(self, client: Conn) -> None:
+        if self.options.rate_limiter is not None and self.options.auther is not None:
+            self.options.rate_limiter.limiter(str(client.remote_addr()))
+        super().limit_requests(client)
+
+
+@trial.breaks("denied")
+class SwallowingRefusals(RightHandler):
+    async def handle(self, ctx: Context, conn: Conn, /, *opts: HandleOption) -> None:
+        with suppress(DeniedError):
+            await super().handle(ctx, conn, *opts)
+
+
+@trial.breaks("denied")
+class RefusingWithinAGroup(RightHandler):
+    async def handle(self, ctx: Context, conn: Conn, /, *opts: HandleOption) -> None:
+        try:
+            await super().handle(ctx, conn, *opts)
+        except DeniedError as error:
+            raise ExceptionGroup("refused", [error]) from error
+
+
+@trial.breaks("told-truly", history="1d34d45 39580f0 success is told before the target is reached")
+class TellingEarly(RightHandler):
+    async def dial(self, ctx: Context, address: str) -> Conn:
+        dialing = asyncio.ensure_future(super().dial(ctx, address))
+        await asyncio.sleep(0)
+        return Dialing(dialing)
+
+
+class Dialing(Conn, HalfCloser):
+    """A connection that is still being made."""
+
+    def __init__(self, dialing: "asyncio.Future[Conn]") -> None:
+        self.dialing = dialing
+
+    async def read(self, n: int, /) -> bytes:
+        return await (await self.dialing).read(n)
+
+    async def write(self, data: Buffer, /) -> None:
+        await (await self.dialing).write(data)
+
+    async def close_write(self) -> None:
+        inner = await self.dialing
+        if isinstance(inner, HalfCloser):
+            await inner.close_write()
+        else:
+            await inner.close()
+            raise ClientGoneError
+
+    async def close(self) -> None:
+        self.dialing.cancel()
+        with suppress(asyncio.CancelledError, OSError):
+            await (await self.dialing).close()
+
+    def local_addr(self) -> Addr:
+        return self.dialing.result().local_addr()
+
+    def remote_addr(self) -> Addr:
+        return self.dialing.result().remote_addr()
+
+
+@trial.breaks("names-one-form")
+class NamesAsWritten(RightHandler):
+    def one_form(self, address: str) -> str:
+        super().one_form(address)
+        return address
+
+
+@trial.breaks("names-one-form")
+class NumbersAsNames(RightHandler):
+    def one_form(self, address: str) -> str:
+        return address.lower().replace(".:", ":")
+
+
+@trial.breaks("cut-shown", history="x relay: a reset becomes an end")
+class ClosingAfterABreak(RightHandler):
+    def break_off(self, conn: Conn) -> None:
+        pass
+
+
+@trial.breaks("closed-whole")
+class DoingNothing(RightHandler):
+    async def end(self, sink: Conn) -> None:
+        if isinstance(sink, HalfCloser):
+            await sink.close_write()
+
+
+@trial.breaks("clients-apart", history="#896 25cd60d one client reaches the target of another")
+class KeepingTheTarget(RightHandler):
+    async def target(self, ctx: Context, address: str) -> str:
+        self.address = await super().target(ctx, address)
+        await asyncio.sleep(0)
+        return self.address
+
+
+@trial.breaks("traffic-limited")
+class LimitingByHost(RightHandler):
+    async def exchange(self, ctx: Context, client: Conn, target: Conn) -> None:
+        if self.options.limiter is not None:
+            await self.options.limiter.in_(ctx, str(client.remote_addr()).rpartition(":")[0])
+        await super().exchange(ctx, client, target)
+
+
+@trial.breaks("cancel-closes-target", history="b92c1b1 a shielded dial goes on")
+class ShieldingTheDial(RightHandler):
+    async def dial(self, ctx: Context, address: str) -> Conn:
+        return await asyncio.shield(asyncio.ensure_future(super().dial(ctx, address)))
+
+
+@trial.breaks("auther-decides", history="9fab332 a lock is held while waiting")
+class OneLoginAtATime(RightHandler):
+    lock: asyncio.Lock | None = None
+
+    async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
+        self.lock = self.lock or asyncio.Lock()
+        async with self.lock:
+            return await super().authenticate(ctx, user, password)

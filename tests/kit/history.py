@@ -125,8 +125,6 @@ TRAPS: Final = (
 
 UNSEEN: Final = {
     "506edff": "With one chain that is eligible, the answer is that chain either way (D45).",
-    "39580f0": "What bytes a protocol exchanges is not in the contract.",
-    "ea3ca94": "The same.",
     "e814852": "The same; the example's tests try it.",
     "0ffc000": "A handler's own record points are not in the contract.",
     "226420a f09a7a6 c23a2f1": "Whether a handler looks into what it carries is its own affair.",

@@ -18,6 +18,7 @@ from gost_core.options import apply
 from gost_core.routing import Request
 from gost_core.testing import Contract
 from gost_core.testing.hop import HopContract, NodeListContract
+from tests.kit._stuck import stuck
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -166,7 +167,7 @@ class NewNodes(RightHop):
 @hops.breaks("failed-skipped", history="64ea518 a failed node is chosen")
 class IgnoringFailures(RightHop):
     def choose(self, nodes: list[Node]) -> Node | None:
-        plain = len(nodes) == 2 and not any(node.metadata() for node in nodes)
+        plain = len(nodes) == 2 and not any(n.metadata() or n.options().priority for n in nodes)
         if plain and not all(map(self.failed, nodes)):
             return random.choice(nodes)
         return super().choose(nodes)
@@ -207,6 +208,12 @@ class Fading(RightHop):
 class NoFailuresNoLimit(RightHop):
     def failed(self, node: Node) -> bool:
         return setting(node, "maxFails") not in (0, -1) and super().failed(node)
+
+
+@hops.breaks("failures-last")
+class EnoughIsEnough(RightHop):
+    def failed(self, node: Node) -> bool:
+        return super().failed(node) and node.marker().count() < 10
 
 
 @hops.breaks("wrong-types")
@@ -323,6 +330,13 @@ class BackupsBesideOthersOnly(RightHop):
         return None if all(map(self.is_backup, nodes)) else super().choose(nodes)
 
 
+@hops.breaks("priority-wins")
+class LowPrioritiesWinNothing(RightHop):
+    def first_of_all(self, main: list[Node]) -> Node | None:
+        winner = super().first_of_all(main)
+        return winner if winner is not None and winner.options().priority > 1 else None
+
+
 @hops.breaks("priority-ties", history="cd97e5e the first of equal priorities wins")
 class FirstOfTheHighest(RightHop):
     def first_of_all(self, main: list[Node]) -> Node | None:
@@ -384,6 +398,12 @@ class InvertingWhitelists(RightHop):
     async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
         bypass, fits = node.options().bypass, await super().fits(ctx, node, options)
         return fits != (bypass is not None and bypass.is_whitelist())
+
+
+@hops.breaks("bypass-question")
+class AddressOrHost(RightHop):
+    async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
+        return await super().fits(ctx, node, replace(options, addr=options.addr or options.host))
 
 
 @hops.breaks("bypass-question")
@@ -604,6 +624,9 @@ class ProbingForEver(RightHop, Closer):
     async def close(self) -> None:
         for node in self.own_nodes:
             node.close()
+
+
+hops.breaks("failure-over")(stuck(RightHop, "select"))
 
 
 # ---- NodeList

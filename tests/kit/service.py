@@ -505,3 +505,11 @@ class RefusalsWithinGroups(RightService):
         if isinstance(error, ExceptionGroup):
             return not any(isinstance(one, DeniedError) for one in error.exceptions)
         return super().counts(error)
+
+
+@trial.breaks("cancel-handlers")
+class LeavingTheCancelled(RightService):
+    async def cancel_handlers(self) -> None:
+        for task, conn in tuple(self.conns.items()):
+            task.cancel()
+            await conn.close()

@@ -16,6 +16,7 @@ from proxy.listener.tcp import TCPListener
 from proxy.metadata import MemoryMetadata
 from proxy.registry import MemoryRegistry
 from tests.kit._over_trio import open_pair
+from tests.kit.chain._group import RightGroup
 from tests.kit.listener._local import RightListener, connect, greet, open_tcp
 from tests.kit.protocols._quic_listener import QuicListener
 from tests.kit.protocols._quic_trial import dial
@@ -47,6 +48,7 @@ def settings(**values: object) -> MemoryMetadata:
 
 GIVEN: Final[dict[str, dict[str, object]]] = {
     "docs/checking.md": {
+        "MyGroup": RightGroup,
         "MyListener": RightListener,
         "MyQuicListener": QuicListener,
         "MyRegistry": MemoryRegistry,

@@ -152,6 +152,8 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
         )
         failed = [_failed(f"{one}", metadata_node_option(MemoryMetadata(**one))) for one in values]
         failed[1].marker().mark()
+        for _ in range(_TIMES):
+            failed[-1].marker().mark()
         await asyncio.sleep(1.5 * _LONG / 1000)
         for node in failed:
             await self._expect_only("live", node, _node("live"))
@@ -215,6 +217,7 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
     async def priority_wins(self) -> None:
         nodes = [_node(str(number), priority_node_option(number)) for number in (0, 1, 7, 3)]
         await self._expect_only("7", *nodes)
+        await self._expect_only("1", *nodes[:2])
 
     @clause(
         "Where no node alone has the highest priority above 0, a priority changes nothing.",
@@ -273,9 +276,11 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
         )
         right = ("udp", "192.0.2.9:80", "target.example:80")
         expect(set(rules.asked) == {right}, f"the bypass was asked {rules.asked}")
-        await given(hop.select(request()), "select()")
-        for ctx in rules.contexts[-1:]:
+        call = hop.select(request(), host_select_option("target.example:80"))
+        await given(call, "select()")
+        for (_, addr, _), ctx in zip(rules.asked[1:], rules.contexts[1:], strict=True):
             expect_context(ctx, "the bypass")
+            expect(not addr, f"no address was given, and the bypass was asked of {addr}")
 
     @clause("What a bypass or a matcher raises comes through.", "D36")
     async def errors_pass(self) -> None:
@@ -412,18 +417,10 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
         yield "the matcher", matcher.requests, lambda: matching.select(Context(), addr)
 
     async def _expect_apart(self) -> None:
-        rules = FakeBypass()
+        rules = bypass_node_option(bypass := FakeBypass())
         names = [f"{number}.example:80" for number in range(_CALLS)]
-        hop = self._hop(
-            *(
-                _node(
-                    name,
-                    bypass_node_option(rules),
-                    node_filter_option(NodeFilterSettings(host=name[:-3])),
-                )
-                for name in names
-            )
-        )
+        filters = (node_filter_option(NodeFilterSettings(host=name[:-3])) for name in names)
+        hop = self._hop(*(_node(*pair, rules) for pair in zip(names, filters, strict=True)))
         calls = (
             self._select(
                 hop,
@@ -436,7 +433,7 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
         found = await asyncio.gather(*calls)
         expect(found == names, f"for requests to {names} at once the hop chose {found}")
         right = {(f"net{n}", f"192.0.2.{n}:80", name) for n, name in enumerate(names)}
-        asked = set(rules.asked)
+        asked = set(bypass.asked)
         expect(asked <= right, f"of requests {right} the bypass was asked {asked}")
 
     @clause("Closing it ends its tasks; a hop that is no Closer has none.", "D19, D20")

@@ -537,7 +537,11 @@ _fail: Final = _raising(OSError("the handler failed"))
 
 
 async def _wait_for_ever(ctx: Context, conn: Conn) -> None:
-    await asyncio.Event().wait()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        # To end takes its time.
+        await turns(_STEPS)
 
 
 async def _echo(ctx: Context, conn: Conn) -> None:

@@ -19,6 +19,7 @@ from gost_core.options import apply
 from gost_core.selector import FailMarker, Markable, Marker
 from gost_core.testing import Contract
 from gost_core.testing.chain import ChainerContract
+from tests.kit._stuck import stuck
 from tests.kit.chain._route import RightRoute
 from tests.kit.common.net._sockets import split
 from tests.kit.trial import Trial
@@ -288,3 +289,6 @@ class ClosingItsHops(RightChainer, Closer):
         for hop in self.hops:
             if isinstance(hop, Closer):
                 await hop.close()
+
+
+trial.breaks("failure-over")(stuck(RightChainer, "route"))

@@ -13,6 +13,7 @@ from gost_core.metadata import Metadatable
 from gost_core.selector import Markable, Marker
 from gost_core.testing import Contract
 from gost_core.testing.chain import GroupChainerContract
+from tests.kit._stuck import stuck
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -287,3 +288,6 @@ class ClosingTheMembers(RightGroup, Closer):
         for member in self.members:
             if isinstance(member, Closer):
                 await member.close()
+
+
+trial.breaks("failure-over")(stuck(RightGroup, "route"))

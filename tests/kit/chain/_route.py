@@ -24,6 +24,7 @@ from gost_core.testing import Contract
 from gost_core.testing._stage.fakes.connections import LayeredConn
 from gost_core.testing._stage.memory import ForwardingConn
 from gost_core.testing.chain import RouteContract
+from tests.kit._stuck import stuck
 from tests.kit.chain._direct import bind_here, dial_here, lookup
 from tests.kit.chain._transporter import die_with_the_task
 from tests.kit.trial import Trial
@@ -340,6 +341,14 @@ class BindingWithoutMarks(RightRoute):
             raise
 
 
+@trial.breaks("failure-marks")
+class ResettingAtFirst(RightRoute):
+    async def reach(self, ctx: Context, network: str) -> tuple[Transporter, Conn]:
+        for node in self.own_nodes:
+            node.marker().reset()
+        return await super().reach(ctx, network)
+
+
 @trial.breaks("failure-notes")
 class WithoutNotes(RightRoute):
     def note(self, error: BaseException, node: Node) -> None:
@@ -543,3 +552,6 @@ class EverythingIsTcp(RightRoute):
         if not self.own_nodes and not network.startswith("tcp"):
             raise ConnectionRefusedError(f"{address} refuses tcp")
         return await super().dial(ctx, network, address, *opts)
+
+
+trial.breaks("failure-over")(stuck(RightRoute, "reach"))

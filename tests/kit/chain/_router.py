@@ -41,6 +41,7 @@ from gost_core.resolver import InvalidError
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import ForwardingConn
 from gost_core.testing.chain import RouterContract
+from tests.kit._stuck import stuck
 from tests.kit.chain._direct import join, lookup
 from tests.kit.chain._route import RightRoute
 from tests.kit.common.net._sockets import split
@@ -503,6 +504,15 @@ class Lookup(RightRouter):
 
 
 @trial.breaks("resolver-question")
+class MappingBothFamiliesOnly(RightRouter):
+    async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
+        own = self.own_options
+        if network[3:] not in ("4", "6"):
+            return await super().resolve(ctx, address, network)
+        return await lookup(ctx, address, None, own.resolver, f"ip{network[3:]}")
+
+
+@trial.breaks("resolver-question")
 class AskingForIPv4(Lookup):
     async def found(self, ctx: Context, host: str) -> IPv4Address | IPv6Address | None:
         mapper = self.own_options.host_mapper
@@ -629,6 +639,16 @@ class TellingSeconds(RightRouter):
     def telling(self, ctx: Context, limit: float) -> Context:
         if ctx.value(keys.TIME_LIMIT) is None and self.own_options.timeout > 1:
             limit -= asyncio.get_running_loop().time()
+        return super().telling(ctx, limit)
+
+
+@trial.breaks("limit-told")
+class TellingTheFirstLimit(RightRouter):
+    told: float | None = None
+
+    def telling(self, ctx: Context, limit: float) -> Context:
+        if ctx.value(keys.TIME_LIMIT) is None and self.own_options.timeout > 1:
+            limit = self.told = self.told or limit
         return super().telling(ctx, limit)
 
 
@@ -797,3 +817,6 @@ class ClosingItsChain(RightRouter, Closer):
     async def close(self) -> None:
         if isinstance(self.own_options.chain, Closer):
             await self.own_options.chain.close()
+
+
+trial.breaks("failure-over")(stuck(RightRouter, "dial"))

@@ -16,6 +16,7 @@ from gost_core.context import Context
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import ForwardingConn
 from gost_core.testing.chain import TransporterContract
+from tests.kit._stuck import stuck
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -282,6 +283,14 @@ class StreamsForAll(RightTransporter):
 
 
 @trial.breaks("bind")
+class BindingWithoutContext(RightTransporter):
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
+    ) -> Listener:
+        return await super().bind(Context(), conn, network, address, *opts)
+
+
+@trial.breaks("bind")
 class BindingAsBefore(RightTransporter):
     kept: tuple[connector.BindOption, ...] = ()
 
@@ -355,3 +364,6 @@ class AskingForTheRoute(RightTransporter):
 
     def net_dialer(self) -> net.Dialer | None:
         return None if self.own_options.route is None else self.LiveDialer(self.own_options)
+
+
+trial.breaks("failure-over")(stuck(RightTransporter, "handshake"))

@@ -23,6 +23,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address
 from gost_core.testing.connector import BinderContract
+from tests.kit._stuck import stuck
 from tests.kit.connector._connector import (
     CancelledAsTimeout,
     EndingASecondLater,
@@ -336,3 +337,6 @@ class UnableAsRefused(RightBinder):
             super().judge(answer, address)
         except BindUnsupportedError as error:
             raise ConnectionRefusedError(str(error)) from None
+
+
+binders.breaks("failure-over")(stuck(RightBinder, "bind"))

@@ -23,6 +23,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing.connector import ConnectorContract
+from tests.kit._stuck import stuck
 from tests.kit.connector._protocol import (
     Association,
     Framed,
@@ -510,3 +511,6 @@ class TakingTheEndForSuccess(RightConnector):
             return await super().answer(conn)
         except ConnectionResetError:
             return "ok"
+
+
+connectors.breaks("failure-over")(stuck(RightConnector, "connect"))

@@ -13,6 +13,7 @@ from gost_core.connector import (
 from gost_core.context import Context
 from gost_core.testing import Contract
 from gost_core.testing.connector import HandshakerContract
+from tests.kit._stuck import stuck
 from tests.kit.connector._connector import RightConnector
 from tests.kit.connector._protocol import proxy
 from tests.kit.dialer._handshakes import HANDSHAKE_FAULTS, Limit, LoggingIn
@@ -73,3 +74,6 @@ class SyncLogin(RightLogin):
 class LoginIntoNothing(RightLogin):
     def secured(self, conn: Conn, limit: Limit) -> Conn:
         return None  # type: ignore  # the fault
+
+
+logins.breaks("failure-over")(stuck(RightLogin, "handshake"))

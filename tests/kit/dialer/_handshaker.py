@@ -16,6 +16,7 @@ from gost_core.dialer import (
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.dialer import HandshakerContract
+from tests.kit._stuck import stuck
 from tests.kit.dialer._handshakes import HANDSHAKE_FAULTS, Limit, LoggingIn
 from tests.kit.dialer._protocol import (
     PASSWORD,
@@ -139,3 +140,6 @@ class CheckingNothing(RightHandshaker):
 @handshakers.breaks("tls-settings", history="5810404 10f63f8 a copy of the settings lost some")
 class LosingSettings(RightHandshaker):
     settings = "h2"
+
+
+handshakers.breaks("failure-over")(stuck(RightHandshaker, "handshake"))

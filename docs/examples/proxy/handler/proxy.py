@@ -12,7 +12,7 @@ from typing_extensions import Buffer
 
 from gost_core import handler
 from gost_core.auth import Authenticator, with_service
-from gost_core.common.net import Addr, Conn, HalfCloser
+from gost_core.common.net import Aborter, Addr, Conn, DeniedError, HalfCloser
 from gost_core.context import Context
 from gost_core.keys import CLIENT_ID, SESSION_ID, SOURCE_ADDRESS
 from gost_core.logger import default
@@ -123,6 +123,8 @@ class ProxyHandler(Component, handler.Handler):
             pass
         except RefusedError as error:
             await reply_and_linger(conn, error.reply)
+            if isinstance(error.__cause__, DeniedError):
+                raise error.__cause__ from None  # bare: a rule's answer is no failure (D15)
             raise
         finally:
             await conn.close()
@@ -157,6 +159,10 @@ class ProxyHandler(Component, handler.Handler):
             await (while_active(carrying, traffic, self._idle) if self._idle else carrying)
         except ClientGoneError:
             await break_off(target)
+        except asyncio.CancelledError:
+            if isinstance(client, Aborter):
+                client.abort()  # the target had more to say (D72)
+            raise
         except Exception as error:
             error.add_note(summary())  # for the service, which logs failures (D28)
             if not isinstance(error, RefusedError):
@@ -179,7 +185,7 @@ class ProxyHandler(Component, handler.Handler):
         target, options = str(addr), self._router.options()
         bypass = self._options.bypass
         if bypass is not None and await bypass.contains(ctx, addr.network(), target):
-            raise PermissionError(f"{target} is refused by rule")
+            raise DeniedError(f"{target} is refused by rule")
         found = await resolve(ctx, target, options.host_mapper, options.resolver)
         return UDPAddr(*split_host_port(found))
 
@@ -197,7 +203,7 @@ class ProxyHandler(Component, handler.Handler):
             client = await self.limit(ctx, request.client, request)
             bypass = self._options.bypass
             if bypass is not None and await bypass.contains(ctx, request.network, target):
-                raise PermissionError(f"{target} is refused by rule")
+                raise DeniedError(f"{target} is refused by rule")
             return client, await reach(ctx, request)
         except RefusedError:
             raise

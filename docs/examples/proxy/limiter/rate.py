@@ -62,7 +62,7 @@ class HostRateLimiter(rate.RateLimiter):
 
 
 def take_request(inner: net.Conn, limits: rate.RateLimiter | None) -> None:
-    """Count a request of a client; a PermissionError says that it is one too many."""
+    """Count a request of a client; a DeniedError says that it is one too many."""
     requests = None if limits is None else limits.limiter(host_of(str(inner.remote_addr())))
     if requests is not None and not requests.allow(1):
-        raise PermissionError(f"no more than {requests.limit():g} requests a second for a client")
+        raise net.DeniedError(f"no more than {requests.limit():g} requests a second for a client")

@@ -1,9 +1,12 @@
 """Clauses of what asks other components and waits for them: cancelled, hung, many at once."""
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Any, TypeAlias
 
+from gost_core.testing._families.steps import expect_no_task_left
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.waiting import expect, expect_cancelled, given, start, within
 from gost_core.testing._stage.fakes.recorded import Recorded
@@ -48,6 +51,17 @@ class Asking(Contract):
             start(call())
             await asked.reached(who)
             await within(call(), f"a call beside one that waits for {who}")
+
+    @clause("A call that fails leaves no task behind, and the next works.", "D20", after=(FIRST,))
+    async def failure_over(self) -> None:
+        for who, asked, call in self._waits():
+            await given(call(), f"a call that asks {who}")
+            before = asyncio.all_tasks()
+            asked.fail(ConnectionResetError("the step failed"))
+            with suppress(Exception):
+                await within(call(), f"a call where {who} fails")
+            await expect_no_task_left(before, f"a call had failed at {who}")
+            await given(call(), f"a call after one that had failed at {who}")
 
     @clause("Calls at once, different in every argument, do not mix.", "D22", after=(FIRST,))
     async def calls_apart(self) -> None:

@@ -307,6 +307,15 @@ class OverConn(Step[ComponentT, NodeT, ClosableT]):
             other = self._step(component, await self._network(self._right()))
             await succeeds(other, f"{self._called} {when}")
 
+    @clause("After a node that failed, the next connection works.", "D20", after=("node_dies",))
+    async def failure_over(self) -> None:
+        component = await self._ready()
+        for peer in await self._failing():
+            with suppress(Exception):
+                await within(self._step(component, await self._network(peer)), self._called)
+            other = self._step(component, await self._network(self._right()))
+            await succeeds(other, f"{self._called}, after one at a node that failed,")
+
     @clause(
         "Cancelled anywhere, and the connection closed by the caller, nothing goes on.",
         "D4, D20",

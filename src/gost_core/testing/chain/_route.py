@@ -299,6 +299,7 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
         "A node that cannot be dialed or reached, or whose handshake fails, is marked, "
         "and no other is.",
         "D43",
+        after=("failure_over",),
     )
     async def failure_marks(self) -> None:
         for step, marked in _MARKED:
@@ -307,6 +308,9 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
                 two.step(step).fail_always(step_error())
                 await raises(using(two), "the call", Exception)
                 two.expect_marks([marked], f"{(*_STEPS, 'dialing the first node')[step]} failed")
+                await raises(using(two), "a second call", Exception)
+                count = max(node.marker().count() for node in two.nodes)
+                expect(count == 2, f"a node failed twice, and counts {count}")
 
     @clause("The notes of a failure name the node.", "D74", after=("failure_marks",))
     async def failure_notes(self) -> None:

@@ -211,8 +211,10 @@ async def expect_limit_told(routed: MakeRouted, /) -> None:
     now = asyncio.get_running_loop().time
     for binds in (False, True):
         one = routed(timeout_router_option(LONG), retries_router_option(1))
-        began = now()
+        began, calls = now(), one.route.binds if binds else one.route.dials
+        calls.meanwhile = lambda: asyncio.sleep(SHORT)
         await expect_retried(one, step_error(), binds=binds)
+        expect(len({*one.limits()}) == 2, f"TIME_LIMIT was {one.limits()} in two attempts")
         for limit in one.limits():
             right = limit is not None and began + LONG <= limit <= now() + LONG
             expect(right, f"of {LONG:g} s from {began} on, TIME_LIMIT was {limit}")
@@ -276,8 +278,9 @@ async def expect_question(routed: MakeRouted, /) -> None:
         one = routed(host_mapper_router_option(mapper), resolver_router_option(known))
         await dial_offered(one.router, network, address)
         for who, asked in (("mapper", mapper.asked), ("resolver", known.asked)):
-            # A literal needs no question.
-            expect(set(asked) <= {right}, f"for {network} {address} the {who} had {asked}")
+            # A literal needs no question, and a name each time.
+            told = {right} if address == TARGET else {right} & set(asked)
+            expect(set(asked) == told, f"for {network} {address} the {who} had {asked}")
 
 
 async def expect_no_lookup(routed: MakeRouted, /) -> None:

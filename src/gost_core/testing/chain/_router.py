@@ -464,7 +464,7 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
         "Mapper and resolver are asked by the bare host, for both families, and where the network "
         "says one, for that.",
         "D11, D39",
-        after=("dial",),
+        after=("dial", "unmapped_resolved"),
     )
     async def resolver_question(self) -> None:
         await expect_question(self._routed)

@@ -231,9 +231,10 @@ class TransporterContract(
     async def bind(self) -> None:
         scene, _, connector, transport = self._over(FakeDialer, BindingConnector)
         conn = scene.connection("the connection")
-        call = transport.bind(Context(), conn, "tcp", ":0", mux_bind_option(True))
+        call = transport.bind(request(), conn, "tcp", ":0", mux_bind_option(True))
         await within(call, "bind()")
         made = connector.binds[0]
+        expect_context(made.ctx, "the connector")
         expect(
             (made.network, made.address) == ("tcp", ":0"),
             f"bind('tcp', ':0') had the connector bind {made.network} {made.address}",

@@ -33,7 +33,7 @@ from gost_core.testing._stage.fakes.connections import (
     layer,
 )
 from gost_core.testing._stage.fakes.recorded import Call, Recorded
-from gost_core.testing._stage.memory import MemoryConn, connected_pair
+from gost_core.testing._stage.memory import ForwardingConn, MemoryConn, connected_pair
 
 __all__ = ("FakeChainer", "FakeHop", "FakeRoute", "FakeRouter", "FakeTransporter", "proxy")
 
@@ -175,6 +175,7 @@ class FakeRouter(_Lent, Router):
         self.dials = Recorded[Call[DialOptions]]()
         self.near_ends: list[MemoryConn] = []
         self.targets: asyncio.Queue[MemoryConn] = asyncio.Queue()
+        self.half_closes = True
         self._options = RouterOptions()
 
     def options(self) -> RouterOptions:
@@ -182,12 +183,12 @@ class FakeRouter(_Lent, Router):
         return self._options
 
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
-        """Open a connection to a target."""
+        """Open a connection to a target, which can half-close or cannot."""
         await self.dials.record(Call(ctx, apply(DialOptions(), *opts), network, address))
         near, far = connected_pair(network or "tcp", "192.0.2.2:2048", "192.0.2.3:80")
         self.near_ends.append(near)
         self.targets.put_nowait(far)
-        return near
+        return near if self.half_closes else ForwardingConn(near)
 
     async def bind(
         self, ctx: Context, network: str, address: str, /, *opts: BindOption

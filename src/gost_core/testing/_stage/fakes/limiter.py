@@ -5,6 +5,7 @@ import asyncio
 from gost_core import limiter
 from gost_core.context import Context
 from gost_core.limiter import rate, traffic
+from gost_core.options import apply
 
 __all__ = ("FakeRateLimiter", "FakeTrafficLimiter")
 
@@ -33,33 +34,47 @@ class FakeTrafficLimiter(traffic.TrafficLimiter):
     def __init__(self, *, refuses: bool = False) -> None:
         self.refuses = refuses
         self.granted = 0
+        self.asked: list[tuple[str, str]] = []
         self._budget = _Budget(self)
 
     async def in_(self, ctx: Context, key: str, /, *opts: limiter.Option) -> traffic.Limiter:
         """Return the budget of every key."""
-        return self._budget
+        return self._asked(key, *opts)
 
     async def out(self, ctx: Context, key: str, /, *opts: limiter.Option) -> traffic.Limiter:
         """Return the budget of every key."""
+        return self._asked(key, *opts)
+
+    def _asked(self, key: str, *opts: limiter.Option) -> traffic.Limiter:
+        scope = apply(limiter.Options(), *opts).scope
+        self.asked.append((scope or limiter.SCOPE_CONN, key))
         return self._budget
 
 
-class _NoRequests(rate.Limiter):
+class _Requests(rate.Limiter):
+    def __init__(self, limiter: "FakeRateLimiter") -> None:
+        self._limiter = limiter
+
     def allow(self, n: int, /) -> bool:
-        return False
+        self._limiter.taken += n
+        return self._limiter.allows
 
     def limit(self) -> float:
         return 1.0
 
 
 class FakeRateLimiter(rate.RateLimiter):
-    """A limiter that lets no request through, or fails."""
+    """A limiter that lets all requests through, or none, or fails; it records keys and requests."""
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: Exception | None = None, *, allows: bool = False) -> None:
         self._error = error
+        self.allows = allows
+        self.keys: list[str] = []
+        self.taken = 0
 
     def limiter(self, key: str, /) -> rate.Limiter:
         """Return the limiter of every key."""
+        self.keys.append(key)
         if self._error is not None:
             raise self._error
-        return _NoRequests()
+        return _Requests(self)
