@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import struct
 from contextlib import suppress
 
 from gost_core.common.net import Addr, Conn
@@ -29,9 +28,7 @@ class Breakable(TCPConn):
     """Can end as the connection of a program that crashes."""
 
     async def break_off(self) -> None:
-        no_linger = struct.pack("ii", 1, 0)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
-        await self.close()
+        self.abort()
 
 
 beneath: dict[Conn, Breakable] = {}

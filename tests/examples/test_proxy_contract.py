@@ -7,7 +7,6 @@ import asyncio
 import io
 import logging
 import socket
-import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from typing_extensions import Buffer
@@ -141,9 +140,7 @@ class Breakable(TCPConn):
     """Can end as the connection of a program that crashes."""
 
     async def break_off(self) -> None:
-        no_linger = struct.pack("ii", 1, 0)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
-        await self.close()
+        self.abort()
 
 
 async def break_off(conn: Conn) -> None:

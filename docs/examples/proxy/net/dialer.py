@@ -5,9 +5,10 @@ import socket
 
 from gost_core.common import net
 from gost_core.context import Context
-from gost_core.keys import HASH_SOURCE
+from gost_core.keys import HASH_SOURCE, TIME_LIMIT
 
 from .address import addresses_of, split_target
+from .hosts import normal_target
 from .tcp import TCPConn
 from .udp import dial_udp
 
@@ -17,11 +18,14 @@ class SystemDialer(net.Dialer):
 
     async def dial(self, ctx: Context, network: str, addr: str, /) -> net.Conn:
         client = ctx.value(HASH_SOURCE) or ""
+        limit = ctx.value(TIME_LIMIT)
+        if limit is not None and limit <= asyncio.get_running_loop().time():
+            raise TimeoutError(f"the time to reach {addr} was over before it began")  # D69
         if network.startswith("udp"):
-            return await dial_udp(network, addr, client)
+            return await dial_udp(network, addr and normal_target(addr), client)
         if not network.startswith("tcp"):
             raise net.UnsupportedError(f"network {network!r} is not offered here; tcp and udp are")
-        host, port = split_target(addr)
+        host, port = split_target(normal_target(addr))
         fault = OSError(f"{host} has no address")
         for address in await addresses_of(host, network, client):
             try:

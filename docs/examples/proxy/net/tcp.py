@@ -8,6 +8,7 @@ import errno
 import socket
 import struct
 import sys
+import time
 from array import array
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -21,6 +22,8 @@ from .address import SocketName, TCPAddr
 
 # A larger buffer is slower to get than to fill twice.
 MOST_AT_ONCE = 256 * 1024
+
+LAST_WORDS: Final = 1.0  # seconds, once it is closed, for what was written to be sent
 
 # A peer that always has more to read would leave no turn to anything else, not even to a timeout.
 MOST_IN_A_ROW = 64
@@ -109,8 +112,10 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
         self._local_addr: Final = TCPAddr.of(connected.getsockname())
         self._remote_addr: Final = TCPAddr.of(remote)
         self._reads_in_a_row = 0
+        self._peer_ended = False
         self._write_ended = False
         self._closed = False
+        self._lingering: asyncio.Task[None] | None = None
         self._fault: OSError | None = None
 
     async def read(self, n: int, /) -> bytes:
@@ -134,6 +139,7 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
             else:
                 if not data:
                     self._check_whole()
+                    self._peer_ended = True
                 return data
             self._reads_in_a_row = 0
             with self._readable as ready:
@@ -188,13 +194,47 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
         self._writable.end()
         if not self._closed:
             self._closed = True
-            # Left unread, it would have the system reset the connection, and the peer might lose
-            # what was written last (D8).
-            with suppress(OSError):
-                self._socket.recv(MOST_AT_ONCE)
+            if self._has_to_linger():
+                self._lingering = asyncio.create_task(self._linger(), name="last words by TCP")
+            else:
+                self._socket.close()
+        if self._lingering is not None:
+            try:
+                await asyncio.wait({self._lingering})
+            except asyncio.CancelledError:  # whoever has no time frees it at once
+                self._lingering.cancel()
+                self._socket.close()
+                raise
+
+    def _has_to_linger(self) -> bool:
+        """End this stream; tell whether the peer might lose what was written last (D8).
+
+        Bytes that come after the close, or were left unread, would have the system reset the
+        connection, and drop what is unsent.
+        """
+        if self._peer_ended or self._fault is not None:
+            return False
+        with suppress(OSError):
+            if not self._write_ended:
+                self._socket.shutdown(socket.SHUT_WR)
+            for _ in range(MOST_IN_A_ROW):
+                if not self._socket.recv(MOST_AT_ONCE):
+                    return False
+        return self.unsent() > 0
+
+    async def _linger(self) -> None:
+        end = time.monotonic() + LAST_WORDS
+        try:
+            # The system lets nobody wait for what is unsent.
+            while self._has_to_linger() and time.monotonic() < end:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        finally:
             self._socket.close()
 
     def abort(self) -> None:
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._socket.close()
         if not self._closed:
             self._closed = True
             self._readable.end()
@@ -206,7 +246,7 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
 
     def unsent(self) -> int:
         """Tell how many bytes the system still has to send, where it tells; else 0."""
-        if self._closed or sys.platform != "linux":
+        if self._socket.fileno() < 0 or sys.platform != "linux":
             return 0
         left = array("i", [0])
         with suppress(OSError):

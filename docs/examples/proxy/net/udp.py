@@ -122,8 +122,9 @@ class UDPConn(DatagramConn):
         try:
             return call()
         except ConnectionRefusedError as error:
-            raise ConnectionResetError(
-                errno.ECONNRESET, f"nobody takes datagrams at {self._peer}"
+            # Of one that was sent before; those to come may find somebody (D9).
+            raise ConnectionRefusedError(
+                errno.ECONNREFUSED, f"nobody takes datagrams at {self._peer}"
             ) from error
 
     async def _readable(self) -> None:
@@ -202,7 +203,10 @@ async def relay_datagrams(
 
     async def receive() -> None:
         while True:
-            data, addr = await target.read_from(ALL)
+            try:
+                data, addr = await target.read_from(ALL)
+            except ConnectionRefusedError:  # one datagram has found nobody, and others may (D9)
+                continue
             with suppress(OSError, ValueError):
                 await of_client(client.write_to(data, addr))
                 traffic.received += len(data)
