@@ -5,6 +5,7 @@ from gost_core.testing.auth import AuthenticatorContract
 from gost_core.testing.bypass import BypassContract
 from gost_core.testing.chain import (
     ChainerContract,
+    GroupChainerContract,
     ProbeResultReaderContract,
     RouteContract,
     TransporterContract,
@@ -85,6 +86,11 @@ def bypass_bypass(ok: BypassContract) -> None:
 def chain_chainer(ok: ChainerContract) -> None:
     ChainerContract(ok.make, nonsense=1)  # error: all
     ChainerContract(ok.make, time_limit="soon")  # error: all
+
+
+def chain_group(ok: GroupChainerContract) -> None:
+    GroupChainerContract(ok.make, nonsense=1)  # error: all
+    GroupChainerContract(ok.make, time_limit="soon")  # error: all
 
 
 def chain_proberesultreader(ok: ProbeResultReaderContract) -> None:
