@@ -434,7 +434,7 @@ class Locking(RightRoute):
 
 @trial.breaks("calls-apart", history="#896 25cd60d one connection goes to another's target")
 class KeepingTheTarget(RightRoute):
-    target = ("", "")
+    target: tuple[str, str] = ("", "")
 
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
         if not self.own_nodes:

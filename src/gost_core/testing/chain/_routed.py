@@ -328,7 +328,7 @@ async def expect_taken(routed: MakeRouted, direct: Router, /) -> None:
     )
     for call, route in calls:
         conn = owned(await within(call(), "the call"))
-        carrier = returned(find_capability(conn, RouteCarrier), "find_capability(RouteCarrier)")
-        taken = carrier.taken_route()
+        carrier = find_capability(conn, RouteCarrier)
+        taken = returned(carrier, "find_capability(RouteCarrier)").taken_route()
         right = names(taken) == [] if route is None else taken is route
         expect(right, f"it came by {names(route)}, and taken_route() is {names(taken)}")
