@@ -21,7 +21,6 @@ TEMPORARY: Final = {
     getattr(errno, name)
     for name in ("ECONNABORTED", "EINTR", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")
 }
-MOST_IN_A_ROW: Final = 4  # clients, before others have their turn: more may come all the time
 DECISION_LIMIT = 5.0  # seconds to decide on a client: the next one waits meanwhile
 
 
@@ -37,7 +36,6 @@ class TCPListener(Component, listener.Listener):
         self._socket: socket.socket | None = None
         self._addr = TCPAddr("", 0)
         self._deciding: asyncio.Timeout | None = None
-        self._in_a_row = 0
         self._closed = False
 
     async def init(self, metadata: Metadata | None, /) -> None:
@@ -60,9 +58,7 @@ class TCPListener(Component, listener.Listener):
         self._addr = TCPAddr.of(self._socket.getsockname())
 
     async def accept(self) -> net.Conn:
-        self._in_a_row = (self._in_a_row + 1) % MOST_IN_A_ROW
-        if not self._in_a_row:
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # others have their turn, also when clients come all the time
         while not self._closed:
             self.check_initialized()
             assert self._socket is not None
