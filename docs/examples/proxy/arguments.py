@@ -1,7 +1,6 @@
 """What the command line says, and what may stand on it."""
 
 import argparse
-import re
 import shlex
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -206,7 +205,8 @@ def seconds(text: str) -> float:
 
 def directory(url: str) -> SD:
     """Read the argument of --sd."""
-    if re.search(r"://.*[/?#].*@", url):  # it would be shown in an error as something else
+    user = url.partition("://")[2].rpartition("@")[0]
+    if any(mark in user for mark in "/?#"):  # it would be shown in an error as something else
         raise ValueError("there is a / ? or # before an @; in a password they are percent-encoded")
     kind, mark, _ = url.partition("://")
     return sds.named(kind)(*([url] if mark else []))
