@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import h11
 
-from gost_core.common.net import Conn, ProtocolError, find_capability
+from gost_core.common.net import Conn, ProtocolError
 
 from ..net.relay import ClientGoneError, Traffic, of_client
 from ..wire import header as fields
@@ -33,8 +33,6 @@ class Exchange(Request):
     method: bytes
     path: str
     header: Header
-    url: str = ""
-    """What it is asked for where a proxy is asked; "" = no proxy is, but by a tunnel."""
     change: Callable[[h11.Response, Header, Body], Awaitable[tuple[Header, Body]]] = unchanged
     """What becomes of the response: of its header, and of its body."""
 
@@ -65,21 +63,19 @@ async def carry(exchange: Exchange, target: Conn, traffic: Traffic) -> Messages:
 
 
 async def _send(exchange: Exchange, far: Messages, traffic: Traffic) -> None:
-    near, proxy = exchange.near, find_capability(far.conn, http.ForwardingConn)
     head = far.state.send(
         h11.Request(
             method=exchange.method,
-            target=exchange.path if proxy is None else exchange.url,
+            target=exchange.path,
             headers=fields.encoded(exchange.header),
         )
     )
     assert head is not None
-    await near.record(head, ">")  # without the password for the next proxy
     traffic.sent += len(head)
     # A target that reads no more may have answered already.
     with suppress(BrokenPipeError, ConnectionResetError):
-        await far.conn.write(head if proxy is None else head[:-2] + proxy.authorization + b"\r\n")
-        while data := await of_client(near.read_body()):
+        await far.conn.write(head)
+        while data := await of_client(exchange.near.read_body()):
             await far.write(h11.Data(data=data))
             traffic.sent += len(data)
         await far.write(h11.EndOfMessage())
@@ -89,8 +85,8 @@ async def _receive(exchange: Exchange, far: Messages, traffic: Traffic) -> None:
     near = exchange.near
     for _ in range(http.INTERIM):
         said = await far.read_response()
-        if said.status_code == 407:
-            raise ProtocolError(f"{far.conn.remote_addr()} wants other credentials from this proxy")
+        if said.status_code == 407:  # the client would take it for an answer of this proxy's
+            raise ProtocolError(f"{far.conn.remote_addr()} asks for credentials of a proxy")
         header = [*fields.forwarded(fields.header_of(said)), fields.via(said)]
         if said.status_code in (101, 426):
             header += fields.upgrade(fields.header_of(said))

@@ -1,7 +1,6 @@
 """Serving SOCKS5 clients."""
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from functools import partial
 
 from typing_extensions import Buffer
@@ -39,14 +38,6 @@ class BindRequest(Request):
     """The target is where to listen."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssociateRequest(Request):
-    """Each datagram has a target of its own."""
-
-    from_one_port: bool
-    """Whether the client has said from which port it sends."""
-
-
 class SOCKS5Handler(ProxyHandler):
     """Serves SOCKS5 clients; whether they may have it listen, says the setting ``bind``."""
 
@@ -80,13 +71,7 @@ class SOCKS5Handler(ProxyHandler):
             return BindRequest(target=target, client=conn, client_id=client_id)
         if command == UDP_ASSOCIATE:
             # The address is what the client believes to send from; a translator may know better.
-            return AssociateRequest(
-                target="",
-                network="udp",
-                client=conn,
-                client_id=client_id,
-                from_one_port=packed[-2:] != b"\0\0",
-            )
+            return Request(target="", network="udp", client=conn, client_id=client_id)
         # A name goes on as a name: it is resolved where it must be, often by the last proxy (D12).
         return Request(
             target=target,
@@ -111,7 +96,7 @@ class SOCKS5Handler(ProxyHandler):
     def carry(
         self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
     ) -> Awaitable[None]:
-        if isinstance(request, AssociateRequest):
+        if request.network == "udp":
             return self._associate(ctx, request, client, target, traffic)
         return super().carry(ctx, request, client, target, traffic)
 
@@ -121,15 +106,14 @@ class SOCKS5Handler(ProxyHandler):
         return super().serve(ctx, request)
 
     async def _associate(
-        self, ctx: Context, request: AssociateRequest, client: Conn, target: Conn, traffic: Traffic
+        self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
     ) -> None:
         try:  # at the address at which the client has found this host
             socket = open_udp(local=host_of(str(client.local_addr())))
         except OSError as error:
             raise RefusedError(f"no socket for datagrams: {error}", self.refusal(error)) from error
         host = host_of(str(client.remote_addr()))
-        here = ClientPackets(socket, host, from_one_port=request.from_one_port)
-        association = Association(client, here)
+        association = Association(client, ClientPackets(socket, host))
         try:
             packets = await self.limit(ctx, association, request)
             assert isinstance(packets, PacketConn)  # D10
@@ -177,23 +161,18 @@ class SOCKS5Handler(ProxyHandler):
 
 
 class ClientPackets(Wrapper):
-    """Speaks to one client: the latest one of a host who has sent something, and nobody else.
+    """Speaks to one client: the first one of a host who has sent something, and nobody else."""
 
-    A client's port may change, as translators do it; one that has said its port keeps the first.
-    """
-
-    def __init__(self, inner: UDPConn, host: str, *, from_one_port: bool) -> None:
+    def __init__(self, inner: UDPConn, host: str) -> None:
         super().__init__(inner)
         self._socket = inner
         self._host = host
-        self._from_one_port = from_one_port
         self._client: UDPAddr | None = None
 
     async def read(self, n: int, /) -> bytes:
         while True:
             data, sender = await self._socket.read_from(n)
-            known = self._client is not None and self._from_one_port
-            if sender == self._client or (sender.host == self._host and not known):
+            if sender == self._client or (self._client is None and sender.host == self._host):
                 self._client = sender
                 return data
 

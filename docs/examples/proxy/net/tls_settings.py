@@ -2,11 +2,9 @@
 
 import ssl
 
-from gost_core.chain import TLSNodeSettings
 from gost_core.common.tls import TLSConfig
 from gost_core.metadata import Metadata
 
-from ..component import refuse_options
 from ..metadata import flag, text
 
 
@@ -18,7 +16,8 @@ def client_config(metadata: Metadata | None) -> TLSConfig:
     """
     context = _context(ssl.Purpose.SERVER_AUTH, metadata)
     if not flag(metadata, "secure", True):
-        _trust_anybody(context)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     return TLSConfig(context, text(metadata, "serverName"))
 
 
@@ -34,15 +33,6 @@ def server_config(metadata: Metadata | None) -> TLSConfig:
     if text(metadata, "caFile"):
         context.verify_mode = ssl.CERT_REQUIRED
     return TLSConfig(context)
-
-
-def target_config(settings: TLSNodeSettings) -> TLSConfig:
-    """Take over the TLS settings of a target; a ValueError names what is not served (D66)."""
-    refuse_options(settings.options, "min_version", "max_version", "cipher_suites", "alpn")
-    context = _context(ssl.Purpose.SERVER_AUTH, None)
-    if not settings.secure:
-        _trust_anybody(context)
-    return TLSConfig(context, settings.server_name)
 
 
 def _context(purpose: ssl.Purpose, metadata: Metadata | None) -> ssl.SSLContext:
@@ -64,8 +54,3 @@ def _context(purpose: ssl.Purpose, metadata: Metadata | None) -> ssl.SSLContext:
             message = f"the settings 'certFile' and 'keyFile': {files}: {error.strerror}"
             raise ValueError(message) from error
     return context
-
-
-def _trust_anybody(context: ssl.SSLContext) -> None:
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
