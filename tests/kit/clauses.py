@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gost_core.testing import Clause
-from tests.kit import FAULTS, TRIALS, Trial
+from tests.kit import FAULTS, TRIALS, Trial, kinds
 from tests.kit.history import TRAPS, UNSEEN
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -74,6 +74,7 @@ def clause_lines() -> Iterator[str]:
         for clause in trial.contract.clauses:
             name = clause.id.rpartition(".")[2]
             yield f"| `{name}` | {cell(clause.sentence)} | {clause.basis or 'the interface'} |"
+    yield from kind_lines()
     yield ""
     yield "## Decisions without a clause"
     yield ""
@@ -84,6 +85,61 @@ def clause_lines() -> Iterator[str]:
     yield "| --- | --- |"
     for number, reason in without_clause().items():
         yield f"| {number} | {reason[:1].upper()}{reason[1:]} |"
+
+
+def kind_lines() -> Iterator[str]:
+    """Write the table of the kinds of faults: what sees each in each interface, and reasons."""
+    table = {interface: kinds.row(ids) for interface, ids in clause_ids().items()}
+    seen = sum(bool(one.clauses) for row in table.values() for one in row)
+    cells = len(table) * len(kinds.KINDS)
+    yield ""
+    yield "## Kinds of faults"
+    yield ""
+    yield f"What competent developers get wrong is of {len(kinds.KINDS)} kinds. In {seen} of the"
+    yield f"{cells} cells of this table a clause sees the kind; the number says how many do. In the"
+    yield "others, a dash, the kind cannot occur, or no black box can see it: the lists below say"
+    yield "why, and name the clauses."
+    yield ""
+    for number, kind in enumerate(kinds.KINDS, 1):
+        yield f"{number}. **{kind.name}.** {kind.what}"
+    yield ""
+    numbers = [str(number) for number in range(1, len(kinds.KINDS) + 1)]
+    yield "{.kinds}"
+    yield f"| Interface | {' | '.join(numbers)} |"
+    yield f"| --- |{' --- |' * len(numbers)}"
+    for interface, row in table.items():
+        marks = [str(len(one.clauses)) if one.clauses else "-" for one in row]
+        yield f"| [`{interface}`](#{anchor(interface)}) | {' | '.join(marks)} |"
+    for at, kind in enumerate(kinds.KINDS):
+        yield ""
+        yield f"<details><summary>{kind.name}</summary>"
+        yield ""
+        for interface, row in table.items():
+            if row[at].clauses:
+                names = ", ".join(f"`{name}`" for name in row[at].clauses)
+                yield f"- `{interface}`: {names}"
+        reasons: dict[str, list[str]] = {}
+        for interface, row in table.items():
+            if not row[at].clauses:
+                reasons.setdefault(row[at].reason, []).append(f"`{interface}`")
+        for reason, interfaces in reasons.items():
+            yield f"- {reason} {', '.join(interfaces)}"
+        yield ""
+        yield "</details>"
+
+
+def anchor(interface: str) -> str:
+    """Return where the section of an interface is on the page."""
+    return interface.replace(".", "").lower()
+
+
+def clause_ids() -> dict[str, tuple[str, ...]]:
+    """Return the ids of the clauses of each interface, in order of the interfaces."""
+    ids: dict[str, dict[str, None]] = {}
+    for trial in TRIALS:
+        of_it = ids.setdefault(interface_of(trial), {})
+        of_it.update(dict.fromkeys(clause.id for clause in trial.contract.clauses))
+    return {interface: tuple(ids[interface]) for interface in sorted(ids)}
 
 
 def history_lines() -> Iterator[str]:

@@ -680,7 +680,7 @@ class ClosingTheHop(RightHandler):
 trials = (trial,)
 
 
-@trial.breaks("auther-needed", history="ea3ca94 a client without credentials is served")
+@trial.breaks("auther-needed")
 class AskingOnlyWhoLogsIn(RightHandler):
     async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
         return await super().authenticate(ctx, user, password) if user else ctx
@@ -791,7 +791,7 @@ class DoingNothing(RightHandler):
             await sink.close_write()
 
 
-@trial.breaks("clients-apart", history="#896 25cd60d one client reaches the target of another")
+@trial.breaks("clients-apart")
 class KeepingTheTarget(RightHandler):
     async def target(self, ctx: Context, address: str) -> str:
         self.address = await super().target(ctx, address)
@@ -807,13 +807,13 @@ class LimitingByHost(RightHandler):
         await super().exchange(ctx, client, target)
 
 
-@trial.breaks("cancel-closes-target", history="b92c1b1 a shielded dial goes on")
+@trial.breaks("cancel-closes-target")
 class ShieldingTheDial(RightHandler):
     async def dial(self, ctx: Context, address: str) -> Conn:
         return await asyncio.shield(asyncio.ensure_future(super().dial(ctx, address)))
 
 
-@trial.breaks("auther-decides", history="9fab332 a lock is held while waiting")
+@trial.breaks("auther-decides")
 class OneLoginAtATime(RightHandler):
     lock: asyncio.Lock | None = None
 

@@ -344,7 +344,7 @@ class FirstOfTheHighest(RightHop):
         return highest if highest is not None and highest.options().priority > 0 else None
 
 
-@hops.breaks("priority-ties", history="cd97e5e a negative priority wins")
+@hops.breaks("priority-ties")
 class NegativeWins(RightHop):
     def first_of_all(self, main: list[Node]) -> Node | None:
         if any(node.options().priority > 0 for node in main):
@@ -393,7 +393,7 @@ class AskingOneBypass(RightHop):
         return fits or bypassed
 
 
-@hops.breaks("bypass-skips", history="c16a280 the answer of a whitelist is turned round")
+@hops.breaks("bypass-skips")
 class InvertingWhitelists(RightHop):
     async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
         bypass, fits = node.options().bypass, await super().fits(ctx, node, options)
@@ -562,7 +562,7 @@ class Tidying(RightHop):
         return super().choose(nodes)
 
 
-@hops.breaks("concurrent", history="9fab332 a lock is held while waiting")
+@hops.breaks("concurrent")
 class Locking(RightHop):
     def __init__(self, nodes: Sequence[Node]) -> None:
         super().__init__(nodes)
@@ -602,7 +602,7 @@ class LockedByACancelledCall(RightHop):
             raise
 
 
-@hops.breaks("calls-apart", history="#896 one request is decided by another's")
+@hops.breaks("calls-apart")
 class KeepingTheRequest(RightHop):
     asking: SelectOptions | None = None
 

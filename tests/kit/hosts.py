@@ -184,7 +184,7 @@ class WithoutLength(RightHostMapper):
         return (one for one in found or ()) if both else found  # type: ignore  # the fault
 
 
-@trial.breaks("literals-none", history="039bcc9 a literal of the other family was an answer")
+@trial.breaks("literals-none")
 class EmptyForOtherLiterals(RightHostMapper):
     async def lookup(
         self, ctx: Context, network: str, host: str, /, *opts: Option
@@ -229,7 +229,7 @@ class ExhaustingHostMapper(Exhausting, RightHostMapper): ...
 class LeakingHostMapper(Leaking, RightHostMapper): ...
 
 
-@trial.breaks("others-go-on", history="5484717 9fab332 a lock was held while one was silent")
+@trial.breaks("others-go-on")
 class HostMapperOneAtATime(OneAtATime, RightHostMapper): ...
 
 

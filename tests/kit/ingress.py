@@ -267,7 +267,7 @@ class RefusingOnFailure(RightIngress):
         return self.reachable and await super().set_rule(ctx, rule, *opts)
 
 
-@trial.breaks("others-kept", history="29a5b16 one tunnel took the host of another")
+@trial.breaks("others-kept")
 class TakingHosts(RightIngress):
     def store(self, rule: Rule) -> bool:
         if rule.endpoint == "else":

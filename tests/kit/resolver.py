@@ -126,7 +126,7 @@ class IgnoringTheNetwork(RightResolver):
         return await super().resolve(ctx, "ip", host, *opts)
 
 
-@trial.breaks("other-family-literal", history="039bcc9 a literal of the other family came back")
+@trial.breaks("other-family-literal")
 class GivingAnyLiteral(RightResolver):
     async def resolve(
         self, ctx: Context, network: str, host: str, /, *opts: Option
@@ -311,7 +311,7 @@ class ExhaustingResolver(Exhausting, RightResolver): ...
 class LeakingResolver(Leaking, RightResolver): ...
 
 
-@trial.breaks("others-go-on", history="5484717 9fab332 a lock was held while one was silent")
+@trial.breaks("others-go-on")
 class ResolverOneAtATime(OneAtATime, RightResolver): ...
 
 

@@ -162,7 +162,7 @@ class Remembering(RightChainer):
         return self.known
 
 
-@trial.breaks("concurrent", history="9fab332 a lock is held while waiting")
+@trial.breaks("concurrent")
 class Locking(RightChainer):
     def __init__(self, hops: Sequence[Hop]) -> None:
         super().__init__(hops)

@@ -133,7 +133,7 @@ class Shielding(RightGroup):
         return await asyncio.shield(asyncio.ensure_future(asking))
 
 
-@trial.breaks("concurrent", history="9fab332 a lock is held while waiting")
+@trial.breaks("concurrent")
 class Locking(RightGroup):
     def __init__(self, members: Sequence[Chainer]) -> None:
         super().__init__(members)
@@ -197,7 +197,7 @@ class LastResortByChance(RightGroup):
         return random.choice(self.members) if self.members else None
 
 
-@trial.breaks("backups", history="8edf82a a backup is chosen beside live chains")
+@trial.breaks("backups")
 class BackupsAtOnce(RightGroup):
     def choose(self) -> Chainer | None:
         live = [member for member in self.members if not self.has_failed(member)]

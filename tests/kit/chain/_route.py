@@ -415,13 +415,13 @@ class MarkingWhatWasNotBegun(RightRoute):
         super().check_limit(ctx)
 
 
-@trial.breaks("cancel-passes", history="b92c1b1 what is shielded goes on after its cancellation")
+@trial.breaks("cancel-passes")
 class Shielding(RightRoute):
     async def resolve(self, ctx: Context, node: Node) -> str:
         return await asyncio.shield(asyncio.ensure_future(super().resolve(ctx, node)))
 
 
-@trial.breaks("concurrent", history="9fab332 a lock is held while waiting")
+@trial.breaks("concurrent")
 class Locking(RightRoute):
     def __init__(self, nodes: Sequence[Node], chain: Marker | None = None) -> None:
         super().__init__(nodes, chain)
@@ -432,7 +432,7 @@ class Locking(RightRoute):
             return await super().reach(ctx, network)
 
 
-@trial.breaks("calls-apart", history="#896 25cd60d one connection goes to another's target")
+@trial.breaks("calls-apart")
 class KeepingTheTarget(RightRoute):
     target: tuple[str, str] = ("", "")
 

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeVar
 
@@ -39,7 +40,7 @@ from gost_core.recorder import (
 )
 from gost_core.resolver import InvalidError
 from gost_core.testing import Contract
-from gost_core.testing._stage.memory import ForwardingConn
+from gost_core.testing._stage.memory import Address, ForwardingConn
 from gost_core.testing.chain import RouterContract
 from tests.kit._stuck import stuck
 from tests.kit.chain._direct import join, lookup
@@ -75,6 +76,17 @@ class RoutedPackets(Routed, net.PacketConn):
     async def write_to(self, data: Buffer, addr: Addr, /) -> None:
         assert isinstance(self.inner, net.PacketConn)
         await self.inner.write_to(data, addr)
+
+
+class DirectPackets(RoutedPackets):
+    """One that goes anywhere, and has its router find where."""
+
+    def __init__(self, inner: Conn, route: Route, find: Callable[[str], Awaitable[str]]) -> None:
+        super().__init__(inner, route)
+        self.find = find
+
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        await super().write_to(data, Address(addr.network(), await self.find(str(addr))))
 
 
 class RoutedListener(Listener, RouteCarrier):
@@ -185,7 +197,13 @@ class RightRouter(chain.Router):
             chain.logger_dial_option(own.logger),
             *opts,
         )
+        if isinstance(conn, net.PacketConn) and not address and not route.nodes():
+            return DirectPackets(conn, route, partial(self.find, ctx.without(keys.TIME_LIMIT)))
         return self.routed(conn, route)
+
+    async def find(self, ctx: Context, address: str) -> str:
+        """Tell where a datagram goes."""
+        return await self.resolve(ctx, address)
 
     def routed(self, conn: Conn, route: Route) -> Conn:
         made = RoutedPackets if isinstance(conn, net.PacketConn) else Routed
@@ -249,6 +267,12 @@ class HidingOptions(RightRouter):
 class Tcp4Only(RightRouter):
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
         return await super().dial(ctx, network.replace("tcp", "tcp4"), address, *opts)
+
+
+@trial.breaks("datagram-names", history="ee7b1e9 69c397d the system is asked for names")
+class AskingTheSystem(RightRouter):
+    async def find(self, ctx: Context, address: str) -> str:
+        return address
 
 
 @trial.breaks("no-chain-direct")
@@ -429,7 +453,7 @@ class EndingWithTheTimeout(RightRouter):
         return conn
 
 
-@trial.breaks("concurrent", history="5484717 a lock is held during I/O")
+@trial.breaks("concurrent")
 class OneAtATime(RightRouter):
     def __init__(self, *opts: RouterOption | None) -> None:
         super().__init__(*opts)
@@ -726,7 +750,7 @@ class RepeatingEmptyBinds(RightRouter):
         return await super().bind(ctx, network, address, *opts)
 
 
-@trial.breaks("cancel-passes", history="b92c1b1 a shielded attempt goes on after its cancellation")
+@trial.breaks("cancel-passes")
 class Shielding(RightRouter):
     async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
         resolving = super().resolve(ctx, address, network)
@@ -735,7 +759,7 @@ class Shielding(RightRouter):
         return await asyncio.shield(asyncio.ensure_future(resolving))
 
 
-@trial.breaks("calls-apart", history="#896 one connection goes to another's target")
+@trial.breaks("calls-apart")
 class KeepingTheNetwork(RightRouter):
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
         self.network = network
@@ -763,9 +787,7 @@ class OptionsOfTheCallStay(RightRouter):
         return await super().dial(ctx, network, address, *self.kept)
 
 
-@trial.breaks(
-    "resolver-question", history="039bcc9 a family that was asked for gave way to the other"
-)
+@trial.breaks("resolver-question")
 class BothFamiliesAlways(RightRouter):
     async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
         return await super().resolve(ctx, address)

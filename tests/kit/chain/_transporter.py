@@ -264,7 +264,7 @@ class KeepingTheContext(RightTransporter):
         return await super().connect(self.ctx or ctx, conn, network, address)
 
 
-@trial.breaks("concurrent", history="9fab332 a lock is held while waiting")
+@trial.breaks("concurrent")
 class Locking(RightTransporter):
     def __init__(self, node_dialer: dialer.Dialer, node_connector: connector.Connector) -> None:
         super().__init__(node_dialer, node_connector)

@@ -447,9 +447,7 @@ class EndingASecondLater(RightConnector):
         return await super().ask(conn, command, kind, address)
 
 
-connectors.breaks("limits-cleared", history="b597467 a limit of the connect stays set")(
-    EndingASecondLater
-)
+connectors.breaks("limits-cleared")(EndingASecondLater)
 
 
 class Locking(RightConnector):
@@ -461,7 +459,7 @@ class Locking(RightConnector):
             return await super().answer(conn)
 
 
-connectors.breaks("silent-alone", history="5484717 a lock is held during I/O")(Locking)
+connectors.breaks("silent-alone")(Locking)
 
 
 class StuckAfterACancelledCall(RightConnector):

@@ -137,7 +137,9 @@ class CheckingNothing(RightHandshaker):
         """Let any certificate be right."""
 
 
-@handshakers.breaks("tls-settings", history="5810404 10f63f8 a copy of the settings lost some")
+@handshakers.breaks(
+    "tls-settings", history="296d87a 5810404 10f63f8 some of the settings were lost or replaced"
+)
 class LosingSettings(RightHandshaker):
     settings = "h2"
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from typing_extensions import Buffer
 
-from gost_core.common.net import Addr, Conn, ProtocolError
+from gost_core.common.net import Addr, Closer, Conn, ProtocolError
 from gost_core.context import Context
 from gost_core.listener import (
     AcceptError,
@@ -793,6 +793,14 @@ class AlwaysReadingHeaders(RightListener):
             raise ProtocolError("the client did not greet")
 
 
+@local.breaks("lent-stays-open", history="3cd4fad what was only lent is closed")
+class ClosingItsAdmission(RightListener):
+    async def close(self) -> None:
+        await super().close()
+        if isinstance(self.options.admission, Closer):
+            await self.options.admission.close()
+
+
 @local.breaks("admission-refuses")
 class RefusalAsError(RightListener):
     def refused(self, error: Exception) -> None:
@@ -835,6 +843,17 @@ class CountingEachClose(ServedConn):
 @local.breaks("stats-counted", history="x stats: Close is counted each time")
 class CountPerClose(RightListener):
     served = CountingEachClose
+
+
+class CountingBytesOnly(ServedConn):
+    def count(self, kind: Kind, n: int) -> None:
+        if kind not in (Kind.TOTAL_CONNS, Kind.CURRENT_CONNS):
+            super().count(kind, n)
+
+
+@local.breaks("stats-counted", history="fd17c3e a session counted in bytes, but as no connection")
+class CountingNoConnections(RightListener):
+    served = CountingBytesOnly
 
 
 class AskingForEver(ServedConn):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, TypeVar
 
 from typing_extensions import Buffer
@@ -18,7 +19,7 @@ from gost_core.recorder import (
 )
 
 from ..component import refuse_options
-from ..net.address import host_of
+from ..net.address import UDPAddr, host_of, split_host_port
 from ..net.udp import PeerConn
 from ..net.wrapper import Wrapper
 from ..recorder import RecordPoint
@@ -54,8 +55,11 @@ class RetryRouter(chain.Router):
             conn = await route.dial(ctx, network, addr, *opts)
             if network.startswith("udp") and not isinstance(conn, net.PacketConn):
                 conn = PeerConn(conn)
-            made = RoutedPackets if isinstance(conn, net.PacketConn) else RoutedConn
-            return made(conn, route)
+            if not isinstance(conn, net.PacketConn):
+                return RoutedConn(conn, route)
+            direct = not addr and not route.nodes()
+            kept = ctx.without(TIME_LIMIT)  # what outlives the call is kept without its limit
+            return RoutedPackets(conn, route, partial(self._find, kept) if direct else None)
 
         host, recorders = host_of(address).encode(), options.recorders if address else ()
         await self._dials.record(ctx, recorders, host)
@@ -64,6 +68,11 @@ class RetryRouter(chain.Router):
         except Exception:
             await self._failures.record(ctx, recorders, host)
             raise
+
+    async def _find(self, ctx: Context, addr: net.Addr) -> net.Addr:
+        """Tell where a datagram goes that names its target."""
+        found = await resolve(ctx, str(addr), self._options.host_mapper, self._options.resolver)
+        return UDPAddr(*split_host_port(found))
 
     async def bind(
         self, ctx: Context, network: str, address: str, /, *opts: chain.BindOption
@@ -130,7 +139,16 @@ class RoutedConn(Wrapper, chain.RouteCarrier):
 
 
 class RoutedPackets(RoutedConn, net.PacketConn):
-    """One that carries datagrams."""
+    """One that carries datagrams; if it goes anywhere, its router finds where."""
+
+    def __init__(
+        self,
+        inner: net.Conn,
+        route: chain.Route,
+        find: Callable[[net.Addr], Awaitable[net.Addr]] | None = None,
+    ) -> None:
+        super().__init__(inner, route)
+        self._find = find
 
     async def read_from(self, n: int, /) -> tuple[bytes, net.Addr]:
         assert isinstance(self._inner, net.PacketConn)
@@ -138,7 +156,7 @@ class RoutedPackets(RoutedConn, net.PacketConn):
 
     async def write_to(self, data: Buffer, addr: net.Addr, /) -> None:
         assert isinstance(self._inner, net.PacketConn)
-        await self._inner.write_to(data, addr)
+        await self._inner.write_to(data, addr if self._find is None else await self._find(addr))
 
 
 class RoutedListener(net.Listener, chain.RouteCarrier):

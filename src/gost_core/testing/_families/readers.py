@@ -1,8 +1,9 @@
 """Clauses of reading, of streams and datagrams alike."""
 
+import asyncio
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable
-from typing import ClassVar, Final, TypeAlias
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, ClassVar, Final, TypeAlias
 
 from gost_core.common.net import ClosedError, Conn
 from gost_core.testing._run.contract import FIRST, Contract, clause
@@ -10,6 +11,8 @@ from gost_core.testing._run.waiting import (
     ended,
     expect,
     expect_cancelled,
+    failure_of,
+    outcome_of,
     raises,
     start,
     turns,
@@ -17,7 +20,7 @@ from gost_core.testing._run.waiting import (
 )
 from gost_core.testing._stage.streams import ALL, TURNS, begin
 
-__all__ = ("Readers", "Send")
+__all__ = ("Readers", "Send", "not_refused")
 
 Send: TypeAlias = Callable[[bytes], Awaitable[None]]
 
@@ -117,3 +120,16 @@ class Readers(Contract):
             received == [b"ab", b"x"],
             f"{self._verb}(2) of b'abcdef' and then of b'x' returned {received}",
         )
+
+
+async def not_refused(
+    calls: "Sequence[asyncio.Future[Any]]", what: str, /
+) -> "list[asyncio.Future[Any]]":
+    """Break the clause unless calls at once end well or by RuntimeError; return the former."""
+    await within(asyncio.wait(calls), f"one of two {what} calls at once")
+    for call in calls:
+        expect(
+            failure_of(call) is None or isinstance(failure_of(call), RuntimeError),
+            f"one of two {what} calls at once {outcome_of(call)}",
+        )
+    return [call for call in calls if failure_of(call) is None]

@@ -1,6 +1,7 @@
 """What routers are tried with: a router over a chain of the kit, and what it must do there."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from gost_core.common.net import (
 )
 from gost_core.context import Context
 from gost_core.keys import SESSION_ID, TIME_LIMIT
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.waiting import (
     expect,
     may_refuse,
@@ -43,7 +45,9 @@ from gost_core.testing._stage.fakes.chain import FakeChainer, FakeRoute
 from gost_core.testing._stage.fakes.connections import Scene
 from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver
 from gost_core.testing._stage.fakes.recorded import Call, Recorded
+from gost_core.testing._stage.memory import Address
 from gost_core.testing._stage.network import ssl_errors
+from gost_core.testing._stage.streams import packets
 from gost_core.testing.chain._shared import (
     TARGET,
     expect_carries,
@@ -64,9 +68,11 @@ __all__ = (
     "dial_offered",
     "expect_apart",
     "expect_at_once",
+    "expect_errors_noted",
     "expect_limit_earlier",
     "expect_limit_kept",
     "expect_limit_told",
+    "expect_names_found",
     "expect_no_lookup",
     "expect_permanent",
     "expect_question",
@@ -204,6 +210,42 @@ async def dial_offered(router: Router, network: str, address: str) -> Conn:
     call = kept(router.dial(Context(), network, address))
     with may_refuse(UnsupportedError):
         return await within(call, f"dial({network!r}, {address!r})")
+
+
+async def expect_errors_noted(one: Routed, /) -> None:
+    """Break the clause unless the last of three errors is raised, with the others as notes."""
+    errors = OSError("apples"), ConnectionResetError("pears"), ConnectionRefusedError("plums")
+    one.route.dials.fail(*errors)
+    try:
+        await within(one.dial(), "dial()")
+    except OSError as error:
+        expect("plums" in str(error), f"the last error was plums, and it raised {error!r}")
+        notes: list[str] = getattr(error, "__notes__", [])
+        for fruit in ("apples", "pears"):
+            found = any(fruit in note for note in notes)
+            expect(found, f"an earlier error said {fruit}, and the notes are {notes}")
+    else:
+        raise Broken("three attempts failed, and dial() returned")
+
+
+async def expect_names_found(make: Callable[[*tuple[RouterOption, ...]], Router], /) -> None:
+    """Break the clause unless names in datagrams are mapped, and then resolved."""
+    here = [ip_address("127.0.0.1")]
+    mapping = host_mapper_router_option(FakeHostMapper({"mapped.example": here}))
+    router = make(mapping, resolver_router_option(FakeResolver({"resolved.example": here})))
+    conn = await dial_offered(router, "udp", "")
+    with socket.socket(type=socket.SOCK_DGRAM) as there:
+        there.setblocking(False)
+        there.bind(("127.0.0.1", 0))
+        port = there.getsockname()[1]
+        for host in ("mapped.example", "resolved.example"):
+            sending = packets(conn).write_to(b"x", Address("udp", f"{host}:{port}"))
+            await within(sending, f"write_to() {host}")
+            receiving = asyncio.get_running_loop().sock_recv(there, 2)
+            await within(receiving, f"the datagram to {host}")
+        # The system knows this one.
+        sending = packets(conn).write_to(b"x", Address("udp", f"localhost:{port}"))
+        await raises(sending, "write_to() a name that the resolver does not know", OSError)
 
 
 async def expect_limit_told(routed: MakeRouted, /) -> None:

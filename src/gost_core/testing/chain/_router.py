@@ -35,7 +35,6 @@ from gost_core.recorder import (
 )
 from gost_core.resolver import InvalidError
 from gost_core.testing._families.asking import Asking, Waits
-from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     applies,
@@ -62,9 +61,11 @@ from gost_core.testing.chain._routed import (
     dial_offered,
     expect_apart,
     expect_at_once,
+    expect_errors_noted,
     expect_limit_earlier,
     expect_limit_kept,
     expect_limit_told,
+    expect_names_found,
     expect_no_lookup,
     expect_permanent,
     expect_question,
@@ -273,19 +274,7 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
 
     @clause("The last error is raised, with the earlier ones as notes.", "D38", after=("retries",))
     async def errors_noted(self) -> None:
-        one = self._routed(retries_router_option(2))
-        errors = OSError("apples"), ConnectionResetError("pears"), ConnectionRefusedError("plums")
-        one.route.dials.fail(*errors)
-        try:
-            await within(one.dial(), "dial()")
-        except OSError as error:
-            expect("plums" in str(error), f"the last error was plums, and it raised {error!r}")
-            notes: list[str] = getattr(error, "__notes__", [])
-            for fruit in ("apples", "pears"):
-                found = any(fruit in note for note in notes)
-                expect(found, f"an earlier error said {fruit}, and the notes are {notes}")
-        else:
-            raise Broken("three attempts failed, and dial() returned")
+        await expect_errors_noted(self._routed(retries_router_option(2)))
 
     @clause(
         "UnsupportedError, DeniedError and ValueError are raised at once, without another attempt.",
@@ -494,6 +483,15 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
     async def udp_direct(self) -> None:
         conn = await dial_offered(self.make(), "udp", "")
         expect(isinstance(conn, PacketConn), f"a {type(conn).__qualname__} is no PacketConn")
+
+    @clause(
+        "Names in datagrams without a fixed peer are mapped and resolved like others, and never by "
+        "the system: one without an address raises OSError.",
+        "D9, D39",
+        after=("udp_direct", "mapped", "unmapped_resolved", "unresolved"),
+    )
+    async def datagram_names(self) -> None:
+        await expect_names_found(self._serving)
 
     # ---- Recorders
 

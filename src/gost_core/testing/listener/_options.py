@@ -7,7 +7,7 @@ from typing_extensions import TypeVar
 
 from gost_core.admission import Admission
 from gost_core.admission import Option as AdmitOption
-from gost_core.common.net import Conn, PacketConn
+from gost_core.common.net import Closer, Conn, PacketConn
 from gost_core.context import Context
 from gost_core.limiter import Option as LimiterOption
 from gost_core.limiter.conn import ConnLimiter
@@ -89,6 +89,15 @@ class OneVerdict(Admission):
         if isinstance(verdict, Exception):
             raise verdict
         return verdict
+
+
+class _Lent(OneVerdict, Closer):
+    """Must be closed by whoever made it."""
+
+    closed = False
+
+    async def close(self) -> None:
+        self.closed = True
 
 
 class _SilentAdmission(Admission):
@@ -217,6 +226,14 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
     )
     async def admission_refuses(self) -> None:
         await self._refuse(OneVerdict(False))
+
+    @clause("Closing it leaves open what was lent to it.", "D19", after=("admission_refuses",))
+    async def lent_stays_open(self) -> None:
+        admission = _Lent(True)
+        site = await self._given(admission_option(admission))
+        await site.meet()
+        await within(site.listener.close(), "close()")
+        expect(not admission.closed, "close() closed the admission")
 
     @clause("An admission that fails refuses.", "D49", after=("admission_refuses",))
     async def admission_fails_closed(self) -> None:

@@ -432,7 +432,7 @@ class SharingWhatIsRead(SocketConn):
 LEFT_OPEN: list[socket.socket] = []
 
 
-@conn.breaks("close-reaches-peer")
+@conn.breaks("close-reaches-peer", history="a2e2810 the goodbye was cancelled unsent")
 class ClosingNothing(SocketConn):
     async def close(self) -> None:
         if not self.closed:

@@ -1,5 +1,6 @@
 """Trials of the contract of connections that can half-close."""
 
+import asyncio
 import errno
 import socket
 
@@ -93,6 +94,18 @@ class EndingOnlyOnce(RightHalfCloser):
             raise OSError(errno.ENOTCONN, "the stream has been ended")
         await super().close_write()
         self.ended = True
+
+
+@half_closer.breaks("next-after-cancelled")
+class EndingAtFirstOnly(RightHalfCloser):
+    begun = False
+
+    async def close_write(self) -> None:
+        if self.begun and not self.closed:
+            return
+        self.begun = self.able
+        await asyncio.sleep(0)
+        await super().close_write()
 
 
 @half_closer.breaks("write-after")

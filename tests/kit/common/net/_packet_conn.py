@@ -47,6 +47,13 @@ class SyncWriteTo(DatagramConn):
         self.sock.sendto(data, split(str(addr)))
 
 
+@packet_conn.breaks("readers-not-mixed")
+class WakingTheLast(DatagramConn):
+    async def readable(self) -> None:
+        self.reader = None
+        await super().readable()
+
+
 @packet_conn.breaks("exchange", history="173de75 746811e an association mixes its targets")
 class StickyTarget(DatagramConn):
     target: Addr | None = None

@@ -6,13 +6,13 @@ from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import field
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 from typing_extensions import Buffer
 
 from gost_core.common.net import Addr, ClosedError, Conn, HalfCloser
 from gost_core.testing._families.closers import Closers, closes_cut_short
-from gost_core.testing._families.readers import Readers
+from gost_core.testing._families.readers import Readers, not_refused
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
@@ -21,7 +21,6 @@ from gost_core.testing._run.waiting import (
     ended,
     expect,
     expect_cancelled,
-    failure_of,
     given,
     need,
     outcome_of,
@@ -372,7 +371,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
 
         writes = [start(here.write(letter * CHUNK)) for letter in (b"a", b"b")]
         receiving = start(receive())
-        taken = CHUNK * len(await _not_refused(writes, "write()"))
+        taken = CHUNK * len(await not_refused(writes, "write()"))
         await until(
             lambda: len(received) >= taken or receiving.done(),
             f"of {taken} bytes that two write() calls at once took, some did not arrive",
@@ -389,7 +388,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         here, there = await self._stream()
         reads = [start(here.read(4)), await begin(here.read(4))]
         await write(there, b"abcdefgh")
-        pieces = [reading.result() for reading in await _not_refused(reads, "read()")]
+        pieces = [reading.result() for reading in await not_refused(reads, "read()")]
         missing = 8 - sum(map(len, pieces))
         pieces.append(await read_exactly(here, missing) if missing > 0 else b"")
         whole = sorted(b"".join(pieces)) == sorted(b"abcdefgh")
@@ -603,16 +602,3 @@ async def _receive(conn: Conn, expected: bytes, dice: random.Random, way: str) -
         bytes(received) == expected,
         f"of {len(expected)} bytes {way}, {len(received)} arrived{changed}",
     )
-
-
-async def _not_refused(
-    calls: "Sequence[asyncio.Future[Any]]", what: str
-) -> "list[asyncio.Future[Any]]":
-    """Break the clause unless calls at once end well or by RuntimeError; return the former."""
-    await within(asyncio.wait(calls), f"one of two {what} calls at once")
-    for call in calls:
-        expect(
-            failure_of(call) is None or isinstance(failure_of(call), RuntimeError),
-            f"one of two {what} calls at once {outcome_of(call)}",
-        )
-    return [call for call in calls if failure_of(call) is None]

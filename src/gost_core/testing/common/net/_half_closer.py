@@ -8,6 +8,7 @@ from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import (
     applies,
+    ended,
     expect,
     given,
     need,
@@ -15,6 +16,7 @@ from gost_core.testing._run.waiting import (
     raises,
     settle,
     start,
+    turns,
     within,
 )
 from gost_core.testing._stage.streams import (
@@ -77,6 +79,21 @@ class HalfCloserContract(Contract, interface=HalfCloser):
         data = await within(reading, "read(), which waited at close_write(),")
         expect(data == b"x", f"read(), which waited at close_write(), returned {data!r}")
         await carry(there, here, b"answer" * 1000)
+
+    @clause(
+        "After a close_write() that was cancelled, the next one ends the stream.",
+        "D1, D20",
+        after=("ends_stream", "twice"),
+    )
+    async def next_after_cancelled(self) -> None:
+        for after in range(3):
+            here, there = await self._pair()
+            ending = start(_half(here).close_write())
+            await turns(after)
+            ending.cancel()
+            await ended(ending)
+            await self._end(here)
+            await within(drained(there), "the peer's stream, after a cancelled close_write(),")
 
     @clause("close_write() may be called twice.", "D1")
     async def twice(self) -> None:

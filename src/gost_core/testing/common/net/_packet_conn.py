@@ -9,15 +9,16 @@ from typing import TypeAlias
 from typing_extensions import Buffer
 
 from gost_core.common.net import Addr, ClosedError, Conn, PacketConn, UnsupportedError
-from gost_core.testing._families.readers import Readers, Send
+from gost_core.testing._families.readers import Readers, Send, not_refused
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, given, need, owned, raises, within
+from gost_core.testing._run.waiting import expect, given, need, owned, raises, start, within
 from gost_core.testing._stage.memory import Address, words
 from gost_core.testing._stage.streams import (
     ALL,
     MakePair,
     addresses_of,
+    begin,
     connect,
     packets,
     read,
@@ -129,6 +130,22 @@ class PacketConnContract(
     async def cut(self) -> None:
         conn, peer = await self._ends()
         await self._expect_cut(conn, await self._sender(conn, peer))
+
+    @clause(
+        "Two readers at once: each gets a datagram of its own, or one gets a RuntimeError.",
+        "D6",
+        after=("exchange", "whole"),
+    )
+    async def readers_not_mixed(self) -> None:
+        conn, peer = await self._ends()
+        send, sent = await self._sender(conn, peer), [b"one", b"three"]
+        reads = [start(self._reading(conn)), await begin(self._reading(conn))]
+        for data in sent:
+            await within(send(data), "write_to()")
+        got = [reading.result() for reading in await not_refused(reads, "read_from()")]
+        while len(got) < len(sent):
+            got.append((await self._receive(conn))[0])
+        expect(sorted(got) == sent, f"of {sent}, two readers at once and a later one got {got}")
 
     @clause("write_to() of too long a datagram raises OSError.", "D8", after=("exchange",))
     async def too_long(self) -> None:
