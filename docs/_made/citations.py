@@ -278,7 +278,8 @@ def cite(app: Sphinx, document: nodes.document) -> None:
         mark_tasks(document)
     if page in LONG_TABLES:
         for table in document.findall(nodes.table):
-            table["classes"] += ["ids", "filtered"]
+            if "kinds" not in table["classes"]:
+                table["classes"] += ["ids", "filtered"]
     # Sphinx keeps, forgets and merges what it knows of a page.
     app.env.metadata[page]["decisions"] = list(link_decisions(document, page))
     link_names(document, page)

@@ -149,6 +149,18 @@ class WipingTheCredentials(RightAuthenticator):
         return await super().authenticate(ctx, user, password, *opts) if self.reachable else ""
 
 
+@trial.breaks("backend-broken")
+class LettingInWhoWasIn(RightAuthenticator):
+    known: str | None = None
+
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        found = await super().authenticate(ctx, user, password, *opts)
+        self.known = self.known if found is None else found
+        return found if self.reachable else self.known
+
+
 @trial.breaks("backend-broken", history="91cae5b after a failed reload: someone else's id")
 class MixingTheClients(RightAuthenticator):
     async def authenticate(

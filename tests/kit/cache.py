@@ -206,6 +206,15 @@ class LosingWhatItCannotStore(RightCache):
             await super().set(ctx, key, data, *opts)
 
 
+@trial.breaks("keys-apart")
+class CuttingKeys(RightCache):
+    async def get(self, ctx: Context, key: str, /) -> Entry:
+        return await super().get(ctx, key[:64])
+
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        await super().set(ctx, key[:64], data, *opts)
+
+
 @trial.breaks("cancelled")
 class DeafCache(Deaf, RightCache): ...
 

@@ -197,6 +197,19 @@ class DenyingWhatItStored(RightIngress):
 
 
 @trial.breaks("set-answer")
+class KeepingMisses(RightIngress):
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        super().__init__(rules)
+        self.missed: set[str] = set()
+
+    async def find(self, host: str) -> Rule | None:
+        found = None if host == "b.example" in self.missed else await super().find(host)
+        if found is None:
+            self.missed.add(host)
+        return found
+
+
+@trial.breaks("set-answer")
 class KeepingTheFirst(RightIngress):
     async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
         await self.reach()

@@ -103,6 +103,13 @@ class AuthenticatorContract(
         else:
             expect(right, f"accepted credentials gave {_kind(answer, 'another id')}{when}")
 
+    async def _ready(self) -> AuthenticatorT:
+        """Make one that has let somebody in."""
+        made = self._build()
+        if self.accepted_pair is not None:
+            await self._authenticate(made, self.accepted_pair)
+        return made
+
     def _expect_safe(self, question: _Login, answer: str | None) -> None:
         if answer is not None:
             super()._expect_safe(question, answer)

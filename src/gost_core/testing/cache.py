@@ -21,7 +21,8 @@ __all__ = ("CacheContract",)
 
 CacheT = TypeVar("CacheT", bound=Cache, default=Cache)
 
-_KEYS: Final[tuple[str, ...]] = ("a", "A", "a ", "a b", "aa", "", "\u00e4", "a\0", "a/b", "a:b")
+_SHORT_KEYS: Final = ("a", "A", "a ", "a b", "aa", "", "\u00e4", "a\0", "a/b", "a:b")
+_KEYS: Final = (*_SHORT_KEYS, "k" * 200, "k" * 200 + "2")
 _SHORT: Final[float] = 0.05
 _LONG: Final[float] = 3600.0
 

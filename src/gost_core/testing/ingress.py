@@ -201,6 +201,7 @@ class IngressContract(
     )
     async def set_answer(self) -> None:
         ingress = self._with("a.example")
+        await self._expect_rule(ingress, "b.example", None)
         stored = await self._set(ingress, _rule("b.example"))
         await self._expect_rule(ingress, "b.example", "b.example" if stored else None)
         stored = await self._set(ingress, Rule(hostname="a.example", endpoint="elsewhere"))

@@ -49,7 +49,8 @@ AnswerT = TypeVar("AnswerT")
 ComponentT = TypeVar("ComponentT")
 QuestionT = TypeVar("QuestionT")
 
-_CALLS: Final[int] = 20
+# More than a pool has places.
+_CALLS: Final[int] = 150
 # For how many seconds a question is left without an answer.
 _PATIENCE: Final[float] = 1.5
 
