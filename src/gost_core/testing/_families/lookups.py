@@ -49,8 +49,8 @@ AnswerT = TypeVar("AnswerT")
 ComponentT = TypeVar("ComponentT")
 QuestionT = TypeVar("QuestionT")
 
-# More than a pool has places.
-_CALLS: Final[int] = 150
+# More than most pools have places.
+_CALLS: Final[int] = 40
 # For how many seconds a question is left without an answer.
 _PATIENCE: Final[float] = 1.5
 
