@@ -15,7 +15,7 @@ from proxy.net.tls import TLSConn
 NAME = "proxy.example"
 
 _authority = trustme.CA()
-_certificate = _authority.issue_cert(NAME, "localhost", "127.0.0.1")
+_certificate = _authority.issue_cert(NAME, "localhost", "127.0.0.1", "127.0.0.2")
 _client_certificate = _authority.issue_cert("someone@example.org")
 _directory = TemporaryDirectory()
 atexit.register(_directory.cleanup)

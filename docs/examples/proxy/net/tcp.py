@@ -23,6 +23,7 @@ from .address import SocketName, TCPAddr
 # A larger buffer is slower to get than to fill twice.
 MOST_AT_ONCE = 256 * 1024
 
+RESET: Final = 7  # the state of a connection that the peer has broken off
 LAST_WORDS: Final = 1.0  # seconds, once it is closed, for what was written to be sent
 
 # A peer that always has more to read would leave no turn to anything else, not even to a timeout.
@@ -115,7 +116,7 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
         self._peer_ended = False
         self._write_ended = False
         self._closed = False
-        self._lingering: asyncio.Task[None] | None = None
+        self._freed: Final = asyncio.Event()
         self._fault: OSError | None = None
 
     async def read(self, n: int, /) -> bytes:
@@ -194,17 +195,18 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
         self._writable.end()
         if not self._closed:
             self._closed = True
-            if self._has_to_linger():
-                self._lingering = asyncio.create_task(self._linger(), name="last words by TCP")
-            else:
-                self._socket.close()
-        if self._lingering is not None:
+            end = time.monotonic() + LAST_WORDS
             try:
-                await asyncio.wait({self._lingering})
-            except asyncio.CancelledError:  # whoever has no time frees it at once
-                self._lingering.cancel()
-                self._socket.close()
-                raise
+                # The system lets nobody wait for what is unsent.
+                while self._has_to_linger() and time.monotonic() < end:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            finally:  # also if whoever closes it has no time
+                self._free()
+        await self._freed.wait()
+
+    def _free(self) -> None:
+        self._socket.close()
+        self._freed.set()
 
     def _has_to_linger(self) -> bool:
         """End this stream; tell whether the peer might lose what was written last (D8).
@@ -214,27 +216,19 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
         """
         if self._peer_ended or self._fault is not None:
             return False
-        with suppress(OSError):
+        try:
             if not self._write_ended:
                 self._socket.shutdown(socket.SHUT_WR)
             for _ in range(MOST_IN_A_ROW):
                 if not self._socket.recv(MOST_AT_ONCE):
                     return False
+        except BlockingIOError:
+            pass
+        except OSError:  # the peer is gone, and what it did not take stays unsent
+            return False
         return self.unsent() > 0
 
-    async def _linger(self) -> None:
-        end = time.monotonic() + LAST_WORDS
-        try:
-            # The system lets nobody wait for what is unsent.
-            while self._has_to_linger() and time.monotonic() < end:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-        finally:
-            self._socket.close()
-
     def abort(self) -> None:
-        if self._lingering is not None:
-            self._lingering.cancel()
-            self._socket.close()
         if not self._closed:
             self._closed = True
             self._readable.end()
@@ -242,7 +236,7 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
             with suppress(OSError):  # closed without a time to linger, it is reset
                 no_linger = struct.pack("ii", 1, 0)
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
-            self._socket.close()
+        self._free()
 
     def unsent(self) -> int:
         """Tell how many bytes the system still has to send, where it tells; else 0."""
@@ -250,7 +244,9 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
             return 0
         left = array("i", [0])
         with suppress(OSError):
-            ioctl(self._socket, TIOCOUTQ, left)
+            state = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+            if state != RESET:  # then what is unsent stays so
+                ioctl(self._socket, TIOCOUTQ, left)
         return left[0]
 
     def local_addr(self) -> net.Addr:
