@@ -553,7 +553,7 @@ async def gateway(url: str) -> AsyncGenerator[str]:
 async def ask(address: str) -> bytes:
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+    writer.write(b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
     answer = await reader.read()
     writer.close()
     await writer.wait_closed()
