@@ -22,6 +22,8 @@ from tests.kit.protocols._quic_listener import QuicListener
 from tests.kit.protocols._quic_trial import dial
 from tutorial import checks
 
+pytestmark = pytest.mark.one_python
+
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = [
     path

@@ -534,7 +534,7 @@ async def _close(conn: Conn) -> None:
 
 
 async def _half_closed(conn: Conn) -> bool:
-    """End the outgoing stream of a connection; tell whether it can, which a wrapper may not know."""
+    """End a connection's outgoing stream; tell whether it can, as a wrapper may not know."""
     if not isinstance(conn, HalfCloser):
         return False
     try:
