@@ -446,7 +446,7 @@ class Said(PrefixedConn):
 
 
 async def read(said: bytes) -> None:
-    messages = http.Messages(Said(said), http.side(h11.SERVER))
+    messages = http.Messages(Said(said), h11.SERVER)
     try:
         await messages.read_request()
         while await messages.read_body():

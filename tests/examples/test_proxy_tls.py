@@ -30,8 +30,7 @@ from proxy.net import tls
 from proxy.net.dialer import SystemDialer
 from proxy.net.newcomers import Newcomers
 from proxy.net.tcp import TCPConn
-from proxy.net.tls import TLSConn, connect_tls
-from proxy.net.tls_settings import client_config, server_config
+from proxy.net.tls import TLSConn, client_config, connect_tls, server_config
 from tests.examples import test_proxy_program as programs
 from tests.examples.proxy_harness import connected, echo, program, router_through, run, server
 from tests.examples.test_proxy_program import BLOCK, curl, needs_curl

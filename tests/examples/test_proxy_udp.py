@@ -42,7 +42,7 @@ from proxy.limiter.traffic import Bytes, ScopedTrafficLimiter
 from proxy.listener.tcp import TCPListener
 from proxy.net.address import TCPAddr, UDPAddr, split_host_port
 from proxy.net.dialer import SystemDialer
-from proxy.net.udp import PeerConn, UDPConn, dial_udp, open_udp
+from proxy.net.udp import PeerConn, UDPConn, open_udp
 from proxy.net.wrapper import Wrapper
 from proxy.resolver import DNSResolver
 from proxy.wire.socks5 import pack_address, unpack_address
@@ -65,6 +65,13 @@ async def connected() -> tuple[UDPConn, UDPConn]:
     one.connect(other.getsockname())
     other.connect(one.getsockname())
     return UDPConn(one), UDPConn(other)
+
+
+async def dial_udp(network: str, addr: str) -> UDPConn:
+    """Dial an address from this host."""
+    conn = await SystemDialer().dial(Context(), network, addr)
+    assert isinstance(conn, UDPConn)
+    return conn
 
 
 async def streams() -> tuple[Conn, Conn]:

@@ -117,7 +117,10 @@ class RecordPoint:
         faults: list[Exception] = []
         for one in objects:
             if one.record == self._name:
-                record = _prepare(bytes(data), one.options or recorder.Options())
+                # Records here have no direction: they are addresses, and as text already.
+                form = (one.options or recorder.Options()).timestamp_format
+                clock = datetime.now().astimezone().strftime(form).encode()
+                record = b" ".join([clock, data]) if clock else bytes(data)
                 metadata = recorder.metadata_record_option(dict(one.metadata))
                 try:
                     await one.recorder.record(ctx, record, metadata)
@@ -127,9 +130,3 @@ class RecordPoint:
             self._outage.failed(faults[0])
         else:
             self._outage.ended()
-
-
-def _prepare(data: bytes, options: recorder.Options) -> bytes:
-    # Records here have no direction: they are addresses, and as text already.
-    clock = datetime.now().astimezone().strftime(options.timestamp_format)
-    return b" ".join([clock.encode(), data]) if clock else data

@@ -7,16 +7,12 @@ from typing import Final, TypeVar
 
 from typing_extensions import Buffer
 
-from gost_core import chain
+from gost_core import chain, recorder
 from gost_core.common import net
 from gost_core.context import Context
 from gost_core.keys import TIME_LIMIT
 from gost_core.logger import default
 from gost_core.options import apply
-from gost_core.recorder import (
-    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
-    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
-)
 
 from ..component import refuse_options
 from ..net.address import UDPAddr, host_of, split_host_port
@@ -37,8 +33,8 @@ class RetryRouter(chain.Router):
         self._options = apply(chain.RouterOptions(), *opts)
         refuse_options(self._options, "ifce_name", "netns", "sock_opts")
         logger = self._options.logger or default()
-        self._dials = RecordPoint(RECORDER_SERVICE_ROUTER_DIAL_ADDRESS, logger)
-        self._failures = RecordPoint(RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR, logger)
+        self._dials = RecordPoint(recorder.RECORDER_SERVICE_ROUTER_DIAL_ADDRESS, logger)
+        self._failures = RecordPoint(recorder.RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR, logger)
 
     def options(self) -> chain.RouterOptions:
         return self._options

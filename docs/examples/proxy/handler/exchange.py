@@ -39,7 +39,7 @@ class Exchange(Request):
 
 async def carry(exchange: Exchange, target: Conn, traffic: Traffic) -> Messages:
     """Carry one request there and one response back, which may come first; return the far side."""
-    near, far = exchange.near, Messages(target, http.side(h11.CLIENT))
+    near, far = exchange.near, Messages(target, h11.CLIENT)
     sending = asyncio.create_task(_send(exchange, far, traffic))
     receiving = asyncio.create_task(_receive(exchange, far, traffic))
     try:

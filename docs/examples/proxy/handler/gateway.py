@@ -16,7 +16,6 @@ from gost_core.context import Context
 
 from ..component import refuse_options
 from ..wire import header as fields
-from ..wire import http
 from ..wire.http import Messages, answer
 from .bodies import BodyRules
 from .exchange import Body, Exchange
@@ -32,8 +31,6 @@ UNQUOTED = "/:@!$&'()*+,;=~"
 class Forwarded(Exchange, ForwardRequest):
     """A request that a node was found for, as the node's settings have made it."""
 
-    settings: HTTPNodeSettings
-
 
 class GatewayHandler(HTTPHandler, ForwardHandler):
     """Sends each request to the node that a hop chooses for it.
@@ -43,7 +40,7 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
 
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Forwarded:
         try:
-            near = Messages(conn, http.side(h11.SERVER))
+            near = Messages(conn, h11.SERVER)
             asked = await near.read_request()
             check_length(asked)
             header = forwarded(asked)
@@ -75,7 +72,6 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
             header=fields.changed(header, settings.request_header),
             change=partial(_changed, ctx, settings, asked.method, path),
             node=node,
-            settings=settings,
         )
 
     async def _choose(
@@ -110,8 +106,9 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
 
     async def reach(self, ctx: Context, request: Request) -> Conn:
         assert isinstance(request, Forwarded)
-        refuse_options(request.settings, "rewrite_request_body")
-        refuse_options(request.node.options(), "tls")
+        options = request.node.options()
+        refuse_options(options, "tls")
+        refuse_options(options.http or HTTPNodeSettings(), "rewrite_request_body")
         return await super().reach(ctx, request)
 
 

@@ -10,7 +10,6 @@ from gost_core.context import Context
 from ..net.hosts import normal_target
 from ..net.relay import Traffic, relay
 from ..wire import header as fields
-from ..wire import http
 from ..wire.http import Messages, answer
 from .exchange import Exchange, carry
 from .proxy import ProxyHandler, RefusedError, Request
@@ -26,7 +25,7 @@ class HTTPHandler(ProxyHandler):
 
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
         try:
-            near = Messages(conn, http.side(h11.SERVER))
+            near = Messages(conn, h11.SERVER)
             asked = await near.read_request(host=b"-")  # the target says it all
             client_id = await self._log_in(ctx, asked)
             check_length(asked)

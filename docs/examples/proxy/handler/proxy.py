@@ -13,6 +13,7 @@ from gost_core.auth import Authenticator, with_service
 from gost_core.common.net import Aborter, Addr, Conn, DeniedError, HalfCloser
 from gost_core.context import Context
 from gost_core.keys import CLIENT_ID, SESSION_ID, SOURCE_ADDRESS
+from gost_core.limiter import SCOPE_CLIENT
 from gost_core.logger import default
 from gost_core.metadata import Metadata
 from gost_core.options import apply
@@ -21,7 +22,7 @@ from ..auth import FailedLogins
 from ..chain.route import resolve
 from ..chain.router import route_of
 from ..component import Component, refuse_options
-from ..limiter.limited import limit_client
+from ..limiter.limited import limit_traffic
 from ..limiter.rate import take_request
 from ..logger import with_notes
 from ..metadata import number
@@ -162,8 +163,9 @@ class ProxyHandler(Component, handler.Handler):
     async def limit(self, ctx: Context, conn: Conn, request: Request) -> Conn:
         """Hold a connection to the limits of the client that it belongs to."""
         options = self._options
-        return await limit_client(
-            ctx, conn, options.limiter, request.client_id, request.target, options.service
+        client, target = request.client_id, request.target
+        return await limit_traffic(
+            ctx, conn, options.limiter, SCOPE_CLIENT, client, options.service, target
         )
 
     async def lookup(self, ctx: Context, addr: Addr) -> Addr:

@@ -107,7 +107,6 @@ async def limit_traffic(
     limits: traffic.TrafficLimiter | None,
     scope: str,
     key: str,
-    *,
     service: str,
     target: str = "",
 ) -> net.Conn:
@@ -126,17 +125,3 @@ async def limit_traffic(
     in_, out = await limits.in_(ctx, key, *opts), await limits.out(ctx, key, *opts)
     limited = LimitedPackets if isinstance(inner, net.PacketConn) else LimitedConn
     return inner if in_ is None and out is None else limited(ctx, inner, in_, out)
-
-
-async def limit_client(
-    ctx: Context,
-    inner: net.Conn,
-    limits: traffic.TrafficLimiter | None,
-    client: str,
-    target: str,
-    service: str,
-) -> net.Conn:
-    """Hold a connection to the limit of its client, on all of the client's connections."""
-    return await limit_traffic(
-        ctx, inner, limits, SCOPE_CLIENT, client, service=service, target=target
-    )

@@ -45,23 +45,18 @@ async def read_head(conn: Conn) -> tuple[bytes, Conn]:
     return head, PrefixedConn(conn, rest) if rest else conn
 
 
-def side(role: type[h11.CLIENT] | type[h11.SERVER]) -> h11.Connection:
-    """Return what reads requests, ``h11.SERVER``, or writes them, ``h11.CLIENT``."""
-    return h11.Connection(role, max_incomplete_event_size=TRAILERS)
-
-
 class Messages:
     """What is said on a connection, for one request and its response; h11 knows what may follow.
 
     Args:
         conn: where it is said; what is read and written passes through ``conn``, which may be
             wrapped meanwhile.
-        state: a new one, of ``side()``, or one that has said something.
+        role: what reads requests, ``h11.SERVER``, or writes them, ``h11.CLIENT``.
     """
 
-    def __init__(self, conn: Conn, state: h11.Connection) -> None:
+    def __init__(self, conn: Conn, role: type[h11.CLIENT] | type[h11.SERVER]) -> None:
         self.conn = conn
-        self.state: Final = state
+        self.state: Final = h11.Connection(role, max_incomplete_event_size=TRAILERS)
         self._unread = b""
         self._early = bytearray()  # of the body, and to be given again
         self._is_over = False  # the body
@@ -167,9 +162,8 @@ class Messages:
 
 async def read_final_response(conn: Conn, method: str) -> tuple[h11.Response, Conn]:
     """Read the head of the response to a request that was written; return what to go on with."""
-    state = side(h11.CLIENT)
-    state.send(h11.Request(method=method, target="/", headers=[("Host", "-")]))
-    messages = Messages(conn, state)
+    messages = Messages(conn, h11.CLIENT)
+    messages.state.send(h11.Request(method=method, target="/", headers=[("Host", "-")]))
     for _ in range(INTERIM):
         response = await messages.read_response()
         if isinstance(response, h11.Response):
