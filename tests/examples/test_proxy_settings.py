@@ -105,6 +105,7 @@ def test_a_client_has_so_many_places_as_the_settings_say() -> None:
         (["-L", "http://:0?rlimiter=-1"], ["-L", "rlimiter", "more than 0"]),
         (["-L", "http://:0?backlog=1.5"], ["-L", "backlog", "whole"]),
         (["-L", "http://:0?backlog=99999999999"], ["-L", "backlog", "number"]),
+        (["-L", "http://:0", "--timeout", "nan"], ["--timeout", "number"]),
         (["-L", "http://:0/127.0.0.1:80"], ["-L", "target"]),
         (["-L", "http+pigeon://:0"], ["-L", "pigeon", "tcp"]),
         (["-L", "http://:0", "-F", "http://a:1?strategy=best"], ["-F", "best", "round"]),
@@ -266,7 +267,7 @@ def test_no_character_in_a_password_brings_it_into_the_log(arguments: list[str])
 
 def test_arguments_come_from_a_file_which_keeps_passwords_from_others(tmp_path: Path) -> None:
     file = tmp_path / "arguments"
-    file.write_text("# who may\n-L http://me:secret@127.0.0.1:0 --sd memory\n\n--log-level warn\n")
+    file.write_text("# who may\n-L http://me:secret@127.0.0.1:0 --timeout 5\n\n--log-level warn\n")
     with program("-L", "socks5://127.0.0.1:0", f"@{file}", "--log-level", "info") as running:
         assert running.address("socks5")
         assert running.address("http")

@@ -63,6 +63,7 @@ async def run(options: argparse.Namespace) -> None:
         router = RetryRouter(
             chain.chain_router_option(ways if hops else None),
             chain.retries_router_option(retries),
+            chain.timeout_router_option(options.timeout),
             chain.host_mapper_router_option(options.hosts),
             chain.resolver_router_option(options.resolver),
             chain.recorders_router_option(*shared.recorders),

@@ -13,6 +13,7 @@ from gost_core.resolver import Resolver
 from gost_core.sd import SD
 
 from .hosts import TableHostMapper
+from .metadata import MemoryMetadata, number
 from .net.address import split_host_port, split_target
 from .plugins import connectors, handlers, listeners, resolvers, sds
 from .urls import Address, hidden, parse
@@ -98,6 +99,9 @@ def _add_ways(made: Parser) -> None:
         help="go through protocol[+transport]://[user:password@]host:port[?settings]; several in "
         "one argument, separated by commas, take turns; several arguments are passed in order",
     )
+    made.add_argument(
+        "--timeout", type=argument(seconds), default=0, help="seconds for one attempt"
+    )
 
 
 def _add_names(made: Parser) -> None:
@@ -178,6 +182,11 @@ def hosts(path: str) -> HostMapper:
 def resolver(address: str) -> Resolver:
     """Read the argument of --resolver."""
     return resolvers.named("dns")(address)
+
+
+def seconds(text: str) -> float:
+    """Read the argument of --timeout."""
+    return number(MemoryMetadata({"--timeout": text}), "--timeout", 0)
 
 
 def directory(url: str) -> SD:
