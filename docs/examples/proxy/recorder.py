@@ -108,10 +108,7 @@ class RecordPoint:
         self._outage = Outage(name, logger)
 
     async def record(
-        self,
-        ctx: Context,
-        objects: Sequence[recorder.RecorderObject],
-        data: Buffer,
+        self, ctx: Context, objects: Sequence[recorder.RecorderObject], data: Buffer
     ) -> None:
         """Record, with the time if that is asked for."""
         faults: list[Exception] = []

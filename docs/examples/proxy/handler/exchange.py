@@ -65,9 +65,7 @@ async def carry(exchange: Exchange, target: Conn, traffic: Traffic) -> Messages:
 async def _send(exchange: Exchange, far: Messages, traffic: Traffic) -> None:
     head = far.state.send(
         h11.Request(
-            method=exchange.method,
-            target=exchange.path,
-            headers=fields.encoded(exchange.header),
+            method=exchange.method, target=exchange.path, headers=fields.encoded(exchange.header)
         )
     )
     assert head is not None
