@@ -77,9 +77,9 @@ class UDPConn(DatagramConn):
     async def read_from(self, n: int, /) -> tuple[bytes, UDPAddr]:
         if n < 1:
             raise ValueError(f"cannot read {n} bytes; ask for at least 1")
+        await asyncio.sleep(0)  # in a flood of datagrams, too, others have their turn
         if self._readable.is_awaited():
             raise RuntimeError("another task is already reading from this connection")
-        await asyncio.sleep(0)  # in a flood of datagrams, too, others have their turn
         while True:
             try:
                 data, sender = self._call(lambda: self._socket.recvfrom(n))
