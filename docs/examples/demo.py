@@ -7,14 +7,20 @@ came back right. It needs httpx with its socks extra, for the client.
 """
 
 import asyncio
+import hashlib
 import random
 import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from gost_core import chain
-from gost_core.chain import Node, Router
+from gost_core.chain import (
+    Node,
+    Router,
+    chain_router_option,
+    retries_router_option,
+    transport_node_option,
+)
 from gost_core.context import Context
 from gost_core.handler import router_option
 from gost_core.hop import Hop, SelectOption
@@ -38,8 +44,9 @@ try:
 except ImportError:
     sys.exit("The demo needs httpx for its client: pip install 'httpx[socks]'")
 
+MIB = 1024 * 1024
 LIMIT = 60.0  # seconds for the whole demo
-COLUMNS = "  {:<8} {:<30} {:>7}  {}"
+COLUMNS = "  {:<8} {:<6} {:>6}   {:<30} {:>7}  {}"
 
 
 class WatchedHop(Hop):
@@ -93,44 +100,62 @@ async def make_node(name: str, addr: str, connector: ProxyConnector) -> Node:
     dialer = TCPDialer()
     await dialer.init(None)
     await connector.init(None)
-    return Node(name, addr, chain.transport_node_option(NodeTransporter(dialer, connector)))
+    return Node(name, addr, transport_node_option(NodeTransporter(dialer, connector)))
 
 
 @asynccontextmanager
 async def origin(content: bytes) -> AsyncGenerator[str, None]:
-    """Run an HTTP server that gives ``content``."""
+    """Run an HTTP server that gives ``content``, and to a POST the hash of what came."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        answer = content
+        if head.startswith("post"):
+            length = int(head.partition("content-length:")[2].partition("\r\n")[0])
+            answer = hashlib.sha256(await reader.readexactly(length)).hexdigest().encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
         await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
-        yield "http://{}:{}/".format(*server.sockets[0].getsockname())
+        yield "{}:{}".format(*server.sockets[0].getsockname())
 
 
-async def ask(scheme: str, entry: str, url: str, content: bytes, hop: WatchedHop) -> None:
-    """Fetch the content by the entry of one protocol, check what comes, and tell about it."""
-    # A client of its own for each request, so that each one goes through the hop anew;
-    # trust_env, so that no proxy of this machine's settings comes in between.
-    proxy = f"{scheme}://{entry}"
-    async with httpx.AsyncClient(proxy=proxy, timeout=LIMIT, trust_env=False) as client:
-        began = time.monotonic()
-        answer = await client.get(url)
-    took = f"{(time.monotonic() - began) * 1000:.0f} ms"
-    route = hop.story()
-    if answer.content != content:
-        raise ValueError(f"by {scheme}, through {route}: wrong bytes came back")
-    print(COLUMNS.format(scheme, route, took, "every byte right"))
+class Demo:
+    """Sends requests, checks what comes back, and tells about it."""
+
+    def __init__(self, entries: dict[str, str], url: str, content: bytes, hop: WatchedHop) -> None:
+        self._entries = entries
+        self._url = url
+        self._content = content
+        self._hop = hop
+
+    async def ask(self, scheme: str, method: str = "GET") -> None:
+        """Fetch the content by the entry of one protocol, or send it for the origin to hash."""
+        sent, expected = b"", self._content
+        if method == "POST":
+            sent, expected = expected, hashlib.sha256(expected).hexdigest().encode()
+        # A client of its own for each request, so that each one goes through the hop anew;
+        # trust_env, so that no proxy of this machine's settings comes in between.
+        proxy = f"{scheme}://{self._entries[scheme]}"
+        async with httpx.AsyncClient(proxy=proxy, timeout=LIMIT, trust_env=False) as client:
+            began = time.monotonic()
+            answer = await client.request(method, self._url, content=sent)
+        took = f"{(time.monotonic() - began) * 1000:.0f} ms"
+        route, right = self._hop.story(), answer.content == expected
+        verdict = "every byte right" if right else "wrong bytes"
+        size = f"{len(self._content) / MIB:.0f} MiB"
+        print(COLUMNS.format(scheme, method, size, route, took, verdict))
+        if not right:
+            raise ValueError(f"{method} by {scheme}, through {route}: wrong bytes came back")
 
 
 async def main() -> None:
     """Run the demo."""
-    content = random.Random(1).randbytes(4 * 1024 * 1024)
+    content = random.Random(1).randbytes(4 * MIB)
     async with asyncio.timeout(LIMIT), AsyncExitStack() as stack:
-        url = await stack.enter_async_context(origin(content))
+        target = await stack.enter_async_context(origin(content))
         print("Started")
         north = Proxy(HTTPHandler, RetryRouter())
         south = Proxy(SOCKS5Handler, RetryRouter())
@@ -140,22 +165,25 @@ async def main() -> None:
                 await make_node("south", await south.start("south", stack), SOCKS5Connector()),
             )
         )
-        router = RetryRouter(
-            chain.chain_router_option(HopChain(hop)), chain.retries_router_option(1)
-        )
+        router = RetryRouter(chain_router_option(HopChain(hop)), retries_router_option(1))
         entries = {
             "socks5": await Proxy(SOCKS5Handler, router).start("entry", stack),
             "http": await Proxy(HTTPHandler, router).start("entry", stack),
         }
+        demo = Demo(entries, f"http://{target}/", content, hop)
+
         print("\nRequests: the two upstream proxies take turns")
-        print(COLUMNS.format("by", "through", "time", "result"))
+        print(COLUMNS.format("by", "what", "size", "through", "time", "result"))
         for scheme in ("socks5", "socks5", "http", "http"):
-            await ask(scheme, entries[scheme], url, content, hop)
+            await demo.ask(scheme)
+        for scheme in ("socks5", "http"):
+            await demo.ask(scheme, "POST")
 
         print("\nnorth is killed: its first request moves to south, the others go there at once")
         await north.kill()
         for scheme in ("http", "socks5", "http", "socks5"):
-            await ask(scheme, entries[scheme], url, content, hop)
+            await demo.ask(scheme)
+        await demo.ask("socks5", "POST")
     print("\nDone: what went through two proxies came back right, every byte of it.")
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import ip_address
 
@@ -35,12 +36,13 @@ from gost_core.hop import (
 )
 from gost_core.keys import CLIENT_ID, HASH_SOURCE
 from gost_core.listener import addr_option
+from gost_core.selector import Strategy
 from proxy.build import make_node
 from proxy.bypass import PatternBypass
 from proxy.cache import MemoryCache
 from proxy.chain.chainer import HopChain
 from proxy.chain.probe import Prober
-from proxy.chain.router import RetryRouter, route_of
+from proxy.chain.router import TRACE, RetryRouter, Trace
 from proxy.handler.http import HTTPHandler
 from proxy.handler.proxy import ProxyHandler
 from proxy.handler.socks5 import SOCKS5Handler
@@ -49,7 +51,7 @@ from proxy.hosts import TableHostMapper
 from proxy.listener.tcp import TCPListener
 from proxy.resolver import DNSResolver
 from proxy.routing import RequestMatcher
-from proxy.selector.strategies import Hash
+from proxy.selector.strategies import Hash, LowestLatency, Weighted
 from proxy.service import TaskService
 from proxy.urls import parse
 from tests.examples.dns_server import DNSServer
@@ -68,13 +70,14 @@ def router_over(hop: NodeHop, retries: int = 0) -> Router:
 
 async def says_hello(router: Router, target: str, ctx: Context | None = None) -> str:
     """Exchange a hello with an echo server; return the route that it took."""
-    conn = await router.dial(ctx or Context(), "tcp", target)
+    trace = Trace()
+    conn = await router.dial((ctx or Context()).with_value(TRACE, trace), "tcp", target)
     try:
         await conn.write(b"hello")
         assert await conn.read(100) == b"hello"
     finally:
         await conn.close()
-    return route_of(conn)
+    return str(trace)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -105,6 +108,19 @@ def refused_address() -> str:
 
 
 # ---- strategies
+
+
+def test_a_node_of_three_times_the_weight_gets_three_times_the_connections() -> None:
+    async def main() -> None:
+        async with server(echo) as target, proxy(HTTPHandler) as one, proxy(SOCKS5Handler) as two:
+            heavy, light = await node_at(f"http://{one}?weight=3"), await node_at(f"socks5://{two}")
+            router = router_over(NodeHop(light, heavy, strategy=Weighted[Node]()))
+            routes = Counter([await says_hello(router, target) for _ in range(200)])
+            assert set(routes) == {heavy.name, light.name}
+            # 150 are expected; this is five standard deviations to either side.
+            assert 119 < routes[heavy.name] < 181
+
+    run(main())
 
 
 def test_a_hash_keeps_each_client_at_one_node_and_moves_only_those_of_a_dead_one() -> None:
@@ -150,24 +166,44 @@ def test_a_hash_of_nobody_is_not_always_the_same_node(ctx: Context) -> None:
     run(main())
 
 
+def test_what_failed_its_probe_or_had_none_does_not_count_as_fast() -> None:
+    unprobed, failed, slow, fast = nodes = [Node(str(n), "192.0.2.1:1") for n in range(4)]
+    failed.set_probe_result(ProbeResult(success=False, latency=0.001, error="refused"))
+    slow.set_probe_result(ProbeResult(success=True, latency=0.2))
+    fast.set_probe_result(ProbeResult(success=True, latency=0.1))
+
+    async def main() -> None:
+        strategy: Strategy[Node] = LowestLatency[Node]()
+        assert await strategy.apply(Context(), *nodes) is fast
+        assert await strategy.apply(Context(), unprobed, failed, slow) is slow
+        drawn = {await strategy.apply(Context(), unprobed, failed) for _ in range(100)}
+        assert drawn == {unprobed, failed}
+
+    run(main())
+
+
 # ---- probes
 
 
-class Counting(Prober):
-    """Counts how often it tries."""
+class Site:
+    """An HTTP server that answers every request alike, not before it may, and keeps them."""
 
-    def __init__(self) -> None:
-        super().__init__(ProbeConfig(interval=0.001))
-        self.tries = 0
+    def __init__(self, status: int = 200, body: str = "") -> None:
+        self.status, self.body = status, body
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.requests: list[str] = []
 
-    async def probe(self, node: Node) -> None:
-        self.tries += 1
-        await super().probe(node)
-
-
-async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Say nothing, until the peer is gone."""
-    await reader.read()
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            self.requests.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        except asyncio.IncompleteReadError:  # a probe that was stopped
+            return
+        await self.may_answer.wait()
+        head = f"HTTP/1.1 {self.status} Fine\r\nContent-Length: {len(self.body)}\r\n\r\n"
+        writer.write((head + self.body).encode())
+        await writer.drain()
+        await reader.read()
 
 
 async def probed(node: Node, config: ProbeConfig) -> ProbeResult:
@@ -201,6 +237,24 @@ def test_a_probe_takes_a_dead_node_out_and_brings_it_back() -> None:
     run(main())
 
 
+def test_the_node_that_answers_its_probe_fastest_is_chosen() -> None:
+    async def main() -> None:
+        site = Site()
+        site.may_answer.clear()
+        config = ProbeConfig(type=ProbeType.HTTP)
+        async with server(site) as slow_address, server(Site()) as fast_address:
+            slow, fast = Node("slow", slow_address), Node("fast", fast_address)
+            waiting = asyncio.create_task(probed(slow, config))
+            await until(lambda: bool(site.requests))
+            assert (await probed(fast, config)).success
+            site.may_answer.set()
+            assert (await waiting).success
+        hop = NodeHop(slow, fast, strategy=LowestLatency[Node]())
+        assert [await hop.select(Context()) for _ in range(3)] == [fast] * 3
+
+    run(main())
+
+
 def test_a_tcp_probe_does_the_handshake_of_the_node() -> None:
     async def main() -> None:
         async with server(echo) as no_proxy:
@@ -212,11 +266,41 @@ def test_a_tcp_probe_does_the_handshake_of_the_node() -> None:
     run(main())
 
 
+def test_an_http_probe_asks_as_it_is_told_and_wants_exactly_the_status() -> None:
+    async def main() -> None:
+        site = Site(204)
+        async with server(site) as address:
+            node = Node("site", address)
+            config = ProbeConfig(
+                type=ProbeType.HTTP,
+                http_path="/health",
+                http_host="site.example",
+                http_headers={"Authorization": "Bearer secret"},
+                expected_status=204,
+            )
+            assert (await probed(node, config)).success
+            result = await probed(node, ProbeConfig(type=ProbeType.HTTP))
+        assert not result.success
+        assert "204 instead of 200" in result.error
+        assert node.marker().count() == 1
+        first, second = site.requests
+        assert first.startswith("GET /health HTTP/1.1\r\n")
+        assert "\r\nHost: site.example\r\n" in first
+        assert "\r\nAuthorization: Bearer secret\r\n" in first
+        assert second.startswith("GET / HTTP/1.1\r\n")
+        assert f"\r\nHost: {address}\r\n" in second
+
+    run(main())
+
+
 def test_a_probe_that_gets_no_answer_ends_in_time_and_says_so() -> None:
     async def main() -> None:
-        async with server(mute) as address:
-            node = await node_at(f"socks5://{address}")
-            result = await probed(node, ProbeConfig(timeout=0.05))
+        site = Site()
+        site.may_answer.clear()
+        async with server(site) as address:
+            result = await probed(
+                Node("mute", address), ProbeConfig(type=ProbeType.HTTP, timeout=0.05)
+            )
         assert not result.success
         assert "0.05 s" in result.error
 
@@ -225,15 +309,18 @@ def test_a_probe_that_gets_no_answer_ends_in_time_and_says_so() -> None:
 
 def test_a_second_probe_of_a_node_stops_the_first_and_a_closed_prober_starts_none() -> None:
     async def main() -> None:
-        async with server(echo) as address:
+        site = Site()
+        async with server(site) as address:
             node = Node("node", address)
-            first, second = Counting(), Counting()
+            first = Prober(ProbeConfig(type=ProbeType.HTTP, http_path="/first", interval=0.001))
+            second = Prober(ProbeConfig(type=ProbeType.HTTP, http_path="/second", interval=0.001))
             first.start(node)
-            await until(lambda: first.tries > 0)
+            await until(lambda: bool(site.requests))
             second.start(node)
-            begun = first.tries
-            await until(lambda: second.tries > 5)
-            assert first.tries == begun
+            await until(lambda: "/second" in site.requests[-1])
+            begun = len(site.requests)
+            await until(lambda: len(site.requests) > begun + 5)
+            assert not any("/first" in request for request in site.requests[begun:])
             await first.close()
             await second.close()
             with pytest.raises(ClosedError):
@@ -248,7 +335,8 @@ def test_a_second_probe_of_a_node_stops_the_first_and_a_closed_prober_starts_non
         ProbeConfig(interval=-1),
         ProbeConfig(timeout=-1),
         ProbeConfig(type=ProbeType.CMD),
-        ProbeConfig(type=ProbeType.HTTP),
+        ProbeConfig(http_path="/ HTTP/1.1\r\nX: y"),
+        ProbeConfig(http_headers={"X": "y\r\nZ: z"}),
     ],
 )
 def test_settings_of_a_probe_that_cannot_be_are_refused(config: ProbeConfig) -> None:
@@ -456,18 +544,6 @@ def test_a_node_is_skipped_for_what_its_bypass_contains() -> None:
     run(main())
 
 
-def site_of(body: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """Make an HTTP server that answers every request alike."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(f"HTTP/1.1 200 Fine\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
-        await writer.drain()
-        await reader.read()
-
-    return serve
-
-
 async def fetch(address: str, method: str, path: str) -> str:
     """Return the body of an answer."""
     host, _, port = address.rpartition(":")
@@ -481,7 +557,7 @@ async def fetch(address: str, method: str, path: str) -> str:
 
 def test_a_matcher_sends_requests_below_api_to_one_node() -> None:
     async def main() -> None:
-        async with server(site_of("site")) as site, server(site_of("api")) as api:
+        async with server(Site(body="site")) as site, server(Site(body="api")) as api:
             hop = NodeHop(
                 Node("site", site),
                 Node(

@@ -25,7 +25,7 @@ from gost_core.testing.router import RouterContract
 from gost_core.testing.sd import SDContract
 from proxy.build import make_node
 from proxy.chain.chainer import HopChain
-from proxy.chain.router import RetryRouter, route_of
+from proxy.chain.router import TRACE, RetryRouter, Trace
 from proxy.chain.table import TableChain
 from proxy.handler.socks5 import SOCKS5Handler
 from proxy.hop.nodes import NodeHop
@@ -122,10 +122,11 @@ def test_traffic_goes_through_the_proxy_that_is_the_gateway() -> None:
                 (far, f"socks5://{gate}"),
                 (f"localhost:{near.rpartition(':')[2]}", "direct"),
             ):
-                conn = await router.dial(CTX, "tcp", target)
+                seen = Trace()
+                conn = await router.dial(CTX.with_value(TRACE, seen), "tcp", target)
                 await conn.write(b"hello")
                 assert await conn.read(9) == b"hello"
-                assert route_of(conn) == trace
+                assert str(seen) == trace
                 await conn.close()
 
     run(main())

@@ -1,19 +1,28 @@
 """What a proxy and a gateway of HTTP/1 owe to both sides, beside the bytes of the bodies."""
 
 import asyncio
+import re
 import time
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from gost_core.chain import Node, matcher_body_size_node_option
+from gost_core.chain import Node, Router, matcher_body_size_node_option
+from gost_core.common.url import Userinfo
+from gost_core.handler import auther_option, recorders_option, router_option
+from gost_core.recorder import Options, RecorderObject
+from proxy.auth import UserTable
+from proxy.chain.router import RetryRouter
 from proxy.handler.http import HTTPHandler
 from proxy.hop.nodes import NodeHop
+from proxy.recorder import TRAFFIC
 from proxy.wire import header
 from tests.examples.proxy_harness import echo, proxy, router_through, run, server
 from tests.examples.test_proxy_gateway import gateway
 from tests.examples.test_proxy_http import Client, Origin, get, whole
+from tests.examples.test_proxy_observation import Memory
 
 VIA = b"Via: 1.1 gost-example-proxy\r\n"
 
@@ -60,7 +69,7 @@ def test_an_old_client_says_how_long_its_body_is(through: Through) -> None:
     run(main())
 
 
-def test_options_for_a_whole_server_go_through_and_for_the_proxy_itself_are_refused() -> None:
+def test_options_for_the_proxy_itself_are_answered_and_the_connection_stays() -> None:
     async def main() -> None:
         there = Origin(b"one")
         async with (
@@ -68,11 +77,22 @@ def test_options_for_a_whole_server_go_through_and_for_the_proxy_itself_are_refu
             proxy(HTTPHandler) as address,
             Client(address) as client,
         ):
+            head, body = await client.ask(b"OPTIONS * HTTP/1.1\r\nHost: proxy\r\n\r\n")
+            assert (head[9:12], body) == (b"200", b"")
+            assert (await client.ask(get(target)))[1] == b"one"
             await client.ask(b"OPTIONS http://%b HTTP/1.1\r\nHost: a\r\n\r\n" % target.encode())
             await client.ask(b"OPTIONS http://%b/ HTTP/1.1\r\nHost: a\r\n\r\n" % target.encode())
-            assert (await client.ask(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"))[0][9:12] == b"400"
         lines = [head.partition(b"\r\n")[0] for head in there.heads]
-        assert lines == [b"OPTIONS * HTTP/1.1", b"OPTIONS / HTTP/1.1"]
+        assert lines == [b"GET / HTTP/1.1", b"OPTIONS * HTTP/1.1", b"OPTIONS / HTTP/1.1"]
+
+    run(main())
+
+
+def test_options_for_the_proxy_itself_need_a_password_where_all_else_does() -> None:
+    async def main() -> None:
+        async with proxy(HTTPHandler, user=Userinfo("me", "secret")) as address:
+            answer = await whole(address, b"OPTIONS * HTTP/1.1\r\nHost: proxy\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 407 ")
 
     run(main())
 
@@ -214,10 +234,64 @@ def test_many_words_about_the_connection_cost_no_more_than_their_letters(field: 
 # ---- through another proxy
 
 
+class Forwarding(Origin):
+    """A proxy that opens no tunnel but to port 443, as many are delivered."""
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.heads.append(head)
+        tunnel = head.startswith(b"CONNECT ")
+        writer.write(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n" if tunnel else self.answer)
+        await writer.drain()
+
+
 @asynccontextmanager
 async def entry(upstream: str) -> AsyncGenerator[str, None]:
     async with proxy(HTTPHandler, await router_through(upstream)) as address:
         yield address
+
+
+def test_a_plain_request_goes_through_a_proxy_that_opens_no_tunnel_for_it() -> None:
+    async def main() -> None:
+        there = Forwarding(b"one")
+        login = b"Proxy-Authorization: Basic %b\r\n" % b64encode(b"me:secret")
+        async with server(there) as upstream, entry(f"http://me:secret@{upstream}") as address:
+            async with Client(address) as client:
+                for path in (b"", b"/a?b"):
+                    asked = b"GET http://X.example:80%b HTTP/1.1\r\nHost: a\r\n\r\n" % path
+                    assert (await client.ask(asked))[1] == b"one"
+            assert (await whole(address, b"CONNECT x.example:80 HTTP/1.1\r\n\r\n"))[9:12] == b"403"
+        assert [head.partition(b"\r\n")[0] for head in there.heads] == [
+            b"GET http://x.example HTTP/1.1",
+            b"GET http://x.example/a?b HTTP/1.1",
+            b"CONNECT x.example:80 HTTP/1.1",
+        ]
+        assert all(head.count(login) == 1 for head in there.heads)
+
+    run(main())
+
+
+def test_only_the_last_of_several_proxies_is_asked_for_the_url() -> None:
+    async def main() -> None:
+        there = Forwarding(b"one")
+        async with server(there) as upstream, proxy(HTTPHandler) as first:
+            router = await router_through(f"http://{first}", f"http://{upstream}")
+            async with proxy(HTTPHandler, router) as address, Client(address) as client:
+                # The target has the address of the node itself: the way to that is a tunnel.
+                assert (await client.ask(get(upstream)))[1] == b"one"
+        assert there.heads[0].startswith(b"GET http://%b/ HTTP/1.1\r\n" % upstream.encode())
+
+    run(main())
+
+
+def test_that_the_next_proxy_wants_other_credentials_is_no_question_to_the_client() -> None:
+    async def main() -> None:
+        there = Forwarding(b"", b"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic\r\n\r\n")
+        async with server(there) as upstream, entry(f"http://{upstream}") as address:
+            asked = b"GET http://x.example/ HTTP/1.1\r\nHost: a\r\n\r\n"
+            assert (await whole(address, asked)).startswith(b"HTTP/1.1 502 ")
+
+    run(main())
 
 
 def test_an_upgrade_goes_through_another_proxy_as_it_goes_to_a_target() -> None:
@@ -239,3 +313,43 @@ def test_an_upgrade_goes_through_another_proxy_as_it_goes_to_a_target() -> None:
             assert await client.reader.readexactly(5) == b"hello"
 
     run(main())
+
+
+# ---- what is recorded
+
+
+@pytest.mark.parametrize("cut", [0, 1, 40, 200])
+def test_no_password_is_recorded_however_requests_come(cut: int) -> None:
+    memory = Memory()
+    secret = b64encode(b"me:secret")
+    login = b"Proxy-Authorization: Basic %b\r\n" % secret
+
+    def recorded(router: Router) -> type[HTTPHandler]:
+        traffic = RecorderObject(recorder=memory, record=TRAFFIC, options=Options(direction=True))
+        users = UserTable(Userinfo("me", "secret"))
+
+        class Recorded(HTTPHandler):
+            def __init__(self, *opts: object) -> None:
+                super().__init__(
+                    router_option(router), auther_option(users), recorders_option(traffic)
+                )
+
+        return Recorded
+
+    async def main() -> None:
+        async with server(Origin(b"one")) as target, proxy(HTTPHandler) as upstream:
+            for router in (RetryRouter(), await router_through(f"http://me:secret@{upstream}")):
+                post = get(target, login, b"Content-Length: 4\r\n", method=b"POST") + b"body"
+                said = post + post + get(target, login, b"Connection: close\r\n")
+                async with proxy(recorded(router)) as address, Client(address) as client:
+                    client.writer.write(said[:cut])
+                    await client.writer.drain()
+                    client.writer.write(said[cut:])
+                    assert (await client.reader.read()).count(b"one") == 3
+
+    run(main())
+    found = b"\n".join(memory.records)
+    assert found.count(b"body") == 4
+    assert found.count(b"< HTTP/1.1 200") == 6
+    assert secret not in found
+    assert len(re.findall(rb"> (?:POST|GET) \S+ HTTP/1.1", found)) == 6

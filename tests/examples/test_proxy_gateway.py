@@ -58,6 +58,7 @@ from proxy.sd.memory import MemorySD
 from proxy.service import TaskService
 from tests.examples.proxy_harness import run, server
 from tests.examples.test_proxy_protocols import talk
+from tests.examples.tls_harness import NAME, server_context
 
 CTX = Context()
 LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -677,6 +678,20 @@ def test_an_authenticator_that_fails_refuses() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_node_that_wants_tls_gets_it_and_is_verified_where_it_says_so(secure: bool) -> None:
+    async def main() -> None:
+        one = Backend()
+        async with server(one.serve, server_context()) as one.address:
+            tls = TLSNodeSettings(secure=secure, server_name=NAME)
+            async with gateway(NodeHop(Node("node", one.address, tls_node_option(tls)))) as address:
+                answer = await ask(address)
+        # The authority of this test is known to nobody.
+        assert (answer.status_code, len(one.requests)) == ((502, 0) if secure else (200, 1))
+
+    run(main())
+
+
 def test_a_node_that_wants_tls_is_not_spoken_to_in_plain_text() -> None:
     said: list[bytes] = []
 
@@ -689,7 +704,7 @@ def test_a_node_that_wants_tls_is_not_spoken_to_in_plain_text() -> None:
         async with server(serve) as address:
             node = Node("node", address, tls_node_option(TLSNodeSettings()))
             async with gateway(NodeHop(node)) as near:
-                assert (await ask(near)).status_code == 400
+                assert (await ask(near)).status_code == 502
             assert b"GET" not in b"".join(said)
 
     run(main())

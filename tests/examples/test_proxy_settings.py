@@ -82,7 +82,7 @@ def test_a_client_has_so_many_places_as_the_settings_say() -> None:
     [
         (["-L", "http://:0?admision=10.0.0.0/8"], ["-L", "admision"]),
         (["-L", "http://:0?admission=here"], ["-L", "here"]),
-        (["-L", "http://:0?priority=3"], ["-L", "priority"]),
+        (["-L", "http://:0?weight=3"], ["-L", "weight"]),
         (["-L", "http://:0?admission="], ["-L", "admission", "nothing"]),
         (["-L", "http://:0?admission=~"], ["-L", "admission", "nothing"]),
         (["-L", "http://:0?admission"], ["-L", "admission", "nothing"]),
@@ -109,8 +109,8 @@ def test_a_client_has_so_many_places_as_the_settings_say() -> None:
         (["-L", "http://:0/127.0.0.1:80"], ["-L", "target"]),
         (["-L", "http+pigeon://:0"], ["-L", "pigeon", "tcp"]),
         (["-L", "http://:0", "-F", "http://a:1?strategy=best"], ["-F", "best", "round"]),
-        (["-L", "http://:0", "-F", "http://a:1?priority=high"], ["-F", "priority", "high"]),
-        (["-L", "http://:0", "-F", "http://a:1?pirority=2"], ["-F", "pirority"]),
+        (["-L", "http://:0", "-F", "http://a:1?weight=heavy"], ["-F", "weight", "heavy"]),
+        (["-L", "http://:0", "-F", "http://a:1?wieght=2"], ["-F", "wieght"]),
         (["-L", "http://:0", "--resolver", "dns.example:53"], ["--resolver", "dns.example"]),
         (["-L", "http://:0", "--hosts", "missing"], ["--hosts", "missing"]),
     ],
@@ -229,12 +229,19 @@ def test_a_plugin_that_cannot_be_loaded_is_named_with_the_reason(
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["-L", ":1080"], "it must begin with one of"),
-        (["-L", "AUTO://:1080"], "not 'auto'"),
-        (["-F", "far:1080"], "http://, socks5://, not ''"),
+        (["-L", ":1080"], "write http:// or socks5:// in front"),
+        (["-L", "auto://:1080"], "write http:// or socks5://; for both, an -L each"),
+        (["-L", "AUTO://:1080"], "write http:// or socks5://; for both, an -L each"),
+        (["-L", "https://:1080"], r"write http\+tls://"),
+        (["-L", "socks://:1080"], "write socks5://"),
+        (["-F", "socks5h://far:1080"], "write socks5://"),
+        (["-F", "far:1080"], "write http:// or socks5:// in front"),
+        (["-L", "telnet://:1080"], "it must begin with one of"),
     ],
 )
-def test_what_is_no_protocol_here_is_told_which_ones_are(arguments: list[str], hint: str) -> None:
+def test_who_knows_the_words_of_gost_is_told_those_of_this_program(
+    arguments: list[str], hint: str
+) -> None:
     with program(*arguments) as running:
         running.wait_for(hint)
         assert running.ended() == 2

@@ -32,6 +32,7 @@ from gost_core.testing.limiter.traffic import LimiterContract
 from proxy.auth import UserTable
 from proxy.bypass import PatternBypass
 from proxy.chain.router import RetryRouter
+from proxy.connector import socks5
 from proxy.connector.association import Association
 from proxy.connector.socks5 import SOCKS5Connector
 from proxy.handler.proxy import RefusedError
@@ -42,7 +43,7 @@ from proxy.limiter.traffic import Bytes, ScopedTrafficLimiter
 from proxy.listener.tcp import TCPListener
 from proxy.net.address import TCPAddr, UDPAddr, split_host_port
 from proxy.net.dialer import SystemDialer
-from proxy.net.udp import PeerConn, UDPConn, open_udp
+from proxy.net.udp import PeerConn, UDPConn, dial_udp, open_udp
 from proxy.net.wrapper import Wrapper
 from proxy.resolver import DNSResolver
 from proxy.wire.socks5 import pack_address, unpack_address
@@ -65,13 +66,6 @@ async def connected() -> tuple[UDPConn, UDPConn]:
     one.connect(other.getsockname())
     other.connect(one.getsockname())
     return UDPConn(one), UDPConn(other)
-
-
-async def dial_udp(network: str, addr: str) -> UDPConn:
-    """Dial an address from this host."""
-    conn = await SystemDialer().dial(Context(), network, addr)
-    assert isinstance(conn, UDPConn)
-    return conn
 
 
 async def streams() -> tuple[Conn, Conn]:
@@ -443,7 +437,12 @@ def test_an_association_through_a_chain_ends_when_the_next_proxy_is_gone() -> No
     run(main())
 
 
-def test_only_the_host_that_asked_is_relayed_and_from_the_port_that_it_began_with() -> None:
+@pytest.mark.parametrize("said", ["0.0.0.0:0", "0.0.0.0:9"])
+def test_only_the_host_that_asked_is_relayed_and_from_any_port_unless_it_said_one(
+    said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socks5, "ANYWHERE", said)
+
     async def main() -> None:
         target = open_udp(local="127.0.0.1")
         packet = bytes(3) + pack_address(str(target.local_addr()))
@@ -455,6 +454,11 @@ def test_only_the_host_that_asked_is_relayed_and_from_the_port_that_it_began_wit
             assert await heard(target) == b"of the client"
             await foreign.write_to(packet + b"of another host", relay)
             await local.write_to(packet + b"of another port", relay)
+            if said.endswith(":0"):
+                data, sender = await target.read_from(100)
+                assert data == b"of another port"
+                await target.write_to(b"answer", sender)
+                assert (await heard(local)).endswith(b"answer")  # it goes where the last was from
             await proxy.association.write_to(b"of the client again", target.local_addr())
             assert await heard(target) == b"of the client again"
             for conn in (foreign, local):

@@ -44,11 +44,21 @@ settings stand behind a "?":
     register=SERVICE, to be found in the directory;
     of gateway://, ingress=HOST=SERVICE,… (.d for d and all below it, . for the rest);
     of socks5://, bind=true lets clients have it listen
-  of -F: strategy=round or hash; probe=SECONDS; priority, backup=true, maxFails,
-    failTimeout=SECONDS; bypass
+  of -F: strategy=round, weighted, hash or latency; probe=SECONDS; weight, priority, backup=true,
+    maxFails, failTimeout=SECONDS; bypass
   of both with +tls: certFile, keyFile, caFile (whom to trust; of -L: whose certificates clients
     must have); of -F besides: serverName, secure=false (whoever answers will do)
 """
+
+# What GOST has under one name and this program under another.
+INSTEAD = {
+    "": "write http:// or socks5:// in front; for both, an -L each",
+    "auto": "write http:// or socks5://; for both, an -L each",
+    "https": "write http+tls://",
+    "socks": "write socks5://",
+    "socks5h": "write socks5://",
+    "http2": "write http+h2://",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -100,7 +110,10 @@ def _add_ways(made: Parser) -> None:
         "one argument, separated by commas, take turns; several arguments are passed in order",
     )
     made.add_argument(
-        "--timeout", type=argument(seconds), default=0, help="seconds for one attempt"
+        "--timeout",
+        type=argument(seconds),
+        default=0,
+        help="seconds for one attempt to reach a target",
     )
 
 
@@ -163,7 +176,8 @@ def _checked(text: str, protocols: set[str], split: Callable[[str], object]) -> 
     for address in found:
         if address.protocol not in protocols:
             names = ", ".join(f"{name}://" for name in sorted(protocols))
-            raise ValueError(f"it must begin with one of {names}, not {address.scheme!r}")
+            hint = INSTEAD.get(address.scheme, f"it must begin with one of {names}")
+            raise ValueError(f"{address.scheme or 'nothing'}:// is not known here; {hint}")
         try:
             split(address.addr)
         except ValueError:

@@ -5,9 +5,19 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from socket import gethostname
 
-from gost_core import chain, connector, handler, listener
+from gost_core import connector, handler, listener
 from gost_core.bypass import Bypass
-from gost_core.chain import Node, ProbeConfig, Router
+from gost_core.chain import (
+    Node,
+    ProbeConfig,
+    ProbeType,
+    Router,
+    addr_transport_option,
+    bypass_node_option,
+    metadata_node_option,
+    priority_node_option,
+    transport_node_option,
+)
 from gost_core.common.net import Closer
 from gost_core.common.url import Userinfo
 from gost_core.hop import Hop
@@ -63,18 +73,16 @@ async def make_node(address: Address, stack: AsyncExitStack) -> Node:
     # Each choice reads these again, and no text (D45).
     if settings.is_exists("backup"):
         settings.set("backup", flag(settings, "backup", False))
-    for key, read in (("maxFails", whole), ("failTimeout", number)):
+    for key, read in (("weight", whole), ("maxFails", whole), ("failTimeout", number)):
         if settings.is_exists(key):
             settings.set(key, read(settings, key, 0))
     return Node(
         str(address),
         address.addr,
-        chain.transport_node_option(
-            NodeTransporter(dial, connect, chain.addr_transport_option(address.addr))
-        ),
-        chain.metadata_node_option(settings),
-        chain.priority_node_option(whole(settings, "priority", 0)),
-        chain.bypass_node_option(_bypass(settings)),
+        transport_node_option(NodeTransporter(dial, connect, addr_transport_option(address.addr))),
+        metadata_node_option(settings),
+        priority_node_option(whole(settings, "priority", 0)),
+        bypass_node_option(_bypass(settings)),
     )
 
 
@@ -89,7 +97,7 @@ async def make_hop(addresses: Sequence[Address], stack: AsyncExitStack) -> Hop:
     except ValueError as error:
         raise ValueError(f"argument -F: {addresses[0]}: {error}") from error
     if interval:
-        prober = Prober(ProbeConfig(interval=interval))
+        prober = Prober(ProbeConfig(type=ProbeType.TCP, interval=interval))
         stack.push_async_callback(prober.close)
         for node in nodes:
             prober.start(node)
@@ -147,6 +155,7 @@ def _handler(address: Address, router: Router, shared: Shared) -> handler.Handle
         handler.auther_option(_users(address.auth)),
         handler.bypass_option(_bypass(settings)),
         handler.rate_limiter_option(HostRateLimiter({}, others=settings.limit("rlimiter"))),
+        handler.recorders_option(*shared.recorders),
         handler.service_option(str(address)),
     )
     if isinstance(made, handler.Forwarder):

@@ -12,8 +12,8 @@ class PatternBypass(bypass.Bypass):
     """Bypasses what its patterns match or, as a whitelist, all that they do not match.
 
     A pattern is a network (``10.0.0.0/8``), an address, or a name: ``.d`` is d and all below it,
-    ``*.d`` all below it, ``*`` all there is. A name is matched by its letters: where it leads to
-    shows only once it has been resolved. A pattern that could match nothing is a ValueError.
+    ``*`` may stand for characters. A name is matched by its letters: where it leads to shows only
+    once it has been resolved. A pattern that could match nothing is a ValueError.
     """
 
     def __init__(self, *patterns: str, whitelist: bool = False) -> None:

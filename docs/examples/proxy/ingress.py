@@ -30,9 +30,7 @@ class MemoryIngress(ingress.Ingress):
 
     def _set(self, rule: ingress.Rule) -> bool:
         # "*.d" and ".d" mean the same, and so are the same key; "." is the rest.
-        hostname = rule.hostname.removeprefix("*")
-        above = "." if hostname.startswith(".") else ""
-        name = host_of(hostname).strip("[]").removeprefix(".")
+        above, name = _split(rule.hostname.removeprefix("*"))
         name = above + (normal_host(name) if name else "")
         if not rule.endpoint:
             self._rules.pop(name, None)
@@ -42,6 +40,12 @@ class MemoryIngress(ingress.Ingress):
         if kept.endpoint == rule.endpoint:
             self._rules[name] = rule
         return kept.endpoint == rule.endpoint
+
+
+def _split(hostname: str) -> tuple[str, str]:
+    """Return "." for a rule that covers what is below its name, and the name."""
+    name = host_of(hostname).strip("[]")
+    return ("." if hostname.startswith(".") else ""), name.removeprefix(".")
 
 
 def _names(host: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from gost_core.common import net
 from gost_core.context import Context
 
 from ..net.dialer import SystemDialer
+from ..wire.http import read_final_response
 from .route import resolve
 
 INTERVAL: Final = 30.0  # seconds, where the settings have 0 (D46)
@@ -21,8 +22,11 @@ class Prober(net.Closer):
     def __init__(self, config: ProbeConfig) -> None:
         if config.interval < 0 or config.timeout < 0:
             raise ValueError("the interval and the timeout of a probe cannot be negative")
-        if config.type is not ProbeType.TCP:
-            raise ValueError(f"a probe by {config.type} is not offered here; tcp is")
+        if config.type is ProbeType.CMD:
+            raise ValueError("a probe by command is not offered here; tcp and http are")
+        fields = (config.http_path, config.http_host, *config.http_headers.values())
+        if not all(field.isprintable() for field in (*fields, *config.http_headers)):
+            raise ValueError("no path, host or header of a probe has control characters in it")
         self._config = config
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -73,7 +77,22 @@ class Prober(net.Closer):
 
     async def _try(self, node: Node) -> None:
         conn = await _reach(node)
-        await conn.close()
+        try:
+            if self._config.type is ProbeType.HTTP:
+                await self._get(node, conn)
+        finally:
+            await conn.close()
+
+    async def _get(self, node: Node, conn: net.Conn) -> None:
+        config = self._config
+        header = {"Host": config.http_host or node.addr, **config.http_headers}
+        fields = [f"{name}: {value}" for name, value in header.items()]
+        lines = [f"GET {config.http_path or '/'} HTTP/1.1", *fields, "Connection: close", "", ""]
+        await conn.write("\r\n".join(lines).encode("latin-1"))
+        response, _ = await read_final_response(conn, "GET")
+        status, expected = response.status_code, config.expected_status or 200
+        if status != expected:
+            raise net.ProtocolError(f"{node.addr} answers {status} instead of {expected}")
 
 
 async def _reach(node: Node) -> net.Conn:

@@ -17,6 +17,7 @@ from ..listener.tcp import TCPListener
 from ..metadata import MemoryMetadata
 from ..net.address import join_host_port, split_host_port
 from ..net.dialer import SystemDialer
+from ..wire.http import FORWARDED
 
 
 class NodeRoute(chain.Route):
@@ -81,7 +82,7 @@ class NodeRoute(chain.Route):
                 if conn is None or before is None:
                     conn = await transport.dial(ctx, addr)
                 else:
-                    conn = await before.connect(ctx, conn, "tcp", addr)
+                    conn = await before.connect(ctx.without(FORWARDED), conn, "tcp", addr)
                 check_limit(ctx)
                 conn = await transport.handshake(ctx, conn)
             except BaseException as error:

@@ -1,18 +1,22 @@
 """The router, which tries again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
 from typing_extensions import Buffer
 
-from gost_core import chain, recorder
+from gost_core import chain
 from gost_core.common import net
-from gost_core.context import Context
+from gost_core.context import Context, Key
 from gost_core.keys import TIME_LIMIT
 from gost_core.logger import default
 from gost_core.options import apply
+from gost_core.recorder import (
+    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
+    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
+)
 
 from ..component import refuse_options
 from ..net.address import UDPAddr, host_of, split_host_port
@@ -26,6 +30,20 @@ T = TypeVar("T")
 GRACE: Final = 0.02  # seconds from the time limit of an attempt to its cancellation (D69)
 
 
+class Trace:
+    """The nodes that a connection goes through, for whoever asked to know."""
+
+    def __init__(self) -> None:
+        self.nodes: Sequence[chain.Node] = ()
+
+    def __str__(self) -> str:
+        return " > ".join(node.name for node in self.nodes) or "direct"
+
+
+# A key of this package's own: a handler puts a Trace into the context, the router fills it in.
+TRACE: Final[Key[Trace]] = Key("TRACE")
+
+
 class RetryRouter(chain.Router):
     """Maps, resolves, finds a route and dials by it, and all of that again if it fails (D38)."""
 
@@ -33,8 +51,8 @@ class RetryRouter(chain.Router):
         self._options = apply(chain.RouterOptions(), *opts)
         refuse_options(self._options, "ifce_name", "netns", "sock_opts")
         logger = self._options.logger or default()
-        self._dials = RecordPoint(recorder.RECORDER_SERVICE_ROUTER_DIAL_ADDRESS, logger)
-        self._failures = RecordPoint(recorder.RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR, logger)
+        self._dials = RecordPoint(RECORDER_SERVICE_ROUTER_DIAL_ADDRESS, logger)
+        self._failures = RecordPoint(RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR, logger)
 
     def options(self) -> chain.RouterOptions:
         return self._options
@@ -49,6 +67,9 @@ class RetryRouter(chain.Router):
             addr = await resolve(ctx, address, options.host_mapper, options.resolver, family)
             route = await self._route(ctx, network, addr, address)
             conn = await route.dial(ctx, network, addr, *opts)
+            trace = ctx.value(TRACE)
+            if trace is not None:
+                trace.nodes = route.nodes()
             if network.startswith("udp") and not isinstance(conn, net.PacketConn):
                 conn = PeerConn(conn)
             if not isinstance(conn, net.PacketConn):
@@ -114,13 +135,6 @@ class RetryRouter(chain.Router):
         for fault in earlier:
             last.add_note(f"before: {fault}")
         raise last
-
-
-def route_of(conn: net.Conn) -> str:
-    """Name the nodes that a connection goes through."""
-    carrier = net.find_capability(conn, chain.RouteCarrier)
-    route = None if carrier is None else carrier.taken_route()
-    return " > ".join(node.name for node in route.nodes()) if route and route.nodes() else "direct"
 
 
 class RoutedConn(Wrapper, chain.RouteCarrier):

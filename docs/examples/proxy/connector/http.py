@@ -8,12 +8,15 @@ from gost_core.context import Context
 from gost_core.metadata import Metadata
 
 from ..net.address import split_target
-from ..wire.http import read_final_response
+from ..wire.http import FORWARDED, ForwardingConn, read_final_response
 from .proxy import ProxyConnector
 
 
 class HTTPConnector(ProxyConnector):
-    """Reaches targets through an HTTP proxy, by CONNECT."""
+    """Reaches targets through an HTTP proxy: by CONNECT, which many allow to port 443 only.
+
+    Where a handler says that it has a request of HTTP for the target, it gets a ForwardingConn.
+    """
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
@@ -36,6 +39,9 @@ class HTTPConnector(ProxyConnector):
     ) -> Conn:
         self.check_network(network)
         split_target(address)
+        # Another address is that of a node, or one that was looked up here.
+        if address == ctx.value(FORWARDED):
+            return ForwardingConn(conn, self._authorization.encode("ascii"))
         request = f"CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n{self._authorization}\r\n"
         await conn.write(request.encode("ascii"))
         # The connection that comes back holds what came behind the reply (D33).

@@ -10,20 +10,9 @@ from ..net.address import TCPAddr, split_host_port
 from ..net.closing import ClosedOnce
 from ..net.h2_session import Session
 from ..net.h2_stream import Stream
-from ..net.wrapper import Wrapper
+from ..net.visitor import Visitor
 
 FAREWELL: Final = 5.0  # seconds for the far end to free its address
-
-
-class Visitor(Wrapper):
-    """A stream whose other end is the visitor, by the address that it came with (D35)."""
-
-    def __init__(self, stream: Stream) -> None:
-        super().__init__(stream)
-        self._addr = TCPAddr(*split_host_port(stream.name))
-
-    def remote_addr(self) -> net.Addr:
-        return self._addr
 
 
 class TunnelListener(ClosedOnce, net.Listener):

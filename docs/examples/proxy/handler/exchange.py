@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import h11
 
-from gost_core.common.net import Conn, ProtocolError
+from gost_core.common.net import Conn, ProtocolError, find_capability
 
 from ..net.relay import ClientGoneError, Traffic, of_client
 from ..wire import header as fields
@@ -33,13 +33,15 @@ class Exchange(Request):
     method: bytes
     path: str
     header: Header
+    url: str = ""
+    """What it is asked for where a proxy is asked; "" = no proxy is, but by a tunnel."""
     change: Callable[[h11.Response, Header, Body], Awaitable[tuple[Header, Body]]] = unchanged
     """What becomes of the response: of its header, and of its body."""
 
 
 async def carry(exchange: Exchange, target: Conn, traffic: Traffic) -> Messages:
     """Carry one request there and one response back, which may come first; return the far side."""
-    near, far = exchange.near, Messages(target, h11.CLIENT)
+    near, far = exchange.near, Messages(target, http.side(h11.CLIENT))
     sending = asyncio.create_task(_send(exchange, far, traffic))
     receiving = asyncio.create_task(_receive(exchange, far, traffic))
     try:
@@ -63,17 +65,21 @@ async def carry(exchange: Exchange, target: Conn, traffic: Traffic) -> Messages:
 
 
 async def _send(exchange: Exchange, far: Messages, traffic: Traffic) -> None:
+    near, proxy = exchange.near, find_capability(far.conn, http.ForwardingConn)
     head = far.state.send(
         h11.Request(
-            method=exchange.method, target=exchange.path, headers=fields.encoded(exchange.header)
+            method=exchange.method,
+            target=exchange.path if proxy is None else exchange.url,
+            headers=fields.encoded(exchange.header),
         )
     )
     assert head is not None
+    await near.record(head, ">")  # without the password for the next proxy
     traffic.sent += len(head)
     # A target that reads no more may have answered already.
     with suppress(BrokenPipeError, ConnectionResetError):
-        await far.conn.write(head)
-        while data := await of_client(exchange.near.read_body()):
+        await far.conn.write(head if proxy is None else head[:-2] + proxy.authorization + b"\r\n")
+        while data := await of_client(near.read_body()):
             await far.write(h11.Data(data=data))
             traffic.sent += len(data)
         await far.write(h11.EndOfMessage())
@@ -83,8 +89,8 @@ async def _receive(exchange: Exchange, far: Messages, traffic: Traffic) -> None:
     near = exchange.near
     for _ in range(http.INTERIM):
         said = await far.read_response()
-        if said.status_code == 407:  # the client would take it for an answer of this proxy's
-            raise ProtocolError(f"{far.conn.remote_addr()} asks for credentials of a proxy")
+        if said.status_code == 407:
+            raise ProtocolError(f"{far.conn.remote_addr()} wants other credentials from this proxy")
         header = [*fields.forwarded(fields.header_of(said)), fields.via(said)]
         if said.status_code in (101, 426):
             header += fields.upgrade(fields.header_of(said))

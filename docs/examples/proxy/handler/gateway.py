@@ -1,10 +1,11 @@
 """An HTTP gateway: which node serves a request, and what is changed on the way there and back."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from urllib.parse import parse_qs, quote, unquote
 
 import h11
@@ -15,14 +16,18 @@ from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Context
 
 from ..component import refuse_options
+from ..net.tls import connect_tls
+from ..net.tls_settings import target_config
 from ..wire import header as fields
+from ..wire import http
 from ..wire.http import Messages, answer
 from .bodies import BodyRules
 from .exchange import Body, Exchange
 from .forward import ForwardHandler, ForwardRequest
 from .http import HTTPHandler, check_length, forwarded
-from .proxy import RefusedError, Request
+from .proxy import GREETING_LIMIT, RefusedError, Request
 
+_config = lru_cache(target_config)  # it reads the certificates of all authorities
 MOST_TO_MATCH = 10 << 20  # bytes of a body that matchers may see (D68)
 UNQUOTED = "/:@!$&'()*+,;=~"
 
@@ -30,6 +35,8 @@ UNQUOTED = "/:@!$&'()*+,;=~"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forwarded(Exchange, ForwardRequest):
     """A request that a node was found for, as the node's settings have made it."""
+
+    settings: HTTPNodeSettings
 
 
 class GatewayHandler(HTTPHandler, ForwardHandler):
@@ -40,7 +47,7 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
 
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Forwarded:
         try:
-            near = Messages(conn, h11.SERVER)
+            near = Messages(conn, http.side(h11.SERVER))
             asked = await near.read_request()
             check_length(asked)
             header = forwarded(asked)
@@ -64,7 +71,7 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
         header = [("Host", settings.host or host), *header]
         path = _rewritten(settings.rewrite_url, path, query)
         return Forwarded(
-            target=fields.with_port(node.addr),
+            target=fields.with_port(node.addr, 80 if node.options().tls is None else 443),
             client=near.conn,
             near=near,
             method=asked.method,
@@ -72,6 +79,7 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
             header=fields.changed(header, settings.request_header),
             change=partial(_changed, ctx, settings, asked.method, path),
             node=node,
+            settings=settings,
         )
 
     async def _choose(
@@ -106,10 +114,17 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
 
     async def reach(self, ctx: Context, request: Request) -> Conn:
         assert isinstance(request, Forwarded)
-        options = request.node.options()
-        refuse_options(options, "tls")
-        refuse_options(options.http or HTTPNodeSettings(), "rewrite_request_body")
-        return await super().reach(ctx, request)
+        refuse_options(request.settings, "rewrite_request_body")
+        target = await super().reach(ctx, request)
+        tls = request.node.options().tls
+        if tls is None:
+            return target
+        try:
+            async with asyncio.timeout(GREETING_LIMIT):
+                return await connect_tls(target, _config(tls), request.target)
+        except BaseException:
+            await target.close()
+            raise
 
 
 async def _changed(

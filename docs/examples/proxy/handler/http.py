@@ -1,6 +1,7 @@
 """Serving HTTP clients: tunnels for CONNECT, and requests for http:// addresses one by one."""
 
 from collections.abc import Awaitable
+from functools import partial
 
 import h11
 
@@ -10,7 +11,8 @@ from gost_core.context import Context
 from ..net.hosts import normal_target
 from ..net.relay import Traffic, relay
 from ..wire import header as fields
-from ..wire.http import Messages, answer
+from ..wire import http
+from ..wire.http import FORWARDED, Messages, answer
 from .exchange import Exchange, carry
 from .proxy import ProxyHandler, RefusedError, Request
 
@@ -25,10 +27,14 @@ class HTTPHandler(ProxyHandler):
 
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
         try:
-            near = Messages(conn, h11.SERVER)
+            near = Messages(conn, http.side(h11.SERVER))
             asked = await near.read_request(host=b"-")  # the target says it all
-            client_id = await self._log_in(ctx, asked)
-            check_length(asked)
+            while True:
+                client_id = await self._log_in(ctx, asked)
+                check_length(asked)
+                if asked.target != b"*":
+                    break
+                near, asked = await _answer_for_this_proxy(near)
             if asked.method == b"CONNECT":
                 return _tunnel(near, asked, client_id)
             return _exchange(near, asked, client_id)
@@ -51,11 +57,16 @@ class HTTPHandler(ProxyHandler):
             return self._serve_one_by_one(ctx, request)
         return super().serve(ctx, request)
 
+    def reach(self, ctx: Context, request: Request) -> Awaitable[Conn]:
+        if isinstance(request, Exchange) and request.url:
+            ctx = ctx.with_value(FORWARDED, request.target)
+        return super().reach(ctx, request)
+
     def carry(
         self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
     ) -> Awaitable[None]:
         if isinstance(request, Exchange):
-            return self._carry(request, client, target, traffic)
+            return self._carry(ctx, request, client, target, traffic)
         return super().carry(ctx, request, client, target, traffic)
 
     async def _log_in(self, ctx: Context, asked: h11.Request) -> str:
@@ -79,12 +90,16 @@ class HTTPHandler(ProxyHandler):
                 return
             ctx = self.known(ctx, request)
 
-    async def _carry(self, request: Exchange, client: Conn, target: Conn, traffic: Traffic) -> None:
+    async def _carry(
+        self, ctx: Context, request: Exchange, client: Conn, target: Conn, traffic: Traffic
+    ) -> None:
         near = request.near
         near.conn = client
+        near.record = partial(self.record, ctx)
         far = await carry(request, target, traffic)
         if near.state.our_state is h11.SWITCHED_PROTOCOL:
-            await relay(near.rest(client), far.rest(far.conn), traffic)
+            client = self.recorded(ctx, near.rest(client))
+            await relay(client, far.rest(far.conn), traffic)
 
 
 def check_length(asked: h11.Request) -> None:
@@ -93,6 +108,18 @@ def check_length(asked: h11.Request) -> None:
     has_body = asked.method in (b"POST", b"PUT", b"PATCH") or b"transfer-encoding" in names
     if asked.http_version == b"1.0" and has_body and b"content-length" not in names:
         raise RefusedError("a body without a length", answer(411))
+
+
+async def _answer_for_this_proxy(near: Messages) -> tuple[Messages, h11.Request]:
+    """Answer ``OPTIONS *``, and read the request that follows."""
+    while await near.read_body():
+        pass
+    await near.write(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
+    await near.write(h11.EndOfMessage())
+    if not near.is_done():
+        raise ConnectionResetError("the client wants nothing more")
+    near = Messages(near.rest(near.conn), http.side(h11.SERVER))
+    return near, await near.read_request(host=b"-")
 
 
 def _tunnel(near: Messages, asked: h11.Request, client_id: str) -> Request:
@@ -105,6 +132,7 @@ def _exchange(near: Messages, asked: h11.Request, client_id: str) -> Exchange:
     """Rewrite a proxy's request as the target wants it."""
     authority, path = fields.split_url(asked.target.decode("ascii"))
     target = normal_target(fields.with_port(authority))
+    url = f"http://{target.removesuffix(':80')}{path}"
     if asked.method == b"OPTIONS" and not path:
         path = "*"
     elif not path.startswith("/"):
@@ -117,6 +145,7 @@ def _exchange(near: Messages, asked: h11.Request, client_id: str) -> Exchange:
         method=asked.method,
         path=path,
         header=[("Host", authority), *forwarded(asked)],
+        url=url,
     )
 
 

@@ -1,6 +1,7 @@
 """Serving SOCKS5 clients."""
 
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from functools import partial
 
 from typing_extensions import Buffer
@@ -18,13 +19,32 @@ from ..net.relay import Traffic, of_client
 from ..net.stream import read_exactly
 from ..net.udp import UDPConn, open_udp, relay_datagrams
 from ..net.wrapper import Wrapper
-from ..wire import socks5
-from ..wire.socks5 import Reply, reply
+from ..wire.socks5 import (
+    BIND_MANY,
+    CONNECT,
+    NO_AUTHENTICATION,
+    NONE_ACCEPTABLE,
+    UDP_ASSOCIATE,
+    USER_PASSWORD,
+    VERSION,
+    Reply,
+    read_packed,
+    reply,
+    unpack_address,
+)
 from .proxy import ProxyHandler, RefusedError, Request
 
 
 class BindRequest(Request):
     """The target is where to listen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssociateRequest(Request):
+    """Each datagram has a target of its own."""
+
+    from_one_port: bool
+    """Whether the client has said from which port it sends."""
 
 
 class SOCKS5Handler(ProxyHandler):
@@ -34,34 +54,46 @@ class SOCKS5Handler(ProxyHandler):
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
-        self._commands = {socks5.CONNECT, socks5.UDP_ASSOCIATE}
+        self._commands = {CONNECT, UDP_ASSOCIATE}
         if flag(metadata, "bind", False):
             from .visitors import serve_visitors  # only who binds needs the library h2
 
             self._serve_visitors = serve_visitors
-            self._commands.add(socks5.BIND_MANY)
+            self._commands.add(BIND_MANY)
 
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
         client_id = await self._greet(ctx, conn)
         version, command, _ = await read_exactly(conn, 3)
-        if version != socks5.VERSION:
-            raise RefusedError(f"a request of SOCKS {version}", reply(Reply.GENERAL_FAILURE))
+        if version != VERSION:
+            raise RefusedError(
+                f"SOCKS version {version} in the request", reply(Reply.GENERAL_FAILURE)
+            )
         try:
-            packed = await socks5.read_packed(conn)
+            packed = await read_packed(conn)
             # From where a client will send datagrams, it often does not know itself.
-            target = "" if command == socks5.UDP_ASSOCIATE else socks5.unpack_address(packed)[0]
+            target = "" if command == UDP_ASSOCIATE else unpack_address(packed)[0]
         except ValueError as error:
             raise RefusedError(str(error), reply(Reply.ADDRESS_NOT_SUPPORTED)) from error
         if command not in self._commands:
             raise RefusedError(f"SOCKS command {command}", reply(Reply.COMMAND_NOT_SUPPORTED))
-        if command == socks5.BIND_MANY:
+        if command == BIND_MANY:
             return BindRequest(target=target, client=conn, client_id=client_id)
-        if command == socks5.UDP_ASSOCIATE:
+        if command == UDP_ASSOCIATE:
             # The address is what the client believes to send from; a translator may know better.
-            return Request(target="", network="udp", client=conn, client_id=client_id)
+            return AssociateRequest(
+                target="",
+                network="udp",
+                client=conn,
+                client_id=client_id,
+                from_one_port=packed[-2:] != b"\0\0",
+            )
         # A name goes on as a name: it is resolved where it must be, often by the last proxy (D12).
-        done = reply(Reply.SUCCEEDED)
-        return Request(target=target, client=conn, client_id=client_id, reply=done)
+        return Request(
+            target=target,
+            client=conn,
+            client_id=client_id,
+            reply=reply(Reply.SUCCEEDED),
+        )
 
     def refusal(self, error: Exception, /) -> bytes:
         match error:
@@ -79,7 +111,7 @@ class SOCKS5Handler(ProxyHandler):
     def carry(
         self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
     ) -> Awaitable[None]:
-        if request.network == "udp":
+        if isinstance(request, AssociateRequest):
             return self._associate(ctx, request, client, target, traffic)
         return super().carry(ctx, request, client, target, traffic)
 
@@ -89,14 +121,15 @@ class SOCKS5Handler(ProxyHandler):
         return super().serve(ctx, request)
 
     async def _associate(
-        self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
+        self, ctx: Context, request: AssociateRequest, client: Conn, target: Conn, traffic: Traffic
     ) -> None:
         try:  # at the address at which the client has found this host
             socket = open_udp(local=host_of(str(client.local_addr())))
         except OSError as error:
             raise RefusedError(f"no socket for datagrams: {error}", self.refusal(error)) from error
         host = host_of(str(client.remote_addr()))
-        association = Association(client, ClientPackets(socket, host))
+        here = ClientPackets(socket, host, from_one_port=request.from_one_port)
+        association = Association(client, here)
         try:
             packets = await self.limit(ctx, association, request)
             assert isinstance(packets, PacketConn)  # D10
@@ -121,16 +154,14 @@ class SOCKS5Handler(ProxyHandler):
 
     async def _greet(self, ctx: Context, conn: Conn) -> str:
         version, count = await read_exactly(conn, 2)
-        if version != socks5.VERSION:
+        if version != VERSION:
             raise RefusedError(f"no SOCKS5: the first byte is {version}", b"")
         methods = await read_exactly(conn, count)
-        method = socks5.NO_AUTHENTICATION if self.auther is None else socks5.USER_PASSWORD
+        method = NO_AUTHENTICATION if self.auther is None else USER_PASSWORD
         if method not in methods:
-            raise RefusedError(
-                "no acceptable method", bytes([socks5.VERSION, socks5.NONE_ACCEPTABLE])
-            )
-        await conn.write(bytes([socks5.VERSION, method]))
-        if method == socks5.NO_AUTHENTICATION:
+            raise RefusedError("no acceptable method", bytes([VERSION, NONE_ACCEPTABLE]))
+        await conn.write(bytes([VERSION, method]))
+        if method == NO_AUTHENTICATION:
             return ""
         version, length = await read_exactly(conn, 2)
         user = await read_exactly(conn, length)
@@ -146,18 +177,23 @@ class SOCKS5Handler(ProxyHandler):
 
 
 class ClientPackets(Wrapper):
-    """Speaks to one client: the first one of a host who has sent something, and nobody else."""
+    """Speaks to one client: the latest one of a host who has sent something, and nobody else.
 
-    def __init__(self, inner: UDPConn, host: str) -> None:
+    A client's port may change, as translators do it; one that has said its port keeps the first.
+    """
+
+    def __init__(self, inner: UDPConn, host: str, *, from_one_port: bool) -> None:
         super().__init__(inner)
         self._socket = inner
         self._host = host
+        self._from_one_port = from_one_port
         self._client: UDPAddr | None = None
 
     async def read(self, n: int, /) -> bytes:
         while True:
             data, sender = await self._socket.read_from(n)
-            if sender == self._client or (self._client is None and sender.host == self._host):
+            known = self._client is not None and self._from_one_port
+            if sender == self._client or (sender.host == self._host and not known):
                 self._client = sender
                 return data
 

@@ -30,7 +30,7 @@ async def accept_within_limits(inner: net.Conn, options: listener.Options) -> ne
                 (SCOPE_SERVICE, options.service),
             ):
                 inner = await limit_traffic(
-                    Context(), inner, options.traffic_limiter, scope, key, options.service
+                    Context(), inner, options.traffic_limiter, scope, key, service=options.service
                 )
             served = inner
     except Exception as error:  # whoever cannot decide refuses (D49, D53)

@@ -70,7 +70,10 @@ class Session(ClosedOnce, net.Closer):
         )
         self.h2.initiate_connection()
         self.h2.update_settings(
-            {SettingCodes.INITIAL_WINDOW_SIZE: WINDOW, SettingCodes.MAX_FRAME_SIZE: FRAME}
+            {
+                SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
+                SettingCodes.MAX_FRAME_SIZE: FRAME,
+            }
         )
         # Nothing waits for the window of the whole session: a stream that nobody reads would fill
         # it, and hold up all the others.

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Generic, TypeVar
 
@@ -85,32 +86,49 @@ class NetworkSet:
 
 
 class NameSet:
-    """Tells whether a name is one of its names.
+    """Tells whether a name is one of its names, which may be patterns.
 
-    ``.d`` is d and all below it, ``*.d`` all below it, and ``*`` all names that there are.
+    ``.d`` is d and all below it, ``*.d`` all below it; in any other place, ``*`` and ``?`` stand
+    for characters, and such patterns are tried one by one.
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._names: set[str] = set()
         self._above: set[str] = set()
+        self._patterns: list[str] = []
         for pattern in patterns:
-            if pattern == "*":
-                self._above.add("")  # which is above all
-            elif pattern.startswith((".", "*.")):
-                name = _name(pattern.partition(".")[2])
-                self._above.add(name)
-                if pattern.startswith("."):
-                    self._names.add(name)
-            else:
-                self._names.add(_name(pattern))
+            self._add(pattern)
 
     def __contains__(self, host: str) -> bool:
+        if host in self._names:
+            return True
         above = host
         while above:
             above = above.partition(".")[2]
             if above in self._above:
                 return True
-        return host in self._names
+        return any(fnmatchcase(host, pattern) for pattern in self._patterns)
+
+    def _add(self, pattern: str) -> None:
+        rest = pattern.removeprefix("*").removeprefix(".")
+        if not re.search(r"[*?]", rest) and pattern != rest and "." in pattern[:2]:
+            name = _name(rest)
+            self._above.add(name)
+            if pattern.startswith("."):
+                self._names.add(name)
+        elif re.search(r"[*?]", pattern):
+            if re.fullmatch(r"[\d.*?]+", pattern) and re.search(r"\d", pattern):
+                raise ValueError(f"{pattern!r} matches no name; write a network, as in 10.0.0.0/8")
+            labels = [
+                label.lower() if re.search(r"[*?]", label) else _name(label)
+                for label in pattern.removesuffix(".").split(".")
+            ]
+            for label in labels:
+                if not re.fullmatch(r"[a-z0-9_*?-]+", label):
+                    raise ValueError(f"{pattern!r} is no pattern for names of hosts")
+            self._patterns.append(".".join(labels))
+        else:
+            self._names.add(_name(pattern))
 
 
 def _name(text: str) -> str:

@@ -9,10 +9,14 @@ async def read_exactly(conn: net.Conn, n: int) -> bytes:
     """Read ``n`` bytes and none beyond, so that what follows stays for the next reader."""
     data = b""
     while len(data) < n:
-        received = await conn.read(n - len(data))
-        if not received:
-            raise ConnectionResetError(f"{conn.remote_addr()} ended the connection in mid-message")
-        data += received
+        data += await _read(conn, n - len(data))
+    return data
+
+
+async def _read(conn: net.Conn, n: int) -> bytes:
+    data = await conn.read(n)
+    if not data:
+        raise ConnectionResetError(f"{conn.remote_addr()} ended the connection in mid-message")
     return data
 
 

@@ -14,8 +14,7 @@ from gost_core.common import net
 
 from .address import UDPAddr, addresses_of, split_target
 from .relay import Traffic, of_client
-from .tcp import Readiness
-from .wrapper import Wrapper
+from .wrapper import Waits, Wrapper, alone
 
 T = TypeVar("T")
 
@@ -66,28 +65,27 @@ class UDPConn(DatagramConn):
     def __init__(self, sock: socket.socket, client: str = "") -> None:
         sock.setblocking(False)
         self._client: Final = client
+        self._loop: Final = asyncio.get_running_loop()
         self._socket: Final = sock
         self._local: Final = UDPAddr.of(sock.getsockname())
         self._peer = NOWHERE
         with suppress(OSError):  # it is not connected
             self._peer = UDPAddr.of(sock.getpeername())
-        self._readable: Final = Readiness(sock)
-        self._closed = False
+        self._busy: set[str] = set()
+        self._waits = Waits("connection")
 
     async def read_from(self, n: int, /) -> tuple[bytes, UDPAddr]:
         if n < 1:
             raise ValueError(f"cannot read {n} bytes; ask for at least 1")
-        await asyncio.sleep(0)  # in a flood of datagrams, too, others have their turn
-        if self._readable.is_awaited():
-            raise RuntimeError("another task is already reading from this connection")
-        while True:
-            try:
-                data, sender = self._call(lambda: self._socket.recvfrom(n))
-                return data, UDPAddr.of(sender)
-            except BlockingIOError:
-                pass
-            with self._readable as ready:
-                await ready
+        with alone(self._busy, "reading"):
+            await asyncio.sleep(0)  # in a flood of datagrams, too, others have their turn
+            while True:
+                try:
+                    data, sender = self._call(lambda: self._socket.recvfrom(n))
+                except BlockingIOError:
+                    await self._waits.until_closed(self._readable())
+                else:
+                    return data, UDPAddr.of(sender)
 
     async def send(self, data: Buffer, addr: net.Addr, /) -> None:
         if str(self._peer):
@@ -97,9 +95,10 @@ class UDPConn(DatagramConn):
             self._call(lambda: self._socket.sendto(data, to))
 
     async def close(self) -> None:
-        self._closed = True
-        self._readable.end()
-        self._socket.close()
+        if not self._waits.ended:
+            self._waits.end()
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
 
     def local_addr(self) -> UDPAddr:
         return self._local
@@ -118,7 +117,7 @@ class UDPConn(DatagramConn):
         return address if ":" in address else f"::ffff:{address}", port
 
     def _call(self, call: Callable[[], T]) -> T:
-        if self._closed:
+        if self._waits.ended:
             raise net.ClosedError("this connection was closed here")
         try:
             return call()
@@ -127,6 +126,15 @@ class UDPConn(DatagramConn):
             raise ConnectionRefusedError(
                 errno.ECONNREFUSED, f"nobody takes datagrams at {self._peer}"
             ) from error
+
+    async def _readable(self) -> None:
+        ready = asyncio.Event()
+        self._loop.add_reader(self._socket, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            if not self._waits.ended:
+                self._loop.remove_reader(self._socket)
 
 
 class PeerConn(DatagramConn, Wrapper):
@@ -140,7 +148,10 @@ class PeerConn(DatagramConn, Wrapper):
 
 
 def open_udp(
-    network: str = "udp", local: str = "", remote: tuple[str, int] | None = None, client: str = ""
+    network: str = "udp",
+    local: str = "",
+    remote: tuple[str, int] | None = None,
+    client: str = "",
 ) -> UDPConn:
     """Open a socket for anybody, at an address of this host, or for one remote IP address."""
     host = local if remote is None else remote[0]
@@ -155,6 +166,20 @@ def open_udp(
     except BaseException:
         sock.close()
         raise
+
+
+async def dial_udp(network: str, addr: str, client: str = "") -> UDPConn:
+    """Open a socket for one address, or for anybody if there is none (D9)."""
+    if not addr:
+        return open_udp(network, client=client)
+    host, port = split_target(addr)
+    fault = OSError(f"{host} has no address")
+    for address in await addresses_of(host, network, client):
+        try:
+            return open_udp(network, remote=(address, port))
+        except OSError as error:
+            fault = error
+    raise fault
 
 
 async def relay_datagrams(

@@ -1,5 +1,6 @@
 """The fields of HTTP's messages (RFC 9110), and its URLs."""
 
+import binascii
 import re
 from base64 import b64decode
 from collections.abc import Mapping
@@ -77,9 +78,9 @@ def split_url(url: str) -> tuple[str, str]:
     return found[1].rpartition("@")[2], found[2]
 
 
-def with_port(authority: str) -> str:
+def with_port(authority: str, port: int = 80) -> str:
     """Write out the port that an address of HTTP may leave out."""
-    return authority if re.search(r":\d+$", authority) else f"{authority}:80"
+    return authority if re.search(r":\d+$", authority) else f"{authority}:{port}"
 
 
 def credentials(header: Header, name: str) -> tuple[str, str] | None:
@@ -94,9 +95,13 @@ def credentials(header: Header, name: str) -> tuple[str, str] | None:
     if len(values) > 1 or scheme.lower() != "basic":
         return None
     try:
-        text = b64decode(token.strip(), validate=True).decode()
-    except ValueError:
+        data = b64decode(token.strip(), validate=True)
+    except (ValueError, binascii.Error):
         return None
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:  # older clients write as older pages did
+        text = data.decode("latin-1")
     user, _, password = text.partition(":")
     return user, password
 

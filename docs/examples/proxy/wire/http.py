@@ -1,16 +1,27 @@
 """HTTP/1 as client and server speak it (RFC 9110, RFC 9112); what its bytes mean, h11 says."""
 
 import re
-from collections.abc import AsyncGenerator
+import string
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import quote
 
 import h11
+from typing_extensions import Buffer
 
 from gost_core.common.net import Conn, ProtocolError
+from gost_core.context import Key
 
+from ..net.hosts import normal_host
 from ..net.relay import CHUNK
 from ..net.stream import PrefixedConn
+from ..net.wrapper import Wrapper
+
+Record = Callable[[Buffer, str], Awaitable[None]]
+
+# A key of this package's own: a handler says to which target it has a request of HTTP for a proxy.
+FORWARDED: Final[Key[str]] = Key("FORWARDED")
 
 HEAD: Final = 65536  # bytes of a head at most
 TRAILERS: Final = 2048  # bytes behind a body that comes in chunks, at most
@@ -45,18 +56,38 @@ async def read_head(conn: Conn) -> tuple[bytes, Conn]:
     return head, PrefixedConn(conn, rest) if rest else conn
 
 
+def side(role: type[h11.CLIENT] | type[h11.SERVER]) -> h11.Connection:
+    """Return what reads requests, ``h11.SERVER``, or writes them, ``h11.CLIENT``."""
+    return h11.Connection(role, max_incomplete_event_size=TRAILERS)
+
+
+class ForwardingConn(Wrapper):
+    """A connection to a proxy that is asked for a whole URL, by requests with ``authorization``."""
+
+    def __init__(self, inner: Conn, authorization: bytes) -> None:
+        super().__init__(inner)
+        self.authorization: Final = authorization
+
+
+async def nowhere(data: Buffer, mark: str) -> None:
+    """Record nothing."""
+
+
 class Messages:
     """What is said on a connection, for one request and its response; h11 knows what may follow.
 
     Args:
         conn: where it is said; what is read and written passes through ``conn``, which may be
             wrapped meanwhile.
-        role: what reads requests, ``h11.SERVER``, or writes them, ``h11.CLIENT``.
+        state: a new one, of ``side()``, or one that has said something.
     """
 
-    def __init__(self, conn: Conn, role: type[h11.CLIENT] | type[h11.SERVER]) -> None:
+    def __init__(self, conn: Conn, state: h11.Connection) -> None:
         self.conn = conn
-        self.state: Final = h11.Connection(role, max_incomplete_event_size=TRAILERS)
+        self.state: Final = state
+        self.record: Record = nowhere
+        """Gets the bodies that are read, and all that is written; never a head, which may hold a
+        password."""
         self._unread = b""
         self._early = bytearray()  # of the body, and to be given again
         self._is_over = False  # the body
@@ -65,8 +96,10 @@ class Messages:
     async def read_request(self, host: bytes = b"") -> h11.Request:
         """Read a request; ``host`` is taken for the Host of one that names none."""
         head, self.conn = await read_head(self.conn)
-        if host and b"\r\nhost:" not in head.lower():
-            head = head[:-2] + b"Host: %s\r\n\r\n" % host
+        if host:
+            head = _in_ascii(head)
+            if b"\r\nhost:" not in head.lower():
+                head = head[:-2] + b"Host: %s\r\n\r\n" % host
         event = self._take(head)
         if not isinstance(event, h11.Request):
             raise ProtocolError("this is no request")
@@ -84,6 +117,7 @@ class Messages:
         """Return the next bytes of a body; none at its end."""
         data = bytes(self._early) or await self._read_body()
         self._early.clear()
+        await self.record(data, ">")
         return data
 
     async def peek_body(self, size: int) -> bytes:
@@ -126,6 +160,7 @@ class Messages:
             raise ProtocolError(str(error)) from error
         if data:
             await self.conn.write(data)
+            await self.record(data, "<")
 
     def is_done(self) -> bool:
         """Tell whether both sides are through, and may go on with another request."""
@@ -160,10 +195,27 @@ class Messages:
             raise ProtocolError(str(error)) from error
 
 
+def _in_ascii(head: bytes) -> bytes:
+    """Write the first line of a request as it should have been, if there is Unicode in it (D12)."""
+    line, mark, fields = head.partition(b"\r\n")
+    if line.isascii():
+        return head
+    try:
+        found = re.fullmatch(r"([A-Z]+ (?:http://)?)([^/?#: ]+)(.*)", line.decode())
+        if found is None:
+            raise ValueError("there is no host in the first line")
+        rest = quote(found[3], safe=string.printable)
+        line = f"{found[1]}{normal_host(found[2])}{rest}".encode()
+    except ValueError as error:
+        raise ProtocolError(str(error)) from error
+    return line + mark + fields
+
+
 async def read_final_response(conn: Conn, method: str) -> tuple[h11.Response, Conn]:
     """Read the head of the response to a request that was written; return what to go on with."""
-    messages = Messages(conn, h11.CLIENT)
-    messages.state.send(h11.Request(method=method, target="/", headers=[("Host", "-")]))
+    state = side(h11.CLIENT)
+    state.send(h11.Request(method=method, target="/", headers=[("Host", "-")]))
+    messages = Messages(conn, state)
     for _ in range(INTERIM):
         response = await messages.read_response()
         if isinstance(response, h11.Response):
