@@ -55,6 +55,9 @@ def test_a_host_has_one_form(host: str, form: str) -> None:
         "[::1",
         "ü" * 100,
         ".".join(["label"] * 50),
+        "a..",
+        "127.0.0.1..",
+        "a..b",
     ],
 )
 def test_what_is_no_host_is_refused_where_it_enters(host: str) -> None:

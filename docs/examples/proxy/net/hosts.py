@@ -34,7 +34,7 @@ def normal_host(host: str) -> str:
     host = host.lower().removesuffix(".")
     if (ip := ip_of(host)) is not None:
         return str(ip)
-    if not host or re.search(r"[:\[\]]", host):
+    if not all(host.split(".")) or re.search(r"[:\[\]]", host):
         raise ValueError(f"{host!r} is neither a name nor an address")
     if re.fullmatch(r"\d+|0x[0-9a-f]*", host.rpartition(".")[2]):
         raise ValueError(f"{host!r}: write an address of IPv4 in four decimal parts")
