@@ -349,7 +349,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> Generator[None]:
 
 @asynccontextmanager
 async def raw(url: str) -> AsyncGenerator[Redis]:
-    redis = Redis.from_url(url)  # pyright: ignore[reportUnknownMemberType]
+    redis = Redis.from_url(url)  # pyright: ignore[reportUnknownMemberType] - redis has no types
     try:
         yield redis
     finally:

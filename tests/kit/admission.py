@@ -203,7 +203,7 @@ class MappedIsNotIPv4(RightAdmission):
 @trial.breaks("others-go-on")
 class AdmittingWhenItTakesLong(Impatient, RightAdmission):
     def late(self) -> None:
-        self.hosts = set()
+        self.hosts = set[str]()
 
 
 trials = (trial,)

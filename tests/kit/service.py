@@ -1,7 +1,7 @@
 """Trials of the contract of services."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from typing import Final, Protocol
 
@@ -502,9 +502,9 @@ class EveryPermissionErrorIsARefusal(RightService):
 @trial.breaks("failure-counted")
 class RefusalsWithinGroups(RightService):
     def counts(self, error: Exception) -> bool:
-        if isinstance(error, ExceptionGroup):
-            return not any(isinstance(one, DeniedError) for one in error.exceptions)
-        return super().counts(error)
+        within: Sequence[Exception] = getattr(error, "exceptions", ())
+        refused = any(isinstance(one, DeniedError) for one in within)
+        return not refused and super().counts(error)
 
 
 @trial.breaks("cancel-handlers")

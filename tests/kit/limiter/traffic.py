@@ -233,7 +233,7 @@ class FortyTimes(RightTraffic):
         return super().take(n)
 
 
-@traffics.breaks("rate")
+@traffics.breaks("all-served")
 class StarvedByManyCallers(RightTraffic):
     def take(self, n: int) -> int:
         before = int(self.there)

@@ -232,7 +232,7 @@ class DialerContract(Contract, interface=Dialer):
     @clause(
         "A cancelled dial() leaves nothing open, and no task; the next one works.",
         "D4, D18",
-        after=("reaches", "cancellable"),
+        after=("connections_apart", "cancellable"),
     )
     async def cancelled_frees(self) -> None:
         server = EchoServer()
