@@ -4,6 +4,8 @@ import asyncio
 import socket
 from contextlib import suppress
 
+import pytest
+
 from gost_core.common.net import Addr, Conn
 from gost_core.context import Context
 from gost_core.dialer import host_dial_option
@@ -20,6 +22,9 @@ from proxy.metadata import MemoryMetadata
 from proxy.net.h2_session import Session
 from proxy.net.h2_stream import Stream
 from proxy.net.tcp import Readiness, TCPConn
+
+# Contracts wait much. The kit's own trials run on each Python, and what the example keeps on one.
+pytestmark = pytest.mark.one_python
 
 # ---- streams
 

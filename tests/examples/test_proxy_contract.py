@@ -9,6 +9,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+import pytest
 from typing_extensions import Buffer
 
 from gost_core.auth import Authenticator
@@ -100,6 +101,9 @@ from proxy.selector.strategies import Hash, LowestLatency, RoundRobin, Weighted
 from proxy.service import TaskService
 from tests.examples.dns_server import DNSServer
 from tests.examples.known import RATE_FIRST
+
+# Contracts wait much. The kit's own trials run on each Python, and what the example keeps on one.
+pytestmark = pytest.mark.one_python
 
 # ---- component, metadata, registry, logger
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
 from typing_extensions import Buffer
 
 from gost_core.common.net import Conn
@@ -40,6 +41,9 @@ from proxy.recorder import TRAFFIC, FileRecorder, RecordPoint
 from proxy.service import TaskService
 from tests.examples.known import RATE_FIRST
 from tests.examples.test_proxy_contract import Whole, accepted, break_off, client, user
+
+# Contracts wait much. The kit's own trials run on each Python, and what the example keeps on one.
+pytestmark = pytest.mark.one_python
 
 # ---- recorder
 

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from gost_core import handler
 from gost_core.chain import Node, Router
 from gost_core.common.net import Addr, Conn, Listener
@@ -26,6 +28,9 @@ from proxy.listener.rtcp import ReverseListener
 from proxy.listener.tcp import TCPListener
 from proxy.metadata import MemoryMetadata
 from proxy.net.dialer import SystemDialer
+
+# Contracts wait much. The kit's own trials run on each Python, and what the example keeps on one.
+pytestmark = pytest.mark.one_python
 
 # ---- binding
 

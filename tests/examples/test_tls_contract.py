@@ -2,6 +2,8 @@
 
 import ssl
 
+import pytest
+
 from gost_core.common.net import Addr, Conn, ContextCarrier
 from gost_core.common.tls import TLSConfig
 from gost_core.dialer import Dialer, tls_config_option
@@ -36,6 +38,9 @@ from tests.examples.tls_harness import (
     serve,
     server_context,
 )
+
+# Contracts wait much. The kit's own trials run on each Python, and what the example keeps on one.
+pytestmark = pytest.mark.one_python
 
 
 class Bare(Whole):
