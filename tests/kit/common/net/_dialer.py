@@ -313,7 +313,7 @@ class KeepingPlaces(RightDialer):
     """Dials a few at once, and a dial that is cancelled keeps its place."""
 
     def __init__(self) -> None:
-        self.places = asyncio.Semaphore(2)
+        self.places = asyncio.Semaphore(8)
 
     async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
         await self.places.acquire()

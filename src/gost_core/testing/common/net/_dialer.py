@@ -238,8 +238,8 @@ class DialerContract(Contract, interface=Dialer):
         server = EchoServer()
         addr = await server.tcp()
         dialer, before = self._build(), asyncio.all_tasks()
-        await expect_cancelled(await self._dial_silent(dialer), "dial()")
         for count in range(TURNS):
+            await expect_cancelled(await self._dial_silent(dialer), "dial()")
             dialing = start(dialer.dial(Context(), "tcp", addr))
             await turns(count)
             dialing.cancel()
