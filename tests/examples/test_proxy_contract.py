@@ -100,7 +100,6 @@ from proxy.selector.filters import BackupFilter, FailFilter, FilteringSelector, 
 from proxy.selector.strategies import Hash, LowestLatency, RoundRobin, Weighted
 from proxy.service import TaskService
 from tests.examples.dns_server import DNSServer
-from tests.examples.known import RATE_FIRST
 
 # Contracts wait much. The kit's own trials run on each Python, and what the example keeps on one.
 pytestmark = pytest.mark.one_python
@@ -405,12 +404,12 @@ TestSOCKS5Handler = HandlerContract(
     SOCKS5Handler,
     connect=client(SOCKS5Connector),
     login=user(SOCKS5Connector),
-).as_tests(known=RATE_FIRST)
+).as_tests()
 TestHTTPHandler = HandlerContract(
     HTTPHandler,
     connect=client(HTTPConnector),
     login=user(HTTPConnector),
-).as_tests(known=RATE_FIRST)
+).as_tests()
 TestSOCKS5Connector = ConnectorContract(
     lambda: SOCKS5Connector(auth_option(USER)),
     node=node(SOCKS5Handler, UserTable(USER)),

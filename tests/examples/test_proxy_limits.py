@@ -16,7 +16,7 @@ from gost_core.common.net import ClosedError, Conn, HalfCloser
 from gost_core.common.url import Userinfo
 from gost_core.connector import auth_option
 from gost_core.context import Context
-from gost_core.limiter import SCOPE_CLIENT, SCOPE_CONN, SCOPE_SERVICE
+from gost_core.limiter import SCOPE_CLIENT, SCOPE_CONN, SCOPE_SERVICE, rate
 from gost_core.limiter.traffic import Limiter
 from proxy.admission import NetworkAdmission
 from proxy.auth import UserTable
@@ -263,6 +263,37 @@ def test_a_client_over_its_rate_is_refused_until_the_budget_is_refilled() -> Non
             assert 2 <= served <= 2 + time.monotonic() - began
             await until_served(via, target)
             assert time.monotonic() - began >= 0.95
+
+    run(main())
+
+
+class Counting(rate.RateLimiter, rate.Limiter):
+    """Grants each request, and counts them."""
+
+    taken = 0
+
+    def limiter(self, key: str, /) -> rate.Limiter:
+        return self
+
+    def allow(self, n: int, /) -> bool:
+        self.taken += n
+        return True
+
+    def limit(self) -> float:
+        return 0
+
+
+@pytest.mark.parametrize("user", [None, ALICE])
+def test_a_request_is_counted_once_with_a_login_or_without(user: Userinfo | None) -> None:
+    async def main() -> None:
+        rates = Counting()
+        handling = (
+            handler.rate_limiter_option(rates),
+            handler.auther_option(user and UserTable(user)),
+        )
+        async with server(echo) as target, proxy(handling=handling) as via:
+            await echoes(await connect(via, target, user), b"hello")
+        assert rates.taken == 1
 
     run(main())
 

@@ -39,7 +39,6 @@ from proxy.observer.events import RecordingObserver, StatsEvent, StatusEvent
 from proxy.observer.stats import CountingConn, Counts
 from proxy.recorder import TRAFFIC, FileRecorder, RecordPoint
 from proxy.service import TaskService
-from tests.examples.known import RATE_FIRST
 from tests.examples.test_proxy_contract import Whole, accepted, break_off, client, user
 
 # Contracts wait much. The kit's own trials run on each Python, and what the example keeps on one.
@@ -253,4 +252,4 @@ TestObservedHandler = HandlerContract(
     observed_handler,
     connect=client(SOCKS5Connector),
     login=user(SOCKS5Connector),
-).as_tests(known=RATE_FIRST)
+).as_tests()

@@ -34,6 +34,7 @@ class ForwardHandler(ProxyHandler, handler.Forwarder):
         await super().init(metadata)
 
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
+        self.count_request(conn)
         option = hop.network_select_option("tcp")
         selected = None if self._hop is None else await self._hop.select(ctx, option)
         if selected is None:

@@ -49,6 +49,7 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
         try:
             near = Messages(conn, http.side(h11.SERVER))
             asked = await near.read_request()
+            self.count_request(conn)
             check_length(asked)
             header = forwarded(asked)
             host, path, query = _parse_url(asked)

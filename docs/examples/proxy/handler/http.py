@@ -30,6 +30,7 @@ class HTTPHandler(ProxyHandler):
             near = Messages(conn, http.side(h11.SERVER))
             asked = await near.read_request(host=b"-")  # the target says it all
             while True:
+                self.count_request(conn)
                 client_id = await self._log_in(ctx, asked)
                 check_length(asked)
                 if asked.target != b"*":

@@ -87,7 +87,10 @@ class ProxyHandler(Component, handler.Handler):
 
     @abstractmethod
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
-        """Let the client say what it wants; a RefusedError holds the reply to what cannot be."""
+        """Let the client say what it wants; a RefusedError holds the reply to what cannot be.
+
+        It counts the request as soon as it can answer, and asks who the client is after that.
+        """
 
     @abstractmethod
     def refusal(self, error: Exception, /) -> bytes:
@@ -199,7 +202,6 @@ class ProxyHandler(Component, handler.Handler):
         """Return the client, held to its limits, and what is reached for it; or refuse."""
         target = request.target
         try:
-            take_request(request.client, self._options.rate_limiter)
             client = await self.limit(ctx, request.client, request)
             bypass = self._options.bypass
             if bypass is not None and await bypass.contains(ctx, request.network, target):
@@ -210,6 +212,13 @@ class ProxyHandler(Component, handler.Handler):
         except Exception as error:
             what = f"{target or request.network}: {with_notes(error)}"
             raise RefusedError(what, self.refusal(error)) from error
+
+    def count_request(self, conn: Conn, reply: bytes = b"") -> None:
+        """Hold a client to the rate of its host, before its password is looked at (D28)."""
+        try:
+            take_request(conn, self._options.rate_limiter)
+        except Exception as error:
+            raise RefusedError(str(error), reply or self.refusal(error)) from error
 
     async def identify(
         self, ctx: Context, user: str, password: str, by: Authenticator | None = None

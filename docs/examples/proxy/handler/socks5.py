@@ -34,6 +34,8 @@ from ..wire.socks5 import (
 )
 from .proxy import ProxyHandler, RefusedError, Request
 
+NOT_LOGGED_IN = b"\x01\x01"
+
 
 class BindRequest(Request):
     """The target is where to listen."""
@@ -50,7 +52,7 @@ class AssociateRequest(Request):
 class SOCKS5Handler(ProxyHandler):
     """Serves SOCKS5 clients; whether they may have it listen, says the setting ``bind``."""
 
-    too_often = b"\x01\x01"
+    too_often = NOT_LOGGED_IN
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
@@ -74,6 +76,8 @@ class SOCKS5Handler(ProxyHandler):
             target = "" if command == UDP_ASSOCIATE else unpack_address(packed)[0]
         except ValueError as error:
             raise RefusedError(str(error), reply(Reply.ADDRESS_NOT_SUPPORTED)) from error
+        if self.auther is None:  # else it was counted at the login
+            self.count_request(conn)
         if command not in self._commands:
             raise RefusedError(f"SOCKS command {command}", reply(Reply.COMMAND_NOT_SUPPORTED))
         if command == BIND_MANY:
@@ -167,11 +171,12 @@ class SOCKS5Handler(ProxyHandler):
         user = await read_exactly(conn, length)
         (length,) = await read_exactly(conn, 1)
         password = await read_exactly(conn, length)
+        self.count_request(conn, NOT_LOGGED_IN)
         client_id = await self.identify(
             ctx, user.decode(errors="replace"), password.decode(errors="replace")
         )
         if version != 1 or client_id is None:
-            raise RefusedError("wrong user name or password", b"\x01\x01")
+            raise RefusedError("wrong user name or password", NOT_LOGGED_IN)
         await conn.write(b"\x01\x00")
         return client_id
 
