@@ -17,6 +17,14 @@ class Asking:
             await asyncio.Event().wait()
 
 
+async def break_backend(asking: Asking) -> None:
+    asking.reachable = False
+
+
+async def mend_backend(asking: Asking) -> None:
+    asking.reachable = True
+
+
 async def stall_backend(asking: Asking) -> None:
     asking.silent = True
 
@@ -84,3 +92,15 @@ class OneAtATime(Asking):
     async def ask(self) -> None:
         async with self.lock:
             await super().ask()
+
+
+class GivingUp(Asking):
+    """Asks nobody any more once that has failed."""
+
+    gave_up = False
+
+    async def ask(self) -> None:
+        await super().ask()
+        self.gave_up = self.gave_up or not self.reachable
+        if self.gave_up:
+            raise ConnectionRefusedError("it was out of reach")

@@ -12,9 +12,12 @@ from tests.kit._backend import (
     Asking,
     Deaf,
     Exhausting,
+    GivingUp,
     Impatient,
     Leaking,
     OneAtATime,
+    break_backend,
+    mend_backend,
     stall_backend,
 )
 from tests.kit._names import host_of, rules_of
@@ -46,10 +49,6 @@ class RightAdmission(Asking):
         return host_of(addr) in self.hosts
 
 
-async def break_backend(broken: RightAdmission) -> None:
-    broken.reachable = False
-
-
 def run(make: type[RightAdmission]) -> Contract:
     return AdmissionContract(
         make,
@@ -58,6 +57,7 @@ def run(make: type[RightAdmission]) -> Contract:
         unmatched=True,
         make_of=make.of,
         break_backend=break_backend,
+        mend_backend=mend_backend,
         stall_backend=stall_backend,
         time_limit=2.0,
     )
@@ -144,12 +144,14 @@ class FailingOpen(RightAdmission):
 
 
 @trial.breaks("backend-broken", history="x reload: a source that failed lost its rules")
-class DroppingTheRules(RightAdmission):
+class ReloadingNoRules(RightAdmission):
     async def admit(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
-        if not self.reachable:
-            self.hosts.clear()
-        self.reachable = True
-        return await super().admit(ctx, network, addr, *opts)
+        apply(Options(), *opts)
+        await self.ask()
+        return not self.names(network, addr)
+
+    def names(self, network: str, addr: str) -> bool:
+        return self.reachable and super().names(network, addr)
 
 
 @trial.breaks("cancelled")
@@ -204,6 +206,10 @@ class MappedIsNotIPv4(RightAdmission):
 class AdmittingWhenItTakesLong(Impatient, RightAdmission):
     def late(self) -> None:
         self.hosts = set[str]()
+
+
+@trial.breaks("backend-mended")
+class AdmissionGivingUp(GivingUp, RightAdmission): ...
 
 
 trials = (trial,)

@@ -11,7 +11,17 @@ from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.auth import AuthenticatorContract
-from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import (
+    Asking,
+    Deaf,
+    Exhausting,
+    GivingUp,
+    Leaking,
+    OneAtATime,
+    break_backend,
+    mend_backend,
+    stall_backend,
+)
 from tests.kit.trial import Trial
 
 PASSWORD: Final = "correct horse"
@@ -32,10 +42,6 @@ class RightAuthenticator(Asking):
         return client_id if password == expected else None
 
 
-async def break_backend(broken: RightAuthenticator) -> None:
-    broken.reachable = False
-
-
 def run(make: Callable[[], RightAuthenticator]) -> Contract:
     return AuthenticatorContract(
         make,
@@ -44,6 +50,7 @@ def run(make: Callable[[], RightAuthenticator]) -> Contract:
         refused_pair=("alice", "wrong horse"),
         nameless=("guest", "any word"),
         break_backend=break_backend,
+        mend_backend=mend_backend,
         stall_backend=stall_backend,
         time_limit=2.0,
     )
@@ -305,6 +312,10 @@ class RememberingTheUser(RightAuthenticator):
         self.user = user
         await asyncio.sleep(0)
         return await super().authenticate(ctx, self.user, password, *opts)
+
+
+@trial.breaks("backend-mended")
+class AuthenticatorGivingUp(GivingUp, RightAuthenticator): ...
 
 
 trials = (trial,)

@@ -8,7 +8,17 @@ from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.bypass import BypassContract
-from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import (
+    Asking,
+    Deaf,
+    Exhausting,
+    GivingUp,
+    Leaking,
+    OneAtATime,
+    break_backend,
+    mend_backend,
+    stall_backend,
+)
 from tests.kit._names import host_of, rules_of
 from tests.kit.trial import Trial
 
@@ -46,10 +56,6 @@ class RightBypass(Asking):
         return network.startswith(self.network) and host_of(addr) in self.hosts
 
 
-async def break_backend(broken: RightBypass) -> None:
-    broken.reachable = False
-
-
 def run(make: type[RightBypass]) -> Contract:
     return BypassContract(
         make,
@@ -57,6 +63,7 @@ def run(make: type[RightBypass]) -> Contract:
         passed="www.example:443",
         make_of=make.of,
         break_backend=break_backend,
+        mend_backend=mend_backend,
         stall_backend=stall_backend,
         time_limit=2.0,
     )
@@ -221,6 +228,10 @@ class RulesAsWritten(RightBypass):
 class UnspecifiedIsItself(RightBypass):
     def names(self, network: str, addr: str) -> bool:
         return "0.0.0.0" not in addr and super().names(network, addr)
+
+
+@trial.breaks("backend-mended")
+class BypassGivingUp(GivingUp, RightBypass): ...
 
 
 trials = (trial,)

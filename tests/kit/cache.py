@@ -13,7 +13,7 @@ from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.cache import CacheContract
-from tests.kit._backend import Asking, Deaf, Leaking
+from tests.kit._backend import Asking, Deaf, GivingUp, Leaking, break_backend, mend_backend
 from tests.kit.trial import Trial
 
 DEFAULT = 60.0
@@ -48,12 +48,10 @@ class RightCache(Asking):
             raise ConnectionRefusedError("the cache is out of reach")
 
 
-async def break_backend(broken: RightCache) -> None:
-    broken.reachable = False
-
-
 def run(make: Callable[[], RightCache]) -> Contract:
-    return CacheContract(make, break_backend=break_backend, time_limit=2.0)
+    return CacheContract(
+        make, break_backend=break_backend, mend_backend=mend_backend, time_limit=2.0
+    )
 
 
 trial = Trial[Callable[[], RightCache]](CacheContract, run, RightCache)
@@ -221,6 +219,10 @@ class DeafCache(Deaf, RightCache): ...
 
 @trial.breaks("next-after-cancelled")
 class LeakingCache(Leaking, RightCache): ...
+
+
+@trial.breaks("backend-mended")
+class CacheGivingUp(GivingUp, RightCache): ...
 
 
 trials = (trial,)

@@ -9,7 +9,17 @@ from gost_core.hosts import Option, Options
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.hosts import HostMapperContract
-from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import (
+    Asking,
+    Deaf,
+    Exhausting,
+    GivingUp,
+    Leaking,
+    OneAtATime,
+    break_backend,
+    mend_backend,
+    stall_backend,
+)
 from tests.kit._names import IP, VERSIONS, plain
 from tests.kit.trial import Trial
 
@@ -40,16 +50,16 @@ class RightHostMapper(Asking):
         return self.mapping.get(host)
 
 
-async def break_backend(broken: RightHostMapper) -> None:
-    broken.reachable = False
-
-
 MakeHostMapper = Callable[[Mapping[str, Sequence[IP]]], RightHostMapper]
 
 
 def run(make: MakeHostMapper) -> Contract:
     return HostMapperContract(
-        make, break_backend=break_backend, stall_backend=stall_backend, time_limit=2.0
+        make,
+        break_backend=break_backend,
+        mend_backend=mend_backend,
+        stall_backend=stall_backend,
+        time_limit=2.0,
     )
 
 
@@ -231,6 +241,10 @@ class LeakingHostMapper(Leaking, RightHostMapper): ...
 
 @trial.breaks("others-go-on")
 class HostMapperOneAtATime(OneAtATime, RightHostMapper): ...
+
+
+@trial.breaks("backend-mended")
+class HostMapperGivingUp(GivingUp, RightHostMapper): ...
 
 
 trials = (trial,)

@@ -8,7 +8,17 @@ from gost_core.ingress import Option, Options, Rule
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.ingress import IngressContract
-from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import (
+    Asking,
+    Deaf,
+    Exhausting,
+    GivingUp,
+    Leaking,
+    OneAtATime,
+    break_backend,
+    mend_backend,
+    stall_backend,
+)
 from tests.kit._names import plain
 from tests.kit.trial import Trial
 
@@ -69,16 +79,16 @@ class RightIngress(Asking):
         return None
 
 
-async def break_backend(broken: RightIngress) -> None:
-    broken.reachable = False
-
-
 MakeIngress = Callable[[Sequence[Rule]], RightIngress]
 
 
 def run(make: MakeIngress) -> Contract:
     return IngressContract(
-        make, break_backend=break_backend, stall_backend=stall_backend, time_limit=2.0
+        make,
+        break_backend=break_backend,
+        mend_backend=mend_backend,
+        stall_backend=stall_backend,
+        time_limit=2.0,
     )
 
 
@@ -356,6 +366,10 @@ class LeakingIngress(Leaking, RightIngress): ...
 
 @trial.breaks("others-go-on")
 class IngressOneAtATime(OneAtATime, RightIngress): ...
+
+
+@trial.breaks("backend-mended")
+class IngressGivingUp(GivingUp, RightIngress): ...
 
 
 trials = (trial,)

@@ -10,7 +10,7 @@ from gost_core.options import apply
 from gost_core.recorder import RecordOption, RecordOptions
 from gost_core.testing import Contract
 from gost_core.testing.recorder import RecorderContract
-from tests.kit._backend import Asking, Deaf
+from tests.kit._backend import Asking, Deaf, GivingUp, break_backend, mend_backend
 from tests.kit.trial import Trial
 
 
@@ -19,7 +19,6 @@ class RightRecorder(Asking):
 
     def __init__(self) -> None:
         self.file = bytearray()
-        self.writable = True
         self.open = True
         self.lock = asyncio.Lock()
 
@@ -31,7 +30,7 @@ class RightRecorder(Asking):
 
     async def write(self, line: bytes) -> None:
         await self.ask()
-        if not self.writable:
+        if not self.reachable:
             raise OSError("no space left on device")
         self.file += line
 
@@ -46,12 +45,10 @@ async def kept(recorder: RightRecorder) -> Sequence[bytes]:
     return await recorder.kept()
 
 
-async def fill_disk(recorder: RightRecorder) -> None:
-    recorder.writable = False
-
-
 def run(make: Callable[[], RightRecorder]) -> Contract:
-    return RecorderContract(make, records=kept, break_backend=fill_disk, time_limit=2.0)
+    return RecorderContract(
+        make, records=kept, break_backend=break_backend, mend_backend=mend_backend, time_limit=2.0
+    )
 
 
 trial = Trial[Callable[[], RightRecorder]](RecorderContract, run, RightRecorder)
@@ -86,16 +83,11 @@ class StrippingSpaces(RightRecorder):
 
 
 @trial.breaks("broken-backend-raises")
-class KeepingTheLock(RightRecorder):
+class WaitingForTheDisk(RightRecorder):
     async def write(self, line: bytes) -> None:
+        while not self.reachable:  # noqa: ASYNC110 nothing tells
+            await asyncio.sleep(0.1)
         await super().write(line)
-
-    async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
-        try:
-            await super().record(ctx, data, *opts)
-        except OSError:
-            await self.lock.acquire()
-            raise
 
 
 @trial.breaks("empty-kept", history="x http recorder: an empty record is dropped")
@@ -124,7 +116,7 @@ class KeepingBuffer(RightRecorder):
         self.buffers: list[memoryview] = []
 
     async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
-        if not self.writable:
+        if not self.reachable:
             raise OSError("no space left on device")
         self.buffers.append(memoryview(data))
 
@@ -149,7 +141,7 @@ class MappingsOnly(RightRecorder):
 @trial.breaks("broken-backend-raises")
 class LosingSilently(RightRecorder):
     async def write(self, line: bytes) -> None:
-        if self.writable:
+        if self.reachable:
             await super().write(line)
 
 
@@ -190,6 +182,10 @@ class KeepingOptions(RightRecorder):
     async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
         apply(self.options, *opts)
         await super().record(ctx, data)
+
+
+@trial.breaks("backend-mended")
+class RecorderGivingUp(GivingUp, RightRecorder): ...
 
 
 trials = (trial,)

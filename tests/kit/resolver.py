@@ -14,9 +14,12 @@ from tests.kit._backend import (
     Asking,
     Deaf,
     Exhausting,
+    GivingUp,
     Impatient,
     Leaking,
     OneAtATime,
+    break_backend,
+    mend_backend,
     stall_backend,
 )
 from tests.kit._names import IP, VERSIONS, plain
@@ -61,10 +64,6 @@ class MissingResolver:
         raise InvalidError("there is no server to ask")
 
 
-async def break_backend(broken: RightResolver) -> None:
-    broken.reachable = False
-
-
 def run(make: Callable[[], RightResolver]) -> Contract:
     return ResolverContract(
         make,
@@ -74,6 +73,7 @@ def run(make: Callable[[], RightResolver]) -> Contract:
         unknown="unknown.example",
         make_missing=getattr(make, "missing", MissingResolver),
         break_backend=break_backend,
+        mend_backend=mend_backend,
         stall_backend=stall_backend,
         time_limit=2.0,
     )
@@ -319,6 +319,10 @@ class ResolverOneAtATime(OneAtATime, RightResolver): ...
 class EmptyWhenItTakesLong(Impatient, RightResolver):
     def late(self) -> None:
         self.records = {}
+
+
+@trial.breaks("backend-mended")
+class ResolverGivingUp(GivingUp, RightResolver): ...
 
 
 trials = (trial,)

@@ -10,7 +10,17 @@ from gost_core.options import apply
 from gost_core.router import Option, Options, Route
 from gost_core.testing import Contract
 from gost_core.testing.router import RouterContract
-from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import (
+    Asking,
+    Deaf,
+    Exhausting,
+    GivingUp,
+    Leaking,
+    OneAtATime,
+    break_backend,
+    mend_backend,
+    stall_backend,
+)
 from tests.kit.trial import Trial
 
 
@@ -45,10 +55,6 @@ class RightRouter(Asking):
             return False
 
 
-async def break_backend(broken: RightRouter) -> None:
-    broken.reachable = False
-
-
 MakeRouter = Callable[[Sequence[Route]], RightRouter]
 
 
@@ -62,6 +68,7 @@ def run(make: MakeRouter) -> Contract:
         make,
         make_tables=make_tables,
         break_backend=break_backend,
+        mend_backend=mend_backend,
         stall_backend=stall_backend,
         time_limit=2.0,
     )
@@ -230,6 +237,10 @@ class LeakingRouter(Leaking, RightRouter): ...
 
 @trial.breaks("others-go-on")
 class RouterOneAtATime(OneAtATime, RightRouter): ...
+
+
+@trial.breaks("backend-mended")
+class RouterGivingUp(GivingUp, RightRouter): ...
 
 
 trials = (trial,)

@@ -6,7 +6,17 @@ from collections.abc import Callable
 from gost_core.routing import Request
 from gost_core.testing import Contract
 from gost_core.testing.routing import MatcherContract
-from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import (
+    Asking,
+    Deaf,
+    Exhausting,
+    GivingUp,
+    Leaking,
+    OneAtATime,
+    break_backend,
+    mend_backend,
+    stall_backend,
+)
 from tests.kit.trial import Trial
 
 
@@ -30,10 +40,6 @@ class RightMatcher(Asking):
         return host.partition(":")[0].removesuffix(".").lower()
 
 
-async def break_backend(broken: RightMatcher) -> None:
-    broken.reachable = False
-
-
 def run(make: Callable[[], RightMatcher]) -> Contract:
     header = {"Accept": ["*/*"]}
     return MatcherContract(
@@ -42,6 +48,7 @@ def run(make: Callable[[], RightMatcher]) -> Contract:
         other=Request(host="ftp.example", network="tcp", header=header),
         positive=True,
         break_backend=break_backend,
+        mend_backend=mend_backend,
         stall_backend=stall_backend,
         time_limit=2.0,
     )
@@ -173,6 +180,10 @@ class LeakingMatcher(Leaking, RightMatcher): ...
 
 @trial.breaks("others-go-on")
 class MatcherOneAtATime(OneAtATime, RightMatcher): ...
+
+
+@trial.breaks("backend-mended")
+class MatcherGivingUp(GivingUp, RightMatcher): ...
 
 
 trials = (trial,)

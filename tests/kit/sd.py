@@ -9,7 +9,17 @@ from gost_core.options import apply
 from gost_core.sd import Option, Options, Service
 from gost_core.testing import Contract
 from gost_core.testing.sd import SDContract
-from tests.kit._backend import Asking, Deaf, Exhausting, Leaking, OneAtATime, stall_backend
+from tests.kit._backend import (
+    Asking,
+    Deaf,
+    Exhausting,
+    GivingUp,
+    Leaking,
+    OneAtATime,
+    break_backend,
+    mend_backend,
+    stall_backend,
+)
 from tests.kit.trial import Trial
 
 LEASE = 15.0
@@ -81,10 +91,6 @@ async def extend(extended: RightSD) -> None:
     extended.stored.append('{"name": "web", "weight": 7}')
 
 
-async def break_backend(broken: RightSD) -> None:
-    broken.reachable = False
-
-
 def run(make: Callable[[], RightSD]) -> Contract:
     return SDContract(
         make,
@@ -94,6 +100,7 @@ def run(make: Callable[[], RightSD]) -> Contract:
         spoil=spoil,
         extend=extend,
         break_backend=break_backend,
+        mend_backend=mend_backend,
         stall_backend=stall_backend,
         time_limit=2.0,
     )
@@ -392,6 +399,10 @@ class RememberingTheService(RightSD):
         self.service = service
         await self.reach()
         await super().register(ctx, self.service, *opts)
+
+
+@trial.breaks("backend-mended")
+class SDGivingUp(GivingUp, RightSD): ...
 
 
 trials = (trial,)

@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import pytest
-from _pytest.mark import ParameterSet
 
 from gost_core.testing import Report
 from tests.kit import FAULTS, TRIALS, Fault, Trial, virtual_time
@@ -42,11 +41,10 @@ NEEDS: Final[Mapping[str, Collection[str]]] = {
 """The interfaces whose contracts are tried with them."""
 
 
-def parameter(trial: Trial[Any]) -> ParameterSet:
-    """Return a trial as a parameter, with the mark of what it needs."""
+def marks(trial: Trial[Any]) -> list[pytest.MarkDecorator]:
+    """Return the marks of what a trial needs."""
     interface = trial.contract.clauses[0].id.removesuffix(".shape")
-    marks = [pytest.mark.needs(what) for what, names in NEEDS.items() if interface in names]
-    return pytest.param(trial, id=trial.contract.__module__, marks=marks)
+    return [pytest.mark.needs(what) for what, names in NEEDS.items() if interface in names]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -72,7 +70,10 @@ def test_the_report_names_exactly_the_broken_clause(fault: Fault) -> None:
     assert named(report) == [fault.clause], str(report)
 
 
-@pytest.mark.parametrize("trial", [parameter(trial) for trial in TRIALS])
+@pytest.mark.parametrize(
+    "trial",
+    [pytest.param(one, id=one.contract.__module__, marks=marks(one)) for one in TRIALS],
+)
 def test_a_right_implementation_keeps_every_clause(trial: Trial[Any]) -> None:
     def tried(report: Report) -> int:
         # A clause that holds untried has a detail.

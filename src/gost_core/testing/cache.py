@@ -12,7 +12,7 @@ from typing_extensions import Buffer, TypeVar
 from gost_core.cache import Cache, Entry, NotFoundError, SetOption, SetOptions, with_ttl
 from gost_core.context import Context
 from gost_core.testing._families.calls import Calls, Methods
-from gost_core.testing._families.lookups import Backed
+from gost_core.testing._families.lookups import Mended
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, owned, raises, within
@@ -27,7 +27,7 @@ _SHORT: Final[float] = 0.05
 _LONG: Final[float] = 3600.0
 
 
-class CacheContract(Backed[CacheT], Calls[CacheT], TakesOptions, interface=Cache, first=("found",)):
+class CacheContract(Mended[CacheT], Calls[CacheT], TakesOptions, interface=Cache, first=("found",)):
     """What a cache promises.
 
     An entry may go at any time, so what is not found is no fault, but for a cache that finds

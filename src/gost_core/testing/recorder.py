@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 from gost_core.context import Context
 from gost_core.recorder import Recorder, RecordOptions, metadata_record_option
 from gost_core.testing._families.calls import Calls, Methods
-from gost_core.testing._families.lookups import Backed
+from gost_core.testing._families.lookups import Mended
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
@@ -37,7 +37,7 @@ _RECORDS: Final[tuple[bytes, ...]] = tuple(bytes([letter]) * 10_000 for letter i
 
 
 class RecorderContract(
-    Backed[RecorderT], Calls[RecorderT], TakesOptions, interface=Recorder, first=("metadata_taken",)
+    Mended[RecorderT], Calls[RecorderT], TakesOptions, interface=Recorder, first=("metadata_taken",)
 ):
     """What a recorder promises."""
 

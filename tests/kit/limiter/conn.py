@@ -13,6 +13,7 @@ from gost_core.limiter.conn import Limiter
 from gost_core.testing import Contract
 from gost_core.testing._families.budgets import LIKE
 from gost_core.testing.limiter.conn import ConnLimiterContract, LimiterContract
+from tests.kit._backend import Asking, break_backend, mend_backend
 from tests.kit.limiter._wrapper import Wrapper
 from tests.kit.trial import Trial
 
@@ -206,12 +207,11 @@ class PlacesKeptWhenCancelled(RightPlaces):
 # ---- ConnLimiter
 
 
-class RightConnLimiter:
+class RightConnLimiter(Asking):
     def __init__(self, limits: Mapping[str, int]) -> None:
         self.limiters: dict[str, RightPlaces] = {
             key: RightPlaces(limit) for key, limit in limits.items()
         }
-        self.reachable = True
 
     def limiter(self, key: str, /) -> Limiter | None:
         if not self.reachable:
@@ -228,17 +228,14 @@ async def change_limit(lookup: RightConnLimiter, key: str, limit: int) -> None:
     lookup.change(key, limit)
 
 
-async def break_conn_limiter(lookup: RightConnLimiter) -> None:
-    lookup.reachable = False
-
-
 def run_conn_limiters(
     make: Callable[[Mapping[str, int]], RightConnLimiter],
 ) -> Contract:
     return ConnLimiterContract(
         make,
         change_limit=change_limit,
-        break_backend=break_conn_limiter,
+        break_backend=break_backend,
+        mend_backend=mend_backend,
         time_limit=TIME_LIMIT,
     )
 
@@ -385,6 +382,17 @@ class PlacesOfKeysThatEndSo(RightConnLimiter):
     def limiter(self, key: str, /) -> Limiter | None:
         like = [one for one in LIKE if one in self.limiters and key and one.endswith(key)]
         return super().limiter(like[0] if like else key)
+
+
+@conn_limiters.breaks("backend-mended")
+class ConnLimiterGivingUp(RightConnLimiter):
+    gave_up = False
+
+    def limiter(self, key: str, /) -> Limiter | None:
+        self.gave_up = self.gave_up or not self.reachable
+        if self.gave_up:
+            raise ConnectionRefusedError("the limits were out of reach")
+        return super().limiter(key)
 
 
 trials = (conn_limiters, places)

@@ -11,6 +11,7 @@ from gost_core.limiter.rate import Limiter
 from gost_core.testing import Contract
 from gost_core.testing._families.budgets import LIKE
 from gost_core.testing.limiter.rate import LimiterContract, RateLimiterContract
+from tests.kit._backend import Asking, break_backend, mend_backend
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -192,12 +193,11 @@ class BucketsChargedByGroup(RightBucket):
 # ---- RateLimiter
 
 
-class RightRateLimiter:
+class RightRateLimiter(Asking):
     def __init__(self, limits: Mapping[str, float]) -> None:
         self.limiters: dict[str, RightBucket] = {
             key: RightBucket(limit) for key, limit in limits.items()
         }
-        self.reachable = True
 
     def limiter(self, key: str, /) -> Limiter | None:
         if not self.reachable:
@@ -214,17 +214,14 @@ async def change_limit(lookup: RightRateLimiter, key: str, limit: int) -> None:
     lookup.change(key, limit)
 
 
-async def break_rate_limiter(lookup: RightRateLimiter) -> None:
-    lookup.reachable = False
-
-
 def run_rate_limiters(
     make: Callable[[Mapping[str, float]], RightRateLimiter],
 ) -> Contract:
     return RateLimiterContract(
         make,
         change_limit=change_limit,
-        break_backend=break_rate_limiter,
+        break_backend=break_backend,
+        mend_backend=mend_backend,
         time_limit=TIME_LIMIT,
     )
 
@@ -371,6 +368,17 @@ class BucketOfKeysThatEndSo(RightRateLimiter):
     def limiter(self, key: str, /) -> Limiter | None:
         like = [one for one in LIKE if one in self.limiters and key and one.endswith(key)]
         return super().limiter(like[0] if like else key)
+
+
+@rate_limiters.breaks("backend-mended")
+class RateLimiterGivingUp(RightRateLimiter):
+    gave_up = False
+
+    def limiter(self, key: str, /) -> Limiter | None:
+        self.gave_up = self.gave_up or not self.reachable
+        if self.gave_up:
+            raise ConnectionRefusedError("the limits were out of reach")
+        return super().limiter(key)
 
 
 trials = (buckets, rate_limiters)

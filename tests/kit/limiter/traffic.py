@@ -18,7 +18,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._families.budgets import LIMITED
 from gost_core.testing.limiter.traffic import LimiterContract, TrafficLimiterContract
-from tests.kit._backend import Asking, Deaf, Leaking
+from tests.kit._backend import Asking, Deaf, GivingUp, Leaking, break_backend, mend_backend
 from tests.kit.limiter._wrapper import Wrapper
 from tests.kit.trial import Trial
 
@@ -180,6 +180,16 @@ class DecidingOnce(RightTraffic):
             self.waiting -= 1
 
 
+@traffics.breaks("all-served")
+class StarvedByManyCallers(RightTraffic):
+    def take(self, n: int) -> int:
+        before = int(self.there)
+        granted = super().take(0)
+        if self.per_second > 100:
+            self.there = float(max(before, int(self.there)))
+        return granted or super().take(n)
+
+
 @traffics.breaks("set-wakes")
 class WakingOnlyWithoutLimit(DecidingOnce):
     def set(self, n: int, /) -> None:
@@ -231,16 +241,6 @@ class FortyTimes(RightTraffic):
         if self.per_second > 100:
             self.stamp -= (time.monotonic() - self.stamp) * 39
         return super().take(n)
-
-
-@traffics.breaks("all-served")
-class StarvedByManyCallers(RightTraffic):
-    def take(self, n: int) -> int:
-        before = int(self.there)
-        granted = super().take(0)
-        if self.per_second > 100:
-            self.there = float(max(before, int(self.there)))
-        return granted or super().take(n)
 
 
 @traffics.breaks("set-governs")
@@ -340,10 +340,6 @@ async def change_limit(lookup: RightTrafficLimiter, key: str, limit: int) -> Non
     lookup.change(key, limit)
 
 
-async def break_traffic_limiter(lookup: RightTrafficLimiter) -> None:
-    lookup.reachable = False
-
-
 def run_traffic_limiters(
     make: Callable[[Mapping[str, int]], RightTrafficLimiter],
 ) -> Contract:
@@ -352,7 +348,8 @@ def run_traffic_limiters(
         other_scope=SCOPE_SERVICE,
         unserved_scope=SCOPE_CLIENT,
         change_limit=change_limit,
-        break_backend=break_traffic_limiter,
+        break_backend=break_backend,
+        mend_backend=mend_backend,
         time_limit=TIME_LIMIT,
     )
 
@@ -530,6 +527,10 @@ class DeafTrafficLimiter(Deaf, RightTrafficLimiter): ...
 
 @traffic_limiters.breaks("next-after-cancelled")
 class LeakingTrafficLimiter(Leaking, RightTrafficLimiter): ...
+
+
+@traffic_limiters.breaks("backend-mended")
+class TrafficLimiterGivingUp(GivingUp, RightTrafficLimiter): ...
 
 
 trials = (traffics, traffic_limiters)

@@ -7,7 +7,7 @@ from gost_core.observer import Event, Option, Options
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.observer import ObserverContract
-from tests.kit._backend import Asking, Deaf, Leaking
+from tests.kit._backend import Asking, Deaf, Leaking, break_backend, mend_backend
 from tests.kit.trial import Trial
 
 
@@ -44,21 +44,13 @@ async def delivered(observer: RightObserver) -> int:
     return observer.count()
 
 
-async def break_observer(observer: RightObserver) -> None:
-    observer.reachable = False
-
-
-async def mend_observer(observer: RightObserver) -> None:
-    observer.reachable = True
-
-
 def run(make: Callable[[], RightObserver]) -> Contract:
     return ObserverContract(
         make,
         event=ServiceEvent,
         delivered_events=delivered,
-        break_backend=break_observer,
-        mend_backend=mend_observer,
+        break_backend=break_backend,
+        mend_backend=mend_backend,
         time_limit=2.0,
     )
 

@@ -9,7 +9,8 @@ from typing import ClassVar, Final, Generic, TypeAlias
 
 from typing_extensions import Protocol, TypeVar
 
-from gost_core.testing._families.lookups import Backed
+from gost_core.testing._families.calls import Methods
+from gost_core.testing._families.lookups import Mended
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.waiting import (
@@ -169,7 +170,7 @@ class Meter:
         expect(self.granted >= least, f"only {self.granted} were granted {took}")
 
 
-class Limits(Backed[LookupT], Generic[LookupT, LimitedT]):
+class Limits(Mended[LookupT], Generic[LookupT, LimitedT]):
     """The clauses of what finds limiters by key.
 
     Hooks: ``_build`` makes one where the keys ``LIMITED`` have the limit ``_limit``, and others
@@ -239,7 +240,7 @@ class Limits(Backed[LookupT], Generic[LookupT, LimitedT]):
             await raises(find(_NEW), f"{what} of a new key with its backend broken", OSError)
 
 
-class OnePerKey(Limits[FindingT, Granting]):
+class OnePerKey(Limits[FindingT, Granting], first=("limit_found",)):
     """Those of them that find one limiter for a key, which grants or refuses at once.
 
     Hook: ``_of`` makes one where these keys have the limit ``_limit``.
@@ -257,6 +258,9 @@ class OnePerKey(Limits[FindingT, Granting]):
             return lookup.limiter(key)
 
         return {"limiter()": find}
+
+    async def _methods(self, component: FindingT, /) -> Methods:
+        return {"limiter()": lambda: self._expect_limit(self._ways(component))}
 
     def _expect_unlimited(self, limiter: Granting, what: str) -> None:
         super()._expect_unlimited(limiter, what)

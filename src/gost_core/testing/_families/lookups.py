@@ -16,6 +16,7 @@ from typing import Final, Generic, TypeAlias, TypeVar
 
 from gost_core.testing._families.calls import Calls, Methods
 from gost_core.testing._families.options import AnyOption, TakesOptions
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.waiting import (
     ended,
@@ -37,6 +38,7 @@ __all__ = (
     "Hosts",
     "IPs",
     "Lookup",
+    "Mended",
     "OptionLookup",
     "Question",
     "Respell",
@@ -59,11 +61,14 @@ class Backed(Contract, Generic[ComponentT]):
     """What needs something else, such as a server or a file, which can fail. It has no clauses.
 
     Hooks: ``_build`` makes the component. ``_ready``, by default the same, makes one with all that
-    its questions are about, where that takes calls. The verb for scenarios is ``_broken``.
+    its questions are about, where that takes calls. ``_methods`` calls each of its methods. The
+    verb for scenarios is ``_broken``.
     """
 
     break_backend: Callable[[ComponentT], Awaitable[object]] | None = None
     """Puts what a component asks out of its reach, as when a server has gone."""
+    mend_backend: Callable[[ComponentT], Awaitable[object]] | None = None
+    """Undoes that."""
 
     @abstractmethod
     def _build(self) -> ComponentT:
@@ -73,10 +78,17 @@ class Backed(Contract, Generic[ComponentT]):
         """Make a component that can answer the questions."""
         return self._build()
 
+    @abstractmethod
+    async def _methods(self, component: ComponentT, /) -> Methods:
+        """Return a call of each method, which breaks the clause if its answer is wrong."""
+
     async def _broken(self) -> ComponentT:
         """Make a component, and put what it asks out of its reach."""
+        need(self.break_backend, "break_backend")
+        return await self._break(await self._ready())
+
+    async def _break(self, component: ComponentT) -> ComponentT:
         break_backend = need(self.break_backend, "break_backend")
-        component = await self._ready()
         await given(break_backend(component), "break_backend()")
         return component
 
@@ -84,7 +96,31 @@ class Backed(Contract, Generic[ComponentT]):
         return self._build()
 
 
-class Answers(Backed[ComponentT], Calls[ComponentT], Generic[ComponentT, QuestionT, AnswerT]):
+class Mended(Backed[ComponentT]):
+    """The clause of all of that which is called in the same way before and after a failure."""
+
+    @clause("Once what it asks is back, calls that failed work again.", "D16", after=(FIRST,))
+    async def backend_mended(self) -> None:
+        mend_backend, component = need(self.mend_backend, "mend_backend"), await self._ready()
+        calls = await self._methods(component)
+        await self._break(component)
+        await ended(*(start(call()) for call in calls.values()))
+        await given(mend_backend(component), "mend_backend()")
+        loop = asyncio.get_running_loop()
+        limit = loop.time() + self.time_limit
+        for what, call in calls.items():
+            while True:
+                try:
+                    await given(call(), f"{what}, with its backend mended,")
+                    break
+                except Broken:
+                    # The first may only find out that its connection has gone.
+                    if loop.time() > limit:
+                        raise
+                await asyncio.sleep(0.01)
+
+
+class Answers(Mended[ComponentT], Calls[ComponentT], Generic[ComponentT, QuestionT, AnswerT]):
     """The clauses of what is asked something, whatever it is.
 
     Hooks: ``_questions`` says what to ask, ``_ask`` asks it, ``_named`` is the name of that call in

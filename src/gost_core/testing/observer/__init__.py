@@ -33,8 +33,6 @@ class ObserverContract(
     """Tells how many events have arrived where an observer delivers."""
     break_backend: Callable[[ObserverT], Awaitable[object]] | None = None
     """Makes whatever it delivers to fail."""
-    mend_backend: Callable[[ObserverT], Awaitable[object]] | None = None
-    """Undoes that."""
 
     def _build(self) -> ObserverT:
         return owned(self.make())
