@@ -20,6 +20,8 @@ from tests.kit.chain._group import RightGroup
 from tests.kit.listener._local import RightListener, connect, greet, open_tcp
 from tests.kit.protocols._quic_listener import QuicListener
 from tests.kit.protocols._quic_trial import dial
+from tests.kit.protocols._ssh import SshConnector, SshDialer
+from tests.kit.protocols._ssh_trial import node as ssh_node
 from tutorial import checks
 
 pytestmark = pytest.mark.one_python
@@ -54,11 +56,14 @@ GIVEN: Final[dict[str, dict[str, object]]] = {
         "MyListener": RightListener,
         "MyQuicListener": QuicListener,
         "MyRegistry": MemoryRegistry,
+        "MySshConnector": SshConnector,
+        "MySshDialer": SshDialer,
         "connect": connect,
         "dial": dial,
         "greet": greet,
         "open_pair": open_pair,
         "open_tcp": open_tcp,
+        "play_ssh_node": ssh_node,
     },
     "docs/new-user.md": {
         "ConnContract": ConnContract,

@@ -1,6 +1,7 @@
-"""A connector like SSH's: a login, and then channels over one session, which either end opens.
+"""A dialer and a connector like SSH's: a login, then channels over a session, opened by either end.
 
-The node tells why it refuses a login or a target. Why it refuses to listen it does not tell.
+The connector takes only the sessions of its dialer. The node tells why it refuses a login or a
+target. Why it refuses to listen it does not tell.
 """
 
 import asyncio
@@ -27,13 +28,20 @@ from gost_core.connector import (
     ConnectOption,
     ConnectOptions,
     Connector,
-    Handshaker,
 )
 from gost_core.context import Context
+from gost_core.dialer import (
+    Dialer,
+    DialOption,
+    DialOptions,
+    HandshakeOption,
+    HandshakeOptions,
+    Handshaker,
+)
 from gost_core.options import apply
 from gost_core.testing._stage.memory import Address
 from tests.kit.common.net._sockets import split
-from tests.kit.dialer._protocol import PASSWORD, Settings, read_exactly
+from tests.kit.dialer._protocol import PASSWORD, OwnNetwork, Settings, read_exactly
 from tests.kit.protocols._sessions import (
     STREAMS,
     Carrier,
@@ -45,6 +53,7 @@ from tests.kit.protocols._sessions import (
     parsed,
 )
 
+PROHIBITED: Final = b"prohibited"
 LOGIN: Final = f"alice:{PASSWORD}".encode()
 LONGEST: Final = 65536
 BACKLOG: Final = 128
@@ -119,6 +128,8 @@ class SshSession(Session):
         self.answering: set[asyncio.Task[None]] = set()
 
     def begin(self, peer: str) -> Channel:
+        if self.over:
+            raise ConnectionResetError("the session has ended")
         channel = self.channel(next(self.numbers), peer)
         self.add(channel)
         channel.post(Kind.OPEN, peer.encode())
@@ -238,14 +249,19 @@ class Forwarding(Listener):
         return self.bound
 
 
-class SshConnector(Settings, Connector, Handshaker, Binder):
-    """Logs in once a connection, and opens a channel for each call."""
+class SshDialer(Settings, Dialer, Handshaker):
+    """Logs in once a connection."""
 
-    is_single = False
-    """Whether what is bound is for one visitor."""
     limit = 10.0
+    session: type[SshSession] = SshSession
 
-    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+    async def dial(self, ctx: Context, addr: str, /, *opts: DialOption) -> Conn:
+        self.check_ready()
+        dialer = apply(DialOptions(), *opts).dialer or OwnNetwork()
+        return await dialer.dial(ctx, "tcp", addr)
+
+    async def handshake(self, ctx: Context, conn: Conn, /, *opts: HandshakeOption) -> Conn:
+        apply(HandshakeOptions(), *opts)
         self.check_ready()
         async with asyncio.timeout(self.limit):
             return await self.log_in(Packets(conn))
@@ -261,8 +277,12 @@ class SshConnector(Settings, Connector, Handshaker, Binder):
             case _:
                 raise ProtocolError("the node answered the login by something else")
 
-    def session(self, carrier: Carrier) -> SshSession:
-        return SshSession(carrier)
+
+class SshConnector(Settings, Connector, Binder):
+    """Opens a channel for each call."""
+
+    is_single = False
+    """Whether what is bound is for one visitor."""
 
     async def connect(
         self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: ConnectOption
@@ -273,6 +293,8 @@ class SshConnector(Settings, Connector, Handshaker, Binder):
         channel = session.begin(address)
         if problem := await channel.opened:
             session.leave(channel)
+            if problem == PROHIBITED.decode():
+                raise PermissionError(f"the node does not connect to {address}")
             raise ConnectionRefusedError(f"the node cannot reach {address}: {problem}")
         if channel.error is not None:
             raise channel.error
@@ -300,5 +322,5 @@ class SshConnector(Settings, Connector, Handshaker, Binder):
         if not network.startswith("tcp"):
             raise UnsupportedError(f"SSH carries streams only, not {network}")
         if (found := find_capability(conn, LoggedIn)) is None:
-            raise ValueError("SSH needs the connection that its own handshake gave")
+            raise ValueError("SSH needs a connection of its own dialer")
         return found.session

@@ -5,24 +5,30 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gost_core.chain import Router
-from gost_core.common.net import Addr, ClosedError, Conn, Listener
+from gost_core.common.net import Addr, ClosedError, Conn, Listener, find_capability
+from gost_core.common.net import Dialer as NetDialer
 from gost_core.connector import BindOption, BindOptions, BindUnsupportedError, ConnectOption
 from gost_core.context import Context
+from gost_core.dialer import net_dialer_dial_option
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address, MemoryConn, MemoryMetadata, connected_pair
-from gost_core.testing._stage.network import silent
+from gost_core.testing._stage.network import Outside, silent
 from gost_core.testing.common.net import AborterContract, ConnContract, HalfCloserContract
-from gost_core.testing.connector import BinderContract, ConnectorContract, HandshakerContract
+from gost_core.testing.connector import BinderContract, ConnectorContract
+from gost_core.testing.dialer import DialerContract
 from tests.kit.dialer._protocol import PASSWORD
 from tests.kit.protocols._quic_trial import ask
-from tests.kit.protocols._sessions import Carrier, Kind, Signal, message
+from tests.kit.protocols._sessions import Kind, Signal, message
 from tests.kit.protocols._ssh import (
     BACKLOG,
+    PROHIBITED,
     Channel,
     Forwarding,
+    LoggedIn,
     Packets,
     SshConnector,
+    SshDialer,
     SshSession,
 )
 from tests.kit.protocols._ssh_node import Node
@@ -37,6 +43,17 @@ class Ssh:
     connector: type[SshConnector] = SshConnector
     session: type[SshSession] = SshSession
 
+    def dialer(self) -> SshDialer:
+        made = SshDialer()
+        made.session, made.limit = self.session, LIMIT
+        return made
+
+    async def dial(self, beneath: NetDialer) -> Conn:
+        dialer = self.dialer()
+        await dialer.init(None)
+        conn = await dialer.dial(Context(), "node.example:22", net_dialer_dial_option(beneath))
+        return await dialer.handshake(Context(), conn)
+
 
 # ---- Nodes
 
@@ -46,6 +63,10 @@ async def node(conn: Conn, router: Router) -> None:
 
 
 class Unable(Node):
+    async def reach(self, channel: Channel) -> None:
+        channel.post(Kind.FAILED, PROHIBITED)
+        self.session.leave(channel)
+
     async def forward(self, address: str) -> str:
         raise OSError("nobody listens here")
 
@@ -54,19 +75,45 @@ async def unable_node(conn: Conn, router: Router) -> None:
     await Unable(conn, router).serve()
 
 
-async def refusing_node(conn: Conn, router: Router) -> None:
+class Garbling(Node):
+    async def reach(self, channel: Channel) -> None:
+        await self.carrier.send(b"what")
+
+    async def forward(self, address: str) -> str:
+        await self.carrier.send(b"what")
+        return await super().forward(address)
+
+
+async def garbling_node(conn: Conn, router: Router) -> None:
+    await Garbling(conn, router).serve()
+
+
+async def echo_node(conn: Conn) -> None:
+    await Node(conn, Outside()).serve()
+
+
+async def refusing_login(conn: Conn) -> None:
     carrier = Packets(conn)
     await carrier.receive()
     await carrier.send(message(Kind.REFUSED))
     await silent(conn)
 
 
-async def garbling_node(conn: Conn, router: Router) -> None:
+async def garbling_login(conn: Conn) -> None:
     await conn.write(b"HTTP/1.1 400 Bad Request\r\n")
     await silent(conn)
 
 
 # ---- Hooks
+
+
+async def ping(conn: Conn) -> None:
+    """Use a session by a channel, which stays: the session would end with it."""
+    connector = SshConnector()
+    await connector.init(None)
+    channel = await connector.connect(Context(), conn, "tcp", "target.example:80")
+    await channel.write(b"ping")
+    assert await channel.read(4) == b"ping"
 
 
 def beneath(conn: Conn) -> MemoryConn:
@@ -101,9 +148,7 @@ def contracts(parts: Ssh) -> tuple[Contract, ...]:
         return here, there
 
     def make() -> SshConnector:
-        connector = parts.connector()
-        connector.limit = LIMIT
-        return connector
+        return parts.connector()
 
     def make_for_one() -> SshConnector:
         connector = make()
@@ -124,20 +169,24 @@ def contracts(parts: Ssh) -> tuple[Contract, ...]:
         ConnectorContract(
             make,
             node=node,
+            dial=parts.dial,
             metadata=MemoryMetadata(timeout=10.0),
             bad_setting=("timeout", "soon"),
             secret=PASSWORD,
-            refusing=refusing_node,
+            refusing=unable_node,
             garbling=garbling_node,
             pass_limit=pass_limit,
             time_limit=TIME_LIMIT,
         ),
-        HandshakerContract(
-            make,
-            node=node,
+        DialerContract(
+            parts.dialer,
+            peer=echo_node,
+            ping=ping,
+            metadata=MemoryMetadata(timeout=10.0),
+            bad_setting=("timeout", "soon"),
             secret=PASSWORD,
-            refusing=refusing_node,
-            garbling=garbling_node,
+            refusing=refusing_login,
+            garbling=garbling_login,
             pass_limit=pass_limit,
             time_limit=TIME_LIMIT,
         ),
@@ -145,7 +194,8 @@ def contracts(parts: Ssh) -> tuple[Contract, ...]:
             BinderContract(
                 factory,
                 node=node,
-                refusing=refusing_node,
+                dial=parts.dial,
+                refusing=unable_node,
                 garbling=garbling_node,
                 incapable=unable_node,
                 gives_reasons=False,
@@ -172,11 +222,7 @@ def of_channels(kind: type[Channel]) -> Ssh:
         def channel(self, number: int, peer: str) -> Channel:
             return kind(self, number, peer)
 
-    class Faulty(SshConnector):
-        def session(self, carrier: Carrier) -> SshSession:
-            return Session(carrier)
-
-    return Ssh(Faulty, Session)
+    return Ssh(session=Session)
 
 
 def of_listeners(kind: type[Forwarding]) -> Ssh:
@@ -309,9 +355,23 @@ class Lingering(SshSession):
         self.users.discard(user)
 
 
-class LeavingTheConnection(SshConnector):
-    def session(self, carrier: Carrier) -> SshSession:
-        return Lingering(carrier)
+class TakingAny(SshConnector):
+    """Begins a session of its own where it finds none."""
+
+    def checked(self, conn: Conn, network: str) -> SshSession:
+        if find_capability(conn, LoggedIn) is None:
+            conn = LoggedIn(SshSession(Packets(conn)))
+        return super().checked(conn, network)
+
+
+class FailingWhenCancelled(SshConnector):
+    async def connect(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: ConnectOption
+    ) -> Conn:
+        try:
+            return await super().connect(ctx, conn, network, address, *opts)
+        except asyncio.CancelledError:
+            raise TimeoutError("the node was silent") from None
 
 
 class LastConnection(SshConnector):
@@ -359,8 +419,13 @@ trial.faults |= {
     "nobody knows which target": (Ssh(HidingTheTarget), "connector.Connector.target-refused"),
     "any network will do": (Ssh(AskingForAnything), "connector.Connector.network-unsupported"),
     "the session outlives its users": (
-        Ssh(LeavingTheConnection),
+        Ssh(session=Lingering),
         "connector.Connector.owns-conn",
+    ),
+    "any connection will do": (Ssh(TakingAny), "connector.Connector.connects"),
+    "a cancellation is a failure": (
+        Ssh(FailingWhenCancelled),
+        "connector.Connector.cancellable",
     ),
     "a call is kept on the connector": (Ssh(LastConnection), "connector.Connector.concurrent"),
 }

@@ -14,7 +14,6 @@ from gost_core.testing._families.steps import (
     OverConn,
     Pinged,
     Secretive,
-    bare,
     succeeds,
 )
 from gost_core.testing._run.contract import clause
@@ -55,12 +54,12 @@ class Handshakes(
 
     async def _shaken(self, component: ComponentT) -> tuple[Conn, BareConn]:
         """Do a handshake that has to succeed; return its result and what it was done on."""
-        conn = bare(Network(self._right()))
+        conn = await self._over(Network(self._right()))
         return await succeeds(self._begin(component, conn), "handshake()"), conn
 
     @clause("It takes any connection to the node, whoever made it, and the result works.", "D31")
     async def any_connection(self) -> None:
-        component, conn = await self._ready(), bare(Network(self._right()))
+        component, conn = await self._ready(), await self._over(Network(self._right()))
 
         async def use() -> None:
             await self._carries(component, await self._begin(component, conn), "the result")

@@ -20,7 +20,7 @@ from gost_core.common.net import Dialer as NetDialer
 from gost_core.context import Context
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.report import describe
-from gost_core.testing._run.waiting import keep, turns, until
+from gost_core.testing._run.waiting import keep, start, turns, until
 from gost_core.testing._stage.memory import (
     Address,
     AddressedConn,
@@ -33,6 +33,7 @@ from gost_core.testing._stage.streams import ALL
 
 __all__ = (
     "GREETING",
+    "After",
     "BareConn",
     "Network",
     "Node",
@@ -47,6 +48,7 @@ __all__ = (
     "resetting",
     "silent",
     "ssl_errors",
+    "stammering",
 )
 
 Peer: TypeAlias = Callable[[Conn], Awaitable[object]]
@@ -71,11 +73,13 @@ class BareConn(ForwardingConn):
     """A connection that can do what every connection can, and no more.
 
     It counts the calls, those that have not ended, and the bytes written to it. With ``late``, a
-    read takes its time, so that what comes close together is read together.
+    read takes its time, so that what comes close together is read together. ``top`` is what a
+    dialer has made of it.
     """
 
     def __init__(self, inner: Conn, *, late: bool = False) -> None:
         super().__init__(inner)
+        self.top: Conn = self
         self._late = late
         self.calls = 0
         self.pending = 0
@@ -245,10 +249,42 @@ class _LoopbackListener(MemoryListener, asyncio.DatagramProtocol):
 # ---- Peers that need no protocol
 
 
+async def copy(source: Conn, sink: Conn) -> None:
+    """Pass on what comes, until it ends."""
+    while data := await source.read(ALL):
+        await sink.write(data)
+
+
 async def echo(conn: Conn) -> None:
     """Send back what comes."""
-    while data := await conn.read(ALL):
-        await conn.write(data)
+    await copy(conn, conn)
+
+
+class After:
+    """A peer that plays ``first`` until a dialer is done with its connection, and then ``then``."""
+
+    def __init__(self, first: Peer, then: Peer, /) -> None:
+        self._first = first
+        self._then = then
+        self.dialed = asyncio.Event()
+
+    async def __call__(self, conn: Conn, /) -> None:
+        """Play."""
+        near, far = connected_pair()
+        playing = start(self._first(far))
+        passing = start(asyncio.gather(copy(conn, near), copy(near, conn)))
+        await self.dialed.wait()
+        playing.cancel()
+        passing.cancel()
+        await asyncio.wait({passing})
+        await near.close()
+        await self._then(conn)
+
+
+async def stammering(conn: Conn) -> None:
+    """Answer by a single byte, and end."""
+    await conn.read(ALL)
+    await conn.write(b"\0")
 
 
 def cut_short(peer: Peer, /) -> Peer:

@@ -74,7 +74,8 @@ class BinderContract(
     """Plays a node that says that it cannot bind."""
     gives_reasons: bool = True
     """Whether a node tells why it does not bind. For SSH, which gives no reason, say
-    ``gives_reasons=False``: then ``incapable`` leads to a ConnectionRefusedError."""
+    ``gives_reasons=False``: then ``incapable`` leads to a ConnectionRefusedError, and ``refusing``
+    may."""
 
     _called = "bind()"
     _options = BindOptions
@@ -93,24 +94,29 @@ class BinderContract(
         assert isinstance(peer, Playing)
         await self._expect_visit(peer.outside, result)
 
+    async def _fails(self, node: Node | None, hook: str, *errors: type[Exception]) -> None:
+        if hook == "refusing" and not self.gives_reasons:
+            errors = (*errors, ConnectionRefusedError)
+        await super()._fails(node, hook, *errors)
+
     async def _expect_death_shown(self, call: Awaitable[Listener], /) -> None:
         # Nothing can be left for later: bind() tells what was bound.
         await raises(call, "bind() at a node that goes away", OSError)
 
     async def _call_with(self, *opts: AnyOption) -> None:
-        await self._binding(await self._ready(), self._reach(), ":0", "tcp", *opts)
+        await self._binding(await self._ready(), await self._reach(), ":0", "tcp", *opts)
 
     async def _binding(
         self,
         connector: ConnectorT,
-        conn: Conn,
+        conn: BareConn,
         address: str = ":0",
         network: str = "tcp",
         *opts: BindOption,
     ) -> Listener:
         """Bind, after the connector's handshake if it has one."""
-        conn = await self._shaken(connector, conn)
-        binding = _binder(connector).bind(Context(), conn, network, address, *opts)
+        shaken = await self._shaken(connector, conn)
+        binding = _binder(connector).bind(Context(), shaken, network, address, *opts)
         return owned(returned(await binding, "bind()"))
 
     async def _bind(
@@ -122,7 +128,7 @@ class BinderContract(
         late: bool = False,
     ) -> Listener:
         """Bind by a connector of its own."""
-        connector, conn = await self._ready(), self._reach(outside, late=late)
+        connector, conn = await self._ready(), await self._reach(outside, late=late)
         return await succeeds(self._binding(connector, conn, address, network, *opts), "bind()")
 
     async def _accept(self, listener: Listener) -> Conn:
@@ -143,7 +149,7 @@ class BinderContract(
     @clause("The node listens, and what comes to it is accepted here, and carries data.", "D35")
     async def binds(self) -> None:
         connector, outside = await self._ready(), Outside()
-        conn = self._reach(outside)
+        conn = await self._reach(outside)
 
         async def use() -> None:
             listener = await self._binding(connector, conn)
@@ -161,7 +167,7 @@ class BinderContract(
     async def address_forms(self) -> None:
         for address in _ADDRESSES:
             connector, outside = await self._ready(), Outside()
-            binding = self._binding(connector, self._reach(outside), address)
+            binding = self._binding(connector, await self._reach(outside), address)
             await succeeds(binding, f"bind() to {address!r}")
             asked = outside.binds[0][1]
             literal, host = (one.rpartition(":")[0].strip("[]") for one in (address, asked))
@@ -178,10 +184,10 @@ class BinderContract(
     async def concurrent(self) -> None:
         connector, ports = await self._ready(), [f":{8081 + number}" for number in range(_CALLS)]
         outsides = [Outside() for _ in ports]
-        calls = (
-            self._binding(connector, self._reach(outside), port)
+        calls = [
+            self._binding(connector, await self._reach(outside), port)
             for outside, port in zip(outsides, ports, strict=True)
-        )
+        ]
         listeners = await succeeds(asyncio.gather(*calls), f"one of {_CALLS} binds at once")
         for outside, port, listener in zip(outsides, ports, listeners, strict=True):
             asked = [_split(asked) for _, asked in outside.binds]
@@ -259,7 +265,7 @@ class BinderContract(
         await self._bind_for_many(Outside())
 
     async def _bind_for_many(self, outside: Outside) -> Listener | None:
-        connector, conn = await self._ready(), self._reach(outside)
+        connector, conn = await self._ready(), await self._reach(outside)
         shaken = await given(self._shaken(connector, conn), "handshake()")
         before, mux = conn.written, mux_bind_option(True)
         binding = _binder(connector).bind(Context(), shaken, "tcp", ":0", mux)
@@ -304,7 +310,7 @@ class BinderContract(
     @clause("Closing the listener ends the tunnel.", "D3, D35", after=("outlives_call",))
     async def close_ends_tunnel(self) -> None:
         connector, outside = await self._ready(), Outside()
-        conn = self._reach(outside)
+        conn = await self._reach(outside)
         listener = await succeeds(self._binding(connector, conn), "bind()")
         await within(listener.close(), "close()")
         await within(listener.close(), "a second close()")

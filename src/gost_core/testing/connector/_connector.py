@@ -15,6 +15,7 @@ from gost_core.testing._families.steps import (
     Addressed,
     Pinged,
     Secretive,
+    bare,
     greeted,
     succeeds,
 )
@@ -32,6 +33,7 @@ from gost_core.testing._stage.network import (
     Peer,
     cut_short,
     echo,
+    stammering,
 )
 from gost_core.testing._stage.streams import ALL, begin
 from gost_core.testing.connector._node import TARGET, ConnectorT, ThroughNode
@@ -80,8 +82,9 @@ class ConnectorContract(
     _called = "connect()"
     _options = ConnectOptions
 
-    def _first_use(self, component: ConnectorT, /) -> Awaitable[object]:
-        return component.connect(Context(), self._reach(), self.networks[0], TARGET)
+    async def _first_use(self, component: ConnectorT, /) -> object:
+        conn = (await self._reach()).top
+        return await component.connect(Context(), conn, self.networks[0], TARGET)
 
     def _asking(
         self, connector: ConnectorT, conn: Conn, network: str, address: str, /
@@ -102,7 +105,8 @@ class ConnectorContract(
         await result.read(1)
 
     async def _deaths(self) -> tuple[Peer, ...]:
-        return *await super()._deaths(), cut_short(self._right())
+        cut = cut_short(self._right()) if self.dial is None else stammering
+        return *await super()._deaths(), cut
 
     async def _expect_death_shown(self, call: Awaitable[Conn], /) -> None:
         async def read() -> None:
@@ -116,20 +120,20 @@ class ConnectorContract(
         await raises(read(), "connect() with a node that goes away, and a read,", OSError)
 
     async def _call_with(self, *opts: AnyOption) -> None:
-        await self._connecting(await self._ready(), self._reach(), TARGET, None, *opts)
+        await self._connecting(await self._ready(), await self._reach(), TARGET, None, *opts)
 
     async def _connecting(
         self,
         connector: ConnectorT,
-        conn: Conn,
+        conn: BareConn,
         address: str = TARGET,
         network: str | None = None,
         *opts: ConnectOption,
     ) -> Conn:
         """Connect, after the connector's handshake if it has one."""
-        conn = await self._shaken(connector, conn)
+        shaken = await self._shaken(connector, conn)
         network = network or self.networks[0]
-        result = await connector.connect(Context(), conn, network, address, *opts)
+        result = await connector.connect(Context(), shaken, network, address, *opts)
         return owned(returned(result, "connect()"))
 
     async def _connect(
@@ -141,17 +145,24 @@ class ConnectorContract(
         late: bool = False,
     ) -> Conn:
         """Connect a connector of its own."""
-        connector, conn = await self._ready(), self._reach(outside, late=late)
+        connector, conn = await self._ready(), await self._reach(outside, late=late)
         return await succeeds(self._connecting(connector, conn, address, network), "connect()")
 
-    @clause("connect() gives a connection to the target, and it carries data.", "D5, D31")
+    @clause(
+        "connect() gives a connection to the target, and it carries data. A connector of one "
+        "dialer raises ValueError for the connection of another.",
+        "D5, D31",
+    )
     async def connects(self) -> None:
-        connector, conn = await self._ready(), self._reach()
+        connector, conn = await self._ready(), await self._reach()
 
         async def use() -> None:
             await self._works(await self._connecting(connector, conn), "the connection")
 
         await within(use(), "connect()")
+        if self.dial is not None:
+            other = self._asking(connector, bare(Network(echo)), self.networks[0], TARGET)
+            await raises(other, "connect() over the connection of another dialer", ValueError)
 
     # ---- The target
 
@@ -292,12 +303,10 @@ class ConnectorContract(
     async def concurrent(self) -> None:
         connector, outside = await self._ready(), Outside()
         targets = [f"target-{number}.example:80" for number in range(_CALLS)]
-        conns = await succeeds(
-            asyncio.gather(
-                *(self._connecting(connector, self._reach(outside), target) for target in targets)
-            ),
-            f"one of {_CALLS} connects at once",
-        )
+        calls = [
+            self._connecting(connector, await self._reach(outside), target) for target in targets
+        ]
+        conns = await succeeds(asyncio.gather(*calls), f"one of {_CALLS} connects at once")
         # A lazy one says where to go only now.
         for target, conn in reversed([*zip(targets, conns, strict=True)]):
             await within(conn.write(target.encode()), "write()")
@@ -324,7 +333,7 @@ class ConnectorContract(
         for networks in (("tcp", "udp", "tcp"), ("tcp",)):
             outsides = [Outside() for _ in networks]
             calls = [
-                self._connecting(connector, self._reach(outside), TARGET, network)
+                self._connecting(connector, await self._reach(outside), TARGET, network)
                 for network, outside in zip(networks, outsides, strict=True)
             ]
             conns = await succeeds(asyncio.gather(*calls), "connects by tcp and udp at once")
@@ -346,7 +355,7 @@ class ConnectorContract(
 
     @clause(BENEATH, "D3", after=("outlives_call",))
     async def owns_conn(self) -> None:
-        connector, conn, aside = await self._ready(), self._reach(), Network(echo)
+        connector, conn, aside = await self._ready(), await self._reach(), Network(echo)
         result = await succeeds(self._begin(connector, conn, aside), "connect()")
         await within(result.close(), "close() of the result")
         await until(
@@ -362,7 +371,7 @@ class ConnectorContract(
     async def target_refused(self) -> None:
         outside = Outside()
         outside.network.error = ConnectionRefusedError("nobody listens there")
-        connector, conn = await self._ready(), self._reach(outside)
+        connector, conn = await self._ready(), await self._reach(outside)
         what = "connect() to a target that the node cannot reach"
         try:
             result = await within(self._connecting(connector, conn), what)
