@@ -154,7 +154,7 @@ KINDS: Final = (
             "addresses-apart all-served at-once calls-apart carried-addresses clients-apart "
             "close-at-once concurrent concurrent-whole connections-apart duplex first-callers "
             "handlers-concurrent handles-apart multiplexing-independent one-session "
-            "readers-not-mixed streams-apart writers-not-mixed"
+            "readers-not-mixed streams-apart threads-apart writers-not-mixed"
         ),
         {
             "None of its methods waits.": never_waits,
@@ -468,7 +468,7 @@ KINDS: Final = (
     Kind(
         "Threads",
         "Calls from several threads lose something.",
-        clauses("first-callers threads threads-snapshot"),
+        clauses("first-callers threads threads-apart threads-snapshot"),
         {
             "One thread alone may use it (D21).": any_of(
                 TELLS,

@@ -2,16 +2,14 @@
 
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from weakref import WeakValueDictionary
+from collections.abc import Callable, Mapping, Sequence
 
 from gost_core.limiter.rate import Limiter
 from gost_core.testing import Contract
-from gost_core.testing._families.budgets import LIKE
 from gost_core.testing.limiter.rate import LimiterContract, RateLimiterContract
-from tests.kit._backend import Asking, break_backend, mend_backend
+from tests.kit._backend import break_backend, mend_backend
+from tests.kit.dialer._protocol import mixed
+from tests.kit.limiter._finding import FAULTS, Clock, Finder, change_limit
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -99,6 +97,14 @@ class OnCredit(RightBucket):
             return True
 
 
+@buckets.breaks("all-or-nothing")
+class ChargingOneForAll(RightBucket):
+    def allow(self, n: int, /) -> bool:
+        granted = super().allow(n)
+        self.there += n - 1 if granted else 0
+        return granted
+
+
 @buckets.breaks("refusal-free")
 class ChargingRefusals(RightBucket):
     def allow(self, n: int, /) -> bool:
@@ -159,6 +165,15 @@ class StarvedByPolling(RightBucket):
         self.stamp = now
 
 
+@buckets.breaks("rate")
+class WholeLimits(RightBucket):
+    def refill(self) -> None:
+        now = time.monotonic()
+        brought = (now - self.stamp) * int(self.per_second)
+        self.there = min(self.burst, self.there + brought)
+        self.stamp = now
+
+
 @buckets.breaks("unlimited-grants")
 class NothingForZero(RightBucket):
     def allow(self, n: int, /) -> bool:
@@ -193,33 +208,16 @@ class BucketsChargedByGroup(RightBucket):
 # ---- RateLimiter
 
 
-class RightRateLimiter(Asking):
-    def __init__(self, limits: Mapping[str, float]) -> None:
-        self.limiters: dict[str, RightBucket] = {
-            key: RightBucket(limit) for key, limit in limits.items()
-        }
-
-    def limiter(self, key: str, /) -> Limiter | None:
-        if not self.reachable:
-            raise ConnectionRefusedError("the limits are out of reach")
-        return self.limiters.get(key)
-
-    def change(self, key: str, limit: int) -> None:
-        del self.limiters[key]
-        if limit > 0:
-            self.limiters[key] = RightBucket(limit)
+class RightRateLimiter(Finder[RightBucket]):
+    def made(self, limit: float) -> RightBucket:
+        return RightBucket(limit)
 
 
-async def change_limit(lookup: RightRateLimiter, key: str, limit: int) -> None:
-    lookup.change(key, limit)
-
-
-def run_rate_limiters(
-    make: Callable[[Mapping[str, float]], RightRateLimiter],
-) -> Contract:
+def run_rate_limiters(make: Callable[[Mapping[str, float]], RightRateLimiter]) -> Contract:
     return RateLimiterContract(
         make,
         change_limit=change_limit,
+        elapse=Clock.elapse,
         break_backend=break_backend,
         mend_backend=mend_backend,
         time_limit=TIME_LIMIT,
@@ -237,148 +235,9 @@ class AsyncRateLimiter(RightRateLimiter):
         return super().limiter(key)
 
 
-@rate_limiters.breaks("limit-found")
-class RateLimiterByPort(RightRateLimiter):
-    def limiter(self, key: str, /) -> Limiter | None:
-        return super().limiter(key.partition(":")[0])
-
-
-@rate_limiters.breaks("same-budget")
-class FreshBucket(RightRateLimiter):
-    def limiter(self, key: str, /) -> Limiter | None:
-        found = super().limiter(key)
-        return found and RightBucket(found.limit())
-
-
-@rate_limiters.breaks("keys-apart")
-class OneBucketForAll(RightRateLimiter):
-    def __init__(self, limits: Mapping[str, float]) -> None:
-        super().__init__(limits)
-        self.limiters = dict.fromkeys(limits, RightBucket(max(limits.values())))
-
-
-@rate_limiters.breaks("unlimited-free")
-class SlowForUnknown(RightRateLimiter):
-    def limiter(self, key: str, /) -> Limiter | None:
-        return super().limiter(key) or (RightBucket(1.0) if key else None)
-
-
-@rate_limiters.breaks("empty-key")
-class MissingKey(RightRateLimiter):
-    def limiter(self, key: str, /) -> Limiter | None:
-        return super().limiter(key) if key else self.limiters[key]
-
-
-@rate_limiters.breaks("broken-backend-raises")
-class WrongError(RightRateLimiter):
-    def limiter(self, key: str, /) -> Limiter | None:
-        if not self.reachable:
-            raise RuntimeError("the limits are out of reach")
-        return super().limiter(key)
-
-
-class MadeBucket(RightRateLimiter):
-    """Makes limiters when they are asked for, and keeps them in a way of its own."""
-
-    def __init__(self, limits: Mapping[str, float]) -> None:
-        super().__init__(limits)
-        self.kept: MutableMapping[str, RightBucket] = self.keep()
-        self.lock: AbstractContextManager[object] = threading.Lock()
-
-    def keep(self) -> MutableMapping[str, RightBucket]:
-        return {}
-
-    def limiter(self, key: str, /) -> Limiter | None:
-        found = super().limiter(key)
-        if found is None:
-            return None
-        with self.lock:
-            kept = self.kept.get(key)
-            if kept is None or kept.limit() != found.limit():
-                kept = self.make(found.limit())
-                self.kept[key] = kept
-            return kept
-
-    def make(self, limit: float) -> RightBucket:
-        return RightBucket(limit)
-
-
-class Remembering(OrderedDict[str, RightBucket]):
-    """Forgets all but the last thousand."""
-
-    def __setitem__(self, key: str, value: RightBucket) -> None:
-        super().__setitem__(key, value)
-        if len(self) > 1000:
-            self.popitem(last=False)
-
-
-@rate_limiters.breaks("budget-lasts")
-class ForgettingTheBucketOfMany(MadeBucket):
-    def keep(self) -> MutableMapping[str, RightBucket]:
-        return Remembering()
-
-
-class CircularBucket(RightBucket):
-    """Lives until the garbage is collected."""
-
-    def __init__(self, limit: float) -> None:
-        super().__init__(limit)
-        self.me = self
-
-
-@rate_limiters.breaks("budget-lasts")
-class ForgettingUnheldBucket(MadeBucket):
-    def keep(self) -> MutableMapping[str, RightBucket]:
-        return WeakValueDictionary()
-
-    def make(self, limit: float) -> RightBucket:
-        return CircularBucket(limit)
-
-
-@rate_limiters.breaks("first-callers")
-class TwoBucketForFirstCallers(MadeBucket):
-    def __init__(self, limits: Mapping[str, float]) -> None:
-        super().__init__(limits)
-        self.lock = nullcontext()
-
-    def make(self, limit: float) -> RightBucket:
-        time.sleep(0)
-        return super().make(limit)
-
-
-@rate_limiters.breaks("changed-limit-acts")
-class KeepingBucket(RightRateLimiter):
-    def __init__(self, limits: Mapping[str, float]) -> None:
-        super().__init__(limits)
-        self.known = dict(self.limiters)
-
-    def limiter(self, key: str, /) -> Limiter | None:
-        return super().limiter(key) and self.known[key] if self.reachable else super().limiter(key)
-
-
-@rate_limiters.breaks("keys-whole")
-class BucketOfKeysThatBeginSo(RightRateLimiter):
-    def limiter(self, key: str, /) -> Limiter | None:
-        like = [one for one in LIKE if one in self.limiters and key.startswith(one)]
-        return super().limiter(like[0] if like else key)
-
-
-@rate_limiters.breaks("keys-whole")
-class BucketOfKeysThatEndSo(RightRateLimiter):
-    def limiter(self, key: str, /) -> Limiter | None:
-        like = [one for one in LIKE if one in self.limiters and key and one.endswith(key)]
-        return super().limiter(like[0] if like else key)
-
-
-@rate_limiters.breaks("backend-mended")
-class RateLimiterGivingUp(RightRateLimiter):
-    gave_up = False
-
-    def limiter(self, key: str, /) -> Limiter | None:
-        self.gave_up = self.gave_up or not self.reachable
-        if self.gave_up:
-            raise ConnectionRefusedError("the limits were out of reach")
-        return super().limiter(key)
+for clause, faults in FAULTS.items():
+    for fault in faults:
+        rate_limiters.breaks(clause)(mixed(fault, RightRateLimiter))
 
 
 trials = (buckets, rate_limiters)

@@ -132,6 +132,15 @@ class FixedLimit(RightTraffic):
         self.wake()
 
 
+@traffics.breaks("set-told")
+class TellingWhatWasAsked(RightTraffic):
+    told = 0
+
+    def limit(self) -> int:
+        self.told = self.told or self.per_second
+        return self.told
+
+
 @traffics.breaks("grants-within-ask")
 class GrantingAllThatIsThere(RightTraffic):
     async def wait(self, ctx: Context, n: int, /) -> int:
@@ -181,13 +190,16 @@ class DecidingOnce(RightTraffic):
 
 
 @traffics.breaks("all-served")
-class StarvedByManyCallers(RightTraffic):
-    def take(self, n: int) -> int:
-        before = int(self.there)
-        granted = super().take(0)
-        if self.per_second > 100:
-            self.there = float(max(before, int(self.there)))
-        return granted or super().take(n)
+class ForgettingAllButTen(RightTraffic):
+    waiting = 0
+
+    async def wait(self, ctx: Context, n: int, /) -> int:
+        self.waiting += 1
+        if self.waiting > 10 and self.per_second == 2000:
+            await asyncio.Event().wait()
+        granted = await super().wait(ctx, n)
+        self.waiting -= 1
+        return granted
 
 
 @traffics.breaks("set-wakes")
@@ -216,6 +228,15 @@ class Reserving(RightTraffic):
             await self.sleep()
             self.take(0)
         return 1
+
+
+@traffics.breaks("cancel-takes-nothing")
+class TakingBeforeItWaits(RightTraffic):
+    async def wait(self, ctx: Context, n: int, /) -> int:
+        granted = await super().wait(ctx, n)
+        if granted > 1:
+            await asyncio.sleep(0)
+        return granted
 
 
 @traffics.breaks("cancelled")
@@ -252,6 +273,18 @@ class SavingWhatAHigherLimitBrought(RightTraffic):
             granted = max(0, min(n, int(saved)))
             self.there = saved - granted if granted else self.there
         return granted
+
+
+@traffics.breaks("set-governs")
+class LiftedForGood(RightTraffic):
+    lifted = False
+
+    def set(self, n: int, /) -> None:
+        super().set(n)
+        self.lifted = self.lifted or n == 0
+
+    async def wait(self, ctx: Context, n: int, /) -> int:
+        return n if self.lifted else await super().wait(ctx, n)
 
 
 @traffics.breaks("refusal-final")
@@ -381,6 +414,15 @@ class BudgetPerTarget(RightTrafficLimiter):
         return self.limiters.setdefault(budget, RightTraffic(self.limits[key]))
 
 
+@traffic_limiters.breaks("same-budget")
+class BudgetPerNetwork(RightTrafficLimiter):
+    def find(self, direction: str, key: str, options: Options) -> Limiter | None:
+        if super().find(direction, key, options) is None:
+            return None
+        budget = (direction, key, options.service, options.network)
+        return self.limiters.setdefault(budget, RightTraffic(self.limits[key]))
+
+
 @traffic_limiters.breaks("unlimited-free")
 class DefaultLimit(RightTrafficLimiter):
     def find(self, direction: str, key: str, options: Options) -> Limiter | None:
@@ -392,6 +434,24 @@ class DefaultLimit(RightTrafficLimiter):
 class NoScopeNoLimit(RightTrafficLimiter):
     def find(self, direction: str, key: str, options: Options) -> Limiter | None:
         return super().find(direction, key, options) if options.scope else None
+
+
+@traffic_limiters.breaks("scope-defaults")
+class ScopeOfTheLastCall(RightTrafficLimiter):
+    last: tuple[Option, ...] = ()
+
+    def applied(self, *opts: Option) -> Options:
+        self.last = opts or self.last
+        return super().applied(*self.last)
+
+
+@traffic_limiters.breaks("scope-defaults")
+class NoScopeApart(RightTrafficLimiter):
+    def find(self, direction: str, key: str, options: Options) -> Limiter | None:
+        found = super().find(direction, key, options)
+        if options.scope or found is None:
+            return found
+        return self.limiters.setdefault((direction, key), RightTraffic(self.limits[key]))
 
 
 @traffic_limiters.breaks("unserved-scope-none")
@@ -435,10 +495,57 @@ class Keyed(RightTrafficLimiter):
         return self.limiters.setdefault(("kept", *budget), RightTraffic(self.limits[key]))
 
 
+@traffic_limiters.breaks("budget-lasts")
+class BegunAnewByChange(RightTrafficLimiter):
+    def change(self, key: str, limit: int) -> None:
+        self.limits[key] = limit
+        self.limiters.clear()
+
+
+@traffic_limiters.breaks("changed-limit-acts")
+class RemovedForGood(RightTrafficLimiter):
+    def change(self, key: str, limit: int) -> None:
+        if self.limits[key]:
+            super().change(key, limit)
+
+
 @traffic_limiters.breaks("directions-apart")
 class OneBudgetForBothDirections(Keyed):
     def budget(self, direction: str, key: str, options: Options) -> tuple[str, ...]:
         return super().budget("", key, options)
+
+
+@traffic_limiters.breaks("directions-apart")
+class DirectionOfAnother(RightTrafficLimiter):
+    """Keeps on the object what belongs to a call."""
+
+    direction = ""
+
+    async def in_(self, ctx: Context, key: str, /, *opts: Option) -> Limiter | None:
+        self.direction = "in"
+        options = self.applied(*opts)
+        await self.ask()
+        return self.find(self.direction, key, options)
+
+    async def out(self, ctx: Context, key: str, /, *opts: Option) -> Limiter | None:
+        self.direction = "out"
+        options = self.applied(*opts)
+        await self.ask()
+        return self.find(self.direction, key, options)
+
+
+@traffic_limiters.breaks("directions-apart")
+class OneBudgetForBothDirectionsOfAService(Keyed):
+    def budget(self, direction: str, key: str, options: Options) -> tuple[str, ...]:
+        whole = options.scope == SCOPE_SERVICE
+        return super().budget("" if whole else direction, key, options)
+
+
+@traffic_limiters.breaks("services-apart")
+class OneBudgetForTheScopeOfServices(Keyed):
+    def budget(self, direction: str, key: str, options: Options) -> tuple[str, ...]:
+        whole = options.scope == SCOPE_SERVICE
+        return (direction, key, options.scope) if whole else super().budget(direction, key, options)
 
 
 @traffic_limiters.breaks("services-apart")

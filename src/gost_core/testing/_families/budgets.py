@@ -39,8 +39,12 @@ __all__ = (
 
 LIMITED: Final[tuple[str, str]] = ("192.0.2.1", "2001:db8::1")
 """The keys that have a limit."""
-LIKE: Final[tuple[str, ...]] = (LIMITED[0], f"{LIMITED[0]}0", f"{LIMITED[0]}00", "92.0.2.1")
-"""Keys of which one is a part of another."""
+_LONG: Final[str] = "client." * 20
+LIKE: Final[tuple[str, ...]] = (
+    *(LIMITED[0], f"{LIMITED[0]}0", f"{LIMITED[0]}00", f"{_LONG}example", f"{_LONG}test"),
+    "92.0.2.1",
+)
+"""Keys of which one is a part of another, or begins as another does; the last has no limit."""
 MANY: Final[tuple[str, ...]] = tuple(f"198.18.{n >> 8}.{n & 255}" for n in range(1100))
 """More keys than are kept where they are kept in a small place."""
 OTHER: Final[int] = 7
@@ -54,6 +58,7 @@ _CALLS: Final[int] = 10_000
 _LOOKUPS: Final[int] = 50
 # Seconds for which grants are counted, and of which a wait that is longer counts.
 _WHILE: Final[float] = 1.0
+_IDLE: Final[float] = 3600.0
 _TICK: Final[float] = 0.02
 
 
@@ -193,6 +198,13 @@ class Limits(Mended[LookupT], Generic[LookupT, LimitedT]):
     def _expect_unlimited(self, limiter: LimitedT, what: str) -> None:
         expect(limiter.limit() <= 0, f"{what} of a free key gave the limit {limiter.limit()}")
 
+    async def _wear(self, lookup: LookupT) -> None:
+        """Let happen what begins no budget anew: time, and the change of another key's limit."""
+        if self.change_limit is not None:
+            await given(self.change_limit(lookup, LIMITED[1], OTHER), "change_limit()")
+        # Nobody waits for an hour whose clock cannot be moved.
+        await self.elapse(self.kept_for if self.elapse is asyncio.sleep else _IDLE)
+
     async def _expect_limit(self, ways: Ways[LimitedT], when: str = "") -> None:
         """Break the clause unless the limiters have the limit; ``when`` says what was special."""
         for what, find in ways.items():
@@ -225,7 +237,8 @@ class Limits(Mended[LookupT], Generic[LookupT, LimitedT]):
     async def changed_limit_acts(self) -> None:
         change_limit, lookup = need(self.change_limit, "change_limit"), self._build()
         await self._expect_limit(self._ways(lookup))
-        for limit in (OTHER, 0):
+        # Up, down, away, and there again.
+        for limit in (OTHER, 2, 0, OTHER):
             await given(change_limit(lookup, LIMITED[0], limit), "change_limit()")
             await self.elapse(self.kept_for)
             for what, find in self._ways(lookup).items():
@@ -300,7 +313,7 @@ class OnePerKey(Limits[FindingT, Granting], first=("limit_found",)):
         expect(not _limiter(lookup, LIMITED[0]).allow(1), "unused, a budget began anew")
         for key in MANY:
             _limiter(lookup, key).allow(1)
-        await self.elapse(self.kept_for)
+        await self._wear(lookup)
         fresh = _limiter(lookup, LIMITED[0]).allow(1)
         expect(not fresh, f"after {len(MANY)} other keys, a budget began anew")
 
@@ -312,6 +325,8 @@ class OnePerKey(Limits[FindingT, Granting], first=("limit_found",)):
     async def first_callers(self) -> None:
         full = spend(_limiter(self._build(), LIMITED[0]))
         lookups = [self._build() for _ in range(_LOOKUPS)]
+        for lookup in lookups[::2]:
+            _limiter(lookup, LIMITED[1])
         granted = await in_threads(
             lambda number: spend(_limiter(lookups[number], LIMITED[0])),
             _LOOKUPS,
@@ -319,6 +334,22 @@ class OnePerKey(Limits[FindingT, Granting], first=("limit_found",)):
         )
         for of_one in zip(*granted, strict=True):
             expect(sum(of_one) == full, f"threads got {sum(of_one)} of a budget of {full}")
+
+    @clause(
+        "Threads that ask for different keys at once do not mix.",
+        "D21, D22",
+        after=("limit_found", "unlimited_free"),
+    )
+    async def threads_apart(self) -> None:
+        lookup = self._build()
+
+        def find(number: int) -> None:
+            for key in (LIMITED[0], _FREE):
+                limiter = lookup.limiter(key)
+                limited = limiter is not None and limiter.limit() > 0
+                expect(limited is (key != _FREE), f"{key!r} got the limit of another, in threads")
+
+        await in_threads(find, _LOOKUPS, "limiter() from threads")
 
     @clause("Keys are compared whole.", "D51", after=("keys_apart", "unlimited_free"))
     async def keys_whole(self) -> None:
@@ -330,9 +361,17 @@ class OnePerKey(Limits[FindingT, Granting], first=("limit_found",)):
         free = other is None or other.limit() <= 0
         expect(free, f"{LIKE[-1]!r} has a limit, of a key like it")
 
-    @clause('The key "", of a client without a host, is legal.', "Go's implementations")
+    @clause(
+        'The key "", of a client without a host, is legal, and so is one that is no address.',
+        "Go's implementations",
+        after=("unlimited_free",),
+    )
     async def empty_key(self) -> None:
-        self._build().limiter("")
+        lookup = self._build()
+        for key in ("", "client.example", "/run/client.sock"):
+            limiter = lookup.limiter(key)
+            if limiter is not None:
+                self._expect_unlimited(limiter, f"limiter({key!r})")
 
 
 def _limiter(lookup: Finding, key: str) -> Granting:

@@ -98,7 +98,9 @@ class LimiterContract(Budget[LimiterT], interface=Limiter, first=("grants_to_lim
         _expect_free(limiter, 3, "after giving back too many")
 
     @clause(
-        "allow(0) is granted, full or not, and changes nothing.", "D51", after=("grants_to_limit",)
+        "allow(0) is granted, full or not, and changes nothing.",
+        "D51",
+        after=("grants_to_limit", "unlimited_grants"),
     )
     async def zero_changes_nothing(self) -> None:
         limiter = self.make(1)
@@ -106,6 +108,7 @@ class LimiterContract(Budget[LimiterT], interface=Limiter, first=("grants_to_lim
         expect(limiter.allow(1), "allow(1) was False after allow(0)")
         expect(limiter.allow(0), "allow(0) was False with no place free")
         expect(not limiter.allow(1), "allow(1) was True with no place free, after allow(0)")
+        expect(self.make(0).allow(0), "allow(0) was False without a limit")
 
     @clause(
         "Threads together never get more places than there are, and none is lost between them.",

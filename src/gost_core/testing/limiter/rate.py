@@ -59,7 +59,9 @@ class LimiterContract(Budget[LimiterT], interface=Limiter, first=("refusal_free"
     async def all_or_nothing(self) -> None:
         burst = spend(self._full())
         need(burst if burst > 1 else None, "make` that gives a burst of 2 or more")
-        expect(self._full().allow(burst), f"allow({burst}) was False with {burst} there")
+        limiter = self._full()
+        expect(limiter.allow(burst), f"allow({burst}) was False with {burst} there")
+        expect(not limiter.allow(1), f"allow(1) was True after allow({burst}), of {burst} there")
         limiter = self._full()
         limiter.allow(1)
         expect(not limiter.allow(burst), f"allow({burst}) was True with {burst - 1} there")
@@ -111,16 +113,22 @@ class LimiterContract(Budget[LimiterT], interface=Limiter, first=("refusal_free"
                 meter.granted += 1
 
         await meter.run(take)
+        # A limit of less than one a second is one, too.
+        await self._expect_back(0.9)
 
     @clause("What was spent comes back as time goes by.", "D51", after=("refusal_free",))
     async def refills(self) -> None:
-        limiter = self.make(100.0)
+        await self._expect_back(100.0)
+
+    async def _expect_back(self, limit: float) -> None:
+        """Break the clause unless something comes back by this limit."""
+        limiter, seconds = self.make(limit), self.time_limit + 2 / limit
         spend(limiter)
-        for _ in range(int(100 * self.time_limit)):
+        for _ in range(int(100 * seconds)):
             await asyncio.sleep(0.01)
             if limiter.allow(1):
                 return
-        raise Broken(f"nothing had come back after {self.time_limit:g} s at 100 a second")
+        raise Broken(f"nothing had come back after {seconds:g} s at {limit:g} a second")
 
     @clause(
         "Threads together get no more than the budget holds, and no less.",

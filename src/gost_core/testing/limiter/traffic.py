@@ -27,6 +27,7 @@ from gost_core.testing._families.budgets import (
     LIKE,
     LIMITED,
     MANY,
+    OTHER,
     PLENTY,
     Limits,
     Meter,
@@ -37,13 +38,16 @@ from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.attempt import Broken, Exempt
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
+    ended,
     expect,
+    given,
     need,
     owned,
     raises,
     returned,
     settle,
     start,
+    turns,
     within,
 )
 from gost_core.testing._stage.sink import PEER, Sink
@@ -89,8 +93,9 @@ class LimiterContract(
     @clause("limit() tells what set() has set.", "D52", after=("limit_told",))
     async def set_told(self) -> None:
         limiter = self.make(1000)
-        limiter.set(2000)
-        expect(limiter.limit() == 2000, f"limit() returned {limiter.limit()} after set(2000)")
+        for n in (2000, 3000):
+            limiter.set(n)
+            expect(limiter.limit() == n, f"limit() returned {limiter.limit()} after set({n})")
 
     @clause("wait(n) grants at least 1 byte and at most n.", "D52")
     async def grants_within_ask(self) -> None:
@@ -183,6 +188,15 @@ class LimiterContract(
         await within(
             limiter.wait(Context(), 1), f"wait(1) at 20 bytes/s, after {count} cancelled ones,"
         )
+        full = await _draw(self.make(_LARGE))
+        for stage in range(1, 4):
+            limiter = self.make(_LARGE)
+            call = start(limiter.wait(Context(), PLENTY))
+            await turns(stage)
+            call.cancel()
+            await ended(call)
+            left = await _draw(limiter) if call.cancelled() else full
+            expect(left > full / 2, f"a cancelled wait left {left} of {full} bytes")
 
     @clause(
         "Over a second, it grants half of its limit to one and a half of it, plus at most what "
@@ -204,7 +218,9 @@ class LimiterContract(
     async def set_governs(self) -> None:
         limiter = self.make(1 << 20)
         await _wait(limiter, 1)
-        limiter.set(_FAST)
+        # To lift the limit for a moment must not lift it for good.
+        for n in (0, _FAST):
+            limiter.set(n)
         await _measure(limiter)
 
     @clause("A refusal is for good: 0 at once, and again.", "D52")
@@ -408,7 +424,7 @@ class TrafficLimiterContract(
             lookup,
             scope_option(self.scope),
             service_option("service-0"),
-            network_option("tcp" if number % 2 else "udp"),
+            network_option(f"network-{number}"),
             addr_option(f"192.0.2.2:{1024 + number}"),
             client_option(f"client-{number}"),
             src_option(f"198.51.100.7:{1024 + number}"),
@@ -434,18 +450,25 @@ class TrafficLimiterContract(
         await settle()
         await within(other.wait(Context(), 1), f"wait(1), of {of} that was not used,")
 
+    def _scopes(self) -> list[Option]:
+        """Return the scopes that it serves."""
+        return [scope_option(one) for one in (self.scope, self.other_scope) if one is not None]
+
     @clause("Directions have budgets of their own.", "D51", after=("same_budget",))
     async def directions_apart(self) -> None:
-        lookup = self._build()
-        one, other = [await self._find(lookup, what) for what in ("in_()", "out()")]
-        await self._expect_apart(one, other, "a direction")
+        for scope in self._scopes():
+            lookup = self._build()
+            finds = (self._find(lookup, what, LIMITED[0], scope) for what in ("in_()", "out()"))
+            one, other = await asyncio.gather(*finds)
+            await self._expect_apart(one, other, "a direction")
 
     @clause("Services have budgets of their own.", "D51", after=("same_budget",))
     async def services_apart(self) -> None:
-        lookup, names = self._build(), map(service_option, ("service-1", "service-10"))
-        scope = scope_option(self.scope)
-        one, other = [await self._find(lookup, "in_()", LIMITED[0], scope, name) for name in names]
-        await self._expect_apart(one, other, "a service")
+        for scope in self._scopes():
+            lookup, names = self._build(), map(service_option, ("service-1", "service-10"))
+            finds = (self._find(lookup, "in_()", LIMITED[0], scope, name) for name in names)
+            one, other = await asyncio.gather(*finds)
+            await self._expect_apart(one, other, "a service")
 
     @clause("Scopes have budgets of their own.", "D51", after=("same_budget",))
     async def scopes_apart(self) -> None:
@@ -494,6 +517,8 @@ class TrafficLimiterContract(
         await _expect_drawn(again, full, began, "a budget that nobody held began anew")
         find = self._ways(lookup)["in_()"]
         await within(asyncio.gather(*map(find, MANY)), f"in_() of {len(MANY)} keys at once")
+        if self.change_limit is not None:
+            await given(self.change_limit(lookup, LIMITED[1], OTHER), "change_limit()")
         await self.elapse(self.kept_for)
         again = await self._find(lookup, "in_()")
         await _expect_drawn(again, full, began, f"after {len(MANY)} keys, a budget began anew")
@@ -517,14 +542,20 @@ class TrafficLimiterContract(
     @clause(
         'Without a scope, and with "", the scope is that of a connection.',
         "Go's implementations",
-        after=("limit_found",),
+        after=("budget_lasts", "limit_found"),
     )
     async def scope_defaults(self) -> None:
         need(self.scope if self.scope == SCOPE_CONN else None, "scope` of a connection")
         lookup = self._build()
+        for find in self._ways_with(lookup, scope_option(self.unserved_scope or "")).values():
+            await find(LIMITED[0])
         await self._expect_limit(self._ways_with(lookup), ", without a scope")
         ways = self._ways_with(lookup, scope_option(""))
         await self._expect_limit(ways, ', with the scope ""')
+        lookup, began = owned(self.make({LIMITED[0]: _LARGE})), asyncio.get_running_loop().time()
+        full = await _draw(await self._find(lookup, "in_()"))
+        again = await self._find(lookup, "in_()", LIMITED[0], scope_option(""))
+        await _expect_drawn(again, full, began, 'the scope "" had a budget besides')
 
     @clause("A scope that is not served gives None.", "D53", after=("limit_found",))
     async def unserved_scope_none(self) -> None:
