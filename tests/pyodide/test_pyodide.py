@@ -1,14 +1,17 @@
 """Which tests do not run on Pyodide: each is counted here, so that none drops out unseen."""
 
+import asyncio
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from tests.pyodide.inside import IGNORED, PATHS
+from tests.kit import TRIALS, Trial, test_trials
+from tests.pyodide.inside import IGNORED, PATHS, Loop
 
 pytestmark = pytest.mark.one_python
 
@@ -38,3 +41,17 @@ def test_what_needs_more_than_pyodide_has_is_marked_and_counted() -> None:
     ignored = [f"--ignore={path}" for path in IGNORED]
     needing = collected("-m", "needs", *ignored)
     assert Counter(test.partition("::")[0] for test in needing) == NEEDING
+
+
+@pytest.mark.parametrize(
+    "trial", [one for one in map(test_trials.parameter, TRIALS) if not one.marks]
+)
+def test_a_trial_without_a_mark_needs_no_more_than_pyodide_has(
+    trial: Trial[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(asyncio, "SelectorEventLoop", Loop)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    test_trials.test_a_right_implementation_keeps_every_clause(trial)
