@@ -163,6 +163,6 @@ def import_seconds(names: str, directory: str, before: str = "") -> float:
         check=True,
         text=True,
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": search},
+        env={**os.environ, "PYTHONPATH": search, "PYTHONDONTWRITEBYTECODE": ""},
     )
     return float(result.stdout)
