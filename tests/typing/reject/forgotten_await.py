@@ -1,7 +1,7 @@
 """A forgotten await on a question of access: the coroutine is true, so everybody is let in.
 
 pyright sees most of it, ty what is tested for truth, mypy the same with ``truthy-bool``, pyrefly
-nothing. Hence the warnings in the documentation.
+less of that. Hence the warnings in the documentation.
 """
 
 from collections.abc import Sequence
@@ -13,25 +13,25 @@ from gost_core.context import Context
 
 
 def admit_if(ctx: Context, admission: Admission) -> str:
-    if admission.admit(ctx, "tcp", "192.0.2.1:1080"):  # error: mypy pyright ty
+    if admission.admit(ctx, "tcp", "192.0.2.1:1080"):  # error: mypy pyrefly pyright ty
         return "welcome"
     return "refused"
 
 
 def admit_if_not(ctx: Context, admission: Admission) -> str:
-    if not admission.admit(ctx, "tcp", "192.0.2.1:1080"):  # error: mypy pyright ty
+    if not admission.admit(ctx, "tcp", "192.0.2.1:1080"):  # error: mypy pyrefly pyright ty
         return "refused"
     return "welcome"
 
 
 def authenticate_if(ctx: Context, authenticator: Authenticator) -> str:
-    if authenticator.authenticate(ctx, "user", "password"):  # error: mypy pyright ty
+    if authenticator.authenticate(ctx, "user", "password"):  # error: mypy pyrefly pyright ty
         return "welcome"
     return "refused"
 
 
 def authenticate_if_not(ctx: Context, authenticator: Authenticator) -> str:
-    if not authenticator.authenticate(ctx, "user", "password"):  # error: mypy pyright ty
+    if not authenticator.authenticate(ctx, "user", "password"):  # error: mypy pyrefly pyright ty
         return "refused"
     return "welcome"
 
@@ -49,20 +49,20 @@ def authenticate_is_not_none(ctx: Context, authenticator: Authenticator) -> str:
 
 
 def contains_if(ctx: Context, bypass: Bypass) -> str:
-    if bypass.contains(ctx, "tcp", "192.0.2.1:443"):  # error: mypy pyright ty
+    if bypass.contains(ctx, "tcp", "192.0.2.1:443"):  # error: mypy pyrefly pyright ty
         return "bypassed"
     return "served"
 
 
 def contains_if_not(ctx: Context, bypass: Bypass) -> str:
-    if not bypass.contains(ctx, "tcp", "192.0.2.1:443"):  # error: mypy pyright ty
+    if not bypass.contains(ctx, "tcp", "192.0.2.1:443"):  # error: mypy pyrefly pyright ty
         return "served"
     return "bypassed"
 
 
 def admit_stored(ctx: Context, admission: Admission) -> str:
     admitted = admission.admit(ctx, "tcp", "192.0.2.1:1080")
-    if not admitted:  # error: mypy pyright ty
+    if not admitted:  # error: mypy pyrefly pyright ty
         return "refused"
     return "welcome"
 
