@@ -55,8 +55,7 @@ def test_a_host_with_many_greetings_loses_its_own_oldest_ones() -> None:
 
         async def greet(conn: Conn, name: str) -> None:
             try:
-                async with newcomers.limited(conn, 60):
-                    await told.wait()
+                await newcomers.limited(conn, 60, told.wait())
             except TimeoutError:
                 ended.append(name)
 
@@ -79,8 +78,7 @@ def test_several_that_come_at_once_end_several() -> None:
         newcomers = Newcomers(2)
 
         async def greet(conn: Conn) -> None:
-            async with newcomers.limited(conn, 60):
-                await asyncio.sleep(0.01)
+            await newcomers.limited(conn, 60, asyncio.sleep(0.01))
 
         async with connected() as (conn, _):
             greetings = [greet(From(conn, ONE)) for _ in range(10)]

@@ -425,3 +425,31 @@ def test_a_dial_says_what_went_wrong() -> None:
 @pytest.mark.parametrize("text", ["127.0.0.1:80", "[::1]:443", "example.com:0", ":8080"])
 def test_an_address_comes_back_as_it_was_written(text: str) -> None:
     assert str(TCPAddr(*split_host_port(text))) == text
+
+
+def test_of_what_strangers_write_little_is_kept() -> None:
+    split_host_port.cache_clear()
+    split_host_port(f"{'a' * 253}:80")
+    with pytest.raises(ValueError, match="so many"):  # it could be as long as a head of HTTP
+        split_host_port(f"{'a' * 254}:80")
+    for number in range(5000):
+        split_host_port(f"host{number}:80")
+    assert 1 < split_host_port.cache_info().currsize <= 1024
+
+
+def test_a_read_of_little_leaves_the_rest_to_the_next_one_also_when_it_waited() -> None:
+    async def main() -> None:
+        async with connected() as (conn, peer):
+            for _ in range(3):
+                reading = asyncio.create_task(conn.read(2))
+                await asyncio.sleep(0)
+                await asyncio.get_running_loop().sock_sendall(peer, b"hello")
+                assert [await reading, await conn.read(1), await conn.read(9)] == [
+                    b"he",
+                    b"l",
+                    b"lo",
+                ]
+            peer.close()
+            assert await conn.read(2) == b""
+
+    run(main())

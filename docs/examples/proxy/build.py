@@ -149,12 +149,13 @@ async def make_service(
 def _handler(address: Address, router: Router, shared: Shared) -> handler.Handler:
     settings = address.settings
     settings.limit("idleTimeout")  # which the handler reads
+    requests = settings.limit("rlimiter")
     kind = address.protocol if handlers.is_registered(address.protocol) else "forward"
     made = handlers.named(kind)(
         handler.router_option(router),
         handler.auther_option(_users(address.auth)),
         handler.bypass_option(_bypass(settings)),
-        handler.rate_limiter_option(HostRateLimiter({}, others=settings.limit("rlimiter"))),
+        handler.rate_limiter_option(HostRateLimiter({}, others=requests) if requests else None),
         handler.recorders_option(*shared.recorders),
         handler.service_option(str(address)),
     )
@@ -188,13 +189,13 @@ def _listener(address: Address, router: Router, stats: Stats | None) -> listener
     # rtcp://, say, is a listener of that name, and a handler that forwards.
     of_protocol = address.protocol if listeners.is_registered(address.protocol) else "tcp"
     networks, whitelist = settings.rules("admission")
-    limit = settings.whole_limit("limiter")
+    limit, places = settings.whole_limit("limiter"), settings.whole_limit("climiter")
     return listeners.named(address.transport or of_protocol)(
         listener.addr_option(address.addr),
         listener.admission_option(
             NetworkAdmission(*networks, whitelist=whitelist) if networks else None
         ),
-        listener.conn_limiter_option(HostConnLimiter({}, others=settings.whole_limit("climiter"))),
+        listener.conn_limiter_option(HostConnLimiter({}, others=places) if places else None),
         listener.traffic_limiter_option(
             ScopedTrafficLimiter({SCOPE_CONN: {"*": limit}}) if limit else None
         ),

@@ -125,9 +125,9 @@ class TaskService(Service):
     async def _handle(self, conn: net.Conn) -> None:
         self._accepted.discard(conn)
         ctx, began = _context(conn), time.monotonic()
-        client = host_of(str(ctx.value(SOURCE_ADDRESS)))
+        client = (ctx.value(HASH_SOURCE) or "").encode()
         try:
-            await self._clients.record(ctx, self._recorders, client.encode())
+            await self._clients.record(ctx, self._recorders, client)
         except asyncio.CancelledError:  # no handler owns the connection yet
             await conn.close()
             raise

@@ -125,6 +125,8 @@ async def resolve(
     family: str = "ip",
 ) -> str:
     """Turn the name in an address into an IP address, if somebody here is there to do it (D39)."""
+    if host_mapper is None and resolver is None:
+        return addr
     try:
         host, port = split_host_port(addr)
     except ValueError:  # a path, a name without port: not to be resolved (D12)

@@ -72,7 +72,7 @@ class RetryRouter(chain.Router):
                 trace.nodes = route.nodes()
             if network.startswith("udp") and not isinstance(conn, net.PacketConn):
                 conn = PeerConn(conn)
-            if not isinstance(conn, net.PacketConn):
+            if net.find_capability(conn, net.PacketConn) is None:
                 return RoutedConn(conn, route)
             direct = not addr and not route.nodes()
             kept = ctx.without(TIME_LIMIT)  # what outlives the call is kept without its limit

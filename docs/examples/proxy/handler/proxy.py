@@ -134,8 +134,8 @@ class ProxyHandler(Component, handler.Handler):
 
     async def greet(self, ctx: Context, conn: Conn) -> Request:
         """Let the client say what it wants, in time."""
-        async with self._newcomers.limited(conn, GREETING_LIMIT):
-            return await of_client(self.negotiate(ctx, conn))
+        saying = of_client(self.negotiate(ctx, conn))
+        return await self._newcomers.limited(conn, GREETING_LIMIT, saying)
 
     def known(self, ctx: Context, request: Request) -> Context:
         """Add who the client is, if that was asked."""

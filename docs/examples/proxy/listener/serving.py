@@ -101,8 +101,7 @@ class UpgradingListener(ServingListener):
 
     async def take(self, conn: net.Conn) -> None:
         try:
-            async with self._newcomers.limited(conn, LIMIT):
-                upgraded = await self.upgrade(conn)
+            upgraded = await self._newcomers.limited(conn, LIMIT, self.upgrade(conn))
         except BaseException as error:
             await conn.close()
             if not isinstance(error, Exception):

@@ -99,6 +99,8 @@ class TCPListener(Component, listener.Listener):
             self._deciding.reschedule(0)
 
     async def _within_limits(self, conn: net.Conn) -> net.Conn | None:
+        if self._options.admission is None and self._options.traffic_limiter is None:
+            return await accept_within_limits(conn, self._options)  # which waits for nobody
         try:
             async with asyncio.timeout(DECISION_LIMIT) as self._deciding:
                 return await accept_within_limits(conn, self._options)

@@ -6,10 +6,13 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, Self, TypeAlias
 from weakref import WeakValueDictionary
 
+LONGEST: Final = 253  # characters of a name: the DNS has room for no more
+KEPT: Final = 1024  # answers about addresses that are asked for again and again
 LOOKUPS: Final = 4  # that the system is asked for at once, for one client
 _pools: Final = WeakValueDictionary[str, ThreadPoolExecutor]()
 
@@ -61,13 +64,14 @@ def join_host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+@lru_cache(KEPT)
 def split_host_port(addr: str) -> tuple[str, int]:
     """Take ``host:port`` apart; a ValueError says what is wrong with anything else."""
     host, colon, port = addr.rpartition(":")
     if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
         raise ValueError(f"{addr!r} has no port; write it as host:port, with a port up to 65535")
-    if not host.isprintable() or " " in host:
-        raise ValueError(f"{addr!r}: no host has spaces or control characters in its name")
+    if not host.isprintable() or " " in host or len(host) > LONGEST:
+        raise ValueError(f"{addr[:LONGEST]!r}: no host has such characters or so many of them")
     if bracketed := re.fullmatch(r"\[([^\[\]]*)\]", host):
         host = bracketed[1]
     elif any(mark in host for mark in ":[]"):

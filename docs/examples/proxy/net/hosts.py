@@ -3,16 +3,16 @@
 import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Generic, TypeVar
 
 import idna
 
-from .address import ip_of, join_host_port, split_target
+from .address import KEPT, LONGEST, ip_of, join_host_port, split_target
 
 IP = IPv4Address | IPv6Address
 V = TypeVar("V")
-LONGEST = 253  # characters of a name: the DNS has room for no more
 
 
 def normal_host(host: str) -> str:
@@ -41,6 +41,7 @@ def normal_host(host: str) -> str:
     return host
 
 
+@lru_cache(KEPT)
 def normal_target(addr: str) -> str:
     """Bring an address to dial to that form."""
     host, port = split_target(addr)

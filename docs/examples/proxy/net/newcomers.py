@@ -1,13 +1,14 @@
 """How many may be there who have not said yet what they want."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import Final
+from collections.abc import Awaitable
+from typing import Final, TypeVar
 
 from gost_core.common import net
 
 from .address import host_of
+
+T = TypeVar("T")
 
 MOST: Final = 512  # at once
 
@@ -23,9 +24,8 @@ class Newcomers:
         self._most = most
         self._waiting: dict[str, dict[asyncio.Timeout, None]] = {}  # by host, the oldest first
 
-    @asynccontextmanager
-    async def limited(self, conn: net.Conn, seconds: float) -> AsyncGenerator[None, None]:
-        """Raise a TimeoutError when the time of this one is over."""
+    async def limited(self, conn: net.Conn, seconds: float, call: Awaitable[T]) -> T:
+        """Await what a newcomer begins with; a TimeoutError says that its time is over."""
         host, limit = host_of(str(conn.remote_addr())), asyncio.timeout(seconds)
         try:
             async with limit:
@@ -33,7 +33,7 @@ class Newcomers:
                 if sum(map(len, self._waiting.values())) > self._most:
                     self._end_one()
                 try:
-                    yield
+                    return await call
                 finally:
                     self._forget(host, limit)
         except TimeoutError as error:

@@ -20,8 +20,9 @@ from gost_core.common import net
 
 from .address import SocketName, TCPAddr
 
-# A larger buffer is slower to get than to fill twice.
-MOST_AT_ONCE = 256 * 1024
+# A larger buffer is slower to get than to fill twice. Protocols begin with a few bytes at a time,
+# for which the system is not asked each time.
+MOST_AT_ONCE, LEAST_AT_ONCE = 256 * 1024, 512
 
 RESET: Final = 7  # the state of a connection that the peer has broken off
 LAST_WORDS: Final = 1.0  # seconds, once it is closed, for what was written to be sent
@@ -48,10 +49,11 @@ if sys.platform == "linux":
 class Readiness:
     """Lets one task at a time wait until a socket can be read, or written: ``with it as ready``.
 
-    No byte passes through here, so a wait that is cancelled loses nothing (D7, D26).
+    No byte passes through here, so a wait that is cancelled loses nothing (D7, D26). The socket is
+    watched until it is ready and nobody waits: a task that has read soon waits for more.
     """
 
-    __slots__ = ("_descriptor", "_for_writing", "_look", "_waiter")
+    __slots__ = ("_descriptor", "_for_writing", "_is_watched", "_look", "_waiter")
 
     def __init__(
         self,
@@ -63,17 +65,20 @@ class Readiness:
         self._descriptor: Final = sock.fileno()
         self._for_writing: Final = for_writing
         self._look: Final = look or self.wake  # called when the time has come
+        self._is_watched = False
         self._waiter: asyncio.Future[None] | None = None
 
     def __enter__(self) -> Awaitable[None]:
         loop = asyncio.get_running_loop()
         self._waiter = loop.create_future()
-        watch = loop.add_writer if self._for_writing else loop.add_reader
-        watch(self._descriptor, self._look)
+        if not self._is_watched:
+            self._is_watched = True
+            watch = loop.add_writer if self._for_writing else loop.add_reader
+            watch(self._descriptor, self._notice)
         return self._waiter
 
     def __exit__(self, *_: object) -> None:
-        self.end()
+        self._waiter = None
 
     def is_awaited(self) -> bool:
         return self._waiter is not None
@@ -85,19 +90,25 @@ class Readiness:
 
     def end(self) -> None:
         """Watch the socket no more, as must be before it is closed."""
-        if self._waiter is not None:
-            self.wake()
-            self._waiter = None
+        self.wake()
+        if self._is_watched:
+            self._is_watched = False
             loop = asyncio.get_running_loop()
             (loop.remove_writer if self._for_writing else loop.remove_reader)(self._descriptor)
+
+    def _notice(self) -> None:
+        if self._waiter is None or self._waiter.done():
+            self.end()
+        else:
+            self._look()
 
 
 class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
     """A connection over a socket.
 
-    What has arrived stays in the kernel until somebody reads, and is returned without another
-    await: so a cancelled read loses nothing (D7), and an idle connection has no buffer. ``write``
-    returns when the kernel has taken everything (D8).
+    What has arrived stays in the kernel until somebody reads, so an idle connection has no buffer;
+    what a read has taken from there and not returned, the next one does (D7). ``write`` returns
+    when the kernel has taken everything (D8).
     """
 
     def __init__(self, connected: socket.socket, remote: SocketName) -> None:
@@ -106,8 +117,10 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
         for option in KEEPALIVE:
             connected.setsockopt(*option)
         self._socket: Final = connected
-        self._readable: Final = Readiness(connected)
+        self._readable: Final = Readiness(connected, look=self._receive)
         self._writable: Final = Readiness(connected, for_writing=True, look=self._send_more)
+        self._arrived = b""
+        self._wanted = 0
         self._unsent: memoryview | None = None
         # Asked once: the addresses stay valid after close (D2), the socket does not.
         self._local_addr: Final = TCPAddr.of(connected.getsockname())
@@ -116,7 +129,6 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
         self._peer_ended = False
         self._write_ended = False
         self._closed = False
-        self._freed: Final = asyncio.Event()
         self._fault: OSError | None = None
 
     async def read(self, n: int, /) -> bytes:
@@ -128,23 +140,30 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
         if self._reads_in_a_row > MOST_IN_A_ROW:
             self._reads_in_a_row = 0
             await asyncio.sleep(0)
-        while True:
-            self._check_open()
-            try:
-                data = self._socket.recv(min(n, MOST_AT_ONCE))
-            except BlockingIOError:
-                pass  # wait below: who waits in here keeps the exception alive
-            except OSError as error:
-                self._fault = error
-                raise
-            else:
-                if not data:
-                    self._check_whole()
-                    self._peer_ended = True
-                return data
+        self._check_open()
+        self._wanted = max(LEAST_AT_ONCE, min(n, MOST_AT_ONCE))
+        if not self._arrived:
+            self._receive()
+        while not (self._arrived or self._peer_ended):
+            self._check_whole()
             self._reads_in_a_row = 0
             with self._readable as ready:
                 await ready
+            self._check_open()
+        data, self._arrived = self._arrived[:n], self._arrived[n:]
+        return data
+
+    def _receive(self) -> None:
+        # Also before the task that waits has its turn, so that the socket is not ready once more.
+        try:
+            self._arrived = self._socket.recv(self._wanted)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._fault = error
+        else:
+            self._peer_ended = not self._arrived and self._fault is None
+        self._readable.wake()
 
     async def write(self, data: Buffer, /) -> None:
         if self._writable.is_awaited():
@@ -201,12 +220,9 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
                 while self._has_to_linger() and time.monotonic() < end:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             finally:  # also if whoever closes it has no time
-                self._free()
-        await self._freed.wait()
-
-    def _free(self) -> None:
-        self._socket.close()
-        self._freed.set()
+                self._socket.close()
+        while self._socket.fileno() >= 0:  # another task closes it  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
     def _has_to_linger(self) -> bool:
         """End this stream; tell whether the peer might lose what was written last (D8).
@@ -236,7 +252,7 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
             with suppress(OSError):  # closed without a time to linger, it is reset
                 no_linger = struct.pack("ii", 1, 0)
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
-        self._free()
+        self._socket.close()
 
     def unsent(self) -> int:
         """Tell how many bytes the system still has to send, where it tells; else 0."""

@@ -1,6 +1,7 @@
 """What SOCKS5 (RFC 1928) and its passwords (RFC 1929) look like."""
 
 from enum import IntEnum
+from functools import lru_cache
 from ipaddress import ip_address
 
 from gost_core.common import net
@@ -30,6 +31,7 @@ class Reply(IntEnum):
     ADDRESS_NOT_SUPPORTED = 8
 
 
+@lru_cache
 def reply(code: Reply, bound: str = ANYWHERE) -> bytes:
     """Write the reply to a request."""
     return bytes([VERSION, code, 0]) + pack_address(bound)
