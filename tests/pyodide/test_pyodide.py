@@ -23,6 +23,7 @@ NEEDING: Final[Mapping[str, int]] = {
     "tests/contract/test_logger.py": 1,
     "tests/contract/test_selector.py": 5,
     "tests/kit/test_contract.py": 7,
+    "tests/kit/test_hooks.py": 2,
     "tests/kit/test_strictness.py": 13,
     "tests/kit/test_trials.py": 2,
 }

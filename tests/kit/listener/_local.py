@@ -100,7 +100,9 @@ class RightListener(ServesOptions, Listener):
         except OSError as error:
             self.failed(error)
             return
-        conn = self.served(SocketConn(client), self.options)
+        self.take(self.served(SocketConn(client), self.options))
+
+    def take(self, conn: ServedConn) -> None:
         greeting = asyncio.get_running_loop().create_task(self.serve(conn))
         self.greetings[greeting] = conn
         greeting.add_done_callback(self.greetings.pop)
@@ -120,7 +122,7 @@ class RightListener(ServesOptions, Listener):
                 await self.greet(conn)
             if len(self.queue) >= self.backlog:
                 raise OSError("the backlog is full")
-            await conn.inner.write(b"+")
+            await self.welcome(conn)
         except BaseException as error:
             await conn.close()
             if not isinstance(error, Exception):
@@ -148,6 +150,9 @@ class RightListener(ServesOptions, Listener):
             greeting += piece
         if greeting != GREETING:
             raise ProtocolError("the client did not greet")
+
+    async def welcome(self, conn: ServedConn) -> None:
+        await conn.inner.write(b"+")
 
     def put(self, item: Conn | Exception) -> None:
         self.queue.append(item)
