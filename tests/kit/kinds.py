@@ -468,7 +468,7 @@ KINDS: Final = (
     Kind(
         "Threads",
         "Calls from several threads lose something.",
-        clauses("first-callers threads threads-apart threads-snapshot"),
+        clauses("first-callers threads threads-apart threads-snapshot threads-told"),
         {
             "One thread alone may use it (D21).": any_of(
                 TELLS,

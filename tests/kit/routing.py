@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from gost_core.routing import Request
 from gost_core.testing import Contract
@@ -86,6 +87,18 @@ class AbsentMatches(RightMatcher):
         return not request.host or super().applies(request)
 
 
+@trial.breaks("absent-false")
+class AbsentNetworkMatches(RightMatcher):
+    def applies(self, request: Request) -> bool:
+        return super().applies(replace(request, network=request.network or "tcp"))
+
+
+@trial.breaks("absent-false")
+class AbsentHeaderMatches(RightMatcher):
+    def applies(self, request: Request) -> bool:
+        return super().applies(replace(request, header=request.header or {"Accept": []}))
+
+
 @trial.breaks("network-versions")
 class ExactNetwork(RightMatcher):
     def applies(self, request: Request) -> bool:
@@ -168,6 +181,28 @@ class FailingWithoutTheHeader(RightMatcher):
 
 @trial.breaks("cancelled")
 class DeafMatcher(Deaf, RightMatcher): ...
+
+
+@trial.breaks("empty-request")
+class CuttingHosts(RightMatcher):
+    def plain(self, host: str) -> str:
+        if host.count(":") > 1:
+            raise ValueError("a host has one port")
+        return super().plain(host)
+
+
+@trial.breaks("next-after-failures")
+class NoAfterFailures(RightMatcher):
+    failures = 0
+
+    async def match(self, request: Request, /) -> bool:
+        try:
+            return await super().match(request)
+        except OSError:
+            self.failures += 1
+            if self.failures > 3:
+                return False
+            raise
 
 
 @trial.breaks("next-after-failures")

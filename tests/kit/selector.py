@@ -318,6 +318,16 @@ class Unweighted(RightSelector):
         return super().weight(item) ** 0
 
 
+@selector_trial.breaks("weight")
+class WeightsOfOthers(RightSelector):
+    """Has weights by position, also when items have been left out."""
+
+    async def select(self, ctx: Context, /, *items: Item) -> Item | None:
+        eligible = await self.filter(ctx, *items) or items[:1]
+        weights = list(map(self.weight, items[: len(eligible)]))
+        return random.choices(eligible, weights)[0] if items else None
+
+
 @selector_trial.breaks("weight-default")
 class NeverOfWeightZero(RightSelector):
     def weight(self, item: Item) -> float:
@@ -371,6 +381,47 @@ class BackupsLikeOthers(RightSelector):
     async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
         await super().filter(ctx, *items)
         return [item for item in items if not self.has_failed(item)]
+
+
+@selector_trial.breaks("backup-waits")
+class BackupByName(RightSelector):
+    """Takes what says anything of backups for one."""
+
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        living = [item for item in items if not self.has_failed(item)]
+        await super().filter(ctx, *items)
+        main = [
+            item for item in living if not (item.settings and item.settings.is_exists("backup"))
+        ]
+        return main or living
+
+
+@selector_trial.breaks("backup-serves")
+class BackupsAtTheFirstFailure(RightSelector):
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        found = await super().filter(ctx, *items)
+        living = [item for item in items if not self.has_failed(item)]
+        return living if len(living) < len(items) else found
+
+
+@selector_trial.breaks("backup-serves")
+class BackupsDoNotFail(RightSelector):
+    def has_failed(self, item: Item) -> bool:
+        return super().has_failed(item) and not item.setting("backup")
+
+
+@selector_trial.breaks("chosen-anew")
+class FailingForASecond(RightSelector):
+    """Keeps what it found out for a second."""
+
+    def __init__(self) -> None:
+        self.judged: dict[int, tuple[float, bool]] = {}
+
+    def has_failed(self, item: Item) -> bool:
+        now = time.monotonic()
+        since, failed = self.judged.get(id(item), (now, super().has_failed(item)))
+        self.judged[id(item)] = since, failed
+        return failed if now - since < 1 else super().has_failed(item)
 
 
 @selector_trial.breaks("backup-serves")
@@ -438,6 +489,32 @@ class InTurn(RightStrategy):
         self.turn += 1
         await super().apply(ctx, *items)
         return items[self.turn % len(items)] if items else None
+
+
+@strategy_trial.breaks("weight")
+class NeverTheLast(RightStrategy):
+    async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
+        return await super().apply(ctx, *(items[:-1] if len(items) > 2 else items))
+
+
+@strategy_trial.breaks("weight")
+class WithoutWeightAsTheGreatest(RightStrategy):
+    def weight(self, item: Item) -> float:
+        return super().weight(item) if item.settings else 10_000
+
+
+@strategy_trial.breaks("next-after-cancelled")
+class AnsweringTheCancelled(RightStrategy):
+    """Answers those that were cancelled, once there are many."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Item, ...]] = []
+
+    async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
+        self.asked.append(items)
+        await self.ask()
+        first = self.asked.pop(0 if len(self.asked) > 5 else -1)
+        return random.choices(first, list(map(self.weight, first)))[0] if first else None
 
 
 @strategy_trial.breaks("weight-default")
@@ -548,6 +625,15 @@ class BackupsPass(RightFilter):
     async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
         await super().filter(ctx, *items)
         return [item for item in items if not self.has_failed(item)]
+
+
+@filter_trial.breaks("chosen-anew")
+class JudgingOnce(RightFilter):
+    def __init__(self) -> None:
+        self.judged: dict[int, bool] = {}
+
+    def has_failed(self, item: Item) -> bool:
+        return self.judged.setdefault(id(item), super().has_failed(item))
 
 
 @filter_trial.breaks("backup-serves")

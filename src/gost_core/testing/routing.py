@@ -6,7 +6,8 @@ import gc
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
-from typing import TypeAlias
+from ipaddress import ip_address
+from typing import Any, Final, TypeAlias
 
 from typing_extensions import TypeVar
 
@@ -21,6 +22,21 @@ MatcherT = TypeVar("MatcherT", bound=Matcher, default=Matcher)
 
 _Values: TypeAlias = Mapping[str, list[str] | tuple[str, ...]]
 _Sample: TypeAlias = tuple[Request, bool]
+
+
+_HOSTS: Final[tuple[str, ...]] = ("2001:db8::1", "[2001:db8::1]:443", "/run/service.sock", ":80")
+_NOBODY: Final[Mapping[str, Any]] = {
+    "client_ip": ip_address("192.0.2.251"),
+    "host": "gost-core-testing.invalid",
+    "network": "gost-core-testing",
+    "protocol": "gost-core-testing",
+    "method": "GOST-CORE-TESTING",
+    "path": "/gost-core-testing",
+    "query": {"gost-core-testing": ["1"]},
+    "header": {"Gost-Core-Testing": ["1"]},
+    "body": b"gost-core-testing",
+}
+"""What no rule asks for."""
 
 
 class _Headers(dict[str, list[str] | tuple[str, ...]]):
@@ -105,6 +121,7 @@ class MatcherContract(
             unknown = [
                 (one.name, getattr(Request(), one.name)) for one in dataclasses.fields(known)
             ]
+            unknown += [("host", host) for host in _HOSTS]
             requests += [dataclasses.replace(known, **{name: value}) for name, value in unknown]
         for request in requests:
             # To refuse by rule is an answer too.
@@ -120,6 +137,14 @@ class MatcherContract(
         need(self.positive or None, "positive")
         answer = await self._match(Request())
         expect(not answer, f"match() of an empty request was {answer!r}")
+        if (known := self.matching) is None:
+            return
+        for name, value in _NOBODY.items():
+            # What another value makes a difference to is asked for.
+            if not await self._match(dataclasses.replace(known, **{name: value})):
+                unknown = {name: getattr(Request(), name)}
+                answer = await self._match(dataclasses.replace(known, **unknown))
+                expect(not answer, f"match() of `matching` without its {name} was {answer!r}")
 
     @clause(
         "What matches over tcp matches over tcp4 and tcp6, and likewise udp.",

@@ -77,6 +77,64 @@ class WaitingForMore(RightObserver):
             self.waiting.clear()
 
 
+@trial.breaks("delivered")
+class AtMostAHundred(RightObserver):
+    async def send(self, events: Sequence[ServiceEvent]) -> None:
+        await super().send(events[:100])
+
+
+@trial.breaks("failure-raises")
+class DeliveringForAnother(RightObserver):
+    """Leaves its events to a call that delivers already."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[ServiceEvent] = []
+        self.delivering = False
+
+    async def send(self, events: Sequence[ServiceEvent]) -> None:
+        self.waiting += events
+        if self.delivering:
+            return
+        self.delivering = True
+        try:
+            while self.waiting:
+                batch, self.waiting = self.waiting, []
+                await super().send(batch)
+        finally:
+            self.delivering = False
+
+
+@trial.breaks("unknown-skipped")
+class SkippingOneToo(RightObserver):
+    """Takes from a list over which it goes."""
+
+    async def observe(self, ctx: Context, events: Sequence[Event], /, *opts: Option) -> None:
+        known = list(events)
+        for event in known:
+            if not isinstance(event, ServiceEvent):
+                known.remove(event)
+        foreign = any(not isinstance(event, ServiceEvent) for event in known)
+        await super().observe(ctx, [] if foreign else known, *opts)
+
+
+@trial.breaks("retry-delivers")
+class CancelledIsDelivered(RightObserver):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[ServiceEvent] = []
+
+    async def send(self, events: Sequence[ServiceEvent]) -> None:
+        new = [event for event in events if event not in self.sent]
+        self.sent += new
+        try:
+            if new:
+                await super().send(new)
+        except OSError:
+            self.sent.clear()
+            raise
+
+
 @trial.breaks("empty-returns")
 class RefusingEmpty(RightObserver):
     async def observe(self, ctx: Context, events: Sequence[Event], /, *opts: Option) -> None:

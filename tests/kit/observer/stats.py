@@ -138,4 +138,35 @@ class UnlockedStats(RightStats):
             self.marked = True
 
 
+@trial.breaks("threads")
+class UnlockedErrors(RightStats):
+    def add(self, kind: Kind, n: int, /) -> None:
+        if kind is not Kind.TOTAL_ERRS:
+            super().add(kind, n)
+            return
+        value = self.values[kind]
+        time.sleep(0)
+        self.values[kind] = value + n
+        self.marked = True
+
+
+@trial.breaks("threads-told")
+class LosingTheMark(RightStats):
+    def is_updated(self) -> bool:
+        marked = self.marked
+        time.sleep(0)
+        self.marked = False
+        return marked
+
+
+@trial.breaks("threads-told")
+class MarkedBeforeItIsAdded(RightStats):
+    def add(self, kind: Kind, n: int, /) -> None:
+        self.marked = self.marked or kind in self.values
+        time.sleep(0)
+        with self.lock:
+            if kind in self.values:
+                self.values[kind] += n
+
+
 trials = (trial,)

@@ -76,7 +76,14 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
         return self._build()
 
     async def _methods(self, component: ChooserT) -> Methods:
-        return {"a choice": lambda: self._choose(component, Context(), self.item(), self.item())}
+        all_items: list[T] = []
+
+        async def choose() -> None:
+            items = self.item(), self.item()
+            all_items.extend(items)
+            _expect_mine(await self._choose(component, Context(), *items), items, all_items)
+
+        return {"a choice": choose}
 
     async def _choice(self, chooser: ChooserT, ctx: Context, /, *items: T) -> Sequence[T | None]:
         return await within(self._choose(chooser, ctx, *items), f"a choice of {len(items)} items")
@@ -89,9 +96,9 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
         """Make an item with metadata."""
         return need(self.item_with, "item_with")(MemoryMetadata(**values))
 
-    async def _draw(self, *items: T) -> list[T]:
+    async def _draw(self, *items: T, chooser: ChooserT | None = None) -> list[T]:
         """Return whatever is chosen of ``items`` in many draws, in either order."""
-        chooser = self._build()
+        chooser = self._build() if chooser is None else chooser
         drawn: list[T] = []
         for order in (items, items[::-1]):
             for _ in range(_DRAWS):
@@ -104,9 +111,9 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
                 drawn += chosen
         return drawn
 
-    async def _expect_never(self, unwanted: T, other: T, why: str) -> None:
+    async def _expect_never(self, unwanted: T, other: T, why: str, /, *more: T) -> None:
         """Break the clause if an item is ever chosen that must not be; ``why`` says what it is."""
-        drawn = await self._draw(unwanted, other)
+        drawn = await self._draw(unwanted, other, *more)
         expect(all(one is not unwanted for one in drawn), f"an item was chosen {why}")
 
     @clause(
@@ -166,14 +173,8 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
         groups = [(self.item(), self.item()) for _ in range(_CALLS)]
         choices = asyncio.gather(*(self._choose(chooser, Context(), *one) for one in groups))
         found = await within(choices, f"{_CALLS} calls at once")
-        known = {id(item) for group in groups for item in group}
         for group, chosen in zip(groups, found, strict=True):
-            expect(bool(chosen), "nothing was chosen beside other calls")
-            for one in chosen:
-                expect(one is not None, "None was chosen beside other calls")
-                # It may be none of the items at all, but not one of another call.
-                mine = any(one is item for item in group) or id(one) not in known
-                expect(mine, "an item of another call was chosen")
+            _expect_mine(chosen, group, [item for group in groups for item in group])
 
     @clause(
         "A value of another type raises a ValueError that names the key: weight and maxFails are "
@@ -192,6 +193,16 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
                     except ValueError as error:
                         expect(key in str(error), f"the ValueError of {what} does not name the key")
                         raise
+
+
+def _expect_mine(chosen: Sequence[T | None], items: Sequence[T], all_items: Sequence[T]) -> None:
+    """Break the clause if a choice among some items chose nothing, or an item of another call."""
+    expect(bool(chosen), "nothing was chosen beside other calls")
+    for one in chosen:
+        expect(one is not None, "None was chosen beside other calls")
+        # It may be none of the items at all.
+        foreign = any(one is item for item in all_items) and all(one is not item for item in items)
+        expect(not foreign, "an item of another call was chosen")
 
 
 class _WatchedMetadata(MemoryMetadata):
@@ -290,10 +301,11 @@ class ByFailures(Choice[ChooserT, T]):
     @clause("A backup is not chosen while another item lives.", "D45", after=("chosen",))
     async def backup_waits(self) -> None:
         self._needs("backup")
-        await self._expect_never(self._with(backup=True), self.item(), "that is a backup")
+        main = self._with(backup=False)
+        await self._expect_never(self._with(backup=True), main, "that is a backup")
 
     @clause(
-        "A backup is chosen when the others have failed.",
+        "A backup is chosen when all others have failed, and not before.",
         "D45",
         after=("backup_waits", "failed_avoided"),
     )
@@ -301,6 +313,24 @@ class ByFailures(Choice[ChooserT, T]):
         self._needs("backup")
         backup = self._with(backup=True)
         await self._expect_never(self._failed(), backup, "that has failed, before a backup")
+        failed = self._failed(backup=True)
+        await self._expect_never(failed, backup, "that is a backup and has failed")
+        why = "that is a backup, when another had failed"
+        await self._expect_never(backup, self.item(), why, self._failed())
+
+    @clause(
+        "Each choice goes by what has failed at that moment.",
+        "D43, D45",
+        after=("reset_restores",),
+    )
+    async def chosen_anew(self) -> None:
+        chooser, one, other = self._build(), self._failed(), self._failed()
+        for failed, working in ((one, other), (other, one), (one, other)):
+            self._marker(failed).mark()
+            self._marker(working).reset()
+            drawn = await self._draw(failed, working, chooser=chooser)
+            lately = any(item is failed for item in drawn)
+            expect(not lately, "an item was chosen that has failed since the choice before")
 
 
 class ByWeight(Choice[ChooserT, T]):
@@ -317,12 +347,19 @@ class ByWeight(Choice[ChooserT, T]):
     async def weight(self) -> None:
         self._needs("weight")
         heavy, light = self._with(weight=10_000), self._with(weight=1)
-        drawn = await self._draw(light, heavy)
-        count = sum(one is heavy for one in drawn)
-        expect(
-            count >= 0.9 * len(drawn),
-            f"of weights 10000 and 1 the greater was chosen {count} times of {len(drawn)}",
-        )
+        failed = self._with(weight=1, failTimeout=_LONG)
+        if (marker := _marker(failed)) is not None:
+            marker.mark()
+        cases = [(self.item(), light, heavy)]
+        if "maxFails" in self.honours:
+            cases.append((failed, light, heavy))
+        for items in cases:
+            drawn = await self._draw(*items)
+            count = sum(one is items[-1] for one in drawn)
+            expect(
+                count >= 0.9 * len(drawn),
+                f"of weights 10000, 1 and 1 the greatest was chosen {count} times of {len(drawn)}",
+            )
 
     @clause("A weight of 0 or less counts as 1.", "D45", after=("weight",))
     async def weight_default(self) -> None:

@@ -189,7 +189,8 @@ class Answers(Mended[ComponentT], Calls[ComponentT], Generic[ComponentT, Questio
             self._expect_safe(question, answer)
 
     @clause(
-        "However many calls have failed, since what it asks is out of reach, the next one ends.",
+        "However many calls have failed, since what it asks is out of reach, the next one ends, "
+        "and makes no answer up.",
         "D20",
         after=(FIRST, "backend_broken"),
     )
@@ -200,6 +201,9 @@ class Answers(Mended[ComponentT], Calls[ComponentT], Generic[ComponentT, Questio
             await ended(*asked)
             hangs = not all(one.done() for one in asked)
             expect(not hangs, f"{self._named(question)}, {_CALLS} times out of reach, did not end")
+            for one in asked:
+                with contextlib.suppress(OSError):
+                    self._expect_safe(question, one.result())
 
     @clause(
         "While what it asks leaves one question without an answer, others get theirs; the one "

@@ -13,7 +13,18 @@ from gost_core.testing._families.calls import Calls, Methods
 from gost_core.testing._families.lookups import Backed
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, given, need, owned, raises, settle, within
+from gost_core.testing._run.waiting import (
+    ended,
+    expect,
+    given,
+    need,
+    owned,
+    raises,
+    settle,
+    start,
+    turns,
+    within,
+)
 
 __all__ = ("ObserverContract",)
 
@@ -57,10 +68,11 @@ class ObserverContract(
     @clause("When observe() returns, all events of the batch were delivered.", "D56")
     async def delivered(self) -> None:
         observer = self._build()
-        for size in (1, 3):
-            await self._observe(observer, [self.event() for _ in range(size)], "observe()")
+        for size in (500, 3, 1):
+            batch = tuple(self.event() for _ in range(size))
+            await self._observe(observer, batch, "observe()")
         count = await self._count(observer)
-        expect(count == 4, f"{count} of 4 events were delivered when observe() had returned")
+        expect(count == 504, f"{count} of 504 events were delivered when observe() had returned")
 
     @clause("An empty batch returns at once, whatever the state of the backend.", "D56")
     async def empty_returns(self) -> None:
@@ -81,16 +93,11 @@ class ObserverContract(
     )
     async def unknown_skipped(self) -> None:
         observer = self._build()
-        batch = [
-            self.event(),
-            _Foreign(EventType.STATUS),
-            self.event(),
-            _Foreign("gost-core-testing"),
-            self.event(),
-        ]
+        one, other = _Foreign(EventType.STATUS), _Foreign("gost-core-testing")
+        batch = [one, self.event(), other, one, self.event(), self.event()]
         await self._observe(observer, batch, "observe()")
         count = await self._count(observer)
-        expect(count == 3, f"{count} events were delivered of 3, which came with 2 unknown ones")
+        expect(count == 3, f"{count} events were delivered of 3, which came with 3 unknown ones")
 
     @clause("The same batch may come again.", "D56")
     async def again_legal(self) -> None:
@@ -105,11 +112,14 @@ class ObserverContract(
         for number in range(3):
             observing = observer.observe(Context(), [self.event()])
             await raises(observing, f"observe() {number} with its backend broken", OSError)
+        calls = [start(observer.observe(Context(), [self.event()])) for _ in range(3)]
+        for number, call in enumerate(calls):
+            await raises(call, f"observe() {number} of 3 at once, with its backend broken", OSError)
 
     @clause(
-        "A batch that comes again after a failure is delivered.",
+        "A batch that comes again after a failure, or after a cancelled call, is delivered.",
         "D56",
-        after=("delivered", "failure_raises"),
+        after=("again_legal", "delivered", "failure_raises"),
     )
     async def retry_delivers(self) -> None:
         mend_backend, observer = need(self.mend_backend, "mend_backend"), await self._broken()
@@ -120,6 +130,15 @@ class ObserverContract(
         await self._observe(observer, batch, "observe() of the same batch again")
         count = await self._count(observer)
         expect(count >= 2, f"{count} of 2 events were delivered when their batch came again")
+        for stage in range(1, 4):
+            before, batch = await self._count(observer), [self.event()]
+            observing = start(observer.observe(Context(), batch))
+            await turns(stage)
+            observing.cancel()
+            await ended(observing)
+            await self._observe(observer, batch, "observe() of a batch whose call was cancelled")
+            count = await self._count(observer)
+            expect(count > before, "a batch that came again after a cancelled call had no effect")
 
     @clause("The batch is not changed.", "D56")
     async def batch_unchanged(self) -> None:

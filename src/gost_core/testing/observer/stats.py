@@ -1,5 +1,6 @@
 """The contract of counters of services and clients."""
 
+from itertools import count
 from typing import Final, cast
 
 from typing_extensions import TypeVar
@@ -7,7 +8,7 @@ from typing_extensions import TypeVar
 from gost_core.observer.stats import Kind, Stats
 from gost_core.testing._families.counts import Count
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect
+from gost_core.testing._run.waiting import expect, in_threads
 
 __all__ = ("StatsContract",)
 
@@ -16,20 +17,22 @@ StatsT = TypeVar("StatsT", bound=Stats, default=Stats)
 # No Kind, and yet what a later version of the contract, or a program that is not type-checked,
 # may pass.
 _UNKNOWN: Final[tuple[Kind, ...]] = (cast("Kind", 0), cast("Kind", 99))
+_TIMES: Final[int] = 300
 
 
 class StatsContract(Count[StatsT], interface=Stats, first=("current_falls",)):
     """What counters promise."""
 
     def _count_in(self, count: StatsT, /) -> None:
-        count.add(Kind.INPUT_BYTES, 3)
-        count.add(Kind.CURRENT_CONNS, 1)
-        count.add(Kind.CURRENT_CONNS, -1)
+        for kind in Kind:
+            count.add(kind, 3)
+        count.add(Kind.CURRENT_CONNS, -2)
 
     def _expect_counted(self, count: StatsT, times: int, after: str, /) -> None:
-        total, current = count.get(Kind.INPUT_BYTES), count.get(Kind.CURRENT_CONNS)
-        expect(total == 3 * times, f"get(INPUT_BYTES) was {total} after {after} that added 3")
-        expect(current == 0, f"get(CURRENT_CONNS) was {current} after {after} that added 1 and -1")
+        for kind in Kind:
+            each = 1 if kind is Kind.CURRENT_CONNS else 3
+            counted = count.get(kind)
+            expect(counted == each * times, f"get({kind.name}) was {counted} after {after}")
 
     @clause("At first every count is 0, and nothing was added.", "D54")
     async def starts_at_zero(self) -> None:
@@ -91,6 +94,27 @@ class StatsContract(Count[StatsT], interface=Stats, first=("current_falls",)):
             stats.add(Kind.INPUT_BYTES, 1)
             expect(stats.is_updated(), "is_updated() was False after add()")
             expect(not stats.is_updated(), "is_updated() was still True when asked again")
+
+    @clause(
+        "What one thread adds while another asks is_updated() is told by this answer or the next.",
+        "D21, D54",
+        after=("asking_clears", "counts"),
+    )
+    async def threads_told(self) -> None:
+        stats = [self.make() for _ in range(_TIMES)]
+        roles = [count() for _ in stats]
+
+        def use(number: int) -> int:
+            # Of the two threads that come first, one adds and one reads, in turns.
+            turn, one = next(roles[number]), stats[number]
+            if turn == number % 2:
+                one.add(Kind.INPUT_BYTES, 1)
+            asks = turn == 1 - number % 2
+            return one.get(Kind.INPUT_BYTES) if asks and one.is_updated() else 0
+
+        read = await in_threads(use, _TIMES, "add() beside is_updated()")
+        for one, *told in zip(stats, *read, strict=True):
+            expect(one.is_updated() or any(told), "what was added beside is_updated() was not told")
 
     @clause("Reading a count leaves the mark of is_updated().", "D54", after=("updated",))
     async def get_leaves_mark(self) -> None:
