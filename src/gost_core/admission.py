@@ -68,7 +68,8 @@ class Admission(Protocol):
 
         Args:
             ctx: the values of the connection, if it has any yet.
-            network: the network of the source (D11), never that of the listener (D50).
+            network: the network of the source, such as ``tcp`` (D11), never that of the listener
+                (D50).
             addr: the source: host and port, a host, a path, or "" (D12). Where PROXY headers are
                 trusted, it is the source that the header names (D71). An address that is empty or
                 cannot be read matches no rule, so a blacklist admits it and a whitelist refuses it

@@ -302,7 +302,7 @@ class TLSOptions:
     """The lowest version, by Go's name, in any case, such as "VersionTLS12"; "" = the library's
     (D66)."""
     max_version: str = ""
-    """The highest version; "" = the library's."""
+    """The highest version, by Go's name as the lowest; "" = the library's (D66)."""
     cipher_suites: list[str] | tuple[str, ...] = field(default=(), hash=False)
     """IANA names of cipher suites; empty = the library's (D66)."""
     alpn: list[str] | tuple[str, ...] = field(default=(), hash=False)
@@ -331,7 +331,8 @@ class NodeOptions:
     """
 
     network: str = ""
-    """For targets: the network in place of the request's (D11); "" = the request's."""
+    """For targets: the network in place of the request's, such as ``tcp`` (D11); "" = the
+    request's."""
     transport: "Transporter | None" = None
     """How the node is reached; None for the targets of a forwarder."""
     bypass: Bypass | None = None
@@ -398,7 +399,8 @@ def host_mapper_node_option(host_mapper: HostMapper | None, /) -> NodeOption:
 def network_node_option(network: str, /) -> NodeOption:
     """Set ``NodeOptions.network``.
 
-    For targets: the network in place of the request's (D11); "" = the request's.
+    For targets: the network in place of the request's, such as ``tcp`` (D11); "" = the
+    request's.
     """
     return FieldOption(NodeOptions, "network", network)
 
@@ -474,7 +476,8 @@ class Node(Markable, Metadatable, ProbeResultReader):
 
     Args:
         name: a label, unique in its hop (D40); identifies nothing.
-        addr: where it is (D12). The address of a target may lack a port, be a path, or be "".
+        addr: where it is, mostly as ``host:port`` (D12). The address of a target may lack a port,
+            be a path, or be "".
         opts: None is skipped.
     """
 
@@ -757,8 +760,10 @@ class Route(Protocol):
         Args:
             ctx: the request's values. No step is begun after its TIME_LIMIT: the call raises
                 TimeoutError, and no node is marked (D69).
-            network: the network of the target (D11); between nodes it is ``tcp``.
-            address: the target (D12). "" with ``udp`` gives an unconnected PacketConn (D9).
+            network: the network of the target, such as ``udp`` or ``tcp4`` (D11); between nodes it
+                is ``tcp``.
+            address: the target, as ``host:port`` (D12). "" with ``udp`` gives an unconnected
+                PacketConn (D9).
             opts: see :class:`DialOptions`.
 
         Returns:
@@ -863,7 +868,7 @@ class Chainer(Protocol):
 
         Args:
             ctx: the request's values.
-            network: what is asked for (D11).
+            network: what is asked for, such as ``tcp`` or ``udp4`` (D11).
             address: the target, after mapping and resolution, or where to listen. It may be "" or
                 a path (D37).
             opts: see :class:`RouteOptions`.
@@ -966,7 +971,17 @@ class Transporter(Protocol):
             ctx: the request's values.
             addr: the node's address, resolved if it has a resolver or a host mapper (D42).
 
-        Otherwise as :meth:`gost_core.dialer.Dialer.dial`.
+        Returns:
+            The transport, before any handshake; the caller owns it. Of a shared session it is a
+            handle, and closing the last handle ends the session (D3).
+
+        Raises:
+            OSError: the node cannot be reached (D14).
+            PermissionError: the dialer logs in here, and was refused (D15).
+            UnsupportedError, ValueError: before any I/O; final (D16).
+
+        The transport outlives the timeout and the task of this call; cancelling frees what was
+        opened (D4).
         """
         ...
 
@@ -991,7 +1006,29 @@ class Transporter(Protocol):
 
     @abstractmethod
     async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
-        """Reach a target through the node; as :meth:`gost_core.connector.Connector.connect`."""
+        """Reach a target, or the next node, through this node.
+
+        Args:
+            ctx: the request's values.
+            conn: the connection to this node, after :meth:`handshake`.
+            network: ``tcp`` to the next node; to the target what the request asks for (D11).
+            address: the next node, or the target, perhaps by name (D12). "" with ``udp`` gives an
+                unconnected PacketConn (D9).
+
+        Returns:
+            The connection, which owns ``conn`` and may be ``conn`` (D3). For ``udp`` it is a
+            PacketConn (D11). The node's answer may still be to come (D33).
+
+        Raises:
+            UnsupportedError, ValueError: before the first byte is sent; final (D15, D16).
+            PermissionError: the node refuses the credentials, or refuses by its own rules (D15).
+            ConnectionRefusedError: the node could not reach the address (D15).
+            OSError: anything else that failed. In all cases ``conn`` may be closed already; the
+                caller closes it and does nothing else with it (D3).
+
+        The connection outlives the timeout and the task of this call (D4). After cancelling,
+        ``conn`` is only good for closing (D7).
+        """
         ...
 
     @abstractmethod
@@ -1004,10 +1041,28 @@ class Transporter(Protocol):
         /,
         *opts: connector.BindOption,
     ) -> Listener:
-        """Have the node listen; as :meth:`gost_core.connector.Binder.bind`.
+        """Have the node listen.
+
+        Args:
+            ctx: the request's values.
+            conn: the connection to this node, after :meth:`handshake`.
+            network: ``tcp``, ``udp`` or ``unix`` (D11).
+            address: where the node is to listen; an empty host = everywhere, port 0 = any free one
+                (D35).
+            opts: see :class:`gost_core.connector.BindOptions`.
+
+        Returns:
+            The listener, which owns ``conn``. Closing it ends the tunnel, unless connections that
+            it accepted are still open (D35).
 
         Raises:
-            BindUnsupportedError: the connector is no Binder; final (D16).
+            BindUnsupportedError: the connector is no Binder, or the node cannot; final (D16).
+            UnsupportedError, ValueError: before the first byte is sent; final (D15, D16).
+            OSError: the node refuses or fails. In all cases ``conn`` may be closed already; the
+                caller closes it and does nothing else with it (D3).
+
+        The listener outlives the timeout and the task of this call (D4). After cancelling, ``conn``
+        is only good for closing (D7).
         """
         ...
 
@@ -1194,8 +1249,9 @@ class Router(Protocol):
 
         Args:
             ctx: the request's values.
-            network: the network of the target (D11). ``udp`` gives a PacketConn (D38). ``tcp4``
-                and ``udp4`` resolve the name to IPv4 only, ``tcp6`` and ``udp6`` to IPv6 (D39).
+            network: the network of the target, such as ``tcp`` (D11). ``udp`` gives a PacketConn
+                (D38). ``tcp4`` and ``udp4`` resolve the name to IPv4 only, ``tcp6`` and ``udp6`` to
+                IPv6 (D39).
             address: the target, as it was asked for (D12). An address without a port is neither
                 mapped nor resolved. "" with ``udp`` gives an unconnected connection, which maps and
                 resolves the names in ``write_to`` as this call does. Those look-ups get the values

@@ -41,7 +41,7 @@ class SelectOptions:
     client_ip: IPv4Address | IPv6Address | None = None
     """Where the client is; None = not known."""
     network: str = ""
-    """The network, in lower case (D11)."""
+    """The network, in lower case, such as ``tcp`` or ``udp4`` (D11)."""
     addr: str = ""
     """The destination, perhaps resolved; it may be "" or a path (D37)."""
     protocol: str = ""
@@ -79,7 +79,7 @@ def client_ip_select_option(client_ip: IPv4Address | IPv6Address | None, /) -> S
 def network_select_option(network: str, /) -> SelectOption:
     """Set ``SelectOptions.network``.
 
-    The network, in lower case (D11).
+    The network, in lower case, such as ``tcp`` or ``udp4`` (D11).
     """
     return FieldOption(SelectOptions, "network", network)
 

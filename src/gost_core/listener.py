@@ -105,8 +105,8 @@ class Options:
     """What a listener may be constructed with; a missing part is a feature that is off."""
 
     addr: str = ""
-    """Where to listen (D12); an empty host = everywhere, port 0 = any free one. "" is a ValueError
-    to a listener that needs an address."""
+    """Where to listen, as ``host:port`` (D12); an empty host = everywhere, port 0 = any free one.
+    "" is a ValueError to a listener that needs an address."""
     auther: Authenticator | None = None
     """Who may connect, where the listener's own protocol logs in; None = everybody."""
     auth: Userinfo | None = None
@@ -145,8 +145,8 @@ Option: TypeAlias = Callable[[Options], object]
 def addr_option(addr: str, /) -> Option:
     """Set ``Options.addr``.
 
-    Where to listen (D12); an empty host = everywhere, port 0 = any free one. "" is a ValueError
-    to a listener that needs an address.
+    Where to listen, as ``host:port`` (D12); an empty host = everywhere, port 0 = any free one.
+    "" is a ValueError to a listener that needs an address.
     """
     return FieldOption(Options, "addr", addr)
 

@@ -21,6 +21,8 @@ Labels: TypeAlias = Mapping[str, str]
 class Counter(Protocol):
     """A value that only grows.
 
+    Any thread may use it (D21), and no call waits.
+
     Checked by :class:`gost_core.testing.metrics.CounterContract`.
     """
 
@@ -43,6 +45,8 @@ class Counter(Protocol):
 
 class Gauge(Protocol):
     """A value that rises and falls.
+
+    Any thread may use it (D21), and no call waits.
 
     Checked by :class:`gost_core.testing.metrics.GaugeContract`.
     """
@@ -72,6 +76,8 @@ class Gauge(Protocol):
 
 class Observer(Protocol):
     """A distribution of values, such as a histogram.
+
+    Any thread may use it (D21), and no call waits.
 
     Not to be mistaken for :class:`gost_core.observer.Observer`, which takes events.
 
@@ -110,10 +116,16 @@ class Metrics(Protocol):
 
     @abstractmethod
     def gauge(self, name: MetricName, labels: Labels, /) -> Gauge:
-        """Return the gauge of this name and these labels, as :meth:`counter` does."""
+        """Return the gauge of this name and these labels.
+
+        The labels are copied; an empty mapping means none (D58).
+        """
         ...
 
     @abstractmethod
     def observer(self, name: MetricName, labels: Labels, /) -> Observer:
-        """Return the distribution of this name and these labels, as :meth:`counter` does."""
+        """Return the distribution of this name and these labels.
+
+        The labels are copied; an empty mapping means none (D58).
+        """
         ...

@@ -72,8 +72,9 @@ def id_option(id: str, /) -> Option:
 class Router(Protocol):
     """Looks up routes in a configured table, which it does not change (D63).
 
-    The table of the operating system is neither read nor changed (D63). Concurrency: called for
-        each packet, by many tasks at once, so it is fast.
+    The table of the operating system is neither read nor changed (D63).
+
+    Concurrency: called for each packet, by many tasks at once, so it is fast.
 
     Checked by :class:`gost_core.testing.router.RouterContract`.
     """

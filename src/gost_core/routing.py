@@ -23,7 +23,7 @@ class Request:
     host: str = ""
     """The host asked for, perhaps with a port (D37)."""
     network: str = ""
-    """The network, in lower case (D11)."""
+    """The network, in lower case, such as ``tcp`` or ``udp4`` (D11)."""
     protocol: str = ""
     """The application protocol, in lower case: ``http``, ``tls``, ``ssh`` (D48)."""
     method: str = ""

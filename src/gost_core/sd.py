@@ -23,9 +23,11 @@ class Service:
     node: str = ""
     """Which proxy offers it; a caller may leave out its own."""
     network: str = ""
-    """How to reach it (D11). To renew and to deregister it may be "" (D61)."""
+    """The network to reach it by, such as ``tcp`` (D11). To renew and to deregister it may be ""
+    (D61)."""
     address: str = ""
-    """Where to reach it (D12). To renew and to deregister it may be "" (D61)."""
+    """The address to reach it at, as ``host:port`` (D12). To renew and to deregister it may be ""
+    (D61)."""
 
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)

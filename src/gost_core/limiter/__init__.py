@@ -49,9 +49,9 @@ class Options:
     scope: str = ""
     """Whose budget is meant, one of the ``SCOPE_`` constants; "" = SCOPE_CONN."""
     network: str = ""
-    """The network of the traffic (D11); "" = not given."""
+    """The network of the traffic, such as ``tcp`` (D11); "" = not given."""
     addr: str = ""
-    """The target (D12); "" = none, or not given."""
+    """The target, as ``host:port`` (D12); "" = none, or not given."""
     client: str = ""
     """The id of the client, as an Authenticator gave it; "" = not given."""
     src: str = ""
@@ -80,7 +80,7 @@ def service_option(service: str, /) -> Option:
 def network_option(network: str, /) -> Option:
     """Set ``Options.network``.
 
-    The network of the traffic (D11); "" = not given.
+    The network of the traffic, such as ``tcp`` (D11); "" = not given.
     """
     return FieldOption(Options, "network", network)
 
@@ -88,7 +88,7 @@ def network_option(network: str, /) -> Option:
 def addr_option(addr: str, /) -> Option:
     """Set ``Options.addr``.
 
-    The target (D12); "" = none, or not given.
+    The target, as ``host:port`` (D12); "" = none, or not given.
     """
     return FieldOption(Options, "addr", addr)
 

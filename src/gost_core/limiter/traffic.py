@@ -114,5 +114,18 @@ class TrafficLimiter(Protocol):
 
     @abstractmethod
     async def out(self, ctx: Context, key: str, /, *opts: Option) -> Limiter | None:
-        """Return the limiter of what the service writes to that connection; as :meth:`in_`."""
+        """Return the limiter of what the service writes to the limited connection (D52).
+
+        Args:
+            ctx: the connection's values.
+            key: whose traffic it is: for SCOPE_SERVICE the service's name, for SCOPE_CONN the
+                client's address with its port, for SCOPE_CLIENT the client's id.
+            opts: see :class:`gost_core.limiter.Options`.
+
+        Returns:
+            The limiter; None = unlimited, or a scope that is not served (D53).
+
+        Raises:
+            OSError: the limits cannot be reached; the caller refuses (D53).
+        """
         ...
