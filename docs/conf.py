@@ -53,11 +53,10 @@ html_title = f"gost_core {release}"
 html_static_path = ["_static"]
 html_favicon = "_static/icon.svg"
 html_css_files = ["contract.css"]
-html_js_files = [("filter.js", {"defer": "defer"})]
+html_js_files = [(name, {"defer": "defer"}) for name in ("filter.js", "tables.js")]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
-pygments_style = "friendly"
 pygments_dark_style = "github-dark"
 
 # A host shows this page at any address, so its links begin at the root of the site.

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from inspect import getdoc
+from operator import attrgetter
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Final, NewType, TypeAlias, get_type_hints
@@ -167,10 +168,15 @@ def namesakes(module_name: str) -> Iterator[str]:
 
 
 def contract(module_name: str, cls: type[Contract]) -> Iterator[str]:
-    """Write what documents a contract: what has to be given to it."""
-    names = [one.name for one in dataclasses.fields(cls)]
-    yield from (f".. autoclass:: {module_name}.{cls.__name__}", f"   :members: {', '.join(names)}")
-    yield from ("   :undoc-members:", "")
+    """Write what documents a contract: what has to be given to it, in the constructor's order."""
+    full_name = f"{module_name}.{cls.__name__}"
+    yield from (f".. autoclass:: {full_name}", "")
+    for field in sorted(dataclasses.fields(cls), key=lambda one: one.kw_only is True):
+        yield f"   .. autoattribute:: {full_name}.{field.name}"
+        # Among the members Sphinx would take it for a method, and show its address as the value.
+        if isinstance(field.default, FunctionType):
+            yield "      :no-value:"
+        yield ""
 
 
 def clauses(full_name: str) -> Iterator[str]:
@@ -293,6 +299,7 @@ def write_signature(
         return "", None
     for value in values:
         signature = signature and signature.replace("<factory>", value, 1)
+    signature = signature and re.sub(r"<function (\w+)>", r"\1", signature)
     for text, alias in (PARAMETERS | aliases()).items():
         signature = signature and signature.replace(text, alias)
         returns = returns and returns.replace(text, alias)
@@ -358,6 +365,15 @@ def read_google_style(
         lines[:] = GoogleDocstring(lines).lines()
 
 
+def keep_to_own_source(app: Sphinx, module_name: str, attribute: str) -> str | None:
+    """Have an alias of what others define lead to its own line, and show no source of theirs."""
+    try:
+        origin = attrgetter(attribute)(import_module(module_name)).__module__
+    except AttributeError:
+        return None
+    return None if origin.partition(".")[0] == package.NAME else module_name
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Take part in the build."""
     app.connect("builder-inited", write_pages)
@@ -367,4 +383,5 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.connect("autodoc-process-docstring", say_runtime_checkable)
     app.connect("doctree-read", keep_builtins)
     app.connect("missing-reference", resolve)
+    app.connect("viewcode-follow-imported", keep_to_own_source)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -66,6 +66,20 @@ def test_no_class_is_shown_with_the_constructor_of_a_protocol(site: Path) -> Non
     assert [head for head in heads if "kwargs" in head] == []
 
 
+def test_a_signature_shows_no_object_that_only_this_python_has(site: Path) -> None:
+    shown = [
+        head
+        for path in site.glob("reference/**/*.html")
+        for head in re.findall(r"<dt class=\"sig .*?</dt>", path.read_text("utf-8"), re.DOTALL)
+    ]
+    assert len(shown) > 1000
+    assert [head for head in shown if "&lt;function" in head or ">~" in head] == []
+
+
+def test_only_the_sources_of_this_package_are_shown(site: Path) -> None:
+    assert {path.name for path in (site / "_modules").iterdir()} == {"index.html", package.NAME}
+
+
 def test_a_page_of_the_reference_says_how_its_module_is_imported(site: Path) -> None:
     for name in package.contract_names():
         if name == package.NAME:
@@ -243,7 +257,7 @@ def expected_results(symbol: Symbol) -> Iterator[tuple[str, str]]:
 
 # ---- The browser
 
-WIDTHS: Final = (1440, 1320, 1024, 820, 390)
+WIDTHS: Final = (1440, 1320, 1280, 1024, 960, 820, 390)
 IN_A_FRAME: Final = """(async () => {
     const frame = document.querySelector("iframe");
     const loaded = new Promise((done) => { frame.onload = done; });
@@ -274,6 +288,57 @@ def test_every_page_opens_without_an_error_asks_no_other_host_and_fits_its_windo
         if wide or visit.errors or elsewhere:
             faults[name] = [*(f"too wide at {width}" for width in wide), *visit.errors, *elsewhere]
     assert faults == {}
+
+
+FAINT: Final = """(() => {
+    const light = ([r, g, b]) => [r, g, b]
+        .map((part) => part / 255)
+        .map((part) => (part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
+    const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
+    const behind = (element) => {
+        for (let one = element; one !== null; one = one.parentElement) {
+            const [red, green, blue, alpha = 1] = channels(getComputedStyle(one).backgroundColor);
+            if (alpha === 1) return [red, green, blue];
+        }
+        return [255, 255, 255];
+    };
+    const faint = new Set();
+    const walk = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT);
+    for (let text = walk.nextNode(); text !== null; text = walk.nextNode()) {
+        const element = text.parentElement;
+        if (text.data.trim() === "" || element.closest("svg, button, .headerlink")) continue;
+        const [one, two] = [channels(getComputedStyle(element).color), behind(element)].map(light);
+        const contrast = (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
+        if (contrast < 4.5) faint.add(`${element.className}: ${text.data} ${contrast.toFixed(1)}`);
+    }
+    return Array.from(faint);
+})()"""
+"""Tells which text stands out less from what is behind it than WCAG asks for (1.4.3, AA)."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_and_code_stand_out_in_light_and_in_dark(
+    scheme: str, address: str, tab: Browser
+) -> None:
+    tab.prefer(scheme)
+    for name in ("tutorial", "reference/selector", "_modules/gost_core/testing/_run/attempt"):
+        tab.open(f"{address}/{name}.html")
+        assert tab.evaluate(FAINT) == [], name
+
+
+def test_on_a_telephone_no_cell_of_three_columns_is_narrow_or_without_its_column(
+    address: str, tab: Browser
+) -> None:
+    tab.resize(390, 844)
+    tab.open(f"{address}/from-go.html")
+    cells = tab.evaluate(
+        "Array.from(document.querySelectorAll('.labelled tbody td'))"
+        ".filter((cell) => cell.offsetParent)"
+        ".map((cell) => [cell.offsetWidth, getComputedStyle(cell, '::before').content])"
+    )
+    assert min(width for width, _ in cells) > 300
+    assert {'"Key: "', '"What is different: "'} <= {before for _, before in cells}
 
 
 def test_the_browser_says_that_a_page_is_not_there(
