@@ -505,16 +505,18 @@ class WithoutWeightAsTheGreatest(RightStrategy):
 
 @strategy_trial.breaks("next-after-cancelled")
 class AnsweringTheCancelled(RightStrategy):
-    """Answers those that were cancelled, once there are many."""
+    """Answers calls that were cancelled, once there are many."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[Item, ...]] = []
+        self.cancelled: list[tuple[Item, ...]] = []
 
     async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
-        self.asked.append(items)
-        await self.ask()
-        first = self.asked.pop(0 if len(self.asked) > 5 else -1)
-        return random.choices(first, list(map(self.weight, first)))[0] if first else None
+        try:
+            await self.ask()
+        except asyncio.CancelledError:
+            self.cancelled.append(items)
+            raise
+        return await super().apply(ctx, *(self.cancelled.pop() if self.cancelled[5:] else items))
 
 
 @strategy_trial.breaks("weight-default")
