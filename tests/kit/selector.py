@@ -516,7 +516,7 @@ class AnsweringTheCancelled(RightStrategy):
         except asyncio.CancelledError:
             self.cancelled.append(items)
             raise
-        return await super().apply(ctx, *(self.cancelled.pop() if self.cancelled[5:] else items))
+        return await super().apply(ctx, *(self.cancelled[-1] if self.cancelled[5:] else items))
 
 
 @strategy_trial.breaks("weight-default")
