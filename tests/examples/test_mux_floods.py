@@ -1,16 +1,27 @@
 """What a session lets its peer ask for."""
 
 import asyncio
+import weakref
 from contextlib import suppress
 
 import pytest
+from h2.connection import H2Connection
+from h2.events import PingAckReceived
 
 from gost_core.common import net
+from gost_core.context import Context
+from gost_core.listener import addr_option
+from proxy.listener.h2 import MuxListener
+from proxy.metadata import MemoryMetadata
 from proxy.net import h2_budget, h2_session
+from proxy.net.address import split_host_port
+from proxy.net.dialer import SystemDialer
+from proxy.net.h2_budget import HostBudgets
 from proxy.net.h2_session import Session
-from tests.examples.proxy_harness import run
+from tests.examples.proxy_harness import connected, run
 from tests.examples.test_mux import dialing, mux_node, pair, read_all, streams
 from tests.examples.test_mux import echo as echo_stream
+from tests.examples.test_proxy_newcomers import From
 
 pytestmark = pytest.mark.one_python
 
@@ -66,5 +77,83 @@ def test_more_streams_than_a_session_has_go_by_another_one() -> None:
                 await conn.write(b"question")
                 assert await conn.read(100) == b"question"
             await asyncio.gather(*(conn.close() for conn in conns))
+
+    run(main())
+
+
+async def is_let_stay(address: str, host: str, pings: int) -> bool:
+    """Open a session from a host, send so many pings, and tell whether the last one is answered."""
+    reader, writer = await asyncio.open_connection(*split_host_port(address), local_addr=(host, 0))
+    h2 = H2Connection()
+    h2.initiate_connection()
+    for number in range(pings):
+        h2.ping(number.to_bytes(8, "big"))
+    writer.write(h2.data_to_send())
+    answered = False
+    with suppress(ConnectionError):
+        while not answered and (data := await reader.read(65536)):
+            answered = any(
+                isinstance(event, PingAckReceived) and event.ping_data[-1] == pings - 1
+                for event in h2.receive_data(data)
+            )
+    writer.close()
+    return answered
+
+
+def test_who_was_sent_away_is_no_newcomer_in_the_next_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(h2_budget, "BURST", 3000)
+    monkeypatch.setattr(h2_budget, "OVERHEAD", 0.001)
+    monkeypatch.setattr(h2_budget, "PATIENCE", 0.0)
+
+    async def main() -> None:
+        async with mux_node() as address:
+            assert await is_let_stay(address, "127.0.0.1", pings=1)
+            assert not await is_let_stay(address, "127.0.0.1", pings=100)
+            assert not await is_let_stay(address, "127.0.0.1", pings=1)
+            assert await is_let_stay(address, "127.0.0.2", pings=1)
+            names = {task.get_name(): task for task in asyncio.all_tasks()}
+            ending = [task for name, task in names.items() if name.startswith("session with")]
+            await asyncio.gather(*ending)
+
+    run(main())
+
+
+def test_what_a_host_has_spent_is_kept_and_what_nobody_needs_is_not() -> None:
+    async def main() -> None:
+        budgets = HostBudgets()
+        async with connected() as (conn, _):
+            spender, user = From(conn, "127.0.0.1"), From(conn, "127.0.0.2")
+            budgets.of(spender).spend(1_000_000, ())
+            budgets.of(user).sessions += 1
+            spent, used = budgets.of(spender), budgets.of(user)
+            unneeded = weakref.ref(budgets.of(From(conn, "127.0.0.3")))
+            for number in range(4, 100):
+                budgets.of(From(conn, f"127.0.0.{number}"))
+            assert (budgets.of(spender), budgets.of(user)) == (spent, used)
+            assert unneeded() is None
+
+    run(main())
+
+
+def test_a_session_that_has_long_had_no_stream_ends_and_no_other_does() -> None:
+    async def main() -> None:
+        listener = MuxListener(addr_option("127.0.0.1:0"))
+        await listener.init(MemoryMetadata({"idleTimeout": 0.05}))
+        dial = SystemDialer()
+        idle, busy = [
+            Session(await dial.dial(Context(), "tcp", str(listener.addr())), client=True)
+            for _ in range(2)
+        ]
+        near, far = await asyncio.gather(busy.open("name:1"), listener.accept())
+        with pytest.raises(ConnectionResetError):
+            await idle.accept()
+        await near.write(b"still there")
+        assert await far.read(100) == b"still there"
+        await asyncio.gather(near.close(), far.close())
+        with pytest.raises(ConnectionResetError):
+            await busy.accept()
+        await asyncio.gather(idle.close(), busy.close(), listener.close())
 
     run(main())

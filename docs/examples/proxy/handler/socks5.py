@@ -58,9 +58,10 @@ class SOCKS5Handler(ProxyHandler):
         await super().init(metadata)
         self._commands = {CONNECT, UDP_ASSOCIATE}
         if flag(metadata, "bind", False):
-            from .visitors import serve_visitors  # only who binds needs the library h2
+            from ..net.h2_budget import HostBudgets  # only who binds needs the library h2
+            from .visitors import serve_visitors
 
-            self._serve_visitors = serve_visitors
+            self._serve_visitors = partial(serve_visitors, budgets=HostBudgets())
             self._commands.add(BIND_MANY)
 
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:

@@ -8,6 +8,7 @@ from gost_core import listener
 from gost_core.common import net
 
 from ..limiter.conn import HostConnLimiter, take_place
+from ..net.h2_budget import HostBudgets
 from ..net.h2_session import STREAMS, Session
 from ..net.relay import ClientGoneError, Traffic, relay
 
@@ -16,9 +17,9 @@ OF_ONE_HOST: Final = STREAMS // 4
 VISITORS: Final = STREAMS - 1  # at once, beside the stream for control; others wait to be accepted
 
 
-async def serve_visitors(client: net.Conn, bound: net.Listener) -> None:
+async def serve_visitors(client: net.Conn, bound: net.Listener, budgets: HostBudgets) -> None:
     """Be the far end of a tunnel: send each visitor of a listener through it, while it is there."""
-    session = Session(client, client=True)
+    session = Session(client, client=True, budget=budgets.of(client))
     try:
         control = await session.open("control")
         async with asyncio.TaskGroup() as visits:

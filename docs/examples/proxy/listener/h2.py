@@ -1,12 +1,17 @@
 """Accepting streams of HTTP/2 sessions."""
 
+import asyncio
+
 from gost_core import listener
 from gost_core.common import net
 from gost_core.metadata import Metadata
 from gost_core.options import apply
 
 from ..component import refuse_options
+from ..metadata import number
+from ..net.h2_budget import HostBudgets
 from ..net.h2_session import Session
+from ..net.h2_stream import Stream
 from .limits import accept_within_limits
 from .serving import ServingListener
 from .tcp import TCPListener
@@ -27,20 +32,33 @@ class MuxListener(ServingListener):
             listener.logger_option(self._options.logger),
         )
         super().__init__(tcp, self._options.logger)
+        self._budgets = HostBudgets()
 
     async def init(self, metadata: Metadata | None, /) -> None:
         refuse_options(self._options, "auther", "auth", "tls_config", "proxy_protocol", "netns")
         self._options.admission = None
+        self._idle = number(metadata, "idleTimeout", 0)
         await super().init(metadata)
 
     async def take(self, conn: net.Conn) -> None:
-        session = Session(conn, client=False)
+        session = Session(conn, client=False, budget=self._budgets.of(conn))
         try:
             while True:
-                stream = await accept_within_limits(await session.accept(), self._options)
+                stream = await accept_within_limits(await self._next(session), self._options)
                 if stream is not None:
                     await self.offer(stream)
         except OSError:  # this session's trouble, and nobody else's (D26)
             pass
         finally:
             await session.retire()
+
+    async def _next(self, session: Session) -> Stream:
+        """Return a session's next stream; a TimeoutError says that it has long been without any."""
+        while True:
+            was_busy = session.has_streams
+            try:
+                async with asyncio.timeout(self._idle or None):
+                    return await session.accept()
+            except TimeoutError:
+                if not was_busy:
+                    raise

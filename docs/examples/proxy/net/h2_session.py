@@ -40,7 +40,13 @@ class Session(ClosedOnce, net.Closer):
     """
 
     def __init__(
-        self, conn: net.Conn, *, client: bool, retiring: bool = False, backlog: int = 0
+        self,
+        conn: net.Conn,
+        *,
+        client: bool,
+        retiring: bool = False,
+        backlog: int = 0,
+        budget: Budget | None = None,
     ) -> None:
         self.h2: Final = H2Connection(H2Configuration(client_side=client))
         """For its streams, who call ``flush`` then."""
@@ -57,7 +63,8 @@ class Session(ClosedOnce, net.Closer):
         self._unsent: list[Stream] = []
         self._due = asyncio.Event()  # something to send
         self._room = 0  # bytes received that the session's window does not have back yet
-        self._budget: Final = Budget()
+        self._budget: Final = budget or Budget()
+        self._budget.sessions += 1
         self._heard = False
         self._fault: Exception | None = None
         # In force from the beginning: what is changed later is so when the peer has heard of it.
@@ -83,6 +90,10 @@ class Session(ClosedOnce, net.Closer):
     @property
     def is_alive(self) -> bool:
         return self._fault is None
+
+    @property
+    def has_streams(self) -> bool:
+        return bool(self._streams)
 
     @property
     def has_room(self) -> bool:
@@ -187,6 +198,7 @@ class Session(ClosedOnce, net.Closer):
             fault = net.ProtocolError(f"{self._peer} breaks the rules of HTTP/2: {error}")
             fault.__cause__ = error
         finally:
+            self._budget.sessions -= 1
             sending.cancel()
             self._fail(fault)
             await self.conn.close()
