@@ -100,7 +100,7 @@ class Bypass(Protocol):
         Args:
             ctx: the request's values.
             network: the network of the destination, such as ``tcp`` (D11); "" = not given.
-            addr: the destination, with or without a port; ASCII case and a final dot of its host
+            addr: the destination, with or without a port; ASCII case and a trailing dot of its host
                 do not count (D12). The empty address is never bypassed (D47).
             opts: see :class:`Options`.
 

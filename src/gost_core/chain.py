@@ -1254,7 +1254,7 @@ class Router(Protocol):
                 IPv6 (D39).
             address: the target, as it was asked for (D12). An address without a port is neither
                 mapped nor resolved. "" with ``udp`` gives an unconnected connection, which maps and
-                resolves the names in ``write_to`` as this call does. Those look-ups get the values
+                resolves the names in ``write_to`` as this call does. Those lookups get the values
                 of ``ctx`` without TIME_LIMIT (D9, D39).
             opts: for this call, they win over the router's own (D38).
 

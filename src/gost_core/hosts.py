@@ -44,8 +44,8 @@ class HostMapper(Protocol):
             ctx: the request's values.
             network: ``ip``, ``ip4`` or ``ip6``: which families are wanted (D11). ``tcp4`` and
                 ``udp4`` ask for ``ip4``, ``tcp6`` and ``udp6`` for ``ip6`` (D39).
-            host: a name or a literal address, without port and brackets. ASCII case and a final dot
-                do not count (D12). A literal that is not mapped is simply not there.
+            host: a name or a literal address, without port and brackets. ASCII case and a trailing
+                dot do not count (D12). A literal that is not mapped is simply not there.
             opts: see :class:`Options`.
 
         Returns:

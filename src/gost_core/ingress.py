@@ -83,7 +83,7 @@ class Ingress(Protocol):
 
         Args:
             ctx: the request's values.
-            host: as the client sent it; a port is ignored, and so are ASCII case and a final dot
+            host: as the client sent it; a port is ignored, and so are ASCII case and a trailing dot
                 (D12, D62).
             opts: see :class:`Options`.
 

@@ -101,6 +101,8 @@ class Metrics(Protocol):
     implementation does not know, or knows otherwise, give an instrument that does nothing: never
     None, never an exception, since measuring must not break what it measures (D58).
 
+    Any thread may use it (D21), and no call waits.
+
     Checked by :class:`gost_core.testing.metrics.MetricsContract`.
     """
 

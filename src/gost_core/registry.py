@@ -66,7 +66,7 @@ class Registry(Protocol[T]):
         same. To fail closed means: an Admission answers False, an Authenticator None, a limiter
         ``allow`` False and ``wait`` 0; a Logger discards; ``nodes()`` is empty, ``marker()`` and
         ``metadata()`` are None; a Bypass, Cache, Chainer, HostMapper, Hop, Ingress, Matcher,
-        Observer, Recorder, Resolver, Rewriter, Router, SD, and the look-ups of limiters raise
+        Observer, Recorder, Resolver, Rewriter, Router, SD, and the lookups of limiters raise
         OSError (D60).
 
         For callers: do not pass the None on as an option, where it would mean that everybody may.

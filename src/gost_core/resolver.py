@@ -37,7 +37,7 @@ class Resolver(Protocol):
 
     Concurrency: called for many requests at once. Equal queries may share one exchange, which then
     goes on when one of the callers is cancelled, and takes no TIME_LIMIT of any of them (D69). What
-    blocks, such as a look-up by the system, runs in a pool that belongs to the resolver and is
+    blocks, such as a lookup by the system, runs in a pool that belongs to the resolver and is
     bounded for each client, never on the event loop (D21).
 
     Checked by :class:`gost_core.testing.resolver.ResolverContract`.

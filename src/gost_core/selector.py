@@ -84,6 +84,8 @@ class Strategy(Protocol[T]):
 class Filter(Protocol[T]):
     """Leaves out the items that must not be chosen now, such as those that have failed.
 
+    One filter serves all requests at once.
+
     Checked by :class:`gost_core.testing.selector.FilterContract`.
     """
 

@@ -16,9 +16,9 @@ without brackets. An address that cannot be split is a host and nothing else; on
 ports it is a path, a name, or "". A name stays a name until something must resolve it. An empty
 host means every address of this host when listening, and is a ValueError when dialing (D12).
 
-**Hosts** compare without regard to ASCII case and to a final dot. Where a name enters the program,
-in a client's request, a setting, a rule or a hosts file, it is brought to one form, once: IDNA in
-ASCII (UTS 46, non-transitional), lower case, without the final dot. A name with a backslash, a
+**Hosts** compare without regard to ASCII case and to a trailing dot. Where a name enters the
+program, in a client's request, a setting, a rule or a hosts file, it is brought to one form, once:
+IDNA in ASCII (UTS 46, non-transitional), lower case, without that dot. A name with a backslash, a
 space or a control character is refused with a ValueError. A host whose last label is all digits, or
 0x with hexadecimal digits behind it, must be an IPv4 address in four decimal parts, and is a
 ValueError otherwise: ``127.1`` and ``0x7f000001`` are no hosts. To every rule an IPv4 address that

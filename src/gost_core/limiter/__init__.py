@@ -2,7 +2,7 @@
 
 Each scope, service and direction has a separate budget for each key, and keys are compared whole. A
 budget does not begin anew because every reference to its limiter was dropped, or because many other
-keys were asked for. A limit that is changed or removed acts from the next look-up on, or, if an
+keys were asked for. A limit that is changed or removed acts from the next lookup on, or, if an
 implementation keeps answers for a time that it documents, at the latest after that time (D53).
 
 The limiters are in :mod:`~gost_core.limiter.conn` (how many connections),

@@ -48,6 +48,8 @@ class RateLimiter(Protocol):
     Each key has one budget. It does not begin anew because all limiters of the key were dropped, or
     because many other keys were asked for. Keys are compared whole (D53).
 
+    Any thread may use it (D21), and no call waits.
+
     Checked by :class:`gost_core.testing.limiter.rate.RateLimiterContract`.
     """
 

@@ -89,6 +89,8 @@ class TrafficLimiter(Protocol):
     The same key, scope and service draw on the same budget (D53). An implementation says which
     scopes it serves.
 
+    Concurrency: asked for many connections at once.
+
     Checked by :class:`gost_core.testing.limiter.traffic.TrafficLimiterContract`.
     """
 

@@ -410,7 +410,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         await _expect_told_truly(self._site)
 
     @clause(
-        "Names are brought to one form: a name of other case, or with a final dot, is the same; "
+        "Names are brought to one form: a name of other case, or with a trailing dot, is the same; "
         "other spellings of numbers are refused.",
         "D12",
         after=("bypass_refuses",),

@@ -326,7 +326,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         await expect_cancelled(await blocked_write(here), "write()")
 
     @clause(
-        "A time-out on one connection leaves other connections alone.",
+        "A timeout on one connection leaves other connections alone.",
         "D4, D14",
         after=("read_cancellable", "reads_what_is_there"),
     )
