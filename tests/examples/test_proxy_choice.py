@@ -37,6 +37,7 @@ from gost_core.hop import (
 from gost_core.keys import CLIENT_ID, HASH_SOURCE
 from gost_core.listener import addr_option
 from gost_core.selector import Strategy
+from proxy.admission import NetworkAdmission
 from proxy.build import make_node
 from proxy.bypass import PatternBypass
 from proxy.cache import MemoryCache
@@ -487,11 +488,9 @@ def test_a_dns_resolver_needs_servers_by_address_and_port(
         (["*.example"], False, "example:80", False),
         (["a.example", "b.example"], False, "b.example:80", True),
         (["*"], False, "", False),
-        ([], False, "a.example:80", False),
         (["a.example"], True, "a.example:80", False),
         (["a.example"], True, "b.example:80", True),
-        ([], True, "a.example:80", True),
-        ([], True, "", False),
+        (["a.example"], True, "", False),
     ],
 )
 def test_patterns_decide(patterns: list[str], whitelist: bool, addr: str, bypassed: bool) -> None:
@@ -504,6 +503,12 @@ def test_the_name_that_was_asked_for_counts_beside_its_address() -> None:
     blacklist, whitelist = PatternBypass("a.example"), PatternBypass("a.example", whitelist=True)
     assert run(blacklist.contains(Context(), "tcp", "192.0.2.1:80", host))
     assert not run(whitelist.contains(Context(), "tcp", "192.0.2.1:80", host))
+
+
+@pytest.mark.parametrize("rules", [PatternBypass, NetworkAdmission])
+def test_no_rules_at_all_are_refused(rules: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match="needs a"):
+        rules()
 
 
 def test_a_pattern_that_is_no_network_although_it_looks_like_one_is_refused() -> None:

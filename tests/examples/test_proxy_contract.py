@@ -341,6 +341,7 @@ TestLimitedConnUnwrapper = ConnUnwrapperContract(
 ).as_tests()
 TestNetworkBlacklist = AdmissionContract(
     lambda: NetworkAdmission("192.0.2.0/24", "2001:db8::/32"),
+    make_of=lambda rules: NetworkAdmission(*rules),
     admitted="198.51.100.7:1024",
     refused="[2001:db8::a]:1024",
     unmatched=True,
@@ -432,10 +433,11 @@ TestHTTPConnector = ConnectorContract(
     secret=USER.password,
 ).as_tests()
 TestUserTable = AuthenticatorContract(
-    lambda: UserTable(USER, Userinfo("other", "password")),
+    lambda: UserTable(USER, Userinfo("other", "password"), Userinfo("", "nobody")),
     accepted_pair=("user", "open sesame"),
     client_id="user",
     refused_pair=("other", "open sesame"),
+    nameless=("", "nobody"),
 ).as_tests()
 TestNamelessUser = AuthenticatorContract(
     lambda: UserTable(Userinfo("", "open sesame")),
@@ -536,6 +538,10 @@ async def break_server(resolver: ServedResolver) -> None:
     resolver.server.broken = True
 
 
+async def mend_server(resolver: ServedResolver) -> None:
+    resolver.server.broken = False
+
+
 TestProber = ProbeResultReaderContract(lambda: Node("node", "192.0.2.1:80"), probe=probe).as_tests()
 TestTableHostMapper = HostMapperContract(TableHostMapper).as_tests()
 TestMemoryCache = CacheContract(MemoryCache).as_tests()
@@ -544,9 +550,11 @@ TestDNSResolver = ResolverContract(
     known="known.example",
     unknown="unknown.example",
     break_backend=break_server,
+    mend_backend=mend_server,
 ).as_tests()
 TestPatternBlacklist = BypassContract(
     lambda: PatternBypass("*.Example.com.", "192.0.2.0/24"),
+    make_of=lambda rules: PatternBypass(*rules),
     bypassed="www.example.com:80",
     passed="example.net:80",
 ).as_tests()

@@ -89,11 +89,10 @@ def test_socks5_takes_an_address_of_ipv6_that_is_written_as_a_name() -> None:
         (".example.com", ["example.com", "a.b.example.com:80"]),
         ("*.example.com", ["a.example.com", "a.b.example.com:80"]),
         ("ex*.com", ["example.com", "ex.com"]),
-        ("bücher.example", ["xn--bcher-kva.example"]),
+        ("bücher.example", ["xn--bcher-kva.example", "BÜCHER.example:80"]),
         ("*.bücher.example", ["a.xn--bcher-kva.example"]),
         ("127.0.0.0/8", ["127.0.0.1:80", "[::ffff:127.1.2.3]:80", "0.0.0.0:80"]),
         ("::1", ["[::1]:80", "[::]:80"]),
-        ("[::1]", ["[::1]:80"]),
         ("::ffff:10.0.0.0/104", ["10.1.2.3:80"]),
     ],
 )
@@ -119,7 +118,18 @@ def test_an_asterisk_alone_is_for_addresses_too_and_for_no_host_never() -> None:
     "rule",
     [
         *("", ".", "*.", "..", "127.0.*", "10.0.0.1-10.0.0.9", "example.com:80", "127.0.0.1:80"),
-        *("10.0.0.1/8", "a/b", "a,b", "http://a", "127.1", "[a]", "exa[m]ple.com", "a b", "a..b"),
+        *(
+            "10.0.0.1/8",
+            "a/b",
+            "a,b",
+            "http://a",
+            "127.1",
+            "[a]",
+            "[::1]",
+            "exa[m]ple.com",
+            "a b",
+            "a..b",
+        ),
     ],
 )
 def test_a_rule_that_could_never_match_is_refused(rule: str) -> None:

@@ -17,6 +17,8 @@ class NetworkAdmission(admission.Admission):
     """
 
     def __init__(self, *networks: str, whitelist: bool = False) -> None:
+        if not networks:
+            raise ValueError("an admission needs a network")
         self._networks = NetworkSet(networks)
         self._whitelist = whitelist
 

@@ -1,11 +1,13 @@
 """Rules on destinations."""
 
+from contextlib import suppress
+
 from gost_core import bypass
 from gost_core.context import Context
 from gost_core.options import apply
 
 from .net.address import host_of, ip_of
-from .net.hosts import NameSet, NetworkSet
+from .net.hosts import NameSet, NetworkSet, normal_host
 
 
 class PatternBypass(bypass.Bypass):
@@ -13,15 +15,17 @@ class PatternBypass(bypass.Bypass):
 
     A pattern is a network (``10.0.0.0/8``), an address, or a name: ``.d`` is d and all below it,
     ``*`` may stand for characters. A name is matched by its letters: where it leads to shows only
-    once it has been resolved. A pattern that could match nothing is a ValueError.
+    once it has been resolved. A pattern that could match nothing is a ValueError, and so is none.
     """
 
     def __init__(self, *patterns: str, whitelist: bool = False) -> None:
+        if not patterns:
+            raise ValueError("a bypass needs a pattern")
         self._whitelist = whitelist
         networks: list[str] = []
         names: list[str] = []
         for pattern in patterns:
-            address = ip_of(pattern.strip("[]"))
+            address = ip_of(pattern)
             if "/" in pattern or address is not None:
                 networks.append(pattern if address is None else str(address))
             else:
@@ -49,4 +53,7 @@ class PatternBypass(bypass.Bypass):
         ip = ip_of(host)
         if ip is not None:
             return ip in self._networks
+        if not host.isascii():
+            with suppress(ValueError):  # what is no name is none of these
+                host = normal_host(host)
         return host != "" and host in self._names
