@@ -1,6 +1,7 @@
 """Trials of the contract of services."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from typing import Final, Protocol
@@ -69,7 +70,7 @@ class RightService(Service):
                 conn = await self.accept()
             except (AcceptError, BindError) as error:
                 delay = self.next_delay(delay, error)
-                await self.wait(delay)
+                await self.wait(delay or 1.0)
             except Exception:
                 if self.closing.is_set():
                     break
@@ -88,7 +89,7 @@ class RightService(Service):
         await self.listener.close()
 
     def next_delay(self, delay: float, error: AcceptError | BindError) -> float:
-        return 1.0 if isinstance(error, AcceptError) else min(delay * 2, 5.0) or 1.0
+        return 0.0 if isinstance(error, AcceptError) else min(delay * 2, 5.0) or 1.0
 
     async def wait(self, delay: float) -> None:
         """Wait, but not when the service is closed."""
@@ -202,6 +203,74 @@ class HandlingTheFirst(RightService):
         if self.first is None or conn is self.first:
             self.first = conn
             await super().handle(conn)
+
+
+@trial.breaks("handled")
+class HandlingTheLast(RightService):
+    """Keeps on the object what belongs to a call."""
+
+    last: Conn
+
+    def begin(self, conn: Conn) -> None:
+        self.last = conn
+        super().begin(conn)
+
+    async def handle(self, conn: Conn) -> None:
+        await asyncio.sleep(0)
+        await super().handle(self.last)
+
+
+@trial.breaks("handlers-concurrent")
+class SixtyFourHandlers(RightService):
+    async def accept(self) -> Conn:
+        while len(self.conns) >= 64:
+            await asyncio.wait(self.conns, return_when=asyncio.FIRST_COMPLETED)
+        return await super().accept()
+
+
+@trial.breaks("carried-none")
+class CarriedBefore(RightService):
+    before = Context()
+
+    def carried(self, conn: Conn) -> Context:
+        carrier = find_capability(conn, ContextCarrier)
+        self.before = (carrier.context() if carrier is not None else None) or self.before
+        return self.before
+
+
+@trial.breaks("failure-contained")
+class PausingAfterFailures(RightService):
+    failed = False
+
+    async def handle(self, conn: Conn) -> None:
+        try:
+            await self.handler.handle(self.context(conn), conn)
+        except Exception as error:
+            self.failed = True
+            if self.stats is not None and self.counts(error):
+                self.stats.add(Kind.TOTAL_ERRS, 1)
+
+    async def accept(self) -> Conn:
+        conn = await super().accept()
+        if self.failed:
+            await self.finish_handlers()
+        return conn
+
+
+@trial.breaks("failure-contained")
+class EndedByItsHandlers(RightService):
+    """Takes the cancellation of a handler for its own."""
+
+    serving: asyncio.Task[None] | None = None
+
+    async def serve(self) -> None:
+        self.serving = asyncio.current_task()
+        await super().serve()
+
+    def ended(self, task: asyncio.Task[None]) -> None:
+        super().ended(task)
+        if task.cancelled() and self.serving is not None:
+            self.serving.cancel()
 
 
 @trial.breaks("handlers-concurrent")
@@ -327,6 +396,18 @@ class LeavingHandlersBehind(RightService):
         return task is not None and task.cancelling() > 0
 
 
+@trial.breaks("serve-waits")
+class WaitingASecond(RightService):
+    async def finish_handlers(self) -> None:
+        if self.closing.is_set():
+            task = asyncio.current_task()
+            limit = None if task is not None and task.cancelling() else 1.0
+            if self.conns:
+                await asyncio.wait([*self.conns], timeout=limit)
+        else:
+            await super().finish_handlers()
+
+
 @trial.breaks("close-twice", history="#779 007ff0b a65b7a0 a second close fails")
 class ClosingOnce(RightService):
     async def close(self) -> None:
@@ -382,6 +463,44 @@ class LeavingTheListener(RightService):
         pass
 
 
+@trial.breaks("final-error-closes")
+class LeavingWhatEnded(RightService):
+    async def give_up(self) -> None:
+        if not isinstance(sys.exc_info()[1], ClosedError):
+            await super().give_up()
+
+
+@trial.breaks("final-error-waits")
+class CancellingAfterASecond(RightService):
+    async def give_up(self) -> None:
+        await super().give_up()
+        if self.conns:
+            await asyncio.sleep(1.0)
+        for task in self.conns:
+            task.cancel()
+
+
+@trial.breaks("cancel-handlers")
+class DeafAfterClose(RightService):
+    async def cancel_handlers(self) -> None:
+        if not self.closing.is_set():
+            await super().cancel_handlers()
+
+
+@trial.breaks("cancel-closes-listener")
+class LeavingItWhileWaiting(RightService):
+    waiting = False
+
+    async def wait(self, delay: float) -> None:
+        self.waiting = True
+        await super().wait(delay)
+        self.waiting = False
+
+    async def close_cancelled(self) -> None:
+        if not self.waiting:
+            await super().close_cancelled()
+
+
 @trial.breaks("final-error-waits")
 class RaisingAtOnce(RightService):
     async def finish_handlers(self) -> None:
@@ -412,6 +531,21 @@ class AcceptingInATask(RightService):
 class WaitingTheSame(RightService):
     def next_delay(self, delay: float, error: AcceptError | BindError) -> float:
         return 1.0
+
+
+@trial.breaks("backoff")
+class BeginningAgain(RightService):
+    times = 0
+
+    def next_delay(self, delay: float, error: AcceptError | BindError) -> float:
+        self.times += delay >= 5
+        return super().next_delay(0.0 if self.times > 2 else delay, error)
+
+
+@trial.breaks("backoff-accept-error")
+class GrowingAfterAcceptErrors(RightService):
+    def next_delay(self, delay: float, error: AcceptError | BindError) -> float:
+        return super().next_delay(delay, error) or 1.0
 
 
 @trial.breaks("backoff-accept-error", history="x#52 97ed508 back-off goes on after a good bind")

@@ -101,19 +101,20 @@ class TaskService(Service):
             raise failure
 
     async def _accept(self, handlers: asyncio.TaskGroup) -> None:
-        pause = FIRST_PAUSE
+        pause = 0.0
         while True:
             try:
                 conn = await self._listener.accept()
             except (AcceptError, BindError) as error:
-                if isinstance(error, AcceptError):  # it was up, so it may soon be again (D29)
-                    pause = FIRST_PAUSE
+                # Only what could not be bound is waited for longer each time (D29).
+                pause = min(2 * pause, LONGEST_PAUSE) or FIRST_PAUSE
+                pause = pause if isinstance(error, BindError) else FIRST_PAUSE
                 self._logger.warnf("%s; accepting again in %g s", error, pause)
                 self._reporter.tell("failed", str(error))
                 await self._pause(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                pause = pause if isinstance(error, BindError) else 0.0
             else:
-                pause = FIRST_PAUSE
+                pause = 0.0
                 self._reporter.tell("running")
                 self._accepted.add(conn)
                 handlers.create_task(self._handle(conn))

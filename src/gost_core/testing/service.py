@@ -31,6 +31,7 @@ from gost_core.testing._run.waiting import (
     within,
 )
 from gost_core.testing._stage.fakes.connections import CarryingConn, Scene, Wrapper
+from gost_core.testing._stage.fakes.recorded import Recorded
 from gost_core.testing._stage.fakes.service import (
     ClosableHandler,
     FakeHandler,
@@ -48,6 +49,9 @@ _Serve: TypeAlias = Callable[[Context, Conn], Awaitable[None]]
 _MARK: Final[Key[str]] = Key("a value of the contract")
 # How many steps of the event loop a connection is given before its service is cancelled.
 _STEPS: Final[int] = 10
+# More than any pool of handlers should hold, and seconds that none of them is given up after.
+_MANY: Final[int] = 100
+_PATIENCE: Final[float] = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +71,9 @@ class _Served:
             lambda: len(self.handler.conns) == expected,
             f"{expected} connections came, and {len(self.handler.conns)} were handled",
         )
+        for conn in conns:
+            mine = any(one is conn for one in self.handler.conns)
+            expect(mine, "one connection was handled twice, in place of another")
 
     async def handled(self) -> None:
         """Wait until a connection has been handled."""
@@ -152,7 +159,7 @@ class ServiceContract(Contract, interface=Service):
 
     @clause("A handler at work does not hold up the next connection.", "D28", after=("handled",))
     async def handlers_concurrent(self) -> None:
-        await self._serve(_wait_for_ever).handles(_conn(), _conn())
+        await self._serve(_wait_for_ever).handles(*(_conn() for _ in range(_MANY)))
 
     @clause("accept() has one caller at a time.", "D26", after=("handled",))
     async def accept_alone(self) -> None:
@@ -199,8 +206,7 @@ class ServiceContract(Contract, interface=Service):
             ctx = await self._context_of(conn)
             where = "carried" if conn is carrier else "carried beneath a wrapper"
             expect(ctx.value(_MARK) == "here", f"the handler has no value that was {where}")
-            session = ctx.value(SESSION_ID)
-            expect(bool(session), f"with a context {where} there is no session id")
+            expect(bool(ctx.value(SESSION_ID)), f"with a context {where} there is no session id")
 
     @clause(
         "What the carried context says of source and destination stays.",
@@ -216,9 +222,12 @@ class ServiceContract(Contract, interface=Service):
 
     @clause("A connection that carries None is handled as any other.", "D28", after=("handled",))
     async def carried_none(self) -> None:
-        ctx = await self._context_of(CarryingConn(Scene(), _conn(), None))
-        session = ctx.value(SESSION_ID)
-        expect(bool(session), "there is no session id")
+        served, scene = self._serve(), Scene()
+        marked = Context().with_value(_MARK, "here")
+        await served.handles(*(CarryingConn(scene, _conn(), ctx) for ctx in (marked, None)))
+        ctx = served.handler.contexts[1]
+        expect(bool(ctx.value(SESSION_ID)), "there is no session id")
+        expect(ctx.value(_MARK) is None, "there is a value of another connection's context")
 
     @clause(
         "The connection is the handler's: the service leaves it open, whatever handle() does.",
@@ -235,14 +244,19 @@ class ServiceContract(Contract, interface=Service):
             await settle()
             expect(not conn.closed, f"handle() {what}, and the service closed the connection")
 
-    @clause("A handler that fails ends nothing but its own connection.", "D28", after=("handled",))
+    @clause(
+        "A handler that fails ends nothing but its own connection.",
+        "D15, D28",
+        after=("handlers_concurrent",),
+    )
     async def failure_contained(self) -> None:
-        served = self._serve(_fail)
-        served.listener.push(_conn())
-        await served.handled()
-        await settle()
-        expect(not served.serving.done(), "a handler failed, and serve() ended")
-        await served.handles(_conn())
+        for failing in (_fail, _raising(asyncio.CancelledError())):
+            served = await self._busy(_wait_for_ever)
+            served.handler.serve = failing
+            await served.handles(_conn())
+            await settle()
+            expect(not served.serving.done(), "a handler failed, and serve() ended")
+            await served.handles(_conn())
 
     # ---- Closing
 
@@ -284,8 +298,7 @@ class ServiceContract(Contract, interface=Service):
         release = asyncio.Event()
         served = await self._busy(_until_set(release))
         await served.close()
-        await settle()
-        expect(not served.serving.done(), "serve() ended before a handler had")
+        await _expect_handled_on(served)
         release.set()
         await within(served.serving, "serve() after the last handler")
 
@@ -371,10 +384,11 @@ class ServiceContract(Contract, interface=Service):
 
     @clause("A final error has the listener closed.", "D29", after=("final_error",))
     async def final_error_closes(self) -> None:
-        served = self._serve()
-        served.listener.push(OSError("the listener is broken"))
-        await ended(served.serving)
-        expect(served.listener.closed, "serve() raised the listener's error and left it open")
+        for error in (OSError("the listener is broken"), ClosedError("it was"), ValueError("no")):
+            served = self._serve()
+            served.listener.push(error)
+            await ended(served.serving)
+            expect(served.listener.closed, f"serve() raised {error!r} of the listener, still open")
 
     @clause(
         "A final error is raised after the handlers that run.", "D29", after=("final_error_closes",)
@@ -383,21 +397,21 @@ class ServiceContract(Contract, interface=Service):
         release = asyncio.Event()
         served = await self._busy(_until_set(release))
         served.listener.push(OSError("the listener is broken"))
-        await settle()
-        expect(not served.serving.done(), "serve() ended before a handler had")
-        expect(served.handler.cancelled == 0, "the listener failed, and a handler was cancelled")
+        await _expect_handled_on(served)
         expect(served.listener.closed, "the listener failed, and was open while a handler ran")
         release.set()
         await raises(served.serving, "serve() after the last handler", OSError)
 
     # ---- Cancelling
 
-    @clause("Cancelling serve() cancels the handlers, and ends after them.", "D29")
+    @clause(
+        "Cancelling serve() cancels the handlers, and ends after them, also once it only waits.",
+        "D29",
+        after=("final_error_waits", "serve_waits"),
+    )
     async def cancel_handlers(self) -> None:
-        served = await self._busy(_wait_for_ever)
-        await expect_cancelled(served.serving, "serve()")
-        expect(served.handler.cancelled == 1, "serve() was cancelled, and the handler was not")
-        expect(served.handler.running == 0, "serve() ended before the handler that it cancelled")
+        for before in ("", "after close()", "after the listener's error"):
+            await _expect_cancels(await self._busy(_wait_for_ever), before)
 
     @clause(
         "Cancelling serve() closes every connection that was accepted, also one that comes at "
@@ -415,12 +429,18 @@ class ServiceContract(Contract, interface=Service):
             left_open = conn in served.listener.taken and not conn.closed
             expect(not left_open, "a connection was accepted, and serve() cancelled: it stays open")
 
-    @clause("Cancelling serve() closes the listener.", "D29")
+    @clause("Cancelling serve() closes the listener, also while it waits.", "D29")
     async def cancel_closes_listener(self) -> None:
         served = self._serve()
         await settle()
         await expect_cancelled(served.serving, "serve()")
         expect(served.listener.closed, "serve() was cancelled, and the listener stays open")
+        if self.with_sleep is not None:
+            served = await self._pausing()
+            await expect_cancelled(served.serving, "serve(), while it waits after a BindError,")
+            expect(
+                served.listener.closed, "serve() was cancelled as it waited: the listener is open"
+            )
 
     # ---- Waiting before it accepts again
 
@@ -436,13 +456,13 @@ class ServiceContract(Contract, interface=Service):
         after=("handled",),
     )
     async def backoff(self) -> None:
-        failures = [BindError(OSError("no tunnel")) for _ in range(5)]
-        await self._expect_waits([1, 2, 4, 5, 5], *failures)
+        failures = [BindError(OSError("no tunnel")) for _ in range(8)]
+        await self._expect_waits([1, 2, 4, 5, 5, 5, 5, 5], *failures)
 
     @clause("After an AcceptError the wait is 1 s again.", "D26, D29", after=("backoff",))
     async def backoff_accept_error(self) -> None:
         bind, accept = BindError(OSError("no tunnel")), AcceptError(OSError("the tunnel broke"))
-        await self._expect_waits([1, 2, 1, 1], bind, bind, accept, accept)
+        await self._expect_waits([1, 2, 1, 1, 1, 2], bind, bind, accept, accept, bind, bind)
 
     @clause("After a connection the wait is 1 s again.", "D29", after=("backoff",))
     async def backoff_connection(self) -> None:
@@ -460,17 +480,18 @@ class ServiceContract(Contract, interface=Service):
 
     @clause("close() ends the wait too.", "D1, D29", after=("backoff", "close_ends_serve"))
     async def backoff_closed(self) -> None:
-        waiting = asyncio.Event()
-
-        async def sleep(seconds: float) -> None:
-            waiting.set()
-            await asyncio.Event().wait()
-
-        served = self._serve_with(sleep)
-        served.listener.push(BindError(OSError("no tunnel")))
-        await given(waiting.wait(), "the wait")
+        served = await self._pausing()
         await served.close()
         await within(served.serving, "serve() after close()")
+
+    async def _pausing(self) -> _Served:
+        """Return a service that waits before it accepts again."""
+        sleep = Recorded[float]()
+        sleep.hang()
+        served = self._serve_with(sleep.record)
+        served.listener.push(BindError(OSError("no tunnel")))
+        await sleep.reached("the wait")
+        return served
 
     # ---- Counting
 
@@ -526,7 +547,28 @@ def _expect_addresses(ctx: Context, source: str, destination: str) -> None:
     expect(found == (source, destination), f"source and destination are {found} in the context")
 
 
-def _raising(error: Exception) -> _Serve:
+async def _expect_cancels(served: _Served, before: str) -> None:
+    """Break the clause unless serve(), if it is cancelled, cancels its one handler."""
+    if before == "after close()":
+        await served.close()
+    served.listener.push(*[OSError("the listener is broken")] * bool(before))
+    await settle()
+    await expect_cancelled(served.serving, f"serve() {before}")
+    cancelled, running = served.handler.cancelled, served.handler.running
+    expect(cancelled == 1, f"serve() was cancelled {before}, and the handler was not")
+    expect(running == 0, "serve() ended before the handler that it cancelled")
+
+
+async def _expect_handled_on(served: _Served) -> None:
+    """Break the clause unless a service that accepts no more lets its handlers work on."""
+    await asyncio.wait({served.serving}, timeout=_PATIENCE)
+    expect(not served.serving.done(), "serve() ended before a handler had")
+    expect(
+        served.handler.cancelled == 0, "a handler was cancelled, though nobody cancelled serve()"
+    )
+
+
+def _raising(error: BaseException) -> _Serve:
     async def fail(ctx: Context, conn: Conn) -> None:
         raise error
 
