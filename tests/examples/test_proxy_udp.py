@@ -590,7 +590,7 @@ def test_a_malformed_target_is_refused_before_anything_is_sent(target: str) -> N
         client, server = await streams()
         connector = SOCKS5Connector()
         await connector.init(None)
-        with pytest.raises(ValueError, match=re.escape(repr(target))):
+        with pytest.raises(ValueError, match=re.escape(repr(target)[:200])):
             await connector.connect(Context(), client, "udp", target)
         await client.close()
         assert await server.read(100) == b""

@@ -7,22 +7,9 @@ import signal
 import sys
 from contextlib import AsyncExitStack, suppress
 
-from gost_core.chain import (
-    chain_router_option,
-    host_mapper_router_option,
-    recorders_router_option,
-    resolver_router_option,
-    retries_router_option,
-    timeout_router_option,
-)
+from gost_core import chain, recorder
 from gost_core.common.net import Closer
 from gost_core.logger import LogLevel, default, set_default
-from gost_core.recorder import (
-    RECORDER_SERVICE_CLIENT_ADDRESS,
-    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
-    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
-    RecorderObject,
-)
 
 from .arguments import parser
 from .build import Shared, make_hop, make_service
@@ -41,15 +28,15 @@ def _share(options: argparse.Namespace, stack: AsyncExitStack) -> Shared:
     if isinstance(shared.sd, Closer):
         stack.push_async_callback(shared.sd.close)
     if options.record:
-        recorder = FileRecorder(options.record)
-        stack.push_async_callback(recorder.close)
-        shared.observer = RecordingObserver(recorder)
+        file = FileRecorder(options.record)
+        stack.push_async_callback(file.close)
+        shared.observer = RecordingObserver(file)
         shared.recorders = [
-            RecorderObject(recorder=recorder, record=point, metadata={"point": point})
+            recorder.RecorderObject(recorder=file, record=point, metadata={"point": point})
             for point in (
-                RECORDER_SERVICE_CLIENT_ADDRESS,
-                RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
-                RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
+                recorder.RECORDER_SERVICE_CLIENT_ADDRESS,
+                recorder.RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
+                recorder.RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
             )
         ]
     if options.metrics:
@@ -70,16 +57,16 @@ async def run(options: argparse.Namespace) -> None:
     async with AsyncExitStack() as stack:
         shared = _share(options, stack)
         hops: list[list[Address]] = options.hops
-        chain = HopChain(*[await make_hop(hop, stack) for hop in hops])
+        through = HopChain(*[await make_hop(hop, stack) for hop in hops])
         # A further attempt for each alternative that a hop has.
         retries = max(map(len, hops), default=1) - 1
         router = RetryRouter(
-            chain_router_option(chain if hops else None),
-            retries_router_option(retries),
-            timeout_router_option(options.timeout),
-            host_mapper_router_option(options.hosts),
-            resolver_router_option(options.resolver),
-            recorders_router_option(*shared.recorders),
+            chain.chain_router_option(through if hops else None),
+            chain.retries_router_option(retries),
+            chain.timeout_router_option(options.timeout),
+            chain.host_mapper_router_option(options.hosts),
+            chain.resolver_router_option(options.resolver),
+            chain.recorders_router_option(*shared.recorders),
         )
         running = [
             await make_service(address, router, shared, stack) for address in options.services

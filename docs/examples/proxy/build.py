@@ -5,19 +5,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from socket import gethostname
 
-from gost_core import connector, handler, listener
+from gost_core import chain, connector, handler, listener
 from gost_core.bypass import Bypass
-from gost_core.chain import (
-    Node,
-    ProbeConfig,
-    ProbeType,
-    Router,
-    addr_transport_option,
-    bypass_node_option,
-    metadata_node_option,
-    priority_node_option,
-    transport_node_option,
-)
+from gost_core.chain import Node, Router
 from gost_core.common.net import Closer
 from gost_core.common.url import Userinfo
 from gost_core.hop import Hop
@@ -76,13 +66,14 @@ async def make_node(address: Address, stack: AsyncExitStack) -> Node:
     for key, read in (("weight", whole), ("maxFails", whole), ("failTimeout", number)):
         if settings.is_exists(key):
             settings.set(key, read(settings, key, 0))
+    transport = NodeTransporter(dial, connect, chain.addr_transport_option(address.addr))
     return Node(
         str(address),
         address.addr,
-        transport_node_option(NodeTransporter(dial, connect, addr_transport_option(address.addr))),
-        metadata_node_option(settings),
-        priority_node_option(whole(settings, "priority", 0)),
-        bypass_node_option(_bypass(settings)),
+        chain.transport_node_option(transport),
+        chain.metadata_node_option(settings),
+        chain.priority_node_option(whole(settings, "priority", 0)),
+        chain.bypass_node_option(_bypass(settings)),
     )
 
 
@@ -97,7 +88,7 @@ async def make_hop(addresses: Sequence[Address], stack: AsyncExitStack) -> Hop:
     except ValueError as error:
         raise ValueError(f"argument -F: {addresses[0]}: {error}") from error
     if interval:
-        prober = Prober(ProbeConfig(type=ProbeType.TCP, interval=interval))
+        prober = Prober(chain.ProbeConfig(type=chain.ProbeType.TCP, interval=interval))
         stack.push_async_callback(prober.close)
         for node in nodes:
             prober.start(node)

@@ -9,20 +9,8 @@ from gost_core.options import apply
 from ..net.address import host_of, join_host_port, split_host_port
 from ..net.dialer import SystemDialer
 from ..net.stream import read_exactly
-from ..wire.socks5 import (
-    ANYWHERE,
-    BIND_MANY,
-    CONNECT,
-    NO_AUTHENTICATION,
-    NONE_ACCEPTABLE,
-    UDP_ASSOCIATE,
-    USER_PASSWORD,
-    VERSION,
-    Reply,
-    pack_address,
-    read_packed,
-    unpack_address,
-)
+from ..wire import socks5
+from ..wire.socks5 import Reply, pack_address, read_packed, unpack_address
 from .association import Association
 from .proxy import ProxyConnector
 
@@ -47,14 +35,14 @@ class SOCKS5Connector(ProxyConnector, connector.Handshaker, connector.Binder):
 
     async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
         credentials = self._credentials()
-        methods = [NO_AUTHENTICATION, USER_PASSWORD] if credentials else [NO_AUTHENTICATION]
-        await conn.write(bytes([VERSION, len(methods), *methods]))
+        methods = [socks5.NO_AUTHENTICATION, *([socks5.USER_PASSWORD] if credentials else [])]
+        await conn.write(bytes([socks5.VERSION, len(methods), *methods]))
         version, method = await read_exactly(conn, 2)
-        if version != VERSION or method not in (*methods, NONE_ACCEPTABLE):
+        if version != socks5.VERSION or method not in (*methods, socks5.NONE_ACCEPTABLE):
             raise ProtocolError(f"{conn.remote_addr()} does not answer as SOCKS5 does")
-        if method == NONE_ACCEPTABLE:
+        if method == socks5.NONE_ACCEPTABLE:
             raise PermissionError(f"{conn.remote_addr()} accepts no method of authentication")
-        if method == USER_PASSWORD:
+        if method == socks5.USER_PASSWORD:
             parts = (bytes([len(part)]) + part for part in credentials)
             await conn.write(b"\x01" + b"".join(parts))
             _, status = await read_exactly(conn, 2)
@@ -73,11 +61,11 @@ class SOCKS5Connector(ProxyConnector, connector.Handshaker, connector.Binder):
     ) -> Conn:
         self.check_network(network)
         if network.startswith("tcp"):
-            await self._request(conn, CONNECT, address, address)
+            await self._request(conn, socks5.CONNECT, address, address)
             return conn
         if address:
             pack_address(address)  # to find out whether it can be: nothing has been sent yet (D15)
-        relay = await self._request(conn, UDP_ASSOCIATE, ANYWHERE, address or network)
+        relay = await self._request(conn, socks5.UDP_ASSOCIATE, socks5.ANYWHERE, address or network)
         host, port = split_host_port(relay)
         if host in ("", "0.0.0.0", "::"):  # a proxy that says: where you have found me
             relay = join_host_port(host_of(str(conn.remote_addr())), port)
@@ -95,19 +83,19 @@ class SOCKS5Connector(ProxyConnector, connector.Handshaker, connector.Binder):
         backlog = apply(connector.BindOptions(), *opts).backlog
         host, port = split_host_port(address or ":0")
         asked = join_host_port(host or "::", port)
-        bound = await self._request(conn, BIND_MANY, asked, asked)
+        bound = await self._request(conn, socks5.BIND_MANY, asked, asked)
         return await TunnelListener.over(conn, bound, backlog)
 
     async def _request(self, conn: Conn, command: int, address: str, what: str) -> str:
         """Ask for something; return the address in the reply."""
-        await conn.write(bytes([VERSION, command, 0]) + pack_address(address))
+        await conn.write(bytes([socks5.VERSION, command, 0]) + pack_address(address))
         version, code, _ = await read_exactly(conn, 3)
-        if version != VERSION:
+        if version != socks5.VERSION:
             raise ProtocolError(f"{conn.remote_addr()} does not answer as SOCKS5 does")
         if code != Reply.SUCCEEDED:
             meaning = {reply.value: reply.name for reply in Reply}.get(code, f"code {code}")
             reason = f"{what}: {meaning}, says {conn.remote_addr()}"
-            if command == BIND_MANY and code == Reply.COMMAND_NOT_SUPPORTED:
+            if command == socks5.BIND_MANY and code == Reply.COMMAND_NOT_SUPPORTED:
                 raise connector.BindUnsupportedError(f"{reason}; does it allow it, by 'bind'?")
             refused_by_rule = code == Reply.NOT_ALLOWED
             raise PermissionError(reason) if refused_by_rule else ConnectionRefusedError(reason)
@@ -115,7 +103,7 @@ class SOCKS5Connector(ProxyConnector, connector.Handshaker, connector.Binder):
             # Exactly the reply is read: what came behind it waits in the connection (D33).
             reply = await read_packed(conn)
             # Where a proxy has connected from is of no use, so that may be anything.
-            return "" if command == CONNECT else unpack_address(reply)[0]
+            return "" if command == socks5.CONNECT else unpack_address(reply)[0]
         except ValueError as error:
             raise ProtocolError(f"{conn.remote_addr()} gives a malformed address") from error
 

@@ -19,19 +19,8 @@ from ..net.relay import Traffic, of_client
 from ..net.stream import read_exactly
 from ..net.udp import UDPConn, open_udp, relay_datagrams
 from ..net.wrapper import Wrapper
-from ..wire.socks5 import (
-    BIND_MANY,
-    CONNECT,
-    NO_AUTHENTICATION,
-    NONE_ACCEPTABLE,
-    UDP_ASSOCIATE,
-    USER_PASSWORD,
-    VERSION,
-    Reply,
-    read_packed,
-    reply,
-    unpack_address,
-)
+from ..wire import socks5
+from ..wire.socks5 import Reply, read_packed, reply, unpack_address
 from .proxy import ProxyHandler, RefusedError, Request
 
 NOT_LOGGED_IN = b"\x01\x01"
@@ -56,34 +45,34 @@ class SOCKS5Handler(ProxyHandler):
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
-        self._commands = {CONNECT, UDP_ASSOCIATE}
+        self._commands = {socks5.CONNECT, socks5.UDP_ASSOCIATE}
         if flag(metadata, "bind", False):
             from ..net.h2_budget import HostBudgets  # only who binds needs the library h2
             from .visitors import serve_visitors
 
             self._serve_visitors = partial(serve_visitors, budgets=HostBudgets())
-            self._commands.add(BIND_MANY)
+            self._commands.add(socks5.BIND_MANY)
 
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
         client_id = await self._greet(ctx, conn)
         version, command, _ = await read_exactly(conn, 3)
-        if version != VERSION:
+        if version != socks5.VERSION:
             raise RefusedError(
                 f"SOCKS version {version} in the request", reply(Reply.GENERAL_FAILURE)
             )
         try:
             packed = await read_packed(conn)
             # From where a client will send datagrams, it often does not know itself.
-            target = "" if command == UDP_ASSOCIATE else unpack_address(packed)[0]
+            target = "" if command == socks5.UDP_ASSOCIATE else unpack_address(packed)[0]
         except ValueError as error:
             raise RefusedError(str(error), reply(Reply.ADDRESS_NOT_SUPPORTED)) from error
         if self.auther is None:  # else it was counted at the login
             self.count_request(conn)
         if command not in self._commands:
             raise RefusedError(f"SOCKS command {command}", reply(Reply.COMMAND_NOT_SUPPORTED))
-        if command == BIND_MANY:
+        if command == socks5.BIND_MANY:
             return BindRequest(target=target, client=conn, client_id=client_id)
-        if command == UDP_ASSOCIATE:
+        if command == socks5.UDP_ASSOCIATE:
             # The address is what the client believes to send from; a translator may know better.
             return AssociateRequest(
                 target="",
@@ -159,14 +148,15 @@ class SOCKS5Handler(ProxyHandler):
 
     async def _greet(self, ctx: Context, conn: Conn) -> str:
         version, count = await read_exactly(conn, 2)
-        if version != VERSION:
+        if version != socks5.VERSION:
             raise RefusedError(f"no SOCKS5: the first byte is {version}", b"")
         methods = await read_exactly(conn, count)
-        method = NO_AUTHENTICATION if self.auther is None else USER_PASSWORD
+        method = socks5.NO_AUTHENTICATION if self.auther is None else socks5.USER_PASSWORD
         if method not in methods:
-            raise RefusedError("no acceptable method", bytes([VERSION, NONE_ACCEPTABLE]))
-        await conn.write(bytes([VERSION, method]))
-        if method == NO_AUTHENTICATION:
+            refusal = bytes([socks5.VERSION, socks5.NONE_ACCEPTABLE])
+            raise RefusedError("no acceptable method", refusal)
+        await conn.write(bytes([socks5.VERSION, method]))
+        if method == socks5.NO_AUTHENTICATION:
             return ""
         version, length = await read_exactly(conn, 2)
         user = await read_exactly(conn, length)

@@ -48,8 +48,6 @@ def pack_address(address: str) -> bytes:
         packed = bytes([IPV4 if ip.version == 4 else IPV6]) + ip.packed
     except ValueError:
         name = host.encode("ascii")
-        if len(name) > 255:
-            raise ValueError(f"{address!r}: a name in SOCKS5 has 255 bytes at most") from None
         packed = bytes([NAME, len(name)]) + name
     return packed + port.to_bytes(2, "big")
 
