@@ -97,7 +97,7 @@ from proxy.registry import MemoryRegistry
 from proxy.resolver import DNSResolver
 from proxy.routing import RequestMatcher
 from proxy.selector.filters import BackupFilter, FailFilter, FilteringSelector, PriorityFilter
-from proxy.selector.strategies import Hash, LowestLatency, RoundRobin, Weighted
+from proxy.selector.strategies import Hash, RoundRobin
 from proxy.service import TaskService
 from tests.examples.dns_server import DNSServer
 
@@ -483,13 +483,7 @@ TestPriorityFilter = FilterContract(
     PriorityFilter, item=lambda: Node("node", "192.0.2.1:80")
 ).as_tests()
 TestRoundRobin = StrategyContract(RoundRobin[Item], item=Item, item_with=Item).as_tests()
-TestWeighted = StrategyContract(
-    Weighted[Item], item=Item, item_with=Item, honours=("weight",)
-).as_tests()
 TestHash = StrategyContract(Hash, item=lambda: Node("node", "192.0.2.1:80")).as_tests()
-TestLowestLatency = StrategyContract(
-    LowestLatency[Item], item=Item, item_with=Item, honours=("weight",)
-).as_tests()
 TestFilteringSelector = SelectorContract(
     lambda: FilteringSelector(RoundRobin[Item](), FailFilter[Item](), BackupFilter[Item]()),
     item=Item,
@@ -514,7 +508,7 @@ class Told(Prober):
         super().__init__(ProbeConfig())
         self._success = success
 
-    async def _try(self, node: Node) -> None:
+    async def _try(self, ctx: Context, node: Node) -> None:
         if not self._success:
             raise ConnectionRefusedError(f"{node.addr} refuses")
 

@@ -25,7 +25,7 @@ from gost_core.testing.router import RouterContract
 from gost_core.testing.sd import SDContract
 from proxy.build import make_node
 from proxy.chain.chainer import HopChain
-from proxy.chain.router import TRACE, RetryRouter, Trace
+from proxy.chain.router import RetryRouter, names_of_route
 from proxy.chain.table import TableChain
 from proxy.handler.socks5 import SOCKS5Handler
 from proxy.hop.nodes import NodeHop
@@ -118,15 +118,14 @@ def test_traffic_goes_through_the_proxy_that_is_the_gateway() -> None:
             table = TableRouter({"": [Route(dst="127.0.0.1", gateway="gate")]})
             way = HopChain(NodeHop(await make_node(parse(f"socks5://{gate}")[0], AsyncExitStack())))
             router = RetryRouter(chain_router_option(TableChain(table, {"gate": way})))
-            for target, trace in (
+            for target, through in (
                 (far, f"socks5://{gate}"),
                 (f"localhost:{near.rpartition(':')[2]}", "direct"),
             ):
-                seen = Trace()
-                conn = await router.dial(CTX.with_value(TRACE, seen), "tcp", target)
+                conn = await router.dial(CTX, "tcp", target)
                 await conn.write(b"hello")
                 assert await conn.read(9) == b"hello"
-                assert str(seen) == trace
+                assert names_of_route(conn) == through
                 await conn.close()
 
     run(main())

@@ -1,7 +1,6 @@
 """What a proxy and a gateway of HTTP/1 owe to both sides, beside the bytes of the bodies."""
 
 import asyncio
-import re
 import time
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable
@@ -9,20 +8,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from gost_core.chain import Node, Router, matcher_body_size_node_option
+from gost_core.chain import Node, matcher_body_size_node_option
 from gost_core.common.url import Userinfo
-from gost_core.handler import auther_option, recorders_option, router_option
-from gost_core.recorder import Options, RecorderObject
-from proxy.auth import UserTable
-from proxy.chain.router import RetryRouter
 from proxy.handler.http import HTTPHandler
 from proxy.hop.nodes import NodeHop
-from proxy.recorder import TRAFFIC
 from proxy.wire import header
 from tests.examples.proxy_harness import echo, proxy, router_through, run, server
 from tests.examples.test_proxy_gateway import gateway
 from tests.examples.test_proxy_http import Client, Origin, get, whole
-from tests.examples.test_proxy_observation import Memory
 
 VIA = b"Via: 1.1 gost-example-proxy\r\n"
 
@@ -313,43 +306,3 @@ def test_an_upgrade_goes_through_another_proxy_as_it_goes_to_a_target() -> None:
             assert await client.reader.readexactly(5) == b"hello"
 
     run(main())
-
-
-# ---- what is recorded
-
-
-@pytest.mark.parametrize("cut", [0, 1, 40, 200])
-def test_no_password_is_recorded_however_requests_come(cut: int) -> None:
-    memory = Memory()
-    secret = b64encode(b"me:secret")
-    login = b"Proxy-Authorization: Basic %b\r\n" % secret
-
-    def recorded(router: Router) -> type[HTTPHandler]:
-        traffic = RecorderObject(recorder=memory, record=TRAFFIC, options=Options(direction=True))
-        users = UserTable(Userinfo("me", "secret"))
-
-        class Recorded(HTTPHandler):
-            def __init__(self, *opts: object) -> None:
-                super().__init__(
-                    router_option(router), auther_option(users), recorders_option(traffic)
-                )
-
-        return Recorded
-
-    async def main() -> None:
-        async with server(Origin(b"one")) as target, proxy(HTTPHandler) as upstream:
-            for router in (RetryRouter(), await router_through(f"http://me:secret@{upstream}")):
-                post = get(target, login, b"Content-Length: 4\r\n", method=b"POST") + b"body"
-                said = post + post + get(target, login, b"Connection: close\r\n")
-                async with proxy(recorded(router)) as address, Client(address) as client:
-                    client.writer.write(said[:cut])
-                    await client.writer.drain()
-                    client.writer.write(said[cut:])
-                    assert (await client.reader.read()).count(b"one") == 3
-
-    run(main())
-    found = b"\n".join(memory.records)
-    assert found.count(b"body") == 4
-    assert found.count(b"< HTTP/1.1 200") == 6
-    assert secret not in found
-    assert len(re.findall(rb"> (?:POST|GET) \S+ HTTP/1.1", found)) == 6

@@ -58,7 +58,6 @@ from proxy.sd.memory import MemorySD
 from proxy.service import TaskService
 from tests.examples.proxy_harness import run, server
 from tests.examples.test_proxy_protocols import talk
-from tests.examples.tls_harness import NAME, server_context
 
 CTX = Context()
 LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -674,20 +673,6 @@ def test_an_authenticator_that_fails_refuses() -> None:
         async with to_one_node(b"", HTTPNodeSettings(auther=Broken())) as (one, address):
             assert (await ask(f"user:pass@{address}")).status_code == 401
             assert one.requests == []
-
-    run(main())
-
-
-@pytest.mark.parametrize("secure", [False, True])
-def test_a_node_that_wants_tls_gets_it_and_is_verified_where_it_says_so(secure: bool) -> None:
-    async def main() -> None:
-        one = Backend()
-        async with server(one.serve, server_context()) as one.address:
-            tls = TLSNodeSettings(secure=secure, server_name=NAME)
-            async with gateway(NodeHop(Node("node", one.address, tls_node_option(tls)))) as address:
-                answer = await ask(address)
-        # The authority of this test is known to nobody.
-        assert (answer.status_code, len(one.requests)) == ((502, 0) if secure else (200, 1))
 
     run(main())
 

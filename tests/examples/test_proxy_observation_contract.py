@@ -11,9 +11,8 @@ from typing_extensions import Buffer
 
 from gost_core.common.net import Conn
 from gost_core.context import Context
-from gost_core.handler import Handler, Option, recorders_option
+from gost_core.handler import Handler
 from gost_core.listener import Listener
-from gost_core.logger import default
 from gost_core.metrics import Labels, MetricName
 from gost_core.observer.stats import Stats
 from gost_core.recorder import (
@@ -24,22 +23,19 @@ from gost_core.recorder import (
 )
 from gost_core.service import Service
 from gost_core.testing.common.net import ConnContract, ConnUnwrapperContract, HalfCloserContract
-from gost_core.testing.handler import HandlerContract
 from gost_core.testing.metrics import CounterContract, GaugeContract, MetricsContract
 from gost_core.testing.metrics import ObserverContract as MetricsObserverContract
 from gost_core.testing.observer import ObserverContract as ObserverObserverContract
 from gost_core.testing.observer.stats import StatsContract
 from gost_core.testing.recorder import RecorderContract
 from gost_core.testing.service import ServiceContract
-from proxy.connector.socks5 import SOCKS5Connector
-from proxy.handler.socks5 import SOCKS5Handler
 from proxy.metrics.instruments import BYTES, CONNECTIONS, DURATION, OPEN, Instrument, MeasuredCounts
 from proxy.metrics.prometheus import PrometheusMetrics
 from proxy.observer.events import RecordingObserver, StatsEvent, StatusEvent
 from proxy.observer.stats import CountingConn, Counts
-from proxy.recorder import TRAFFIC, FileRecorder, RecordPoint
+from proxy.recorder import FileRecorder
 from proxy.service import TaskService
-from tests.examples.test_proxy_contract import Whole, accepted, break_off, client, user
+from tests.examples.test_proxy_contract import Whole, accepted, break_off
 
 # Contracts wait much. The kit's own trials run on each Python, and what the example keeps on one.
 pytestmark = pytest.mark.one_python
@@ -75,29 +71,7 @@ class Discarding(Recorder):
         await asyncio.sleep(0)
 
 
-def recorded_through(recorder: Recorder, conn: Conn) -> Conn:
-    objects = [RecorderObject(recorder=recorder, record=TRAFFIC)]
-    return RecordPoint(TRAFFIC, default()).watch(Context(), conn, objects)
-
-
-async def recorded() -> tuple[Conn, Conn]:
-    """Return a connection that is recorded, and its peer."""
-    inner, peer = await accepted()
-    return recorded_through(Discarding(), inner), peer
-
-
-async def recorded_unable() -> Conn:
-    inner, peer = await accepted()
-    await peer.close()
-    return recorded_through(Discarding(), Whole(inner))
-
-
 TestFileRecorder = RecorderContract(TemporaryRecorder, records=records).as_tests()
-TestRecordedConn = ConnContract(recorded, break_off=break_off).as_tests()
-TestRecordedConnHalfCloser = HalfCloserContract(recorded, make_unable=recorded_unable).as_tests()
-TestRecordedConnUnwrapper = ConnUnwrapperContract(
-    lambda conn: recorded_through(Discarding(), conn)
-).as_tests()
 
 
 # ---- observer
@@ -240,16 +214,4 @@ def observed(listener: Listener, handler: Handler) -> Service:
     )
 
 
-def observed_handler(*opts: Option) -> Handler:
-    return SOCKS5Handler(
-        *opts,
-        recorders_option(RecorderObject(recorder=Discarding(), record=TRAFFIC)),
-    )
-
-
 TestObservedService = ServiceContract(observed, with_stats=with_stats).as_tests()
-TestObservedHandler = HandlerContract(
-    observed_handler,
-    connect=client(SOCKS5Connector),
-    login=user(SOCKS5Connector),
-).as_tests()

@@ -45,7 +45,7 @@ from gost_core.listener import AcceptError, BindError, addr_option
 from gost_core.metadata import Metadata
 from proxy.chain.chainer import HopChain
 from proxy.chain.route import NodeRoute
-from proxy.chain.router import TRACE, RetryRouter, Trace
+from proxy.chain.router import RetryRouter, names_of_route
 from proxy.chain.transporter import NodeTransporter
 from proxy.connector.socks5 import SOCKS5Connector
 from proxy.dialer.tcp import TCPDialer
@@ -73,14 +73,13 @@ async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 async def says_hello(router: Router, target: str) -> str:
     """Exchange a hello with an echo server; return the route that it took."""
-    trace = Trace()
-    conn = await router.dial(Context().with_value(TRACE, trace), "tcp", target)
+    conn = await router.dial(Context(), "tcp", target)
     try:
         await conn.write(b"hello")
         assert await conn.read(100) == b"hello"
     finally:
         await conn.close()
-    return str(trace)
+    return names_of_route(conn)
 
 
 def test_alternatives_take_turns_and_a_dead_one_is_left_out() -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from gost_core.chain import TLSNodeSettings, TLSOptions
 from gost_core.common.net import Conn
 from gost_core.common.tls import TLSConfig
 from gost_core.context import Context
@@ -31,8 +30,7 @@ from proxy.net import tls
 from proxy.net.dialer import SystemDialer
 from proxy.net.newcomers import Newcomers
 from proxy.net.tcp import TCPConn
-from proxy.net.tls import TLSConn, connect_tls
-from proxy.net.tls_settings import client_config, server_config, target_config
+from proxy.net.tls import TLSConn, client_config, connect_tls, server_config
 from tests.examples import test_proxy_program as programs
 from tests.examples.proxy_harness import connected, echo, program, router_through, run, server
 from tests.examples.test_proxy_program import BLOCK, curl, needs_curl
@@ -413,37 +411,3 @@ def test_a_key_without_a_certificate_is_a_slip_of_the_pen() -> None:
 def test_a_setting_of_a_wrong_type_is_named(key: str, value: object) -> None:
     with pytest.raises(ValueError, match=key):
         client_config(MemoryMetadata({key: value}))
-
-
-def test_settings_of_a_target_are_honoured() -> None:
-    config = target_config(TLSNodeSettings(server_name=NAME, secure=False))
-
-    async def main() -> None:
-        async with secured(config) as (conn, _):
-            assert conn.tls.version() == "TLSv1.3"
-            assert config.server_name == NAME
-
-    run(main())
-
-
-def test_a_target_is_verified_if_its_settings_say_so() -> None:
-    async def main() -> None:
-        with pytest.raises(ssl.SSLError, match="certificate of"):
-            async with secured(target_config(TLSNodeSettings(secure=True))):
-                pass
-
-    run(main())
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (TLSOptions(min_version="VersionTLS11"), "min_version"),
-        (TLSOptions(max_version="VersionTLS12"), "max_version"),
-        (TLSOptions(cipher_suites=["ALL"]), "cipher_suites"),
-        (TLSOptions(alpn=["h2"]), "alpn"),
-    ],
-)
-def test_what_a_target_cannot_have_is_refused_by_name(options: TLSOptions, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        target_config(TLSNodeSettings(options=options))

@@ -44,8 +44,8 @@ settings stand behind a "?":
     register=SERVICE, to be found in the directory;
     of gateway://, ingress=HOST=SERVICE,… (.d for d and all below it, . for the rest);
     of socks5://, bind=true lets clients have it listen
-  of -F: strategy=round, weighted, hash or latency; probe=SECONDS; weight, priority, backup=true,
-    maxFails, failTimeout=SECONDS; bypass
+  of -F: strategy=round or hash; probe=SECONDS; priority, backup=true, maxFails,
+    failTimeout=SECONDS; bypass
   of both with +tls: certFile, keyFile, caFile (whom to trust; of -L: whose certificates clients
     must have); of -F besides: serverName, secure=false (whoever answers will do)
 """

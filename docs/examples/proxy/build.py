@@ -63,7 +63,7 @@ async def make_node(address: Address, stack: AsyncExitStack) -> Node:
     # Each choice reads these again, and no text (D45).
     if settings.is_exists("backup"):
         settings.set("backup", flag(settings, "backup", False))
-    for key, read in (("weight", whole), ("maxFails", whole), ("failTimeout", number)):
+    for key, read in (("maxFails", whole), ("failTimeout", number)):
         if settings.is_exists(key):
             settings.set(key, read(settings, key, 0))
     transport = NodeTransporter(dial, connect, chain.addr_transport_option(address.addr))
@@ -147,7 +147,6 @@ def _handler(address: Address, router: Router, shared: Shared) -> handler.Handle
         handler.auther_option(_users(address.auth)),
         handler.bypass_option(_bypass(settings)),
         handler.rate_limiter_option(HostRateLimiter({}, others=requests) if requests else None),
-        handler.recorders_option(*shared.recorders),
         handler.service_option(str(address)),
     )
     if isinstance(made, handler.Forwarder):

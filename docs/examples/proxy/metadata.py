@@ -54,13 +54,6 @@ def whole(metadata: Metadata | None, key: str, default: int) -> int:
     return int(found)
 
 
-def no_text(metadata: Metadata | None, key: str) -> Metadata | None:
-    """Return the metadata; a ValueError if a setting is text that nobody has converted (D45)."""
-    if metadata is not None and isinstance(metadata.get(key), str):
-        raise ValueError(f"the setting {key!r} is text; whoever makes an item converts it")
-    return metadata
-
-
 def text(metadata: Metadata | None, key: str) -> str:
     """Read a setting that is text; none gives "" (D64)."""
     value = None if metadata is None else metadata.get(key)

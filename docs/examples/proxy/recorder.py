@@ -4,10 +4,9 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,10 +20,6 @@ from gost_core.logger import Logger, default
 from gost_core.options import apply
 
 from .logger import Outage
-from .net.wrapper import HoldingWrapper
-
-TRAFFIC: Final = "recorder.proxy.handler.traffic"
-"""Record point: a handler copies between a client and its target; the record is what was copied."""
 
 QUEUE_LIMIT: Final = 4 * 1024 * 1024  # bytes
 LAST_WORDS: Final = 2.0  # seconds to write, at the end, what is queued
@@ -116,14 +111,15 @@ class RecordPoint:
         self,
         ctx: Context,
         objects: Sequence[recorder.RecorderObject],
-        data: Buffer,
-        mark: str = "",
+        data: bytes,
     ) -> None:
-        """Record, with the mark of a direction if there is one."""
+        """Make one record, with the time in front if that is wanted."""
         faults: list[Exception] = []
         for one in objects:
             if one.record == self._name:
-                record = _prepare(bytes(data), mark, one.options or recorder.Options())
+                options = one.options or recorder.Options()
+                clock = datetime.now().astimezone().strftime(options.timestamp_format)
+                record = f"{clock} ".encode() + data if clock else data
                 metadata = recorder.metadata_record_option(dict(one.metadata))
                 try:
                     await one.recorder.record(ctx, record, metadata)
@@ -133,35 +129,3 @@ class RecordPoint:
             self._outage.failed(faults[0])
         else:
             self._outage.ended()
-
-    def watch(
-        self, ctx: Context, conn: net.Conn, objects: Sequence[recorder.RecorderObject]
-    ) -> net.Conn:
-        """Have a connection's bytes recorded, if somebody wants them at this point."""
-        wanted = any(one.record == self._name for one in objects)
-        return RecordedConn(conn, partial(self.record, ctx, objects)) if wanted else conn
-
-
-class RecordedConn(HoldingWrapper):
-    """Has recorded what is read and what is written."""
-
-    def __init__(self, inner: net.Conn, record: Callable[[Buffer, str], Awaitable[None]]) -> None:
-        super().__init__(inner)
-        self._record = record
-
-    async def pass_on(self, data: bytes, /) -> int:
-        await self.until_closed(self._record(data, ">"))
-        return len(data)
-
-    async def write(self, data: Buffer, /) -> None:
-        await super().write(data)
-        if memoryview(data).nbytes:
-            await self.until_closed(self._record(data, "<"))
-
-
-def _prepare(data: bytes, mark: str, options: recorder.Options) -> bytes:
-    clock = datetime.now().astimezone().strftime(options.timestamp_format)
-    prefix = [part for part in (mark if options.direction else "", clock) if part]
-    # What has no direction is an address, and as text already.
-    body = data.hex(" ").encode() if options.hexdump and mark else data
-    return b" ".join([*(part.encode() for part in prefix), body])

@@ -7,10 +7,9 @@ from typing import Final
 from gost_core.chain import Node, ProbeConfig, ProbeResult, ProbeType
 from gost_core.common import net
 from gost_core.context import Context
+from gost_core.keys import TIME_LIMIT
 
-from ..net.dialer import SystemDialer
-from ..wire.http import read_final_response
-from .route import resolve
+from .route import resolve, transport_of
 
 INTERVAL: Final = 30.0  # seconds, where the settings have 0 (D46)
 TIMEOUT: Final = 10.0
@@ -22,11 +21,8 @@ class Prober(net.Closer):
     def __init__(self, config: ProbeConfig) -> None:
         if config.interval < 0 or config.timeout < 0:
             raise ValueError("the interval and the timeout of a probe cannot be negative")
-        if config.type is ProbeType.CMD:
-            raise ValueError("a probe by command is not offered here; tcp and http are")
-        fields = (config.http_path, config.http_host, *config.http_headers.values())
-        if not all(field.isprintable() for field in (*fields, *config.http_headers)):
-            raise ValueError("no path, host or header of a probe has control characters in it")
+        if config.type is not ProbeType.TCP:
+            raise ValueError(f"a probe by {config.type.value} is not offered here, but tcp")
         self._config = config
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -52,11 +48,12 @@ class Prober(net.Closer):
         """Probe a node once."""
         began = time.monotonic()
         seconds = self._config.timeout or TIMEOUT
-        limit = asyncio.timeout(seconds)
+        end = asyncio.get_running_loop().time() + seconds
+        limit = asyncio.timeout_at(end)
         error = ""
         try:
             async with limit:
-                await self._try(node)
+                await self._try(Context().with_value(TIME_LIMIT, end), node)
         except Exception as fault:  # whatever it is, the node does not work
             own = isinstance(fault, TimeoutError) and limit.expired()
             error = f"no answer in {seconds:g} s" if own else str(fault) or type(fault).__name__
@@ -75,36 +72,12 @@ class Prober(net.Closer):
             await self.probe(node)
             await asyncio.sleep(self._config.interval or INTERVAL)
 
-    async def _try(self, node: Node) -> None:
-        conn = await _reach(node)
+    async def _try(self, ctx: Context, node: Node) -> None:
+        """Reach a node as a route does, so that a probe finds what a client would find."""
+        options, transport = node.options(), transport_of(node)
+        addr = await resolve(ctx, node.addr, options.host_mapper, options.resolver)
+        conn = await transport.dial(ctx, addr)
         try:
-            if self._config.type is ProbeType.HTTP:
-                await self._get(node, conn)
+            conn = await transport.handshake(ctx, conn)
         finally:
             await conn.close()
-
-    async def _get(self, node: Node, conn: net.Conn) -> None:
-        config = self._config
-        header = {"Host": config.http_host or node.addr, **config.http_headers}
-        fields = [f"{name}: {value}" for name, value in header.items()]
-        lines = [f"GET {config.http_path or '/'} HTTP/1.1", *fields, "Connection: close", "", ""]
-        await conn.write("\r\n".join(lines).encode("latin-1"))
-        response, _ = await read_final_response(conn, "GET")
-        status, expected = response.status_code, config.expected_status or 200
-        if status != expected:
-            raise net.ProtocolError(f"{node.addr} answers {status} instead of {expected}")
-
-
-async def _reach(node: Node) -> net.Conn:
-    """Connect to a node as a route does, so that a probe finds what a client would find."""
-    ctx, options = Context(), node.options()
-    addr = await resolve(ctx, node.addr, options.host_mapper, options.resolver)
-    transport = options.transport
-    if transport is None:  # the target of a forwarder
-        return await SystemDialer().dial(ctx, "tcp", addr)
-    conn = await transport.dial(ctx, addr)
-    try:
-        return await transport.handshake(ctx, conn)
-    except BaseException:
-        await conn.close()
-        raise

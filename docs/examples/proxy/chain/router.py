@@ -1,7 +1,7 @@
 """The router, which tries again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, TypeVar
 
@@ -9,7 +9,7 @@ from typing_extensions import Buffer
 
 from gost_core import chain
 from gost_core.common import net
-from gost_core.context import Context, Key
+from gost_core.context import Context
 from gost_core.keys import TIME_LIMIT
 from gost_core.logger import default
 from gost_core.options import apply
@@ -28,20 +28,6 @@ from .route import LimitPassedError, NodeRoute, has_passed, resolve
 T = TypeVar("T")
 
 GRACE: Final = 0.02  # seconds from the time limit of an attempt to its cancellation (D69)
-
-
-class Trace:
-    """The nodes that a connection goes through, for whoever asked to know."""
-
-    def __init__(self) -> None:
-        self.nodes: Sequence[chain.Node] = ()
-
-    def __str__(self) -> str:
-        return " > ".join(node.name for node in self.nodes) or "direct"
-
-
-# A key of this package's own: a handler puts a Trace into the context, the router fills it in.
-TRACE: Final[Key[Trace]] = Key("TRACE")
 
 
 class RetryRouter(chain.Router):
@@ -67,9 +53,6 @@ class RetryRouter(chain.Router):
             addr = await resolve(ctx, address, options.host_mapper, options.resolver, family)
             route = await self._route(ctx, network, addr, address)
             conn = await route.dial(ctx, network, addr, *opts)
-            trace = ctx.value(TRACE)
-            if trace is not None:
-                trace.nodes = route.nodes()
             if network.startswith("udp") and not isinstance(conn, net.PacketConn):
                 conn = PeerConn(conn)
             if net.find_capability(conn, net.PacketConn) is None:
@@ -135,6 +118,14 @@ class RetryRouter(chain.Router):
         for fault in earlier:
             last.add_note(f"before: {fault}")
         raise last
+
+
+def names_of_route(conn: net.Conn) -> str:
+    """Name the nodes that a connection goes through."""
+    carrier = net.find_capability(conn, chain.RouteCarrier)
+    route = None if carrier is None else carrier.taken_route()
+    nodes = () if route is None else route.nodes()
+    return " > ".join(node.name for node in nodes) or "direct"
 
 
 class RoutedConn(Wrapper, chain.RouteCarrier):

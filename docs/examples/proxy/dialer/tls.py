@@ -8,8 +8,7 @@ from gost_core.options import apply
 
 from ..component import Component, refuse_options
 from ..net.dialer import SystemDialer
-from ..net.tls import connect_tls
-from ..net.tls_settings import client_config
+from ..net.tls import client_config, connect_tls
 
 
 class TLSDialer(Component, dialer.Dialer, dialer.Handshaker):

@@ -1,11 +1,10 @@
 """An HTTP gateway: which node serves a request, and what is changed on the way there and back."""
 
-import asyncio
 import re
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from urllib.parse import parse_qs, quote, unquote
 
 import h11
@@ -16,8 +15,6 @@ from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Context
 
 from ..component import refuse_options
-from ..net.tls import connect_tls
-from ..net.tls_settings import target_config
 from ..wire import header as fields
 from ..wire import http
 from ..wire.http import Messages, answer
@@ -25,9 +22,8 @@ from .bodies import BodyRules
 from .exchange import Body, Exchange
 from .forward import ForwardHandler, ForwardRequest
 from .http import HTTPHandler, check_length, forwarded
-from .proxy import GREETING_LIMIT, RefusedError, Request
+from .proxy import RefusedError, Request
 
-_config = lru_cache(target_config)  # it reads the certificates of all authorities
 MOST_TO_MATCH = 10 << 20  # bytes of a body that matchers may see (D68)
 UNQUOTED = "/:@!$&'()*+,;=~"
 
@@ -72,7 +68,7 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
         header = [("Host", settings.host or host), *header]
         path = _rewritten(settings.rewrite_url, path, query)
         return Forwarded(
-            target=fields.with_port(node.addr, 80 if node.options().tls is None else 443),
+            target=fields.with_port(node.addr),
             client=near.conn,
             near=near,
             method=asked.method,
@@ -116,16 +112,8 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
     async def reach(self, ctx: Context, request: Request) -> Conn:
         assert isinstance(request, Forwarded)
         refuse_options(request.settings, "rewrite_request_body")
-        target = await super().reach(ctx, request)
-        tls = request.node.options().tls
-        if tls is None:
-            return target
-        try:
-            async with asyncio.timeout(GREETING_LIMIT):
-                return await connect_tls(target, _config(tls), request.target)
-        except BaseException:
-            await target.close()
-            raise
+        refuse_options(request.node.options(), "tls")  # rather than speak in plain text
+        return await super().reach(ctx, request)
 
 
 async def _changed(

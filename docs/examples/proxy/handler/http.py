@@ -1,7 +1,6 @@
 """Serving HTTP clients: tunnels for CONNECT, and requests for http:// addresses one by one."""
 
 from collections.abc import Awaitable
-from functools import partial
 
 import h11
 
@@ -96,11 +95,9 @@ class HTTPHandler(ProxyHandler):
     ) -> None:
         near = request.near
         near.conn = client
-        near.record = partial(self.record, ctx)
         far = await carry(request, target, traffic)
         if near.state.our_state is h11.SWITCHED_PROTOCOL:
-            client = self.recorded(ctx, near.rest(client))
-            await relay(client, far.rest(far.conn), traffic)
+            await relay(near.rest(client), far.rest(far.conn), traffic)
 
 
 def check_length(asked: h11.Request) -> None:

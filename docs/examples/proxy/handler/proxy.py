@@ -8,29 +8,27 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from typing_extensions import Buffer
-
 from gost_core import handler
 from gost_core.auth import Authenticator, with_service
 from gost_core.common.net import Aborter, Addr, Conn, DeniedError, HalfCloser
 from gost_core.context import Context
 from gost_core.keys import CLIENT_ID, SESSION_ID, SOURCE_ADDRESS
+from gost_core.limiter import SCOPE_CLIENT
 from gost_core.logger import default
 from gost_core.metadata import Metadata
 from gost_core.options import apply
 
 from ..auth import FailedLogins
 from ..chain.route import resolve
-from ..chain.router import TRACE, Trace
+from ..chain.router import names_of_route
 from ..component import Component, refuse_options
-from ..limiter.limited import limit_client
+from ..limiter.limited import limit_traffic
 from ..limiter.rate import take_request
 from ..logger import with_notes
 from ..metadata import number
 from ..net.address import UDPAddr, host_of, split_host_port
 from ..net.newcomers import Newcomers
 from ..net.relay import CHUNK, ClientGoneError, Traffic, break_off, of_client, relay, while_active
-from ..recorder import TRAFFIC, RecordPoint
 
 T = TypeVar("T")
 
@@ -73,13 +71,13 @@ class ProxyHandler(Component, handler.Handler):
         self._options = apply(handler.Options(), *opts)
         self._logger = self._options.logger or default()
         self.auther = self._options.auther
-        self._traffic = RecordPoint(TRAFFIC, self._logger)
         self._newcomers = Newcomers()
         self._failed_logins = FailedLogins()
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
-        refuse_options(self._options, "observer", "auth", "tls_config", "netns", "cache")
+        refuse_options(self._options, "observer", "recorders", "auth", "tls_config")
+        refuse_options(self._options, "netns", "cache")
         if self._options.router is None:
             raise ValueError(f"{type(self).__name__} needs the option 'router'")
         self._router = self._options.router
@@ -103,19 +101,7 @@ class ProxyHandler(Component, handler.Handler):
 
         Like ``serve`` no coroutine itself: each would keep a frame as long as the client stays.
         """
-        return _reply_and_relay(request, self.recorded(ctx, client), target, traffic)
-
-    def recorded(self, ctx: Context, client: Conn) -> Conn:
-        """Have what a client says and hears recorded, if somebody wants that.
-
-        From here on only: before, it may have said its password.
-        """
-        return self._traffic.watch(ctx, client, self._options.recorders)
-
-    async def record(self, ctx: Context, data: Buffer, mark: str) -> None:
-        """Record a piece of what goes between client and target."""
-        if memoryview(data).nbytes:
-            await self._traffic.record(ctx, self._options.recorders, data, mark)
+        return _reply_and_relay(request, client, target, traffic)
 
     async def handle(self, ctx: Context, conn: Conn, /, *opts: handler.HandleOption) -> None:
         try:  # the connection is ours from here on, whatever happens (D28)
@@ -147,14 +133,14 @@ class ProxyHandler(Component, handler.Handler):
 
     async def _connect(self, ctx: Context, request: Request) -> None:
         began = time.monotonic()
-        trace = Trace()
-        client, target = await self.open(ctx.with_value(TRACE, trace), request, self.reach)
+        client, target = await self.open(ctx, request, self.reach)
         traffic = Traffic()
 
         def summary() -> str:
             return (
-                f"target={request.target or request.network} route={trace} sent={traffic.sent} "
-                f"received={traffic.received} seconds={time.monotonic() - began:.3f}"
+                f"target={request.target or request.network} route={names_of_route(target)} "
+                f"sent={traffic.sent} received={traffic.received} "
+                f"seconds={time.monotonic() - began:.3f}"
             )
 
         try:
@@ -179,8 +165,14 @@ class ProxyHandler(Component, handler.Handler):
     async def limit(self, ctx: Context, conn: Conn, request: Request) -> Conn:
         """Hold a connection to the limits of the client that it belongs to."""
         options = self._options
-        return await limit_client(
-            ctx, conn, options.limiter, request.client_id, request.target, options.service
+        return await limit_traffic(
+            ctx,
+            conn,
+            options.limiter,
+            SCOPE_CLIENT,
+            request.client_id,
+            service=options.service,
+            target=request.target,
         )
 
     async def lookup(self, ctx: Context, addr: Addr) -> Addr:

@@ -8,11 +8,14 @@ from gost_core.context import Context
 from gost_core.limiter import SCOPE_CLIENT, traffic
 
 from ..net.udp import DatagramConn
-from ..net.wrapper import HoldingWrapper, alone
+from ..net.wrapper import Waits, Wrapper, alone
 
 
-class LimitedConn(HoldingWrapper):
-    """Draws what is read from one budget, and what is written from another; None = unlimited."""
+class LimitedConn(Wrapper):
+    """Draws what is read from one budget, and what is written from another; None = unlimited.
+
+    What was read is held until it is granted, so a cancelled read loses nothing (D7).
+    """
 
     def __init__(
         self,
@@ -25,9 +28,17 @@ class LimitedConn(HoldingWrapper):
         self._ctx = ctx
         self._in = in_
         self._out = out
+        self._held = b""
+        self._busy: set[str] = set()
+        self._waits = Waits("connection")
 
-    async def pass_on(self, data: bytes, /) -> int:
-        return await self._draw(self._in, len(data))
+    async def read(self, n: int, /) -> bytes:
+        with alone(self._busy, "reading"):
+            if n < 1 or not self._held:
+                self._held = await super().read(n)
+            granted = await self._draw(self._in, len(self._held[:n]))
+            data, self._held = self._held[:granted], self._held[granted:]
+            return data
 
     async def write(self, data: Buffer, /) -> None:
         with alone(self._busy, "writing"):
@@ -42,10 +53,19 @@ class LimitedConn(HoldingWrapper):
     async def _draw(self, budget: traffic.Limiter | None, n: int) -> int:
         if budget is None or not n:
             return n
-        granted = await self.until_closed(budget.wait(self._ctx, n))
+        granted = await self._waits.until_closed(budget.wait(self._ctx, n))
         if granted < 1:  # for good: whoever asks again never ends (D52)
             raise PermissionError("the limit of traffic allows no more bytes")
         return granted
+
+    async def close(self) -> None:
+        self._waits.end()
+        self._held = b""
+        await super().close()
+
+    def abort(self) -> None:
+        self._waits.end()
+        super().abort()
 
 
 class LimitedPackets(DatagramConn, LimitedConn):
@@ -106,17 +126,3 @@ async def limit_traffic(
     in_, out = await limits.in_(ctx, key, *opts), await limits.out(ctx, key, *opts)
     limited = LimitedPackets if isinstance(inner, net.PacketConn) else LimitedConn
     return inner if in_ is None and out is None else limited(ctx, inner, in_, out)
-
-
-async def limit_client(
-    ctx: Context,
-    inner: net.Conn,
-    limits: traffic.TrafficLimiter | None,
-    client: str,
-    target: str,
-    service: str,
-) -> net.Conn:
-    """Hold a connection to the limit of its client, on all of the client's connections."""
-    return await limit_traffic(
-        ctx, inner, limits, SCOPE_CLIENT, client, service=service, target=target
-    )

@@ -5,8 +5,7 @@ from gost_core.common import net
 from gost_core.metadata import Metadata
 from gost_core.options import apply
 
-from ..net.tls import TLSConn
-from ..net.tls_settings import server_config
+from ..net.tls import TLSConn, server_config
 from .serving import UpgradingListener
 from .tcp import TCPListener
 

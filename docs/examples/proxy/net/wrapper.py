@@ -1,7 +1,6 @@
 """A connection around another one, for whoever adds something to it."""
 
 import asyncio
-from abc import abstractmethod
 from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
 from copy import copy
@@ -94,40 +93,3 @@ class Waits:
         for limit in limits:
             if not limit.expired():
                 limit.reschedule(0)
-
-
-class HoldingWrapper(Wrapper):
-    """Does something that waits with what was read, before whoever reads gets it.
-
-    What was read is held meanwhile, so a cancelled read loses nothing (D7).
-    """
-
-    def __init__(self, inner: net.Conn) -> None:
-        super().__init__(inner)
-        self._held = b""
-        self._busy: set[str] = set()
-        self._waits = Waits("connection")
-
-    @abstractmethod
-    async def pass_on(self, data: bytes, /) -> int:
-        """Return how many of these bytes may be handed on, at least 1."""
-
-    async def read(self, n: int, /) -> bytes:
-        with alone(self._busy, "reading"):
-            if n < 1 or not self._held:
-                self._held = await super().read(n)
-            passed = await self.pass_on(self._held[:n]) if self._held else 0
-            data, self._held = self._held[:passed], self._held[passed:]
-            return data
-
-    async def close(self) -> None:
-        self._waits.end()
-        self._held = b""
-        await super().close()
-
-    def abort(self) -> None:
-        self._waits.end()
-        super().abort()
-
-    async def until_closed(self, call: Awaitable[T]) -> T:
-        return await self._waits.until_closed(call)

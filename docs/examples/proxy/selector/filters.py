@@ -7,9 +7,8 @@ from typing import TypeVar
 
 from gost_core.chain import Node
 from gost_core.context import Context
+from gost_core.metadata import Metadatable
 from gost_core.selector import Filter, Markable, Selector, Strategy
-
-from .strategies import metadata_of
 
 T = TypeVar("T")
 N = TypeVar("N", bound=float)
@@ -20,7 +19,7 @@ def setting_of(item: object, key: str, default: N, *kinds: type[N]) -> N:
 
     None at all, and a number of 0 or less, give the default.
     """
-    settings = metadata_of(item)
+    settings = item.metadata() if isinstance(item, Metadatable) else None
     value = None if settings is None else settings.get(key)
     if value is None:
         return default

@@ -2,13 +2,12 @@
 
 import re
 import string
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
 import h11
-from typing_extensions import Buffer
 
 from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Key
@@ -17,8 +16,6 @@ from ..net.hosts import normal_host
 from ..net.relay import CHUNK
 from ..net.stream import PrefixedConn
 from ..net.wrapper import Wrapper
-
-Record = Callable[[Buffer, str], Awaitable[None]]
 
 # A key of this package's own: a handler says to which target it has a request of HTTP for a proxy.
 FORWARDED: Final[Key[str]] = Key("FORWARDED")
@@ -69,10 +66,6 @@ class ForwardingConn(Wrapper):
         self.authorization: Final = authorization
 
 
-async def nowhere(data: Buffer, mark: str) -> None:
-    """Record nothing."""
-
-
 class Messages:
     """What is said on a connection, for one request and its response; h11 knows what may follow.
 
@@ -85,9 +78,6 @@ class Messages:
     def __init__(self, conn: Conn, state: h11.Connection) -> None:
         self.conn = conn
         self.state: Final = state
-        self.record: Record = nowhere
-        """Gets the bodies that are read, and all that is written; never a head, which may hold a
-        password."""
         self._unread = b""
         self._early = bytearray()  # of the body, and to be given again
         self._is_over = False  # the body
@@ -117,7 +107,6 @@ class Messages:
         """Return the next bytes of a body; none at its end."""
         data = bytes(self._early) or await self._read_body()
         self._early.clear()
-        await self.record(data, ">")
         return data
 
     async def peek_body(self, size: int) -> bytes:
@@ -160,7 +149,6 @@ class Messages:
             raise ProtocolError(str(error)) from error
         if data:
             await self.conn.write(data)
-            await self.record(data, "<")
 
     def is_done(self) -> bool:
         """Tell whether both sides are through, and may go on with another request."""
