@@ -7,86 +7,60 @@ came back right. It needs httpx with its socks extra, for the client.
 """
 
 import asyncio
-import hashlib
 import random
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from gost_core.chain import (
-    Node,
-    Router,
-    chain_router_option,
-    retries_router_option,
-    transport_node_option,
-)
+from gost_core.chain import Node, Router, chain_router_option, retries_router_option
 from gost_core.context import Context
-from gost_core.handler import router_option
 from gost_core.hop import Hop, SelectOption
-from gost_core.listener import addr_option
+from proxy.build import Shared, make_hop, make_service
 from proxy.chain.chainer import HopChain
 from proxy.chain.router import RetryRouter
-from proxy.chain.transporter import NodeTransporter
-from proxy.connector.http import HTTPConnector
-from proxy.connector.proxy import ProxyConnector
-from proxy.connector.socks5 import SOCKS5Connector
-from proxy.dialer.tcp import TCPDialer
-from proxy.handler.http import HTTPHandler
-from proxy.handler.proxy import ProxyHandler
-from proxy.handler.socks5 import SOCKS5Handler
-from proxy.hop.nodes import NodeHop
-from proxy.listener.tcp import TCPListener
+from proxy.sd.memory import MemorySD
 from proxy.service import TaskService
+from proxy.urls import parse
 
 try:
     import httpx
 except ImportError:
     sys.exit("The demo needs httpx for its client: pip install 'httpx[socks]'")
 
-MIB = 1024 * 1024
 LIMIT = 60.0  # seconds for the whole demo
-COLUMNS = "  {:<8} {:<6} {:>6}   {:<30} {:>7}  {}"
+COLUMNS = "  {:<8} {:<30} {:>7}  {}"
 
 
 class WatchedHop(Hop):
     """Asks another hop, and remembers what it chose: a wrapper that any hop can be put into."""
 
-    def __init__(self, inner: Hop) -> None:
+    def __init__(self, inner: Hop, names: Mapping[str, str]) -> None:
         self._inner = inner
-        self.chosen: list[Node] = []
+        self._names = names
+        self._chosen: list[Node] = []
 
     async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
         """Choose as the inner hop does."""
         node = await self._inner.select(ctx, *opts)
         if node is not None:
-            self.chosen.append(node)
+            self._chosen.append(node)
         return node
 
     def story(self) -> str:
         """Tell what was chosen since the last time: first what failed, then what was used."""
-        *failed, used = (node.name for node in self.chosen)
-        self.chosen.clear()
+        *failed, used = (self._names[node.addr] for node in self._chosen)
+        self._chosen.clear()
         return " ".join([*(f"{name} (failed)," for name in failed), used])
 
 
 class Proxy:
-    """A proxy of one protocol, on a free port."""
+    """A proxy that serves until it is killed."""
 
-    def __init__(self, protocol: type[ProxyHandler], router: Router) -> None:
-        self._handler = protocol(router_option(router))
-        self._listener = TCPListener(addr_option("127.0.0.1:0"))
-        self._service = TaskService(self._listener, self._handler)
-
-    async def start(self, name: str, stack: AsyncExitStack) -> str:
-        """Serve until the stack ends, and return the address."""
-        await self._handler.init(None)
-        await self._listener.init(None)
-        self._serving = asyncio.create_task(self._service.serve())
-        stack.push_async_callback(self.kill)
-        address = str(self._service.addr())
-        print(f"  {name:<8} {type(self._handler).__name__:<14} {address}")
-        return address
+    def __init__(self, service: TaskService) -> None:
+        self.address = str(service.addr())
+        self._service = service
+        self._serving = asyncio.create_task(service.serve())
 
     async def kill(self) -> None:
         """Close the listener and every connection; a second time does nothing."""
@@ -95,25 +69,22 @@ class Proxy:
         await asyncio.gather(self._serving, return_exceptions=True)
 
 
-async def make_node(name: str, addr: str, connector: ProxyConnector) -> Node:
-    """Make the node that stands for an upstream proxy."""
-    dialer = TCPDialer()
-    await dialer.init(None)
-    await connector.init(None)
-    return Node(name, addr, transport_node_option(NodeTransporter(dialer, connector)))
+async def start(name: str, protocol: str, router: Router, stack: AsyncExitStack) -> Proxy:
+    """Start a proxy on a free port, as the program does it for ``-L``, until the stack ends."""
+    (url,) = parse(f"{protocol}://127.0.0.1:0")
+    proxy = Proxy(await make_service(url, router, Shared(MemorySD()), stack))
+    stack.push_async_callback(proxy.kill)
+    print(f"  {name:<8} {protocol:<8} {proxy.address}")
+    return proxy
 
 
 @asynccontextmanager
 async def origin(content: bytes) -> AsyncGenerator[str, None]:
-    """Run an HTTP server that gives ``content``, and to a POST the hash of what came."""
+    """Run an HTTP server that gives ``content``."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        answer = content
-        if head.startswith("post"):
-            length = int(head.partition("content-length:")[2].partition("\r\n")[0])
-            answer = hashlib.sha256(await reader.readexactly(length)).hexdigest().encode()
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content)
         await writer.drain()
         writer.close()
 
@@ -122,68 +93,44 @@ async def origin(content: bytes) -> AsyncGenerator[str, None]:
         yield "{}:{}".format(*server.sockets[0].getsockname())
 
 
-class Demo:
-    """Sends requests, checks what comes back, and tells about it."""
-
-    def __init__(self, entries: dict[str, str], url: str, content: bytes, hop: WatchedHop) -> None:
-        self._entries = entries
-        self._url = url
-        self._content = content
-        self._hop = hop
-
-    async def ask(self, scheme: str, method: str = "GET") -> None:
-        """Fetch the content by the entry of one protocol, or send it for the origin to hash."""
-        sent, expected = b"", self._content
-        if method == "POST":
-            sent, expected = expected, hashlib.sha256(expected).hexdigest().encode()
-        # A client of its own for each request, so that each one goes through the hop anew;
-        # trust_env, so that no proxy of this machine's settings comes in between.
-        proxy = f"{scheme}://{self._entries[scheme]}"
-        async with httpx.AsyncClient(proxy=proxy, timeout=LIMIT, trust_env=False) as client:
-            began = time.monotonic()
-            answer = await client.request(method, self._url, content=sent)
-        took = f"{(time.monotonic() - began) * 1000:.0f} ms"
-        route, right = self._hop.story(), answer.content == expected
-        verdict = "every byte right" if right else "wrong bytes"
-        size = f"{len(self._content) / MIB:.0f} MiB"
-        print(COLUMNS.format(scheme, method, size, route, took, verdict))
-        if not right:
-            raise ValueError(f"{method} by {scheme}, through {route}: wrong bytes came back")
+async def ask(scheme: str, entry: Proxy, url: str, content: bytes, hop: WatchedHop) -> None:
+    """Fetch the content by an entry, check what comes back, and tell about it."""
+    # A client of its own for each request, so that each one goes through the hop anew;
+    # trust_env, so that no proxy of this machine's settings comes in between.
+    proxy = f"{scheme}://{entry.address}"
+    async with httpx.AsyncClient(proxy=proxy, timeout=LIMIT, trust_env=False) as client:
+        began = time.monotonic()
+        answer = await client.get(url)
+    took = f"{(time.monotonic() - began) * 1000:.0f} ms"
+    route, right = hop.story(), answer.content == content
+    print(COLUMNS.format(scheme, route, took, "every byte right" if right else "wrong bytes"))
+    if not right:
+        raise ValueError(f"by {scheme}, through {route}: wrong bytes came back")
 
 
 async def main() -> None:
     """Run the demo."""
-    content = random.Random(1).randbytes(4 * MIB)
+    content = random.Random(1).randbytes(4 << 20)
     async with asyncio.timeout(LIMIT), AsyncExitStack() as stack:
         target = await stack.enter_async_context(origin(content))
         print("Started")
-        north = Proxy(HTTPHandler, RetryRouter())
-        south = Proxy(SOCKS5Handler, RetryRouter())
-        hop = WatchedHop(
-            NodeHop(
-                await make_node("north", await north.start("north", stack), HTTPConnector()),
-                await make_node("south", await south.start("south", stack), SOCKS5Connector()),
-            )
-        )
+        north = await start("north", "http", RetryRouter(), stack)
+        south = await start("south", "socks5", RetryRouter(), stack)
+        nodes = parse(f"http://{north.address},socks5://{south.address}")
+        names = {north.address: "north", south.address: "south"}
+        hop = WatchedHop(await make_hop(nodes, stack), names)
         router = RetryRouter(chain_router_option(HopChain(hop)), retries_router_option(1))
-        entries = {
-            "socks5": await Proxy(SOCKS5Handler, router).start("entry", stack),
-            "http": await Proxy(HTTPHandler, router).start("entry", stack),
-        }
-        demo = Demo(entries, f"http://{target}/", content, hop)
+        entries = {name: await start("entry", name, router, stack) for name in ("socks5", "http")}
 
         print("\nRequests: the two upstream proxies take turns")
-        print(COLUMNS.format("by", "what", "size", "through", "time", "result"))
+        print(COLUMNS.format("by", "through", "time", "result"))
         for scheme in ("socks5", "socks5", "http", "http"):
-            await demo.ask(scheme)
-        for scheme in ("socks5", "http"):
-            await demo.ask(scheme, "POST")
+            await ask(scheme, entries[scheme], f"http://{target}/", content, hop)
 
         print("\nnorth is killed: its first request moves to south, the others go there at once")
         await north.kill()
         for scheme in ("http", "socks5", "http", "socks5"):
-            await demo.ask(scheme)
-        await demo.ask("socks5", "POST")
+            await ask(scheme, entries[scheme], f"http://{target}/", content, hop)
     print("\nDone: what went through two proxies came back right, every byte of it.")
 
 

@@ -17,8 +17,8 @@ from gost_core.handler import auther_option, router_option
 from gost_core.listener import addr_option
 from proxy.auth import FAILURES_AT_ONCE, UserTable
 from proxy.chain.router import RetryRouter
+from proxy.connector import tunnel
 from proxy.handler import proxy as handlers
-from proxy.handler import visitors
 from proxy.handler.http import HTTPHandler
 from proxy.handler.proxy import ProxyHandler
 from proxy.handler.socks5 import SOCKS5Handler
@@ -225,7 +225,7 @@ def descriptor(conn: Conn) -> int:
 
 
 def test_visitors_from_one_host_leave_places_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(visitors, "OF_ONE_HOST", 2)
+    monkeypatch.setattr(tunnel, "OF_ONE_HOST", 2)
 
     async def visit(address: str, host: str, stack: AsyncExitStack) -> bytes:
         where, _, port = address.rpartition(":")

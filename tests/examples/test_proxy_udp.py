@@ -32,7 +32,6 @@ from gost_core.testing.limiter.traffic import LimiterContract
 from proxy.auth import UserTable
 from proxy.bypass import PatternBypass
 from proxy.chain.router import RetryRouter
-from proxy.connector import socks5
 from proxy.connector.association import Association
 from proxy.connector.socks5 import SOCKS5Connector
 from proxy.handler.proxy import RefusedError
@@ -43,9 +42,10 @@ from proxy.limiter.traffic import Bytes, ScopedTrafficLimiter
 from proxy.listener.tcp import TCPListener
 from proxy.net.address import TCPAddr, UDPAddr, split_host_port
 from proxy.net.dialer import SystemDialer
-from proxy.net.udp import PeerConn, UDPConn, dial_udp, open_udp
+from proxy.net.udp import PeerConn, UDPConn, open_udp
 from proxy.net.wrapper import Wrapper
 from proxy.resolver import DNSResolver
+from proxy.wire import socks5 as wire
 from proxy.wire.socks5 import pack_address, unpack_address
 from tests.examples.dns_server import DNSServer
 from tests.examples.peers import dante, microsocks
@@ -56,6 +56,12 @@ PLENTY = 1 << 30
 
 
 # ---- Sockets, and proxies to associate with
+
+
+async def open_to(network: str, addr: str) -> UDPConn:
+    conn = await SystemDialer().dial(Context(), network, addr)
+    assert isinstance(conn, UDPConn)
+    return conn
 
 
 async def connected() -> tuple[UDPConn, UDPConn]:
@@ -228,7 +234,7 @@ def test_a_connected_socket_hears_that_nobody_listens() -> None:
     async def main() -> None:
         nobody = open_udp(local="127.0.0.1")
         await nobody.close()
-        conn = await dial_udp("udp", str(nobody.local_addr()))
+        conn = await open_to("udp", str(nobody.local_addr()))
         await conn.write(b"hello")
         with pytest.raises(ConnectionRefusedError):
             await conn.read(100)
@@ -257,8 +263,8 @@ def test_a_name_is_resolved_where_the_datagram_leaves() -> None:
         there = open_udp(local="127.0.0.1")
         for network in ("udp", "udp4"):
             for conn, dialed in (
-                (await dial_udp("udp4", f"localhost:{there.local_addr().port}"), True),
-                (await dial_udp(network, ""), False),
+                (await open_to("udp4", f"localhost:{there.local_addr().port}"), True),
+                (await open_to(network, ""), False),
             ):
                 to = UDPAddr("LocalHost" if not dialed else "127.0.0.1", there.local_addr().port)
                 await conn.write_to(network.encode(), to)
@@ -273,8 +279,8 @@ def test_a_socket_of_one_family_does_not_reach_the_other() -> None:
     async def main() -> None:
         for network, addr in (("udp6", "127.0.0.1:53"), ("udp4", "[::1]:53")):
             with pytest.raises(OSError, match="family"):
-                await dial_udp(network, addr)
-            conn = await dial_udp(network, "")
+                await open_to(network, addr)
+            conn = await open_to(network, "")
             with pytest.raises(OSError, match=r"family|unreachable"):
                 await conn.write_to(b"x", UDPAddr(*split_host_port(addr)))
             await conn.close()
@@ -400,7 +406,7 @@ def test_an_association_ends_with_the_stream_of_its_client() -> None:
             relay = proxy.relay
             await proxy.stream.close()
             await proxy.handling
-            conn = await dial_udp("udp", relay)
+            conn = await open_to("udp", relay)
             await conn.write(b"too late")
             with pytest.raises(ConnectionRefusedError):
                 await conn.read(100)
@@ -441,7 +447,7 @@ def test_an_association_through_a_chain_ends_when_the_next_proxy_is_gone() -> No
 def test_only_the_host_that_asked_is_relayed_and_from_any_port_unless_it_said_one(
     said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socks5, "ANYWHERE", said)
+    monkeypatch.setattr(wire, "ANYWHERE", said)
 
     async def main() -> None:
         target = open_udp(local="127.0.0.1")
@@ -473,7 +479,7 @@ def test_fragments_and_what_is_malformed_are_dropped() -> None:
         target = open_udp(local="127.0.0.1")
         address = pack_address(str(target.local_addr()))
         async with associated() as proxy:
-            raw = await dial_udp("udp", proxy.relay)
+            raw = await open_to("udp", proxy.relay)
             for packet in (
                 b"\0",
                 b"\0\0\1" + address + b"a fragment",

@@ -108,10 +108,7 @@ class RecordPoint:
         self._outage = Outage(name, logger)
 
     async def record(
-        self,
-        ctx: Context,
-        objects: Sequence[recorder.RecorderObject],
-        data: bytes,
+        self, ctx: Context, objects: Sequence[recorder.RecorderObject], data: bytes
     ) -> None:
         """Make one record, with the time in front if that is wanted."""
         faults: list[Exception] = []

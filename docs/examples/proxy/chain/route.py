@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from gost_core import chain, connector, listener
 from gost_core.common import net
@@ -18,6 +19,8 @@ from ..metadata import MemoryMetadata
 from ..net.address import join_host_port, split_host_port
 from ..net.dialer import SystemDialer
 from ..wire.http import FORWARDED
+
+T = TypeVar("T")
 
 
 class NodeRoute(chain.Route):
@@ -35,14 +38,9 @@ class NodeRoute(chain.Route):
         if not self._nodes:
             refuse_options(apply(chain.DialOptions(), *opts), "interface", "netns", "sock_opts")
             return await SystemDialer().dial(ctx, network, address)
-        conn = await self._reach_last(ctx)
-        try:
-            # A target that cannot be reached is no fault of the node: nobody is marked.
-            check_limit(ctx)
-            return await transport_of(self._nodes[-1]).connect(ctx, conn, network, address)
-        except BaseException:
-            await conn.close()
-            raise
+        return await self._at_last(
+            ctx, lambda last, conn: last.connect(ctx, conn, network, address)
+        )
 
     async def bind(
         self, ctx: Context, network: str, address: str, /, *opts: chain.BindOption
@@ -54,17 +52,22 @@ class NodeRoute(chain.Route):
             bound = TCPListener(listener.addr_option(address or ":0"))
             await bound.init(MemoryMetadata({"backlog": options.backlog}))
             return bound
+        asked = (
+            connector.mux_bind_option(options.mux),
+            connector.backlog_bind_option(options.backlog),
+        )
+        return await self._at_last(
+            ctx, lambda last, conn: last.bind(ctx, conn, network, address, *asked)
+        )
+
+    async def _at_last(
+        self, ctx: Context, ask: Callable[[chain.Transporter, net.Conn], Awaitable[T]]
+    ) -> T:
+        """Ask the last node for a target; that it cannot reach one marks nobody."""
         conn = await self._reach_last(ctx)
         try:
             check_limit(ctx)
-            return await transport_of(self._nodes[-1]).bind(
-                ctx,
-                conn,
-                network,
-                address,
-                connector.mux_bind_option(options.mux),
-                connector.backlog_bind_option(options.backlog),
-            )
+            return await ask(transport_of(self._nodes[-1]), conn)
         except BaseException:
             await conn.close()
             raise

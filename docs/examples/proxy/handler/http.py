@@ -28,13 +28,9 @@ class HTTPHandler(ProxyHandler):
         try:
             near = Messages(conn, http.side(h11.SERVER))
             asked = await near.read_request(host=b"-")  # the target says it all
-            while True:
-                self.count_request(conn)
-                client_id = await self._log_in(ctx, asked)
-                check_length(asked)
-                if asked.target != b"*":
-                    break
-                near, asked = await _answer_for_this_proxy(near)
+            self.count_request(conn)
+            client_id = await self._log_in(ctx, asked)
+            check_length(asked)
             if asked.method == b"CONNECT":
                 return _tunnel(near, asked, client_id)
             return _exchange(near, asked, client_id)
@@ -106,18 +102,6 @@ def check_length(asked: h11.Request) -> None:
     has_body = asked.method in (b"POST", b"PUT", b"PATCH") or b"transfer-encoding" in names
     if asked.http_version == b"1.0" and has_body and b"content-length" not in names:
         raise RefusedError("a body without a length", answer(411))
-
-
-async def _answer_for_this_proxy(near: Messages) -> tuple[Messages, h11.Request]:
-    """Answer ``OPTIONS *``, and read the request that follows."""
-    while await near.read_body():
-        pass
-    await near.write(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
-    await near.write(h11.EndOfMessage())
-    if not near.is_done():
-        raise ConnectionResetError("the client wants nothing more")
-    near = Messages(near.rest(near.conn), http.side(h11.SERVER))
-    return near, await near.read_request(host=b"-")
 
 
 def _tunnel(near: Messages, asked: h11.Request, client_id: str) -> Request:

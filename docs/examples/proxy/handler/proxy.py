@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from gost_core import handler
 from gost_core.auth import Authenticator, with_service
-from gost_core.common.net import Aborter, Addr, Conn, DeniedError, HalfCloser
+from gost_core.common.net import Aborter, Conn, DeniedError, HalfCloser
 from gost_core.context import Context
 from gost_core.keys import CLIENT_ID, SESSION_ID, SOURCE_ADDRESS
 from gost_core.limiter import SCOPE_CLIENT
@@ -19,14 +19,13 @@ from gost_core.metadata import Metadata
 from gost_core.options import apply
 
 from ..auth import FailedLogins
-from ..chain.route import resolve
 from ..chain.router import names_of_route
 from ..component import Component, refuse_options
 from ..limiter.limited import limit_traffic
 from ..limiter.rate import take_request
 from ..logger import with_notes
 from ..metadata import number
-from ..net.address import UDPAddr, host_of, split_host_port
+from ..net.address import host_of
 from ..net.newcomers import Newcomers
 from ..net.relay import CHUNK, ClientGoneError, Traffic, break_off, of_client, relay, while_active
 
@@ -175,14 +174,11 @@ class ProxyHandler(Component, handler.Handler):
             target=request.target,
         )
 
-    async def lookup(self, ctx: Context, addr: Addr) -> Addr:
-        """Tell where a datagram goes: nowhere against the rules, and never by a name known here."""
-        target, options = str(addr), self._router.options()
+    async def check(self, ctx: Context, network: str, target: str) -> None:
+        """Raise a DeniedError for a target that a rule refuses."""
         bypass = self._options.bypass
-        if bypass is not None and await bypass.contains(ctx, addr.network(), target):
+        if bypass is not None and await bypass.contains(ctx, network, target):
             raise DeniedError(f"{target} is refused by rule")
-        found = await resolve(ctx, target, options.host_mapper, options.resolver)
-        return UDPAddr(*split_host_port(found))
 
     def reach(self, ctx: Context, request: Request) -> Awaitable[Conn]:
         """Connect to the target."""
@@ -195,9 +191,7 @@ class ProxyHandler(Component, handler.Handler):
         target = request.target
         try:
             client = await self.limit(ctx, request.client, request)
-            bypass = self._options.bypass
-            if bypass is not None and await bypass.contains(ctx, request.network, target):
-                raise DeniedError(f"{target} is refused by rule")
+            await self.check(ctx, request.network, target)
             return client, await reach(ctx, request)
         except RefusedError:
             raise

@@ -47,8 +47,8 @@ class SOCKS5Handler(ProxyHandler):
         await super().init(metadata)
         self._commands = {socks5.CONNECT, socks5.UDP_ASSOCIATE}
         if flag(metadata, "bind", False):
-            from ..net.h2_budget import HostBudgets  # only who binds needs the library h2
-            from .visitors import serve_visitors
+            from ..connector.tunnel import serve_visitors  # only who binds needs the library h2
+            from ..net.h2_budget import HostBudgets
 
             self._serve_visitors = partial(serve_visitors, budgets=HostBudgets())
             self._commands.add(socks5.BIND_MANY)
@@ -82,12 +82,8 @@ class SOCKS5Handler(ProxyHandler):
                 from_one_port=packed[-2:] != b"\0\0",
             )
         # A name goes on as a name: it is resolved where it must be, often by the last proxy (D12).
-        return Request(
-            target=target,
-            client=conn,
-            client_id=client_id,
-            reply=reply(Reply.SUCCEEDED),
-        )
+        granted = reply(Reply.SUCCEEDED)
+        return Request(target=target, client=conn, client_id=client_id, reply=granted)
 
     def refusal(self, error: Exception, /) -> bytes:
         match error:
@@ -129,7 +125,7 @@ class SOCKS5Handler(ProxyHandler):
             assert isinstance(packets, PacketConn)  # D10
             assert isinstance(target, PacketConn)  # D38
             await of_client(client.write(reply(Reply.SUCCEEDED, str(socket.local_addr()))))
-            await relay_datagrams(packets, target, traffic, partial(self.lookup, ctx))
+            await relay_datagrams(packets, target, traffic, partial(self.check, ctx))
         finally:
             await association.close()
 

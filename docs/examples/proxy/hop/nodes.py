@@ -1,6 +1,7 @@
 """The nodes that a hop chooses among."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 from gost_core.bypass import with_host_option
 from gost_core.chain import Node, NodeFilterSettings
@@ -50,20 +51,9 @@ async def _is_eligible(ctx: Context, node: Node, options: SelectOptions) -> bool
         return False
     if rules.matcher is None:
         return rules.filter is None or _fits(rules.filter, options)
-    # SelectOptions and Request have the same fields; values are shared, not copied (D23).
-    return await rules.matcher.match(
-        Request(
-            client_ip=options.client_ip,
-            host=options.host,
-            network=options.network,
-            protocol=options.protocol,
-            method=options.method,
-            path=options.path,
-            query=options.query,
-            header=options.header,
-            body=options.body,
-        )
-    )
+    # SelectOptions has the fields of a Request; values are shared, not copied (D23).
+    known = {field.name: getattr(options, field.name) for field in fields(Request)}
+    return await rules.matcher.match(Request(**known))
 
 
 def _fits(filter: NodeFilterSettings, options: SelectOptions) -> bool:

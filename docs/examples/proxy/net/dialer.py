@@ -10,7 +10,7 @@ from gost_core.keys import HASH_SOURCE, TIME_LIMIT
 from .address import addresses_of, split_target
 from .hosts import normal_target
 from .tcp import TCPConn
-from .udp import dial_udp
+from .udp import open_udp
 
 
 class SystemDialer(net.Dialer):
@@ -21,14 +21,16 @@ class SystemDialer(net.Dialer):
         limit = ctx.value(TIME_LIMIT)
         if limit is not None and limit <= asyncio.get_running_loop().time():
             raise TimeoutError(f"the time to reach {addr} was over before it began")  # D69
-        if network.startswith("udp"):
-            return await dial_udp(network, addr and normal_target(addr), client)
-        if not network.startswith("tcp"):
+        if not network.startswith(("tcp", "udp")):
             raise net.UnsupportedError(f"network {network!r} is not offered here; tcp and udp are")
+        if not addr and network.startswith("udp"):  # to anybody (D9)
+            return open_udp(network, client=client)
         host, port = split_target(normal_target(addr))
         fault = OSError(f"{host} has no address")
         for address in await addresses_of(host, network, client):
             try:
+                if network.startswith("udp"):
+                    return open_udp(network, remote=(address, port))
                 return await _connect(address, port)
             except OSError as error:
                 fault = error

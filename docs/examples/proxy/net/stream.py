@@ -9,11 +9,12 @@ async def read_exactly(conn: net.Conn, n: int) -> bytes:
     """Read ``n`` bytes and none beyond, so that what follows stays for the next reader."""
     data = b""
     while len(data) < n:
-        data += await _read(conn, n - len(data))
+        data += await read_more(conn, n - len(data))
     return data
 
 
-async def _read(conn: net.Conn, n: int) -> bytes:
+async def read_more(conn: net.Conn, n: int) -> bytes:
+    """Read what comes next of a message that is not over."""
     data = await conn.read(n)
     if not data:
         raise ConnectionResetError(f"{conn.remote_addr()} ended the connection in mid-message")

@@ -14,7 +14,8 @@ from gost_core.common import net
 
 from .address import UDPAddr, addresses_of, split_target
 from .relay import Traffic, of_client
-from .wrapper import Waits, Wrapper, alone
+from .tcp import Readiness
+from .wrapper import Wrapper
 
 T = TypeVar("T")
 
@@ -65,27 +66,28 @@ class UDPConn(DatagramConn):
     def __init__(self, sock: socket.socket, client: str = "") -> None:
         sock.setblocking(False)
         self._client: Final = client
-        self._loop: Final = asyncio.get_running_loop()
         self._socket: Final = sock
+        self._readable: Final = Readiness(sock)
         self._local: Final = UDPAddr.of(sock.getsockname())
         self._peer = NOWHERE
         with suppress(OSError):  # it is not connected
             self._peer = UDPAddr.of(sock.getpeername())
-        self._busy: set[str] = set()
-        self._waits = Waits("connection")
+        self._closed = False
 
     async def read_from(self, n: int, /) -> tuple[bytes, UDPAddr]:
         if n < 1:
             raise ValueError(f"cannot read {n} bytes; ask for at least 1")
-        with alone(self._busy, "reading"):
-            await asyncio.sleep(0)  # in a flood of datagrams, too, others have their turn
-            while True:
-                try:
-                    data, sender = self._call(lambda: self._socket.recvfrom(n))
-                except BlockingIOError:
-                    await self._waits.until_closed(self._readable())
-                else:
-                    return data, UDPAddr.of(sender)
+        await asyncio.sleep(0)  # in a flood of datagrams, too, others have their turn
+        if self._readable.is_awaited():
+            raise RuntimeError("another task is already reading from this connection")
+        while True:
+            try:
+                data, sender = self._call(lambda: self._socket.recvfrom(n))
+            except BlockingIOError:
+                with self._readable as ready:
+                    await ready
+            else:
+                return data, UDPAddr.of(sender)
 
     async def send(self, data: Buffer, addr: net.Addr, /) -> None:
         if str(self._peer):
@@ -95,10 +97,9 @@ class UDPConn(DatagramConn):
             self._call(lambda: self._socket.sendto(data, to))
 
     async def close(self) -> None:
-        if not self._waits.ended:
-            self._waits.end()
-            self._loop.remove_reader(self._socket)
-            self._socket.close()
+        self._closed = True
+        self._readable.end()
+        self._socket.close()
 
     def local_addr(self) -> UDPAddr:
         return self._local
@@ -117,7 +118,7 @@ class UDPConn(DatagramConn):
         return address if ":" in address else f"::ffff:{address}", port
 
     def _call(self, call: Callable[[], T]) -> T:
-        if self._waits.ended:
+        if self._closed:
             raise net.ClosedError("this connection was closed here")
         try:
             return call()
@@ -126,15 +127,6 @@ class UDPConn(DatagramConn):
             raise ConnectionRefusedError(
                 errno.ECONNREFUSED, f"nobody takes datagrams at {self._peer}"
             ) from error
-
-    async def _readable(self) -> None:
-        ready = asyncio.Event()
-        self._loop.add_reader(self._socket, ready.set)
-        try:
-            await ready.wait()
-        finally:
-            if not self._waits.ended:
-                self._loop.remove_reader(self._socket)
 
 
 class PeerConn(DatagramConn, Wrapper):
@@ -168,37 +160,25 @@ def open_udp(
         raise
 
 
-async def dial_udp(network: str, addr: str, client: str = "") -> UDPConn:
-    """Open a socket for one address, or for anybody if there is none (D9)."""
-    if not addr:
-        return open_udp(network, client=client)
-    host, port = split_target(addr)
-    fault = OSError(f"{host} has no address")
-    for address in await addresses_of(host, network, client):
-        try:
-            return open_udp(network, remote=(address, port))
-        except OSError as error:
-            fault = error
-    raise fault
-
-
 async def relay_datagrams(
     client: net.PacketConn,
     target: net.PacketConn,
     traffic: Traffic,
-    lookup: Callable[[net.Addr], Awaitable[net.Addr]],
+    check: Callable[[str, str], Awaitable[None]],
 ) -> None:
     """Copy datagrams both ways, until either side is gone.
 
-    ``lookup`` tells where those of the client go. One that cannot be written is dropped, as any
-    network drops what it cannot carry; that a side is gone shows where it is read.
+    ``check`` refuses a network and an address that the client may not send to. What is refused or
+    cannot be written is dropped, as any network drops what it cannot carry; that a side is gone
+    shows where it is read.
     """
 
     async def send() -> None:
         while True:
             data, addr = await of_client(client.read_from(ALL))
             with suppress(OSError, ValueError):
-                await target.write_to(data, await lookup(addr))
+                await check(addr.network(), str(addr))
+                await target.write_to(data, addr)
                 traffic.sent += len(data)
 
     async def receive() -> None:

@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Sequence
 from dataclasses import asdict, fields
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 from redis.asyncio import Redis
@@ -19,7 +18,10 @@ from gost_core.logger import default
 from gost_core.options import apply
 from gost_core.sd import SD, Option, Options, Service
 
+from ..net.wrapper import Waits
 from .services import LEASE, key_of, shuffled
+
+T = TypeVar("T")
 
 LIMIT: Final = 5.0  # seconds for an answer of the server
 FIELDS: Final = [field.name for field in fields(Service)]
@@ -53,34 +55,29 @@ class RedisSD(SD, net.Closer):
         self._redis = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
             url, retry=again, socket_timeout=None
         )
-        self._limits: set[asyncio.Timeout] = set()
         self._bad: dict[str, set[bytes]] = {}  # entries that the log knows of
-        self._closed = False
+        self._waits = Waits("directory")
 
     async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
         apply(Options(), *opts)
         key = _redis_key(*key_of(service))
-        async with self._asking(), self._redis.pipeline(transaction=True) as both:
+        async with self._redis.pipeline(transaction=True) as both:
             both.set(key, json.dumps(asdict(service)), px=self._lease)
             both.sadd(_redis_key(service.name), key)
-            await both.execute()
+            await self._ask(both.execute())
 
     async def deregister(self, ctx: Context, service: Service, /) -> None:
-        async with self._asking():
-            await self._redis.delete(_redis_key(*key_of(service)))
+        await self._ask(self._redis.delete(_redis_key(*key_of(service))))
 
     async def renew(self, ctx: Context, service: Service, /) -> None:
-        async with self._asking():
-            found = await self._redis.pexpire(_redis_key(*key_of(service)), self._lease)
-        if not found:
+        key = _redis_key(*key_of(service))
+        if not await self._ask(self._redis.pexpire(key, self._lease)):
             raise LookupError(f"{key_of(service)} is not registered, or not any more")
 
     async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
-        async with self._asking():
-            found = await self._redis.eval(LIST, 1, _redis_key(name))
         services: list[Service] = []
         bad = set[bytes]()
-        for data in found:
+        for data in await self._ask(self._redis.eval(LIST, 1, _redis_key(name))):
             try:
                 services.append(_service(data))
             except (TypeError, ValueError) as error:  # somebody else wrote it
@@ -91,29 +88,17 @@ class RedisSD(SD, net.Closer):
         return shuffled(services)
 
     async def close(self) -> None:
-        self._closed = True
-        for limit in self._limits:  # who waits for an answer waits no longer (D1)
-            if not limit.expired():
-                limit.reschedule(0)
+        self._waits.end()
         await self._redis.aclose()
 
-    @asynccontextmanager
-    async def _asking(self) -> AsyncGenerator[None, None]:
+    async def _ask(self, call: Awaitable[T]) -> T:
         """Wait for an answer, not too long, and make an OSError of what goes wrong (D14)."""
         try:
-            if not self._closed:
-                async with asyncio.timeout(LIMIT) as limit:
-                    self._limits.add(limit)
-                    try:
-                        yield
-                        return
-                    finally:
-                        self._limits.discard(limit)
+            async with asyncio.timeout(LIMIT):
+                return await self._waits.until_closed(call)
         except (RedisError, TimeoutError, TypeError, ValueError) as error:
-            if not self._closed:
-                reason = str(error) or f"no answer in {LIMIT:g} s"
-                raise OSError(f"the service directory fails: {reason}") from error
-        raise net.ClosedError("this directory was closed here")
+            reason = str(error) or f"no answer in {LIMIT:g} s"
+            raise OSError(f"the service directory fails: {reason}") from error
 
 
 def _service(data: bytes) -> Service:

@@ -14,7 +14,7 @@ from gost_core.context import Key
 
 from ..net.hosts import normal_host
 from ..net.relay import CHUNK
-from ..net.stream import PrefixedConn
+from ..net.stream import PrefixedConn, read_more
 from ..net.wrapper import Wrapper
 
 # A key of this package's own: a handler says to which target it has a request of HTTP for a proxy.
@@ -42,11 +42,8 @@ async def read_head(conn: Conn) -> tuple[bytes, Conn]:
     while (end := data.find(b"\r\n\r\n")) < 0:
         if len(data) > HEAD:
             raise ProtocolError(f"no end of the header within {HEAD} bytes")
-        received = await conn.read(HEAD)
-        if not received:
-            who = conn.remote_addr()
-            raise ConnectionResetError(f"{who} ended the connection in mid-message")
-        data = (data + received).lstrip(b"\r\n")  # some clients end a body with an empty line
+        # Some clients end a body with an empty line.
+        data = (data + await read_more(conn, HEAD)).lstrip(b"\r\n")
         if data and not 0x20 < data[0] < 0x7F:  # SOCKS or TLS, say, which would wait for an answer
             raise ProtocolError(f"this is not HTTP: the first byte is {data[0]}")
     head, rest = data[: end + 4], data[end + 4 :]
