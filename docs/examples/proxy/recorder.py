@@ -5,7 +5,6 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -21,7 +20,7 @@ from gost_core.options import apply
 
 from .logger import Outage
 
-QUEUE_LIMIT: Final = 4 * 1024 * 1024  # bytes
+QUEUE_LIMIT: Final = 10_000  # records
 LAST_WORDS: Final = 2.0  # seconds to write, at the end, what is queued
 
 
@@ -34,10 +33,8 @@ class FileRecorder(recorder.Recorder, net.Closer):
 
     def __init__(self, path: Path, limit: int = QUEUE_LIMIT, logger: Logger | None = None) -> None:
         self._path = path
-        self._limit = limit
         self._logger = logger or default()
-        self._queue = asyncio.Queue[bytes]()
-        self._size = 0
+        self._queue = asyncio.Queue[bytes](limit)
         self._outage = Outage("recording", self._logger)
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -52,10 +49,9 @@ class FileRecorder(recorder.Recorder, net.Closer):
             "record": bytes(data).decode("latin-1"),
         }
         line = json.dumps(entry).encode() + b"\n"
-        if self._size + len(line) > self._limit:
-            self._outage.failed(f"{self._size} bytes wait for {self._path}; no room for more")
-            return
-        self._size += len(line)
+        if self._queue.full():
+            waiting = self._queue.qsize()
+            return self._outage.failed(f"{waiting} wait for {self._path}; no room for more")
         self._queue.put_nowait(line)
         if self._task is None:
             self._task = asyncio.create_task(self._work(), name=f"records of {self._path}")
@@ -63,16 +59,15 @@ class FileRecorder(recorder.Recorder, net.Closer):
     async def close(self) -> None:
         self._closed = True
         try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_WORDS):
-                    await self._queue.join()
+            async with asyncio.timeout(LAST_WORDS):
+                await self._queue.join()
+        except TimeoutError:
+            left = self._queue.qsize() + 1  # and the one that is being written
+            self._logger.warnf("recording ends with %d records that are not written", left)
         finally:
-            left, self._size = self._size, 0
             if self._task is not None:
                 self._task.cancel()
                 await asyncio.wait({self._task})
-            if left:
-                self._logger.warnf("recording ends with %d bytes that are not written", left)
 
     async def _work(self) -> None:
         while True:
@@ -84,7 +79,6 @@ class FileRecorder(recorder.Recorder, net.Closer):
             else:
                 if self._queue.empty():
                     self._outage.ended()
-            self._size -= len(line)
             self._queue.task_done()
 
     def _append(self, line: bytes) -> None:

@@ -9,8 +9,13 @@ from urllib.parse import parse_qs, quote, unquote
 
 import h11
 
-from gost_core import hop
-from gost_core.chain import HTTPNodeSettings, HTTPURLRewriteSetting, Node
+from gost_core import hop, rewriter
+from gost_core.chain import (
+    HTTPBodyRewriteSettings,
+    HTTPNodeSettings,
+    HTTPURLRewriteSetting,
+    Node,
+)
 from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Context
 
@@ -18,7 +23,6 @@ from ..component import refuse_options
 from ..wire import header as fields
 from ..wire import http
 from ..wire.http import Messages, answer
-from .bodies import BodyRules
 from .exchange import Body, Exchange
 from .forward import ForwardHandler, ForwardRequest
 from .http import HTTPHandler, check_length, forwarded
@@ -112,6 +116,8 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
     async def reach(self, ctx: Context, request: Request) -> Conn:
         assert isinstance(request, Forwarded)
         refuse_options(request.settings, "rewrite_request_body")
+        if any(rule.type.startswith("json:") for rule in request.settings.rewrite_response_body):
+            raise ValueError("rules on fields of JSON are not served here")
         refuse_options(request.node.options(), "tls")  # rather than speak in plain text
         return await super().reach(ctx, request)
 
@@ -126,36 +132,51 @@ async def _changed(
     body: Body,
 ) -> tuple[fields.Header, Body]:
     """Make of a response what a node's settings say."""
-    has_body = method != b"HEAD" and response.status_code not in (204, 304)
     found = fields.fields_of(header)
-    rules = BodyRules(
-        ctx,
-        settings.rewrite_response_body if has_body and "Content-Encoding" not in found else (),
-        found.get("Content-Type", [""])[0].partition(";")[0].strip().lower(),
-        {"direction": "response", "uri": path},
-    )
-    if rules and rules.is_stream:
-        header, body = _without_length(header), rules.rewrite_events(body)
-    elif rules:
-        header, body = await _rewrite_whole(rules, header, body)
+    has_body = method != b"HEAD" and response.status_code not in (204, 304)
+    if has_body and "Content-Encoding" not in found:
+        media_type = found.get("Content-Type", [""])[0].partition(";")[0].strip().lower()
+        rules = [rule for rule in settings.rewrite_response_body if _fits(rule, media_type)]
+        option = rewriter.metadata_rewrite_option({"direction": "response", "uri": path})
+        header, body = await _rewritten_body(ctx, rules, option, header, body)
     return fields.changed(header, settings.response_header), body  # after all else (D67)
 
 
-async def _rewrite_whole(
-    rules: BodyRules, header: fields.Header, body: Body
+def _fits(rule: HTTPBodyRewriteSettings, media_type: str) -> bool:
+    """Tell whether a rule is for a media type (D68)."""
+    wanted = rule.type or ("*" if rule.rewriter is not None else "text/html")
+    if wanted != "*" and media_type not in [one.strip().lower() for one in wanted.split(",")]:
+        return False
+    if media_type == "text/event-stream":
+        raise ValueError("rules on streams of events are not served here")
+    return True
+
+
+async def _rewritten_body(
+    ctx: Context,
+    rules: Sequence[HTTPBodyRewriteSettings],
+    option: rewriter.RewriteOption,
+    header: fields.Header,
+    body: Body,
 ) -> tuple[fields.Header, Body]:
-    held = bytearray()
+    """Apply rules to a body, each to what the one before it has made."""
+    if not rules:
+        return header, body
+    held, limit = b"", max(rule.max_chunk_size for rule in rules) or 1 << 20
     async for data in body:
         held += data
-        if len(held) > rules.limit:  # too long: it passes unchanged (D68)
-            return header, _chained(bytes(held), body)
-    rewritten = await rules.rewrite(bytes(held))
-    header = [*_without_length(header), ("Content-Length", str(len(rewritten)))]
-    return header, _chained(rewritten, body)
-
-
-def _without_length(header: fields.Header) -> fields.Header:
-    return fields.changed(header, {"Content-Length": "", "Transfer-Encoding": ""})
+        if len(held) > limit:  # too long: it passes unchanged (D68)
+            return header, _chained(held, body)
+    for rule in rules:
+        if rule.pattern is None or rule.pattern.search(held):
+            if rule.rewriter is not None:
+                held = await rule.rewriter.rewrite(ctx, held, option)
+            elif rule.pattern is not None:
+                held = rule.pattern.sub(rule.replacement, held)
+            else:
+                held = rule.replacement
+    header = fields.changed(header, {"Content-Length": "", "Transfer-Encoding": ""})
+    return [*header, ("Content-Length", str(len(held)))], _chained(held, body)
 
 
 async def _chained(first: bytes, rest: Body) -> Body:

@@ -81,28 +81,17 @@ async def relay(client: net.Conn, target: net.Conn, traffic: Traffic) -> None:
 
 async def while_active(call: Awaitable[None], traffic: Traffic, seconds: float) -> None:
     """Await what copies; a TimeoutError ends it when nothing has gone through for so long."""
-    limit = asyncio.timeout(None)
-    timer: asyncio.TimerHandle | None = None
-
-    def look(before: int) -> None:
-        nonlocal timer
-        now = traffic.sent + traffic.received
-        if now == before:
-            limit.reschedule(0)
-        else:
-            timer = asyncio.get_running_loop().call_later(seconds, look, now)
-
+    copying, before = asyncio.ensure_future(call), -1
     try:
-        async with limit:
-            look(-1)
-            await call
-    except TimeoutError as error:
-        if not limit.expired():
-            raise
-        raise TimeoutError(f"nothing went through for {seconds:g} s") from error
+        while before != (now := traffic.sent + traffic.received):
+            before = now
+            await asyncio.wait({copying}, timeout=seconds)
+            if copying.done():
+                return copying.result()
+        raise TimeoutError(f"nothing went through for {seconds:g} s")
     finally:
-        if timer is not None:
-            timer.cancel()
+        copying.cancel()
+        await asyncio.gather(copying, return_exceptions=True)
 
 
 async def break_off(conn: net.Conn) -> None:
