@@ -137,8 +137,10 @@ async def _changed(
     if has_body and "Content-Encoding" not in found:
         media_type = found.get("Content-Type", [""])[0].partition(";")[0].strip().lower()
         rules = [rule for rule in settings.rewrite_response_body if _fits(rule, media_type)]
-        option = rewriter.metadata_rewrite_option({"direction": "response", "uri": path})
-        header, body = await _rewritten_body(ctx, rules, option, header, body)
+        if rules:
+            limit = max(rule.max_chunk_size for rule in settings.rewrite_response_body) or 1 << 20
+            option = rewriter.metadata_rewrite_option({"direction": "response", "uri": path})
+            header, body = await _rewritten_body(ctx, rules, limit, option, header, body)
     return fields.changed(header, settings.response_header), body  # after all else (D67)
 
 
@@ -155,28 +157,28 @@ def _fits(rule: HTTPBodyRewriteSettings, media_type: str) -> bool:
 async def _rewritten_body(
     ctx: Context,
     rules: Sequence[HTTPBodyRewriteSettings],
+    limit: int,
     option: rewriter.RewriteOption,
     header: fields.Header,
     body: Body,
 ) -> tuple[fields.Header, Body]:
     """Apply rules to a body, each to what the one before it has made."""
-    if not rules:
-        return header, body
-    held, limit = b"", max(rule.max_chunk_size for rule in rules) or 1 << 20
+    held = bytearray()
     async for data in body:
         held += data
         if len(held) > limit:  # too long: it passes unchanged (D68)
-            return header, _chained(held, body)
+            return header, _chained(bytes(held), body)
+    whole = bytes(held)
     for rule in rules:
-        if rule.pattern is None or rule.pattern.search(held):
+        if rule.pattern is None or rule.pattern.search(whole):
             if rule.rewriter is not None:
-                held = await rule.rewriter.rewrite(ctx, held, option)
+                whole = await rule.rewriter.rewrite(ctx, whole, option)
             elif rule.pattern is not None:
-                held = rule.pattern.sub(rule.replacement, held)
+                whole = rule.pattern.sub(rule.replacement, whole)
             else:
-                held = rule.replacement
+                whole = rule.replacement
     header = fields.changed(header, {"Content-Length": "", "Transfer-Encoding": ""})
-    return [*header, ("Content-Length", str(len(held)))], _chained(held, body)
+    return [*header, ("Content-Length", str(len(whole)))], _chained(whole, body)
 
 
 async def _chained(first: bytes, rest: Body) -> Body:
