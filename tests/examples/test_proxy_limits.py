@@ -27,7 +27,7 @@ from proxy.limiter.conn import HostConnLimiter
 from proxy.limiter.limited import LimitedConn
 from proxy.limiter.rate import HostRateLimiter
 from proxy.limiter.traffic import Bytes, ScopedTrafficLimiter
-from proxy.listener import tcp
+from proxy.listener import limits
 from proxy.listener.tcp import TCPListener
 from proxy.net.dialer import SystemDialer
 from proxy.service import TaskService
@@ -208,7 +208,7 @@ class Undecided(Admission):
 
 
 def test_an_admission_that_comes_to_no_answer_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp, "DECISION_LIMIT", 0.05)
+    monkeypatch.setattr(limits, "DECISION_LIMIT", 0.05)
 
     async def main() -> None:
         async with server(echo) as target, proxy(listener.admission_option(Undecided())) as via:

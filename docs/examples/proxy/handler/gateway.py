@@ -9,13 +9,8 @@ from urllib.parse import parse_qs, quote, unquote
 
 import h11
 
-from gost_core import hop, rewriter
-from gost_core.chain import (
-    HTTPBodyRewriteSettings,
-    HTTPNodeSettings,
-    HTTPURLRewriteSetting,
-    Node,
-)
+from gost_core import chain, hop, rewriter
+from gost_core.chain import HTTPNodeSettings, Node
 from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Context
 
@@ -144,7 +139,7 @@ async def _changed(
     return fields.changed(header, settings.response_header), body  # after all else (D67)
 
 
-def _fits(rule: HTTPBodyRewriteSettings, media_type: str) -> bool:
+def _fits(rule: chain.HTTPBodyRewriteSettings, media_type: str) -> bool:
     """Tell whether a rule is for a media type (D68)."""
     wanted = rule.type or ("*" if rule.rewriter is not None else "text/html")
     if wanted != "*" and media_type not in [one.strip().lower() for one in wanted.split(",")]:
@@ -156,7 +151,7 @@ def _fits(rule: HTTPBodyRewriteSettings, media_type: str) -> bool:
 
 async def _rewritten_body(
     ctx: Context,
-    rules: Sequence[HTTPBodyRewriteSettings],
+    rules: Sequence[chain.HTTPBodyRewriteSettings],
     limit: int,
     option: rewriter.RewriteOption,
     header: fields.Header,
@@ -207,7 +202,7 @@ def _parse_url(asked: h11.Request) -> tuple[str, str, str]:
     return found[1] or hosts[0], path, found[3] or ""
 
 
-def _rewritten(rules: Sequence[HTTPURLRewriteSetting], path: str, query: str) -> str:
+def _rewritten(rules: Sequence[chain.HTTPURLRewriteSetting], path: str, query: str) -> str:
     """Apply the first rule that fits, to the decoded path (D67)."""
     decoded = unquote(path, errors="surrogateescape")
     for rule in rules:

@@ -163,15 +163,9 @@ class ProxyHandler(Component, handler.Handler):
 
     async def limit(self, ctx: Context, conn: Conn, request: Request) -> Conn:
         """Hold a connection to the limits of the client that it belongs to."""
-        options = self._options
+        limits, service = self._options.limiter, self._options.service
         return await limit_traffic(
-            ctx,
-            conn,
-            options.limiter,
-            SCOPE_CLIENT,
-            request.client_id,
-            service=options.service,
-            target=request.target,
+            ctx, conn, limits, SCOPE_CLIENT, request.client_id, service, request.target
         )
 
     async def check(self, ctx: Context, network: str, target: str) -> None:

@@ -74,12 +74,9 @@ class SOCKS5Handler(ProxyHandler):
             return BindRequest(target=target, client=conn, client_id=client_id)
         if command == socks5.UDP_ASSOCIATE:
             # The address is what the client believes to send from; a translator may know better.
+            known = packed[-2:] != b"\0\0"
             return AssociateRequest(
-                target="",
-                network="udp",
-                client=conn,
-                client_id=client_id,
-                from_one_port=packed[-2:] != b"\0\0",
+                target="", network="udp", client=conn, client_id=client_id, from_one_port=known
             )
         # A name goes on as a name: it is resolved where it must be, often by the last proxy (D12).
         granted = reply(Reply.SUCCEEDED)

@@ -107,7 +107,6 @@ async def limit_traffic(
     limits: traffic.TrafficLimiter | None,
     scope: str,
     key: str,
-    *,
     service: str,
     target: str = "",
 ) -> net.Conn:

@@ -1,5 +1,7 @@
 """Whom a listener lets in, and what counts what it lets in."""
 
+import asyncio
+
 from gost_core import listener
 from gost_core.common import net
 from gost_core.context import Context
@@ -10,6 +12,8 @@ from ..admission import is_admitted
 from ..limiter.conn import take_place
 from ..limiter.limited import limit_traffic
 from ..observer.stats import CountingConn
+
+DECISION_LIMIT = 5.0  # seconds to decide on a client: the next one waits meanwhile
 
 
 async def accept_within_limits(inner: net.Conn, options: listener.Options) -> net.Conn | None:
@@ -22,20 +26,23 @@ async def accept_within_limits(inner: net.Conn, options: listener.Options) -> ne
     served: net.Conn | None = None
     if options.stats is not None:
         inner = CountingConn(inner, options.stats)
+    waits = options.admission is not None or options.traffic_limiter is not None
     try:
-        if await is_admitted(options.admission, inner, options.service):
-            inner = take_place(inner, options.conn_limiter)
-            for scope, key in (
-                (SCOPE_CONN, str(inner.remote_addr())),
-                (SCOPE_SERVICE, options.service),
-            ):
-                inner = await limit_traffic(
-                    Context(), inner, options.traffic_limiter, scope, key, service=options.service
-                )
-            served = inner
+        async with asyncio.timeout(DECISION_LIMIT if waits else None):
+            if await is_admitted(options.admission, inner, options.service):
+                inner = take_place(inner, options.conn_limiter)
+                for scope, key in (
+                    (SCOPE_CONN, str(inner.remote_addr())),
+                    (SCOPE_SERVICE, options.service),
+                ):
+                    inner = await limit_traffic(
+                        Context(), inner, options.traffic_limiter, scope, key, options.service
+                    )
+                served = inner
     except Exception as error:  # whoever cannot decide refuses (D49, D53)
         logger = options.logger or default()
-        logger.warnf("%s is not served: %s", inner.remote_addr(), error)
+        reason = str(error) or f"no decision in {DECISION_LIMIT:g} s"
+        logger.warnf("%s is not served: %s", inner.remote_addr(), reason)
     finally:
         if served is None:
             await inner.close()

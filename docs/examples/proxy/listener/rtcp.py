@@ -1,7 +1,5 @@
 """Listening at a far proxy."""
 
-import asyncio
-
 from gost_core import chain, listener
 from gost_core.common import net
 from gost_core.context import Context
@@ -14,7 +12,6 @@ from ..metadata import whole
 from ..net.address import TCPAddr, split_host_port
 from ..net.wrapper import Waits
 from .limits import accept_within_limits
-from .tcp import DECISION_LIMIT
 
 
 class ReverseListener(Component, listener.Listener):
@@ -74,11 +71,7 @@ class ReverseListener(Component, listener.Listener):
     async def _accept(self) -> net.Conn:
         while True:
             visitor = await self._next(self._bound or await self._bind())
-            try:
-                async with asyncio.timeout(DECISION_LIMIT):
-                    served = await accept_within_limits(visitor, self._options)
-            except TimeoutError:
-                continue
+            served = await accept_within_limits(visitor, self._options)
             if served is not None:
                 return served
 

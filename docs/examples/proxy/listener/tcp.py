@@ -14,6 +14,7 @@ from ..component import Component, refuse_options
 from ..metadata import whole
 from ..net.address import TCPAddr, addresses_of, split_host_port
 from ..net.tcp import Readiness, TCPConn
+from ..net.wrapper import Waits
 from .limits import accept_within_limits
 
 # What says that accept() failed this time, and that the listener is well (D26).
@@ -21,7 +22,6 @@ TEMPORARY: Final = {
     getattr(errno, name)
     for name in ("ECONNABORTED", "EINTR", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")
 }
-DECISION_LIMIT = 5.0  # seconds to decide on a client: the next one waits meanwhile
 
 
 class TCPListener(Component, listener.Listener):
@@ -35,8 +35,7 @@ class TCPListener(Component, listener.Listener):
         self._options = apply(listener.Options(), *opts)
         self._socket: socket.socket | None = None
         self._addr = TCPAddr("", 0)
-        self._deciding: asyncio.Timeout | None = None
-        self._closed = False
+        self._waits = Waits("listener", listener.ClosedError)
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
@@ -59,7 +58,7 @@ class TCPListener(Component, listener.Listener):
 
     async def accept(self) -> net.Conn:
         await asyncio.sleep(0)  # others have their turn, also when clients come all the time
-        while not self._closed:
+        while not self._waits.ended:
             self.check_initialized()
             assert self._socket is not None
             if self._arrival.is_awaited():
@@ -81,7 +80,7 @@ class TCPListener(Component, listener.Listener):
             except OSError:  # this client's trouble, and nobody else's (D26)
                 client.close()
                 continue
-            served = await self._within_limits(conn)
+            served = await self._waits.until_closed(accept_within_limits(conn, self._options))
             if served is not None:
                 return served
         raise listener.ClosedError("this listener was closed")
@@ -90,21 +89,7 @@ class TCPListener(Component, listener.Listener):
         return self._addr
 
     async def close(self) -> None:
-        closed, self._closed = self._closed, True
-        if self._socket is None or closed:
-            return
-        self._arrival.end()
-        self._socket.close()
-        if self._deciding is not None and not self._deciding.expired():
-            self._deciding.reschedule(0)
-
-    async def _within_limits(self, conn: net.Conn) -> net.Conn | None:
-        if self._options.admission is None and self._options.traffic_limiter is None:
-            return await accept_within_limits(conn, self._options)  # which waits for nobody
-        try:
-            async with asyncio.timeout(DECISION_LIMIT) as self._deciding:
-                return await accept_within_limits(conn, self._options)
-        except TimeoutError:  # nobody can decide, or nobody need: the listener was closed (D1)
-            return None
-        finally:
-            self._deciding = None
+        self._waits.end()
+        if self._socket is not None:
+            self._arrival.end()
+            self._socket.close()

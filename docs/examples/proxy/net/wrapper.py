@@ -83,6 +83,8 @@ class Waits:
         else:
             if not self.ended:
                 return result
+            if isinstance(result, net.Closer):  # which nobody else will ever have
+                await result.close()
         finally:
             self._limits.discard(limit)
         raise copy(self._closed)
