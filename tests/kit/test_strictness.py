@@ -238,6 +238,22 @@ def test_a3_a_loop_in_another_thread_is_watched_too(monkeypatch: pytest.MonkeyPa
     assert broken(reports[0])["answer"].startswith("blocked the event loop for 1 s, at ")
 
 
+class Computing(Fast):
+    async def block(self) -> None:
+        until = time.monotonic() + 0.6
+        while time.monotonic() < until:
+            pass
+
+
+@pytest.mark.parametrize("slowness", [1.0, 1000.0])
+def test_a_busy_machine_takes_longer(slowness: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "LOOK", 0.01)
+    monkeypatch.setattr(watchdog, "slowness", lambda: slowness)
+    contract = BypassContract(Computing, passed="192.0.2.1:80", time_limit=0.1)
+    report = asyncio.run(contract.run(only=["bypass.Bypass.answer"]))
+    assert ("blocked" in str(report)) is (slowness == 1.0)
+
+
 class Debugged(Fast):
     async def block(self) -> None:
         # As pdb does while somebody thinks: a frame of its own waits.

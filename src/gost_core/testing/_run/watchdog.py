@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from time import monotonic, thread_time
 from types import FrameType
 from typing import Final
 
@@ -23,6 +24,8 @@ THREAD: Final[str] = "gost_core.testing watchdog"
 # Seconds between two looks, and how long a clause is tried before a terminal is told its name.
 LOOK: Final[float] = 1.0
 _SILENCE: Final[float] = 2.0
+# Seconds of computing by which it is found out how busy the machine is.
+_SAMPLE: Final[float] = 0.05
 _DEBUGGERS: Final[frozenset[str]] = frozenset(("bdb", "pydevd"))
 
 
@@ -30,10 +33,11 @@ _DEBUGGERS: Final[frozenset[str]] = frozenset(("bdb", "pydevd"))
 def watched() -> Generator[Callable[[Attempt], None]]:
     """See to it, from a thread, that the event loop makes its turns while attempts are made.
 
-    If it makes none for the time limit, :class:`Blocked` is raised in the code where it stands, and
-    standard error is told. In the main thread of a POSIX system that also interrupts a call into C
-    that waits, as ``time.sleep()`` or a lock does. Elsewhere, and where C code computes, it is
-    raised once that has returned. Code that catches every BaseException and goes on is not ended.
+    If it makes none for the time limit, longer on a busy machine, :class:`Blocked` is raised in the
+    code where it stands, and standard error is told. In the main thread of a POSIX system that also
+    interrupts a call into C that waits, as ``time.sleep()`` or a lock does. Elsewhere, and where C
+    code computes, it is raised once that has returned. Code that catches every BaseException and
+    goes on is not ended.
 
     Returns:
         What is to be told of each attempt before it is made.
@@ -59,6 +63,8 @@ def watched() -> Generator[Callable[[Attempt], None]]:
             with suppress(RuntimeError):  # It may have been closed.
                 loop.call_soon_threadsafe(turned.set)
             while not turned.wait(seen.time_limit):
+                if turned.wait(seen.time_limit * (slowness() - 1)):
+                    break
                 with lock:
                     if over.is_set():
                         return
@@ -89,6 +95,14 @@ def watched() -> Generator[Callable[[Attempt], None]]:
             with lock:
                 over.set()
             turned.set()
+
+
+def slowness() -> float:
+    """Return how many seconds a second of computing takes, here and now."""
+    began, used = monotonic(), thread_time()
+    while thread_time() - used < _SAMPLE:
+        pass
+    return (monotonic() - began) / _SAMPLE
 
 
 def _frames(frame: FrameType | None) -> list[FrameType]:
