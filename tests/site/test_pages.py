@@ -19,6 +19,7 @@ from proxy.metadata import MemoryMetadata
 from proxy.registry import MemoryRegistry
 from tests.kit._over_trio import open_pair
 from tests.kit.chain._group import RightGroup
+from tests.kit.common.net._dialer import RightDialer as RightNetDialer
 from tests.kit.listener._datagrams import DatagramListener, send_nothing
 from tests.kit.listener._datagrams import connect as connect_datagrams
 from tests.kit.listener._local import RightListener, connect, greet, open_tcp
@@ -75,6 +76,7 @@ GIVEN: Final[dict[str, dict[str, object]]] = {
         "MyGroup": RightGroup,
         "MyListener": RightListener,
         "MyQuicListener": QuicListener,
+        "MyNetDialer": RightNetDialer,
         "MyRegistry": MemoryRegistry,
         "MySshConnector": SshConnector,
         "MyResolver": RightResolver,
