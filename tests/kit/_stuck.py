@@ -1,7 +1,9 @@
-"""Faults of what a call leaves behind that failed."""
+"""Faults of what a call leaves behind, and of when what it gives ends."""
 
 import asyncio
 from typing import Any
+
+from gost_core import keys
 
 
 def stuck(right: Any, method: str) -> Any:
@@ -17,3 +19,57 @@ def stuck(right: Any, method: str) -> Any:
             raise
 
     return type("Stuck", (right,), {"is_stuck": False, method: call})
+
+
+def losing_places(right: Any, method: str, by: type[BaseException]) -> Any:
+    """Return a class with twenty places, of which each call that ends by this loses one."""
+
+    async def call(self: Any, *args: Any, **options: Any) -> Any:
+        if self.lost == 20:
+            await asyncio.Event().wait()
+        try:
+            return await getattr(right, method)(self, *args, **options)
+        except by:
+            self.lost += 1
+            raise
+
+    return type("LosingPlaces", (right,), {"lost": 0, method: call})
+
+
+def few_places(right: Any, method: str) -> Any:
+    """Return a class that makes a few calls at a time."""
+
+    async def call(self: Any, *args: Any, **options: Any) -> Any:
+        async with self.__dict__.setdefault("places", asyncio.Semaphore(64)):
+            return await getattr(right, method)(self, *args, **options)
+
+    return type("FewPlaces", (right,), {method: call})
+
+
+CLOSING: set[asyncio.Task[None]] = set()
+
+
+def ending_with_the_task(right: Any, method: str) -> Any:
+    """Return a class of which what a call gives is closed when the call's task ends."""
+
+    async def call(self: Any, *args: Any, **options: Any) -> Any:
+        made = await getattr(right, method)(self, *args, **options)
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(lambda _: CLOSING.add(loop.create_task(made.close())))
+        return made
+
+    return type("EndingWithTheTask", (right,), {method: call})
+
+
+def ending_at_the_limit(right: Any, method: str) -> Any:
+    """Return a class of which what a call gives is closed at the call's TIME_LIMIT."""
+
+    async def call(self: Any, ctx: Any, *args: Any, **options: Any) -> Any:
+        made = await getattr(right, method)(self, ctx, *args, **options)
+        loop, limit = asyncio.get_running_loop(), ctx.value(keys.TIME_LIMIT)
+        if limit is not None:
+            loop.call_at(limit, lambda: CLOSING.add(loop.create_task(made.close())))
+        return made
+
+    return type("EndingAtTheLimit", (right,), {method: call})

@@ -18,7 +18,7 @@ from gost_core.options import apply
 from gost_core.routing import Request
 from gost_core.testing import Contract
 from gost_core.testing.hop import HopContract, NodeListContract
-from tests.kit._stuck import stuck
+from tests.kit._stuck import few_places, losing_places, stuck
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -710,3 +710,8 @@ class LiveList(RightList):
 
 
 trials = (hops, lists)
+
+
+hops.breaks("many-cancelled")(losing_places(RightHop, "select", asyncio.CancelledError))
+hops.breaks("many-failed")(losing_places(RightHop, "select", Exception))
+hops.breaks("many-waiting")(few_places(RightHop, "select"))

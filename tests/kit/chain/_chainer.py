@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from gost_core.chain import (
     Chainer,
@@ -19,7 +20,7 @@ from gost_core.options import apply
 from gost_core.selector import FailMarker, Markable, Marker
 from gost_core.testing import Contract
 from gost_core.testing.chain import ChainerContract
-from tests.kit._stuck import stuck
+from tests.kit._stuck import few_places, losing_places, stuck
 from tests.kit.chain._route import RightRoute
 from tests.kit.common.net._sockets import split
 from tests.kit.trial import Trial
@@ -292,3 +293,86 @@ class ClosingItsHops(RightChainer, Closer):
 
 
 trial.breaks("failure-over")(stuck(RightChainer, "route"))
+
+
+@trial.breaks("cancel-passes")
+class EndingAtACancelledHop(RightChainer):
+    async def select(
+        self, hop: Hop, ctx: Context, network: str, address: str, host: str
+    ) -> Node | None:
+        try:
+            return await super().select(hop, ctx, network, address, host)
+        except asyncio.CancelledError:
+            if hop is self.hops[0]:
+                raise
+            return None
+
+
+@trial.breaks("errors-pass")
+class TakingTheLastGoodRoute(RightChainer):
+    good: Route | None = None
+
+    async def route(
+        self, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        with suppress(TimeoutError):
+            self.good = await super().route(ctx, network, address, *opts)
+        return self.good
+
+
+@trial.breaks("asked-anew")
+class KeepingTheNodeOfAName(RightChainer):
+    def __init__(self, hops: Sequence[Hop]) -> None:
+        super().__init__(hops)
+        self.by_name: dict[str, Node] = {}
+
+    async def select(
+        self, hop: Hop, ctx: Context, network: str, address: str, host: str
+    ) -> Node | None:
+        node = await super().select(hop, ctx, network, address, host)
+        return node and self.by_name.setdefault(f"{id(hop)} {node.name}", node)
+
+
+@trial.breaks("multiplexing-independent")
+class KeepingTheCut(RightChainer):
+    def __init__(self, hops: Sequence[Hop]) -> None:
+        super().__init__(hops)
+        self.cuts: dict[Node, Node] = {}
+
+    def cut(self, node: Node, transport: Transporter, before: list[Node]) -> Node:
+        if node not in self.cuts:
+            self.cuts[node] = super().cut(node, transport, before)
+        return self.cuts[node]
+
+
+class Strict(RightRoute):
+    """Marks its chain for a call that its caller gave up."""
+
+    def has_failed_by_time(self, ctx: Context) -> bool:
+        if not super().has_failed_by_time(ctx):
+            self.mark_chain()
+            return False
+        return True
+
+
+@trial.breaks("limit-marks-itself")
+class MarkedByCancelling(RightChainer):
+    def made_of(self, nodes: list[Node]) -> Route | None:
+        return Strict(nodes, self.own_marker)
+
+
+@trial.breaks("limit-marks-itself")
+class MarkedByItsHop(RightChainer):
+    async def select(
+        self, hop: Hop, ctx: Context, network: str, address: str, host: str
+    ) -> Node | None:
+        try:
+            return await super().select(hop, ctx, network, address, host)
+        except OSError:
+            self.own_marker.mark()
+            raise
+
+
+trial.breaks("many-cancelled")(losing_places(RightChainer, "route", asyncio.CancelledError))
+trial.breaks("many-failed")(losing_places(RightChainer, "route", Exception))
+trial.breaks("many-waiting")(few_places(RightChainer, "route"))

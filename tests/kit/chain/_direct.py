@@ -84,9 +84,9 @@ async def lookup(
 ) -> str:
     """Map and resolve an address as D39 says."""
     host, colon, port = address.rpartition(":")
-    host = host.strip("[]")
-    if not colon or not host:
+    if not colon or not host or (":" in host and not host.startswith("[")):
         return address
+    host = host.strip("[]")
     found: Sequence[IPv4Address | IPv6Address] | None = None
     if mapper is not None:
         found = await mapper.lookup(ctx, family, host)

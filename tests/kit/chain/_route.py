@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable, Sequence
 
 from typing_extensions import Buffer
@@ -24,7 +25,13 @@ from gost_core.testing import Contract
 from gost_core.testing._stage.fakes.connections import LayeredConn
 from gost_core.testing._stage.memory import ForwardingConn
 from gost_core.testing.chain import RouteContract
-from tests.kit._stuck import stuck
+from tests.kit._stuck import (
+    ending_at_the_limit,
+    ending_with_the_task,
+    few_places,
+    losing_places,
+    stuck,
+)
 from tests.kit.chain._direct import bind_here, dial_here, lookup
 from tests.kit.chain._transporter import die_with_the_task
 from tests.kit.trial import Trial
@@ -41,6 +48,7 @@ class RightRoute(Route):
 
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
         if not self.own_nodes:
+            self.check_limit(ctx)
             return await dial_here(network, address)
         last, conn = await self.reach(ctx, network)
         try:
@@ -54,6 +62,7 @@ class RightRoute(Route):
         self, ctx: Context, network: str, address: str, /, *opts: BindOption
     ) -> Listener:
         if not self.own_nodes:
+            self.check_limit(ctx)
             return await bind_here(address)
         last, conn = await self.reach(ctx, network)
         try:
@@ -68,6 +77,9 @@ class RightRoute(Route):
         return (
             connector.mux_bind_option(options.mux),
             connector.backlog_bind_option(options.backlog),
+            connector.udp_data_queue_size_bind_option(options.udp_data_queue_size),
+            connector.udp_data_buffer_size_bind_option(options.udp_data_buffer_size),
+            connector.udp_conn_ttl_bind_option(options.udp_conn_ttl),
         )
 
     def nodes(self) -> Sequence[Node]:
@@ -385,8 +397,8 @@ class NoLimitIsOver(RightRoute):
 @trial.breaks("limit-passed")
 class AskingTheClockLater(RightRoute):
     def check_limit(self, ctx: Context) -> None:
-        if self.own_nodes[0].options().transport is not None:
-            super().check_limit(ctx.without(keys.TIME_LIMIT) if self.is_long_over(ctx) else ctx)
+        is_late = self.own_nodes and self.is_long_over(ctx)
+        super().check_limit(ctx.without(keys.TIME_LIMIT) if is_late else ctx)
 
     def is_long_over(self, ctx: Context) -> bool:
         limit = ctx.value(keys.TIME_LIMIT)
@@ -400,7 +412,8 @@ class AskingTheClockOnce(RightRoute):
         return await super().reach(ctx, network)
 
     def check_limit(self, ctx: Context) -> None:
-        pass
+        if not self.own_nodes:
+            super().check_limit(ctx)
 
 
 @trial.breaks("limit-passes")
@@ -555,3 +568,114 @@ class EverythingIsTcp(RightRoute):
 
 
 trial.breaks("failure-over")(stuck(RightRoute, "reach"))
+
+
+@trial.breaks("cancel-closes")
+class LeavingACancelledBind(RightRoute):
+    async def release(self, conn: Conn, stage: str) -> None:
+        if stage != "bind" or not isinstance(sys.exception(), asyncio.CancelledError):
+            await super().release(conn, stage)
+
+
+@trial.breaks("cancel-closes")
+class LeavingACancelledLookup(RightRoute):
+    async def release(self, conn: Conn, stage: str) -> None:
+        if stage != "resolve" or not isinstance(sys.exception(), asyncio.CancelledError):
+            await super().release(conn, stage)
+
+
+@trial.breaks("cancel-marks-nobody")
+class ResettingWhenCancelled(RightRoute):
+    def has_failed_by_time(self, ctx: Context) -> bool:
+        failed = super().has_failed_by_time(ctx)
+        if not failed:
+            for node in self.own_nodes:
+                self.reset(node)
+        return failed
+
+
+@trial.breaks("limit-passes")
+class BindingTooLate(RightRoute):
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        if not self.own_nodes:
+            return await super().bind(ctx, network, address, *opts)
+        last, conn = await self.reach(ctx, network)
+        try:
+            return await last.bind(ctx, conn, network, address, *self.bind_options(*opts))
+        except BaseException:
+            await self.release(conn, "bind")
+            raise
+
+
+@trial.breaks("direct-limit")
+class GoingDirectTooLate(RightRoute):
+    def check_limit(self, ctx: Context) -> None:
+        if self.own_nodes:
+            super().check_limit(ctx)
+
+
+@trial.breaks("bind-options")
+class MuxAndBacklogOnly(RightRoute):
+    def bind_options(self, *opts: BindOption) -> Sequence[connector.BindOption]:
+        return super().bind_options(*opts)[:2]
+
+
+@trial.breaks("context-handed-on")
+class TellingTheTargetNoLimit(RightRoute):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        if not self.own_nodes:
+            return await super().dial(ctx, network, address, *opts)
+        last, conn = await self.reach(ctx, network)
+        try:
+            self.check_limit(ctx)
+            return await last.connect(ctx.without(keys.TIME_LIMIT), conn, network, address)
+        except BaseException:
+            await self.release(conn, "target")
+            raise
+
+
+class ClosingOnce(ForwardingConn):
+    """Closes what is beneath it by the first call alone."""
+
+    closing = False
+
+    async def close(self) -> None:
+        if not self.closing:
+            self.closing = True
+            await asyncio.sleep(0.05)
+            await super().close()
+
+
+@trial.breaks("close-closes-all")
+class LeavingTheSecondCloseEarly(RightRoute):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        conn = await super().dial(ctx, network, address, *opts)
+        return conn if isinstance(conn, PacketConn) else ClosingOnce(conn)
+
+
+class CutPackets(ForwardingConn, PacketConn):
+    """Datagrams of which 8192 bytes are enough for anybody."""
+
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        assert isinstance(self.inner, PacketConn)
+        return await self.inner.read_from(n)
+
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        assert isinstance(self.inner, PacketConn)
+        await self.inner.write_to(memoryview(data)[:8192], addr)
+
+
+@trial.breaks("datagrams-whole")
+class CuttingDatagrams(RightRoute):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        conn = await super().dial(ctx, network, address, *opts)
+        return CutPackets(conn) if isinstance(conn, PacketConn) else conn
+
+
+trial.breaks("many-cancelled")(losing_places(RightRoute, "reach", asyncio.CancelledError))
+trial.breaks("many-failed")(losing_places(RightRoute, "reach", Exception))
+trial.breaks("many-waiting")(few_places(RightRoute, "reach"))
+trial.breaks("listener-outlives")(ending_with_the_task(RightRoute, "bind"))
+trial.breaks("outlives-limit")(ending_at_the_limit(RightRoute, "dial"))

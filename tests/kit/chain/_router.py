@@ -40,9 +40,16 @@ from gost_core.recorder import (
 )
 from gost_core.resolver import InvalidError
 from gost_core.testing import Contract
+from gost_core.testing._stage.fakes.recorder import FakeRecorder
 from gost_core.testing._stage.memory import Address, ForwardingConn
 from gost_core.testing.chain import RouterContract
-from tests.kit._stuck import stuck
+from tests.kit._stuck import (
+    ending_at_the_limit,
+    ending_with_the_task,
+    few_places,
+    losing_places,
+    stuck,
+)
 from tests.kit.chain._direct import join, lookup
 from tests.kit.chain._route import RightRoute
 from tests.kit.common.net._sockets import split
@@ -198,12 +205,13 @@ class RightRouter(chain.Router):
             *opts,
         )
         if isinstance(conn, net.PacketConn) and not address and not route.nodes():
-            return DirectPackets(conn, route, partial(self.find, ctx.without(keys.TIME_LIMIT)))
+            find = partial(self.find, ctx.without(keys.TIME_LIMIT), network=network)
+            return DirectPackets(conn, route, find)
         return self.routed(conn, route)
 
-    async def find(self, ctx: Context, address: str) -> str:
+    async def find(self, ctx: Context, address: str, network: str) -> str:
         """Tell where a datagram goes."""
-        return await self.resolve(ctx, address)
+        return await self.resolve(ctx, address, network)
 
     def routed(self, conn: Conn, route: Route) -> Conn:
         made = RoutedPackets if isinstance(conn, net.PacketConn) else Routed
@@ -230,11 +238,15 @@ class RightRouter(chain.Router):
         return RoutedListener(await route.bind(ctx, network, address, *opts), route)
 
     async def record(self, ctx: Context, point: str, address: str) -> None:
-        host = address.rpartition(":")[0] or address
+        host = self.host(address)
         for one in self.own_options.recorders:
             if one.record == point:
                 with suppress(OSError):
                     await one.recorder.record(ctx, host.encode())
+
+    def host(self, address: str) -> str:
+        """Return what is recorded of an address."""
+        return address.rpartition(":")[0].strip("[]") or address
 
 
 class PassedError(TimeoutError):
@@ -271,7 +283,7 @@ class Tcp4Only(RightRouter):
 
 @trial.breaks("datagram-names", history="ee7b1e9 69c397d the system is asked for names")
 class AskingTheSystem(RightRouter):
-    async def find(self, ctx: Context, address: str) -> str:
+    async def find(self, ctx: Context, address: str, network: str) -> str:
         return address
 
 
@@ -498,7 +510,7 @@ class Lookup(RightRouter):
 
     async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
         host, colon, port = address.rpartition(":")
-        if not colon or network[3:]:
+        if not colon or network[3:] or (":" in host and not host.startswith("[")):
             return await super().resolve(ctx, address, network)
         found = await self.found(ctx, host.strip("[]"))
         return address if found is None else join(found, port)
@@ -823,7 +835,7 @@ class FailingWithItsRecorder(RightRouter):
     async def record(self, ctx: Context, point: str, address: str) -> None:
         for one in self.own_options.recorders:
             if one.record == point:
-                await one.recorder.record(ctx, address.rpartition(":")[0].encode())
+                await one.recorder.record(ctx, self.host(address).encode())
 
 
 @trial.breaks("context-handed-on")
@@ -842,3 +854,195 @@ class ClosingItsChain(RightRouter, Closer):
 
 
 trial.breaks("failure-over")(stuck(RightRouter, "dial"))
+
+
+@trial.breaks("close-closes-all")
+class ClosingBehind(RightRouter):
+    class Behind(Routed):
+        async def close(self) -> None:
+            ENDING.add(asyncio.create_task(self.close_later()))
+
+        async def close_later(self) -> None:
+            await asyncio.sleep(0.2)
+            await super().close()
+
+    class Packets(Behind, RoutedPackets):
+        """One that carries datagrams."""
+
+    def routed(self, conn: Conn, route: Route) -> Conn:
+        return (self.Packets if isinstance(conn, net.PacketConn) else self.Behind)(conn, route)
+
+
+ENDING: set[asyncio.Task[None]] = set()
+
+
+@trial.breaks("options")
+class FillingInDefaults(RightRouter):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        self.own_options.timeout = self.own_options.timeout or 15.0
+        return await super().dial(ctx, network, address, *opts)
+
+
+@trial.breaks("chain-stays-open")
+class ClosingItsLookups(RightRouter, Closer):
+    async def close(self) -> None:
+        for one in (self.own_options.resolver, self.own_options.host_mapper):
+            if isinstance(one, Closer):
+                await one.close()
+
+
+@trial.breaks("chain-stays-open")
+class ClosingTheChainOfAFailure(RightRouter):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        try:
+            return await super().dial(ctx, network, address, *opts)
+        except OSError:
+            if isinstance(self.own_options.chain, Closer):
+                await self.own_options.chain.close()
+            raise
+
+
+@trial.breaks("bind")
+class BindingTwiceWithoutOptions(RightRouter):
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        attempts = iter([opts])
+        return await self.attempts(
+            ctx, lambda ctx: self.bind_once(ctx, network, address, *next(attempts, ()))
+        )
+
+
+@trial.breaks("own-options")
+class KeepingTheOptionsOfAFailure(RightRouter):
+    failed: tuple[DialOption, ...] = ()
+
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        earlier, self.failed = self.failed, ()
+        try:
+            return await super().dial(ctx, network, address, *earlier, *opts)
+        except OSError:
+            self.failed = opts
+            raise
+
+
+@trial.breaks("route-each-attempt")
+class MappingOnce(RightRouter):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        mapped: list[str] = []
+
+        async def attempt(ctx: Context) -> Conn:
+            if not mapped:
+                mapped.append(await self.resolve(ctx, address, network))
+            route = await self.route(ctx, network, mapped[0], address)
+            return self.routed(await route.dial(ctx, network, mapped[0], *opts), route)
+
+        if self.own_options.host_mapper is None or not address or self.own_options.resolver:
+            return await super().dial(ctx, network, address, *opts)
+        return await self.attempts(ctx, attempt)
+
+
+@trial.breaks("resolver-failure")
+class LeavingTheNameOfASilentResolver(RightRouter):
+    async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
+        try:
+            return await super().resolve(ctx, address, network)
+        except TimeoutError:
+            return address
+
+
+@trial.breaks("no-port")
+class CuttingBareIPv6(RightRouter):
+    async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
+        if address.count(":") > 1 and not address.startswith("["):
+            host, _, port = address.rpartition(":")
+            return await super().resolve(ctx, f"[{host}]:{port}", network)
+        return await super().resolve(ctx, address, network)
+
+
+@trial.breaks("recorded")
+class RecordingBrackets(RightRouter):
+    def host(self, address: str) -> str:
+        return address.rpartition(":")[0] or address
+
+
+@trial.breaks("recorded-failure")
+class RecordingNoDenial(RightRouter):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        try:
+            return await super().dial(ctx, network, address, *opts)
+        except DeniedError:
+            for one in self.own_options.recorders:
+                assert isinstance(one.recorder, FakeRecorder)
+                one.recorder.records.clear()
+            raise
+
+
+@trial.breaks("recorder-failure")
+class StoppingAtARecorderThatFails(RightRouter):
+    async def record(self, ctx: Context, point: str, address: str) -> None:
+        with suppress(OSError):
+            for one in self.own_options.recorders:
+                if one.record == point:
+                    await one.recorder.record(ctx, self.host(address).encode())
+
+
+@trial.breaks("datagram-names")
+class KeepingTheAddressesOfNames(RightRouter):
+    def __init__(self, *opts: RouterOption | None) -> None:
+        super().__init__(*opts)
+        self.found: dict[str, str] = {}
+
+    async def find(self, ctx: Context, address: str, network: str) -> str:
+        if address not in self.found:
+            self.found[address] = await super().find(ctx, address, network)
+        return self.found[address]
+
+
+@trial.breaks("datagram-names")
+class TellingLookupsTheLimitOfTheDial(RightRouter):
+    async def dial_once(
+        self, ctx: Context, network: str, address: str, /, *opts: DialOption
+    ) -> Conn:
+        conn = await super().dial_once(ctx, network, address, *opts)
+        if isinstance(conn, DirectPackets):
+            conn.find = partial(self.find, ctx, network=network)
+        return conn
+
+
+@trial.breaks("datagram-names-travel")
+class LookingUpDatagramsOfAChain(RightRouter):
+    async def dial_once(
+        self, ctx: Context, network: str, address: str, /, *opts: DialOption
+    ) -> Conn:
+        conn = await super().dial_once(ctx, network, address, *opts)
+        if isinstance(conn, RoutedPackets) and not isinstance(conn, DirectPackets) and not address:
+            find = partial(self.find, ctx.without(keys.TIME_LIMIT), network=network)
+            return DirectPackets(conn.inner, conn.taken_route() or RightRoute(()), find)
+        return conn
+
+
+@trial.breaks("datagrams-whole")
+class CuttingDatagrams(RightRouter):
+    class Cut(RoutedPackets):
+        async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+            return await super().read_from(min(n, 8192))
+
+    def routed(self, conn: Conn, route: Route) -> Conn:
+        if isinstance(conn, net.PacketConn):
+            return self.Cut(conn, route)
+        return super().routed(conn, route)
+
+
+@trial.breaks("resolver-question")
+class CuttingTheHostOfIPv6(RightRouter):
+    async def route(self, ctx: Context, network: str, address: str, host: str) -> Route:
+        cut = host.split(":")[0] if host.startswith("[") else host
+        return await super().route(ctx, network, address, cut)
+
+
+trial.breaks("many-cancelled")(losing_places(RightRouter, "dial", asyncio.CancelledError))
+trial.breaks("many-failed")(losing_places(RightRouter, "dial", Exception))
+trial.breaks("many-waiting")(few_places(RightRouter, "dial"))
+trial.breaks("listener-outlives")(ending_with_the_task(RightRouter, "bind"))
+trial.breaks("outlives-limit")(ending_at_the_limit(RightRouter, "dial"))

@@ -4,6 +4,8 @@ import asyncio
 import copy
 from collections.abc import Callable
 
+from typing_extensions import Buffer
+
 from gost_core import connector, dialer, keys
 from gost_core.chain import (
     Route,
@@ -11,12 +13,18 @@ from gost_core.chain import (
     TransportOptions,
 )
 from gost_core.common import net
-from gost_core.common.net import Conn, Listener
+from gost_core.common.net import Addr, Conn, Listener, PacketConn
 from gost_core.context import Context
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import ForwardingConn
 from gost_core.testing.chain import TransporterContract
-from tests.kit._stuck import stuck
+from tests.kit._stuck import (
+    ending_at_the_limit,
+    ending_with_the_task,
+    few_places,
+    losing_places,
+    stuck,
+)
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -367,3 +375,149 @@ class AskingForTheRoute(RightTransporter):
 
 
 trial.breaks("failure-over")(stuck(RightTransporter, "handshake"))
+
+
+@trial.breaks("close-closes-all")
+class ClosingOnce(RightTransporter):
+    class Once(ForwardingConn):
+        closing = False
+
+        async def close(self) -> None:
+            if self.closing:
+                raise ConnectionResetError("it is closed")
+            self.closing = True
+            await super().close()
+
+    async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
+        made = await super().connect(ctx, conn, network, address)
+        return made if network.startswith("udp") else self.Once(made)
+
+
+@trial.breaks("dial-host")
+class FillingInTheAddress(RightTransporter):
+    async def dial(self, ctx: Context, addr: str, /) -> Conn:
+        self.own_options.addr = self.own_options.addr or addr
+        return await super().dial(ctx, addr)
+
+
+@trial.breaks("handshake-address")
+class ShakingHandsAsDialed(RightTransporter):
+    dialed = ""
+
+    async def dial(self, ctx: Context, addr: str, /) -> Conn:
+        conn = await super().dial(ctx, addr)
+        self.dialed = self.own_options.addr
+        return conn
+
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        if isinstance(self.connector, connector.Handshaker) or not isinstance(
+            self.dialer, dialer.Handshaker
+        ):
+            return await super().handshake(ctx, conn)
+        return await self.dialer.handshake(ctx, conn, dialer.addr_handshake_option(self.dialed))
+
+
+@trial.breaks("handshake-failure-closes")
+class ClosingAfterOSErrors(RightTransporter):
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        if not isinstance(self.dialer, dialer.Handshaker):
+            return await super().handshake(ctx, conn)
+        addr = dialer.addr_handshake_option(self.own_options.addr)
+        first = await self.dialer.handshake(ctx, conn, addr)
+        if not isinstance(self.connector, connector.Handshaker):
+            return first
+        try:
+            return await self.connector.handshake(ctx, first)
+        except (OSError, asyncio.CancelledError):
+            await first.close()
+            raise
+
+
+@trial.breaks("bind")
+class PassingOneBindOption(RightTransporter):
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
+    ) -> Listener:
+        return await super().bind(ctx, conn, network, address, *opts[-1:])
+
+
+@trial.breaks("copy-distinct")
+class CopyingOnce(RightTransporter):
+    is_copy = False
+
+    def copy(self) -> Transporter:
+        if self.is_copy:
+            return self
+        twin = super().copy()
+        assert isinstance(twin, CopyingOnce)
+        twin.is_copy = True
+        return twin
+
+
+@trial.breaks("copy-values")
+class CopyingTheAddressOnly(RightTransporter):
+    def copy(self) -> Transporter:
+        twin = super().copy()
+        twin.options().netns = ""
+        twin.options().sock_opts = None
+        return twin
+
+
+@trial.breaks("copy-shares-sessions")
+class CopiesThatCannotBind(RightTransporter):
+    is_copy = False
+
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
+    ) -> Listener:
+        if self.is_copy:
+            raise connector.BindUnsupportedError("a copy cannot bind")
+        return await super().bind(ctx, conn, network, address, *opts)
+
+    def copy(self) -> Transporter:
+        twin = super().copy()
+        assert isinstance(twin, CopiesThatCannotBind)
+        twin.is_copy = True
+        return twin
+
+
+@trial.breaks("route-used")
+class KeepingTheFirstWay(RightTransporter):
+    way: tuple[net.Dialer | None] | None = None
+
+    def net_dialer(self) -> net.Dialer | None:
+        if self.way is None:
+            self.way = (super().net_dialer(),)
+        return self.way[0]
+
+
+trial.breaks("many-cancelled")(losing_places(RightTransporter, "connect", asyncio.CancelledError))
+trial.breaks("many-failed")(losing_places(RightTransporter, "connect", Exception))
+trial.breaks("many-waiting")(few_places(RightTransporter, "connect"))
+trial.breaks("listener-outlives")(ending_with_the_task(RightTransporter, "bind"))
+trial.breaks("outlives-limit")(ending_at_the_limit(RightTransporter, "connect"))
+
+
+class SplitPackets(ForwardingConn, PacketConn):
+    """Datagrams that are sent in pieces of 1400 bytes."""
+
+    async def write(self, data: Buffer, /) -> None:
+        rest = memoryview(data)
+        while rest:
+            await super().write(rest[:1400])
+            rest = rest[1400:]
+
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        assert isinstance(self.inner, PacketConn)
+        return await self.inner.read_from(n)
+
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        assert isinstance(self.inner, PacketConn)
+        await self.inner.write_to(data, addr)
+
+
+@trial.breaks("datagrams-whole")
+class SplittingDatagrams(RightTransporter):
+    async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
+        made = await super().connect(ctx, conn, network, address)
+        return SplitPackets(made) if isinstance(made, PacketConn) else made

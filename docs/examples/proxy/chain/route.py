@@ -47,6 +47,7 @@ class NodeRoute(chain.Route):
     ) -> net.Listener:
         options = apply(chain.BindOptions(), *opts)
         if not self._nodes:
+            check_limit(ctx)
             if not network.startswith("tcp"):
                 raise net.UnsupportedError(f"network {network!r} is not offered here; tcp is")
             bound = TCPListener(listener.addr_option(address or ":0"))
@@ -55,6 +56,9 @@ class NodeRoute(chain.Route):
         asked = (
             connector.mux_bind_option(options.mux),
             connector.backlog_bind_option(options.backlog),
+            connector.udp_data_queue_size_bind_option(options.udp_data_queue_size),
+            connector.udp_data_buffer_size_bind_option(options.udp_data_buffer_size),
+            connector.udp_conn_ttl_bind_option(options.udp_conn_ttl),
         )
         return await self._at_last(
             ctx, lambda last, conn: last.bind(ctx, conn, network, address, *asked)

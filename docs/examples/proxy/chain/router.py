@@ -49,8 +49,7 @@ class RetryRouter(chain.Router):
         options = self._options
 
         async def attempt(ctx: Context) -> net.Conn:
-            family = "ip" + network[-1] if network[-1:] in ("4", "6") else "ip"
-            addr = await resolve(ctx, address, options.host_mapper, options.resolver, family)
+            addr = await self._resolve(ctx, network, address)
             route = await self._route(ctx, network, addr, address)
             conn = await route.dial(ctx, network, addr, *opts)
             if network.startswith("udp") and not isinstance(conn, net.PacketConn):
@@ -59,7 +58,8 @@ class RetryRouter(chain.Router):
                 return RoutedConn(conn, route)
             direct = not addr and not route.nodes()
             kept = ctx.without(TIME_LIMIT)  # what outlives the call is kept without its limit
-            return RoutedPackets(conn, route, partial(self._find, kept) if direct else None)
+            find = partial(self._find, kept, network) if direct else None
+            return RoutedPackets(conn, route, find)
 
         host, recorders = host_of(address).encode(), options.recorders if address else ()
         await self._dials.record(ctx, recorders, host)
@@ -69,10 +69,14 @@ class RetryRouter(chain.Router):
             await self._failures.record(ctx, recorders, host)
             raise
 
-    async def _find(self, ctx: Context, addr: net.Addr) -> net.Addr:
+    async def _resolve(self, ctx: Context, network: str, address: str) -> str:
+        options = self._options
+        family = "ip" + network[-1] if network[-1:] in ("4", "6") else "ip"
+        return await resolve(ctx, address, options.host_mapper, options.resolver, family)
+
+    async def _find(self, ctx: Context, network: str, addr: net.Addr) -> net.Addr:
         """Tell where a datagram goes that names its target."""
-        found = await resolve(ctx, str(addr), self._options.host_mapper, self._options.resolver)
-        return UDPAddr(*split_host_port(found))
+        return UDPAddr(*split_host_port(await self._resolve(ctx, network, str(addr))))
 
     async def bind(
         self, ctx: Context, network: str, address: str, /, *opts: chain.BindOption

@@ -76,6 +76,7 @@ async def closes_cut_short(
         closing.cancel()
         await ended(closing)
         await expect_freed()
+        await within(closer.close(), "close(), after one that was cancelled,")
 
 
 async def expect_no_task_after_close(before: set[asyncio.Task[Any]], /) -> None:

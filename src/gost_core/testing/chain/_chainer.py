@@ -1,13 +1,14 @@
 """The contract of chainers."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import field
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from gost_core.chain import Chainer, Node, Route, with_host_route_option
-from gost_core.common.net import Closer, DeniedError
+from gost_core.common.net import Closer, Conn, DeniedError
 from gost_core.context import Context
 from gost_core.hop import Hop, SelectOption, SelectOptions
 from gost_core.options import apply
@@ -17,11 +18,14 @@ from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import applies, expect, raises, returned, within
 from gost_core.testing._stage.fakes.chain import FakeHop, proxy
 from gost_core.testing._stage.fakes.connections import Scene
+from gost_core.testing._stage.fakes.recorded import Recorded
 from gost_core.testing.chain._shared import (
     NAME,
     RESOLVED,
+    SOON,
     TARGET,
     expect_context,
+    interrupted,
     names,
     node,
     request,
@@ -79,13 +83,18 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
             found = names(await self._route(*hops))
             expect(found == [], f"there is no first node, and the route has {found}")
 
-    @clause("What a hop raises comes through; it never becomes a route or None.", "D36")
+    @clause(
+        "What a hop raises comes through; it never becomes a route or None.",
+        "D36",
+        after=("asked_anew",),
+    )
     async def errors_pass(self) -> None:
-        for error in (DeniedError("refused by rule"), OSError("out of reach"), KeyError("x")):
-            scene = Scene()
-            failing = FakeHop(node(scene, "two"))
-            failing.asked.fail_always(error)
-            chainer = self.make((FakeHop(node(scene, "one")), failing))
+        scene = Scene()
+        failing = FakeHop(node(scene, "two"))
+        chainer = self.make((FakeHop(node(scene, "one")), failing))
+        for error in (DeniedError("by rule"), TimeoutError("silent"), OSError(), KeyError("x")):
+            await self._asked(chainer)
+            failing.asked.fail(error)
             call = chainer.route(Context(), "tcp", TARGET)
             await raises(call, f"route() over a hop that raises {error!r}", type(error))
 
@@ -114,20 +123,26 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
         await within(self.make((hop,)).route(request(), "tcp", TARGET), "route()")
         expect_context(hop.asked[0].ctx, "the hop")
 
-    @clause("Hops are asked anew for each request.", "D40", after=("nodes_of_hops",))
+    @clause("Hops are asked anew for each request.", "D40", after=("nodes_of_hops", "none_direct"))
     async def asked_anew(self) -> None:
-        scene = Scene()
-        hop = FakeHop(node(scene, "one"))
+        scene, hop = Scene(), FakeHop(None)
         chainer = self.make((hop,))
-        await self._asked(chainer)
-        hop.node = node(scene, "other")
-        found = names(await self._asked(chainer))
-        expect(found == ["other"], f"the hop now chooses other, and the route has {found}")
+        for name in ("one", "other", "", "one"):
+            hop.node = chosen = node(scene, name) if name else None
+            host = with_host_route_option(f"{name}.example")
+            route = await within(chainer.route(Context(), "tcp", TARGET, host), "route()")
+            # It may be a copy, which has the marker of its original.
+            found = [] if route is None else [one.marker() for one in route.nodes()]
+            right = [chosen.marker()] if chosen else []
+            expect(found == right, f"the hop now chooses {chosen}, and the route has {route}")
+            told = hop.asked[-1].options.host
+            expect(told == f"{name}.example", f"for {name}.example the hop was told {told!r}")
 
     def _waits(self) -> Waits:
-        hop = FakeHop(node(Scene(), "one"))
-        chainer = self.make((hop,))
-        yield "the hop", hop.asked, lambda: chainer.route(Context(), "tcp", TARGET)
+        for position in (0, 1):
+            hops = FakeHop(node(Scene(), "one")), FakeHop(node(Scene(), "two"))
+            route = partial(self.make(hops).route, Context(), "tcp", TARGET)
+            yield f"hop {position}", hops[position].asked, route
 
     async def _expect_apart(self) -> None:
         hops = _ByNetwork(None), _ByNetwork(None)
@@ -172,6 +187,35 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
                         (count > 0) == (fails is True),
                         f"what was asked of the route {what[fails]}, and the chain counts {count}",
                     )
+
+    @clause(
+        "If it is Markable, a call that ends at its TIME_LIMIT marks it; one that is cancelled "
+        "before, or a hop that fails, marks it not.",
+        "D43, D69, D70",
+        after=("marks_itself", "errors_pass", "failure_over"),
+    )
+    async def limit_marks_itself(self) -> None:
+        hop = FakeHop(None)
+        chainer = self.make((hop,))
+        marker = chainer.marker() if isinstance(chainer, Markable) else None
+        applies(marker is not None, "it is not Markable")
+        marker = returned(marker, "marker()")
+        hop.asked.fail(step_error())
+        await raises(self._asked(chainer), "route() over a hop that fails", OSError)
+        expect(marker.count() == 0, "a hop failed, and the chain was marked")
+        for by_limit, seconds in ((False, 3600.0), (True, SOON)):
+            hop.node, step = proxy(Scene(), "one", RESOLVED)
+            route = returned(await self._asked(chainer), "route()")
+
+            def make() -> tuple[None, Callable[[Context], Awaitable[Conn]], Recorded[Any]]:
+                return None, lambda ctx: route.dial(ctx, "tcp", TARGET), step.handshakes  # noqa: B023
+
+            await interrupted(make, seconds, by_limit=by_limit)
+            count = marker.count()
+            expect(
+                (count > 0) == by_limit,
+                f"a call was cancelled {seconds:g} s before its limit, and it counts {count}",
+            )
 
     @clause("The route dials through its nodes.", "D31", after=("nodes_of_hops",))
     async def route_dials(self) -> None:
@@ -239,18 +283,18 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
         expect(first.nodes()[0].marker() is own.marker(), "the copy has a marker of its own")
 
     @clause(
-        "A route keeps its way, whatever route a later request gets.",
+        "Each route keeps its own way, whatever way other requests get.",
         "D42",
-        after=("multiplexing_copies",),
+        after=("multiplexing_copies", "asked_anew"),
     )
     async def multiplexing_independent(self) -> None:
         hops = self._multiplexing()
         chainer = self.make(hops)
         first = await self._asked(chainer)
         hops[0].node = node(Scene(), "other")
-        await self._asked(chainer)
-        before = _names_before(first)
-        expect(before == ["one"], f"after a second request the way of the first goes by {before}")
+        second = await self._asked(chainer)
+        before = _names_before(first), _names_before(second)
+        expect(before == (["one"], ["other"]), f"the ways of two requests go by {before}")
 
     @clause("Closing it leaves the hops open that it was lent.", "D19")
     async def hops_stay_open(self) -> None:

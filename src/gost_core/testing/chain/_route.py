@@ -9,10 +9,9 @@ from typing import Any, Final
 
 from gost_core.chain import (
     Node,
+    NodeOption,
     Route,
-    backlog_bind_option,
     host_mapper_node_option,
-    mux_bind_option,
     resolver_node_option,
 )
 from gost_core.common.net import Conn, Listener, UnsupportedError
@@ -23,28 +22,31 @@ from gost_core.resolver import InvalidError
 from gost_core.testing._families.asking import Asking, Waits
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
-    ended,
+    by_task_that_goes_on,
     expect,
     given,
-    outcome_of,
     raises,
-    start,
     within,
 )
 from gost_core.testing._stage.fakes.chain import FakeTransporter, proxy
 from gost_core.testing._stage.fakes.connections import LayeredConn, Scene
 from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver
-from gost_core.testing._stage.fakes.recorded import Call, Recorded
+from gost_core.testing._stage.fakes.recorded import Recorded
 from gost_core.testing.chain._shared import (
+    SOON,
     TARGET,
     Limited,
     Opening,
+    each_bound,
+    expect_bind_options,
     expect_carries,
     expect_context,
     expect_direct,
     expect_nothing_open,
     expect_step_error,
+    interrupted,
     kept,
+    many_visitors,
     names,
     request,
     step_error,
@@ -60,7 +62,6 @@ _STEPS: Final[tuple[str, ...]] = (
     "connecting to the target",
 )
 _MARKED: Final[tuple[tuple[int, str], ...]] = ((-1, "one"), (0, "one"), (1, "two"), (2, "two"))
-_SOON: Final[float] = 0.02
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,11 @@ class _Two:
         """Bind at the last node."""
         return self.route.bind(ctx or Context(), "tcp", ":0")
 
-    def step(self, number: int) -> Recorded[Call[None]]:
+    def step(self, number: int) -> Recorded[Any]:
         """Return the calls of one of :data:`_STEPS`; of number -1 dialing the first node."""
         one, two = self.one, self.two
-        return (one.handshakes, one.connects, two.handshakes, two.connects, one.dials)[number]
+        steps = one.handshakes, one.connects, two.handshakes, two.connects, two.binds, one.dials
+        return steps[number]
 
     def expect_steps(self, last: str) -> None:
         """Break the clause unless the nodes did their steps in order."""
@@ -119,16 +121,21 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
     async def _specimen(self) -> Route:
         return self.make(())
 
-    def _two(self) -> _Two:
+    def _two(self, second_addr: str = "192.0.2.2:1080", *opts: NodeOption) -> _Two:
         scene = Scene()
         first, one = proxy(scene, "one", "192.0.2.1:1080")
-        second, two = proxy(scene, "two", "192.0.2.2:1080")
+        second, two = proxy(scene, "two", second_addr, *opts)
         nodes = (first, second)
         return _Two(scene, self.make(nodes), nodes, one, two)
 
-    def _opening(self, network: str = "tcp") -> tuple[Awaitable[Conn], Scene]:
+    def _opening(self, ctx: Context, network: str = "tcp") -> tuple[Awaitable[Conn], Scene]:
+        known = FakeResolver({"two.example": [ip_address("192.0.2.2")]})
+        two = self._two("two.example:1080", resolver_node_option(known))
+        return two.dial(ctx, network), two.scene
+
+    def _binding(self, ctx: Context) -> tuple[Awaitable[Listener], Scene]:
         two = self._two()
-        return two.dial(network=network), two.scene
+        return two.bind(ctx), two.scene
 
     @clause("nodes() returns the nodes in order.", "D36")
     async def nodes(self) -> None:
@@ -160,12 +167,9 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
     @clause("The last node is given the options of the bind.", "D35", after=("bind_order",))
     async def bind_options(self) -> None:
         two = self._two()
-        opts = mux_bind_option(True), backlog_bind_option(7)
-        await within(two.route.bind(Context(), "tcp", ":0", *opts), "bind()")
+        await within(two.route.bind(Context(), "tcp", ":0", many_visitors, each_bound), "bind()")
         await within(two.bind(), "bind() without options")
-        told = [(one.options.mux, one.options.backlog) for one in two.two.binds]
-        right = [(True, 7), (False, 0)]
-        expect(told == right, f"mux and backlog were {right}, and the node was told {told}")
+        expect_bind_options([one.options for one in two.two.binds])
 
     @clause(
         "A node's own host mapper and resolver tell its address.", "D39, D42", after=("dial_order",)
@@ -258,10 +262,11 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
         await self._expect_failure_closes(3)
 
     async def _expect_failure_closes(self, step: int) -> None:
-        two = self._two()
-        two.step(step).fail_always(step_error())
-        await raises(two.dial(), "the dial", Exception)
-        expect_nothing_open(two.scene, f"{_STEPS[step]} failed")
+        for error in (step_error(), ValueError("malformed")):
+            two = self._two()
+            two.step(step).fail_always(error)
+            await raises(two.dial(), "the dial", Exception)
+            expect_nothing_open(two.scene, f"{_STEPS[step]} failed by {error!r}")
 
     @clause("When binding at the last node fails, everything is closed.", "D3")
     async def bind_failure_closes(self) -> None:
@@ -324,23 +329,18 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
                 named = any(marked in note for note in notes)
                 expect(named, f"node {marked!r} failed, and the notes are {notes}")
 
-    async def _interrupted(self, step: int, seconds: float | None, *, by_limit: bool) -> _Two:
-        """Cancel a dial at a step, when its time limit is over or long before."""
-        two, loop = self._two(), asyncio.get_running_loop()
-        limit = loop.time() + (seconds or 0.0)
-        ctx = Context() if seconds is None else Context().with_value(TIME_LIMIT, limit)
-        two.step(step).hang()
-        call, hanging = start(two.dial(ctx)), start(two.step(step).hanging.wait())
-        await ended(call, hanging, any_of_them=True)
-        if by_limit and not hanging.done() and seconds is not None and seconds < self.time_limit:
-            # A busy machine did not come so far.
-            return await self._interrupted(step, 4 * seconds, by_limit=True)
-        expect(hanging.done(), f"a dial {outcome_of(call)} before {_STEPS[step]}")
-        if by_limit:
-            await asyncio.sleep(limit + 0.01 - loop.time())
-        call.cancel()
-        await ended(call)
-        return two
+    async def _interrupted(
+        self, step: int, seconds: float | None, *before: str, by_limit: bool = False
+    ) -> _Two:
+        """Interrupt a dial at a step, where these nodes were marked before."""
+
+        def make() -> tuple[_Two, Callable[[Context], Awaitable[Conn]], Recorded[Any]]:
+            two = self._two()
+            for node in two.nodes:
+                node.marker().mark() if node.name in before else None
+            return two, two.dial, two.step(step)
+
+        return await interrupted(make, seconds, by_limit=by_limit)
 
     @clause(
         "A node that is silent until the TIME_LIMIT is marked, and no other is; a target that is "
@@ -350,19 +350,22 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
     )
     async def limit_marks(self) -> None:
         for step, marked in (*_MARKED, (3, "")):
-            two = await self._interrupted(step, _SOON, by_limit=True)
+            two = await self._interrupted(step, SOON, by_limit=True)
             two.expect_marks(marked.split(), "a step was cancelled when the TIME_LIMIT was over")
 
     @clause(
-        "A call that is cancelled before its TIME_LIMIT, or without one, marks nobody.",
+        "A call that is cancelled before its TIME_LIMIT, or without one, leaves all marks as they "
+        "are.",
         "D43, D69",
         after=("failure_marks",),
     )
     async def cancel_marks_nobody(self) -> None:
-        for step, _ in _MARKED:
+        for step, reached in _MARKED:
             for seconds in (None, 3600.0):
-                two = await self._interrupted(step, seconds, by_limit=False)
-                two.expect_marks([], "a dial was cancelled by its caller")
+                for before in ([], [reached]):
+                    two = await self._interrupted(step, seconds, *before)
+                    when = f"a dial was cancelled by its caller, {before} were marked before"
+                    two.expect_marks(before, when)
 
     @clause(
         "When the TIME_LIMIT passes on the way, no further step is begun: that is a TimeoutError, "
@@ -374,19 +377,20 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
             "resolve_failure_closes",
             "later_handshake_failure_closes",
             "target_failure_closes",
+            "bind_failure_closes",
             "target_marks_nobody",
             "context_handed_on",
         ),
     )
     async def limit_passes(self) -> None:
         loop = asyncio.get_running_loop()
-        for step, what in enumerate(_STEPS):
-            two, limit = self._two(), loop.time() + _SOON
-            before = two.step(step - 1)
+        for step, what in (*enumerate(_STEPS), (4, "binding")):
+            two, limit = self._two(), loop.time() + SOON
+            before, using = two.step(min(step, 3) - 1), two.bind if step == 4 else two.dial
             # A little more: a timer may be early.
             before.meanwhile = lambda: asyncio.sleep(limit + 0.01 - loop.time())  # noqa: B023
-            call = two.dial(Context().with_value(TIME_LIMIT, limit))
-            await raises(call, f"a dial whose TIME_LIMIT passes before {what}", TimeoutError)
+            call = using(Context().with_value(TIME_LIMIT, limit))
+            await raises(call, f"a call whose TIME_LIMIT passes before {what}", TimeoutError)
             expect(not two.step(step), f"the TIME_LIMIT had passed, and {what} was begun")
             two.expect_marks([], f"the TIME_LIMIT passed before {what}")
             expect_nothing_open(two.scene, f"the TIME_LIMIT passed before {what}")
@@ -413,20 +417,6 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
             await raises(call(), "the call", Exception)
             two.expect_marks([], "the target refused, or the bind")
 
-    @clause(
-        "Closing the connection, or the listener, closes every layer.",
-        "D3, D35",
-        after=("dial_order", "bind_order"),
-    )
-    async def close_closes_all(self) -> None:
-        two = self._two()
-        conn = await within(two.dial(), "dial()")
-        await within(conn.close(), "close()")
-        expect_nothing_open(two.scene, "the connection was closed")
-        tunnel = await within(two.bind(), "bind()")
-        await within(tunnel.close(), "close()")
-        expect_nothing_open(two.scene, "the listener was closed")
-
     # ---- Without nodes
 
     @clause("A route without nodes dials from this host.", "D36")
@@ -435,14 +425,27 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
 
     @clause("A route without nodes binds on this host.", "D36, D35")
     async def direct_bind(self) -> None:
-        tunnel = await within(
-            kept(self.make(()).bind(Context(), "tcp", "127.0.0.1:0")), "binding on the loopback"
-        )
+        call = kept(self.make(()).bind(Context(), "tcp", "127.0.0.1:0"))
+        tunnel = await by_task_that_goes_on(call, "binding on the loopback")
         host, _, port = str(tunnel.addr()).rpartition(":")
         expect(port not in ("", "0"), f"port 0 was asked for, and addr() is {tunnel.addr()}")
         connecting = asyncio.to_thread(socket.create_connection, (host, int(port)))
         with await given(connecting, "connecting"):
             await within(kept(tunnel.accept()), "accept()")
+
+    @clause(
+        "Without nodes, a call after the TIME_LIMIT is a TimeoutError too.",
+        "D69",
+        after=("direct_dial", "direct_bind", "limit_passed"),
+    )
+    async def direct_limit(self) -> None:
+        ctx = Context().with_value(TIME_LIMIT, asyncio.get_running_loop().time() - 1.0)
+        calls: tuple[Awaitable[Conn | Listener], ...] = (
+            kept(self.make(()).dial(ctx, "tcp", "127.0.0.1:1")),
+            kept(self.make(()).bind(ctx, "tcp", "127.0.0.1:0")),
+        )
+        for call in calls:
+            await raises(call, "a direct call whose TIME_LIMIT has passed", TimeoutError)
 
     @clause("Without nodes, dialing an address without a host raises ValueError.", "D12")
     async def direct_empty_host(self) -> None:

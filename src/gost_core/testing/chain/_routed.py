@@ -1,6 +1,7 @@
 """What routers are tried with: a router over a chain of the kit, and what it must do there."""
 
 import asyncio
+import copy
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -18,11 +19,13 @@ from gost_core.chain import (
     RouterOption,
     host_mapper_router_option,
     interface_dial_option,
+    recorders_router_option,
     resolver_router_option,
     retries_router_option,
     timeout_router_option,
 )
 from gost_core.common.net import (
+    Closer,
     Conn,
     DeniedError,
     Listener,
@@ -31,6 +34,12 @@ from gost_core.common.net import (
 )
 from gost_core.context import Context
 from gost_core.keys import SESSION_ID, TIME_LIMIT
+from gost_core.recorder import (
+    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
+    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
+    RecorderObject,
+)
+from gost_core.resolver import InvalidError
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.waiting import (
     expect,
@@ -45,14 +54,18 @@ from gost_core.testing._stage.fakes.chain import FakeChainer, FakeRoute
 from gost_core.testing._stage.fakes.connections import Scene
 from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver
 from gost_core.testing._stage.fakes.recorded import Call, Recorded
+from gost_core.testing._stage.fakes.recorder import FakeRecorder
 from gost_core.testing._stage.memory import Address
 from gost_core.testing._stage.network import ssl_errors
 from gost_core.testing._stage.streams import packets
 from gost_core.testing.chain._shared import (
     TARGET,
+    each_bound,
+    expect_bind_options,
     expect_carries,
     kept,
     loopback,
+    many_visitors,
     names,
     node,
     step_error,
@@ -79,6 +92,13 @@ __all__ = (
     "expect_retried",
     "expect_taken",
     "expect_timeout",
+    "expect_recorded",
+    "expect_failure_recorded",
+    "expect_recorders_apart",
+    "expect_lent_open",
+    "expect_options_kept",
+    "expect_names_travel",
+    "expect_bound",
     "maps",
     "resolves",
     "retried_errors",
@@ -205,9 +225,11 @@ def retried_errors() -> Iterator[Exception]:
         yield from (one("the certificate is not valid") for one in found)
 
 
-async def dial_offered(router: Router, network: str, address: str) -> Conn:
+async def dial_offered(
+    router: Router, network: str, address: str, ctx: Context | None = None
+) -> Conn:
     """Dial by a network that need not be offered."""
-    call = kept(router.dial(Context(), network, address))
+    call = kept(router.dial(ctx or Context(), network, address))
     with may_refuse(UnsupportedError):
         return await within(call, f"dial({network!r}, {address!r})")
 
@@ -229,23 +251,41 @@ async def expect_errors_noted(one: Routed, /) -> None:
 
 
 async def expect_names_found(make: Callable[[*tuple[RouterOption, ...]], Router], /) -> None:
-    """Break the clause unless names in datagrams are mapped, and then resolved."""
+    """Break the clause unless names in datagrams are mapped, and then resolved, each time."""
     here = [ip_address("127.0.0.1")]
-    mapping = host_mapper_router_option(FakeHostMapper({"mapped.example": here}))
-    router = make(mapping, resolver_router_option(FakeResolver({"resolved.example": here})))
-    conn = await dial_offered(router, "udp", "")
-    with socket.socket(type=socket.SOCK_DGRAM) as there:
-        there.setblocking(False)
-        there.bind(("127.0.0.1", 0))
-        port = there.getsockname()[1]
-        for host in ("mapped.example", "resolved.example"):
-            sending = packets(conn).write_to(b"x", Address("udp", f"{host}:{port}"))
-            await within(sending, f"write_to() {host}")
-            receiving = asyncio.get_running_loop().sock_recv(there, 2)
-            await within(receiving, f"the datagram to {host}")
-        # The system knows this one.
-        sending = packets(conn).write_to(b"x", Address("udp", f"localhost:{port}"))
-        await raises(sending, "write_to() a name that the resolver does not know", OSError)
+    for network, family in (("udp", "ip"), ("udp4", "ip4")):
+        mapping = {"mapped.example": here}
+        mapper = FakeHostMapper(mapping)
+        known = FakeResolver({"resolved.example": here, "mapped.example": here})
+        router = make(host_mapper_router_option(mapper), resolver_router_option(known))
+        limit = asyncio.get_running_loop().time() + 3600.0
+        ctx = Context().with_value(SESSION_ID, network).with_value(TIME_LIMIT, limit)
+        conn = await dial_offered(router, network, "", ctx)
+        with socket.socket(type=socket.SOCK_DGRAM) as there:
+            there.setblocking(False)
+            there.bind(("127.0.0.1", 0))
+
+            async def send(host: str, *errors: type[Exception]) -> None:
+                addr = Address("udp", f"{host}:{there.getsockname()[1]}")
+                sending = packets(conn).write_to(b"x", addr)  # noqa: B023
+                if errors:
+                    return await raises(sending, f"write_to() {host} without address", *errors)
+                await within(sending, f"write_to() {host}")
+                receiving = asyncio.get_running_loop().sock_recv(there, 2)
+                await within(receiving, f"the datagram to {host}")
+
+            await send("mapped.example")
+            await send("resolved.example")
+            mapping["mapped.example"] = []
+            await send("mapped.example", OSError)
+            # The system knows this one.
+            await send("localhost", OSError)
+            known.asked.fail_always(InvalidError("leave the address alone"))
+            await send("127.0.0.1")
+        told = {(one.value(SESSION_ID), one.value(TIME_LIMIT)) for one in mapper.contexts}
+        expect(told == {(network, None)}, f"for {network} the mapper had session and limit {told}")
+        families = {one[0] for one in mapper.asked}
+        expect(families == {family}, f"for datagrams by {network} the mapper had {families}")
 
 
 async def expect_limit_told(routed: MakeRouted, /) -> None:
@@ -319,6 +359,8 @@ async def expect_question(routed: MakeRouted, /) -> None:
         known = FakeResolver({right[1]: [ip_address("2001:db8::1")]})
         one = routed(host_mapper_router_option(mapper), resolver_router_option(known))
         await dial_offered(one.router, network, address)
+        host = one.chain.asked[0].options.host
+        expect(host == address, f"for {network} {address} the host that the chain had is {host}")
         for who, asked in (("mapper", mapper.asked), ("resolver", known.asked)):
             # A literal needs no question, and a name each time.
             told = {right} if address == TARGET else {right} & set(asked)
@@ -327,7 +369,13 @@ async def expect_question(routed: MakeRouted, /) -> None:
 
 async def expect_no_lookup(routed: MakeRouted, /) -> None:
     """Break the clause if what has no port is looked up."""
-    for network, address in (("unix", "/run/some.socket"), ("serial", "COM1"), ("udp", "")):
+    for network, address in (
+        ("unix", "/run/some.socket"),
+        ("serial", "COM1"),
+        ("udp", ""),
+        ("ip", "2001:db8::1"),
+        ("ip", "target.example"),
+    ):
         (mapper, mapping), (known, resolving) = maps(), resolves()
         one = routed(mapping, resolving)
         await dial_offered(one.router, network, address)
@@ -374,3 +422,98 @@ async def expect_taken(routed: MakeRouted, direct: Router, /) -> None:
         taken = returned(carrier, "find_capability(RouteCarrier)").taken_route()
         right = names(taken) == [] if route is None else taken is route
         expect(right, f"it came by {names(route)}, and taken_route() is {names(taken)}")
+
+
+def _recording(routed: MakeRouted, *recorders: tuple[FakeRecorder, str]) -> Routed:
+    """Return a router with recorders of these points."""
+    objects = (RecorderObject(recorder=one, record=point) for one, point in recorders)
+    return routed(recorders_router_option(*objects))
+
+
+async def expect_recorded(routed: MakeRouted, /) -> None:
+    """Break the clause unless dialed hosts are recorded."""
+    first, second, other = FakeRecorder(), FakeRecorder(), FakeRecorder()
+    point = RECORDER_SERVICE_ROUTER_DIAL_ADDRESS
+    one = _recording(routed, (other, "recorder.of.something.else"), (first, point), (second, point))
+    for network, address in (("tcp", TARGET), ("udp", TARGET), ("tcp", "[2001:db8::1]:80")):
+        await dial_offered(one.router, network, address)
+    right = [b"target.example", b"target.example", b"2001:db8::1"]
+    for recorder in (first, second):
+        records = recorder.records
+        expect(records == right, f"a recorder of {point} has {records}, not {right}")
+    expect(not other.records, f"a recorder of another point has {other.records}")
+
+
+async def expect_failure_recorded(routed: MakeRouted, /) -> None:
+    """Break the clause unless the hosts of failed dials are recorded."""
+    for errors in ([step_error()], [DeniedError("by rule")], []):
+        recorder = FakeRecorder()
+        point = RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR
+        one = _recording(routed, (recorder, point))
+        one.route.dials.fail(*errors)
+        with suppress(Exception):
+            await within(one.dial(), "dial()")
+        expected = [b"target.example"] * len(errors)
+        expect(
+            recorder.records == expected,
+            f"the dial failed by {errors}, and a recorder of {point} has {recorder.records}",
+        )
+
+
+async def expect_recorders_apart(routed: MakeRouted, /) -> None:
+    """Break the clause unless a recorder may fail."""
+    failing, other = FakeRecorder(), FakeRecorder()
+    failing.records.fail_always(OSError("no space is left"))
+    point = RECORDER_SERVICE_ROUTER_DIAL_ADDRESS
+    await within(_recording(routed, (failing, point), (other, point)).dial(), "dial()")
+    expect(len(other.records) == 1, f"one recorder failed, and the other has {other.records}")
+
+
+async def expect_lent_open(routed: MakeRouted, /) -> None:
+    """Break the clause if something is closed that was lent."""
+    (mapper, mapping), (known, resolving) = maps("192.0.2.10"), resolves("192.0.2.10")
+    recorder = FakeRecorder()
+    record = RecorderObject(recorder=recorder, record=RECORDER_SERVICE_ROUTER_DIAL_ADDRESS)
+    one = routed(mapping, resolving, recorders_router_option(record))
+    one.route.dials.fail(step_error())
+    with suppress(OSError):
+        await within(one.dial(), "dial()")
+    if isinstance(one.router, Closer):
+        await within(one.router.close(), "close()")
+    for lent in (one.chain, mapper, known, recorder):
+        expect(not lent.closed, f"a {type(lent).__name__}, which was only lent, was closed")
+
+
+async def expect_options_kept(routed: MakeRouted, /) -> None:
+    """Break the clause unless the options are those of the router, and stay."""
+    one = routed(retries_router_option(2))
+    options = one.router.options()
+    before = copy.copy(options)
+    await within(one.dial(), "dial()")
+    after = one.router.options()
+    expect(after is options, "options() returned another object than before")
+    expect(after == before, f"options() were {before}, and are {after} after a dial")
+    expect(options.chain is one.chain, "options().chain is another one")
+    expect(options.retries == 2, f"options().retries is {options.retries}")
+
+
+async def expect_names_travel(routed: MakeRouted, /) -> None:
+    """Break the clause if the names of datagrams are looked up before a chain."""
+    (mapper, mapping), (known, resolving) = maps("192.0.2.20"), resolves("192.0.2.20")
+    conn = await dial_offered(routed(mapping, resolving).router, "udp", "")
+    await within(packets(conn).write_to(b"x", Address("udp", TARGET)), "write_to() a name")
+    asked = mapper.asked + known.asked
+    expect(not asked, f"for a datagram through a chain there was a lookup of {asked}")
+
+
+async def expect_bound(routed: MakeRouted, /) -> None:
+    """Break the clause unless a bind is the one that was asked for."""
+    lookups = maps("192.0.2.10")[1], resolves("192.0.2.10")[1]
+    one = routed(*lookups, retries_router_option(1))
+    # The second attempt has the options too.
+    one.route.binds.fail(step_error())
+    await within(one.router.bind(Context(), "tcp", TARGET, many_visitors, each_bound), "bind()")
+    await within(one.router.bind(Context(), "tcp", TARGET), "bind() without options")
+    told = {call.address for call in one.route.binds}
+    expect(told == {TARGET}, f"bind({TARGET!r}) had the route bind {told}")
+    expect_bind_options([call.options for call in one.route.binds[1:]])

@@ -14,25 +14,18 @@ from gost_core.chain import (
     host_mapper_router_option,
     interface_dial_option,
     interface_router_option,
-    mux_bind_option,
-    recorders_router_option,
     resolver_router_option,
     retries_router_option,
     timeout_router_option,
 )
 from gost_core.common.net import (
-    Closer,
     Conn,
+    Listener,
     PacketConn,
     UnsupportedError,
 )
 from gost_core.connector import BindUnsupportedError
 from gost_core.context import Context
-from gost_core.recorder import (
-    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
-    RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
-    RecorderObject,
-)
 from gost_core.resolver import InvalidError
 from gost_core.testing._families.asking import Asking, Waits
 from gost_core.testing._run.contract import clause
@@ -50,7 +43,6 @@ from gost_core.testing._stage.fakes.chain import FakeChainer, FakeRoute
 from gost_core.testing._stage.fakes.connections import Scene
 from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver
 from gost_core.testing._stage.fakes.recorded import Recorded
-from gost_core.testing._stage.fakes.recorder import FakeRecorder
 from gost_core.testing.chain._routed import (
     FINAL,
     LONG,
@@ -61,14 +53,21 @@ from gost_core.testing.chain._routed import (
     dial_offered,
     expect_apart,
     expect_at_once,
+    expect_bound,
     expect_errors_noted,
+    expect_failure_recorded,
+    expect_lent_open,
     expect_limit_earlier,
     expect_limit_kept,
     expect_limit_told,
     expect_names_found,
+    expect_names_travel,
     expect_no_lookup,
+    expect_options_kept,
     expect_permanent,
     expect_question,
+    expect_recorded,
+    expect_recorders_apart,
     expect_retried,
     expect_taken,
     expect_timeout,
@@ -113,10 +112,17 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
 
     _timeout = 2 * SHORT
 
-    def _opening(self, network: str = "tcp") -> tuple[Awaitable[Conn], Scene]:
+    def _limiting(self) -> Routed:
         limit = timeout_router_option(self._timeout)
-        one = self._routed(limit, retries_router_option(MANY))
-        return one.dial(network=network), one.scene
+        return self._routed(limit, retries_router_option(MANY))
+
+    def _opening(self, ctx: Context, network: str = "tcp") -> tuple[Awaitable[Conn], Scene]:
+        one = self._limiting()
+        return one.dial(ctx, network), one.scene
+
+    def _binding(self, ctx: Context) -> tuple[Awaitable[Listener], Scene]:
+        one = self._limiting()
+        return one.bind(ctx), one.scene
 
     def _waits(self) -> Waits:
         limit = timeout_router_option(LONG)
@@ -138,12 +144,9 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
             one = self._routed(retries_router_option(3))
             yield using(one, ctx), one.chain.asked
 
-    @clause("options() returns what the router was made with.", "D23")
+    @clause("options() returns what the router was made with, unchanged.", "D23", after=("dial",))
     async def options(self) -> None:
-        chain = FakeChainer(None)
-        router = self.make(chain_router_option(chain), retries_router_option(2))
-        expect(router.options().chain is chain, "options().chain is another one")
-        expect(router.options().retries == 2, f"options().retries is {router.options().retries}")
+        await expect_options_kept(self._routed)
 
     # ---- Where the way comes from
 
@@ -187,12 +190,9 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
         expect_context(one.chain.asked[0].ctx, "the chain")
         expect_context(one.route.dials[0].ctx, "the route")
 
-    @clause("Closing a router leaves its chain open, which was only lent to it.", "D19")
+    @clause("A router closes nothing that was only lent to it, such as its chain.", "D19")
     async def chain_stays_open(self) -> None:
-        one = self._routed()
-        if isinstance(one.router, Closer):
-            await within(one.router.close(), "close()")
-        expect(not one.chain.closed, "close() closed the chain")
+        await expect_lent_open(self._routed)
 
     @clause(
         "What it gives tells by which route it came; none, or one without nodes, is direct.",
@@ -226,15 +226,10 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
     @clause(
         "bind() binds at the route with the options of the call; nothing is mapped or resolved.",
         "D38",
+        after=("retries",),
     )
     async def bind(self) -> None:
-        one = self._routed(maps("192.0.2.10")[1], resolves("192.0.2.10")[1])
-        call = one.router.bind(Context(), "tcp", TARGET, mux_bind_option(True))
-        await within(call, "bind()")
-        expect(len(one.route.binds) == 1, f"the route was bound {len(one.route.binds)} times")
-        told = one.route.binds[0]
-        expect(told.address == TARGET, f"bind({TARGET!r}) had the route bind {told.address!r}")
-        expect(told.options.mux, "mux was True, and the route was told False")
+        await expect_bound(self._routed)
 
     @clause("bind() that is not supported, denied or malformed is not tried again.", "D15, D16")
     async def bind_permanent(self) -> None:
@@ -245,9 +240,9 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
 
     # ---- Attempts
 
-    async def _failed(self, retries: int) -> Routed:
+    async def _failed(self, retries: int, *opts: RouterOption) -> Routed:
         """Let every attempt of a dial fail."""
-        one = self._routed(retries_router_option(retries))
+        one = self._routed(retries_router_option(retries), *opts)
         one.route.dials.fail_always(step_error())
         await raises(one.dial(), "the dial", Exception)
         return one
@@ -263,10 +258,17 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
             calls = len((await self._failed(retries)).route.dials)
             expect(calls == 1, f"with {retries} retries there were {calls} attempts instead of 1")
 
-    @clause("Each attempt asks the chain for a route.", "D38", after=("retries",))
+    @clause(
+        "Each attempt maps, and asks the chain for a route.",
+        "D38",
+        after=("retries", "resolved", "resolver_question", "mapped", "mapped_empty"),
+    )
     async def route_each_attempt(self) -> None:
-        calls = len((await self._failed(2)).chain.asked)
-        expect(calls == 3, f"3 attempts asked the chain {calls} times")
+        mapper, mapping = maps("192.0.2.20")
+        asked = (await self._failed(2, mapping)).chain.asked
+        told = [call.address for call in asked]
+        expect(told == ["192.0.2.20:80"] * 3, f"3 attempts asked the chain for {told}")
+        expect(len(mapper.asked) == 3, f"3 attempts asked the mapper {len(mapper.asked)} times")
 
     @clause("An OSError is followed by the next attempt at once.", "D38", after=("retries",))
     async def retries_at_once(self) -> None:
@@ -363,19 +365,21 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
     async def _expect_interface(self, expected: Sequence[str], *of_the_calls: str) -> None:
         """Break the clause unless dials, of which each may say one, go by these interfaces."""
         # A route without nodes: only there do these options concern anything.
-        route = FakeRoute(Scene())
-        router = self._serving(
-            chain_router_option(FakeChainer(route)), interface_router_option("of-the-router")
-        )
-        for one in of_the_calls:
-            opts = [interface_dial_option(one)] if one else []
-            with suppress(Exception):
-                await within(router.dial(Context(), "tcp", "127.0.0.1:1", *opts), "dial()")
-        applies(bool(route.dials), "it dials itself, not by the route, if that has no nodes")
-        used = [call.options.interface for call in route.dials]
-        expect(used == expected, f"the interfaces that were used are {used}, not {expected}")
+        for network in ("tcp", "udp"):
+            route = FakeRoute(Scene())
+            route.dials.fail_always(step_error())
+            router = self._serving(
+                chain_router_option(FakeChainer(route)), interface_router_option("of-the-router")
+            )
+            for one in of_the_calls:
+                opts = [interface_dial_option(one)] if one else []
+                with suppress(Exception):
+                    await within(router.dial(Context(), network, "127.0.0.1:1", *opts), "dial()")
+            applies(bool(route.dials), "it dials itself, not by the route, if that has no nodes")
+            used = [call.options.interface for call in route.dials]
+            expect(used == expected, f"the interfaces that were used are {used}, not {expected}")
 
-    @clause("The options of a call win over the router's own.", "D38", after=("dial",))
+    @clause("The options of a call win over the router's own.", "D38", after=("failure_over",))
     async def per_call_options(self) -> None:
         await self._expect_interface(["of-the-call"], "of-the-call")
 
@@ -446,8 +450,9 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
     @clause("A mapper or a resolver that fails otherwise fails the attempt.", "D39")
     async def resolver_failure(self) -> None:
         for component, option in (maps("192.0.2.10"), resolves("192.0.2.10")):
-            component.asked.fail_always(step_error())
-            await self._expect_fails(ConnectionResetError, "a dial whose lookup fails", option)
+            for error in (step_error(), TimeoutError("silent")):
+                component.asked.fail_always(error)
+                await self._expect_fails(type(error), "a dial whose lookup fails", option)
 
     @clause(
         "Mapper and resolver are asked by the bare host, for both families, and where the network "
@@ -485,54 +490,39 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
         expect(isinstance(conn, PacketConn), f"a {type(conn).__qualname__} is no PacketConn")
 
     @clause(
-        "Names in datagrams without a fixed peer are mapped and resolved like others, and never by "
-        "the system: one without an address raises OSError.",
+        "Names in datagrams without a fixed peer are mapped and resolved like others, each time, "
+        "without the TIME_LIMIT of the dial, and never by the system: one without an address "
+        "raises OSError.",
         "D9, D39",
-        after=("udp_direct", "mapped", "unmapped_resolved", "unresolved"),
+        after=(
+            "udp_direct",
+            "mapped_empty",
+            "unresolved",
+            "resolver_question",
+            "context_handed_on",
+        ),
     )
     async def datagram_names(self) -> None:
         await expect_names_found(self._serving)
 
-    # ---- Recorders
+    @clause("Through a chain, names in datagrams travel as names.", "D9", after=("udp_packets",))
+    async def datagram_names_travel(self) -> None:
+        await expect_names_travel(self._routed)
 
-    def _recording(self, *recorders: tuple[FakeRecorder, str]) -> Routed:
-        """Return a router with recorders of these points."""
-        objects = (RecorderObject(recorder=one, record=point) for one, point in recorders)
-        return self._routed(recorders_router_option(*objects))
+    # ---- Recorders
 
     @clause("Every recorder of dialed addresses is given the target's host.", "D55")
     async def recorded(self) -> None:
-        first, second, other = FakeRecorder(), FakeRecorder(), FakeRecorder()
-        point = RECORDER_SERVICE_ROUTER_DIAL_ADDRESS
-        one = self._recording(
-            (other, "recorder.of.something.else"), (first, point), (second, point)
-        )
-        await within(one.dial(), "dial()")
-        for recorder in (first, second):
-            records = recorder.records
-            expect(records == [b"target.example"], f"a recorder of {point} has {records}")
-        expect(not other.records, f"a recorder of another point has {other.records}")
+        await expect_recorded(self._routed)
 
     @clause("Every recorder of failed dials is given the target's host, after a failure.", "D55")
     async def recorded_failure(self) -> None:
-        for fails in (True, False):
-            recorder = FakeRecorder()
-            point = RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR
-            one = self._recording((recorder, point))
-            if fails:
-                one.route.dials.fail_always(step_error())
-            with suppress(Exception):
-                await within(one.dial(), "dial()")
-            expected = [b"target.example"] if fails else []
-            end = "failed" if fails else "went well"
-            expect(
-                recorder.records == expected,
-                f"the dial {end}, and a recorder of {point} has {recorder.records}",
-            )
+        await expect_failure_recorded(self._routed)
 
-    @clause("A recorder that fails does not fail the dial.", "D55", after=("recorded",))
+    @clause(
+        "A recorder that fails does not fail the dial, nor the other recorders.",
+        "D55",
+        after=("recorded",),
+    )
     async def recorder_failure(self) -> None:
-        recorder = FakeRecorder()
-        recorder.records.fail_always(step_error())
-        one = self._recording((recorder, RECORDER_SERVICE_ROUTER_DIAL_ADDRESS))
-        await within(one.dial(), "dial()")
+        await expect_recorders_apart(self._routed)

@@ -2,35 +2,49 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, ClassVar, Final, TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
+from gost_core import chain, connector
 from gost_core.chain import Node, Route
-from gost_core.common.net import Conn, Listener, PacketConn, UnsupportedError
+from gost_core.common.net import (
+    ClosedError,
+    Closer,
+    Conn,
+    Listener,
+    PacketConn,
+    UnsupportedError,
+)
 from gost_core.context import Context, Key
 from gost_core.keys import TIME_LIMIT
-from gost_core.testing._run.attempt import Broken
+from gost_core.testing._families.closers import closed_at_once, closed_twice, closes_cut_short
+from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
     by_task_that_ends,
+    by_task_that_goes_on,
     ended,
     expect,
     failure_of,
     given,
     may_refuse,
+    outcome_of,
     owned,
     raises,
     settle,
     start,
     turns,
+    until,
     within,
 )
 from gost_core.testing._stage.fakes.chain import proxy
-from gost_core.testing._stage.fakes.connections import Scene
+from gost_core.testing._stage.fakes.connections import LayeredPackets, Scene
 from gost_core.testing._stage.fakes.recorded import Recorded
 from gost_core.testing._stage.memory import MemoryConn
 from gost_core.testing._stage.servers import EchoServer
+from gost_core.testing._stage.streams import begin, packets
 
 __all__ = (
     "Connecting",
@@ -38,14 +52,19 @@ __all__ = (
     "Opening",
     "NAME",
     "RESOLVED",
+    "SOON",
     "TARGET",
+    "each_bound",
+    "expect_bind_options",
     "expect_carries",
     "expect_context",
     "expect_direct",
     "expect_nothing_open",
     "expect_step_error",
+    "interrupted",
     "kept",
     "loopback",
+    "many_visitors",
     "names",
     "node",
     "request",
@@ -53,6 +72,8 @@ __all__ = (
 )
 
 OpenedT = TypeVar("OpenedT", Conn, Listener)
+SceneT = TypeVar("SceneT")
+_Opens: TypeAlias = Callable[[Context], tuple[Awaitable[OpenedT], Scene]]
 
 NAME: Final[str] = "proxy.example:1080"
 """The address of a node as the operator configured it."""
@@ -60,20 +81,25 @@ RESOLVED: Final[str] = "192.0.2.10:1080"
 """What a resolver made of that."""
 TARGET: Final[str] = "target.example:80"
 """Where a client wants to go."""
+SOON: Final[float] = 0.02
+"""Seconds until a TIME_LIMIT, on a machine that has nothing else to do."""
 
 # Up to how many turns of the event loop a call gets before it is cancelled.
 _TURNS: Final[int] = 40
+_LONG: Final[int] = 30_000
 _MARK: Final[Key[str]] = Key("a value of the request")
 
 
 def request() -> Context:
-    """Return the context of a request that has a value."""
-    return Context().with_value(_MARK, "here")
+    """Return the context of a request that has a value and a time limit."""
+    limit = asyncio.get_running_loop().time() + 3600.0
+    return Context().with_value(_MARK, "here").with_value(TIME_LIMIT, limit)
 
 
 def expect_context(ctx: Context, who: str, /) -> None:
-    """Break the clause unless the context has the value of the request."""
-    expect(ctx.value(_MARK) == "here", f"{who} was given a context without the request's values")
+    """Break the clause unless the context has the values of the request."""
+    has_both = ctx.value(_MARK) == "here" and ctx.value(TIME_LIMIT) is not None
+    expect(has_both, f"{who} was given a context without the request's values")
 
 
 def node(scene: Scene, name: str, /) -> Node:
@@ -119,7 +145,59 @@ async def expect_direct(dial: Callable[[Context, str, str], Awaitable[Conn]], /)
     expect(data == b"ping", f"an echo server sent back {data!r} for b'ping'")
 
 
-# ---- A step that fails
+# ---- Options of a bind
+
+
+def many_visitors(options: chain.BindOptions | connector.BindOptions, /) -> None:
+    """Let many connections come; an option of a bind, as the next one is."""
+    options.mux = True
+
+
+def each_bound(options: chain.BindOptions | connector.BindOptions, /) -> None:
+    """Set every other bound, each to another number."""
+    options.backlog, options.udp_data_queue_size, options.udp_data_buffer_size = 2, 3, 4
+    options.udp_conn_ttl = 5.0
+
+
+def expect_bind_options(told: Sequence[chain.BindOptions | connector.BindOptions], /) -> None:
+    """Break the clause unless one bind was told these options, and the next one none."""
+    fields = [
+        (o.mux, o.backlog, o.udp_data_queue_size, o.udp_data_buffer_size, o.udp_conn_ttl)
+        for o in told
+    ]
+    right = [(True, 2, 3, 4, 5), (False, 0, 0, 0, 0)]
+    expect(fields == right, f"the options of two binds were {right}, and were told as {fields}")
+
+
+# ---- A step that is interrupted, or fails
+
+
+async def interrupted(
+    make: Callable[[], tuple[SceneT, Callable[[Context], Awaitable[object]], Recorded[Any]]],
+    seconds: float | None,
+    *,
+    by_limit: bool,
+) -> SceneT:
+    """Cancel a call at a step that hangs, when its time limit is over or long before.
+
+    ``make`` returns what is on trial, the call, and the calls of the step.
+    """
+    loop, limit = asyncio.get_running_loop(), current().time_limit
+    on_trial, call, step = make()
+    moment = loop.time() + (seconds or 0.0)
+    ctx = Context() if seconds is None else Context().with_value(TIME_LIMIT, moment)
+    step.hang()
+    calling, hanging = start(call(ctx)), start(step.hanging.wait())
+    await ended(calling, hanging, any_of_them=True)
+    if by_limit and not hanging.done() and seconds is not None and seconds < limit:
+        # A busy machine did not come so far.
+        return await interrupted(make, 4 * seconds, by_limit=True)
+    expect(hanging.done(), f"a call {outcome_of(calling)} before the step that hangs")
+    if by_limit:
+        await asyncio.sleep(moment + 0.01 - loop.time())
+    calling.cancel()
+    await ended(calling)
+    return on_trial
 
 
 def step_error() -> OSError:
@@ -155,12 +233,16 @@ class Connecting(Contract):
     """The seconds of a timeout of its own, which must not end the connection."""
 
     @abstractmethod
-    def _opening(self, network: str = "tcp") -> tuple[Awaitable[Conn], Scene]:
+    def _opening(self, ctx: Context, network: str = "tcp") -> tuple[Awaitable[Conn], Scene]:
         """Return a call that opens a connection, and where it does."""
+
+    @abstractmethod
+    def _binding(self, ctx: Context) -> tuple[Awaitable[Listener], Scene]:
+        """Return a call that binds, and where it does."""
 
     @clause("The connection outlives the task and the timeout of the call.", "D4", after=(FIRST,))
     async def outlives(self) -> None:
-        call, scene = self._opening()
+        call, scene = self._opening(Context())
 
         async def opened() -> Conn:
             async with asyncio.timeout(self.time_limit):
@@ -171,13 +253,91 @@ class Connecting(Contract):
         await asyncio.sleep(1.5 * self._timeout)
         await expect_carries(conn, scene.far_ends[-1], "a connection whose task has ended")
 
+    @clause("The listener outlives the task of the call.", "D4", after=("outlives",))
+    async def listener_outlives(self) -> None:
+        call, scene = self._binding(Context())
+        await by_task_that_ends(call, "binding")
+        await settle()
+        expect(len(scene.still_open()) == len(scene.opened), "the listener ended with its call")
+
+    @clause("What is opened outlives the TIME_LIMIT of the call.", "D4", after=("outlives",))
+    async def outlives_limit(self) -> None:
+        for opens in (self._opening, self._binding):
+            await self._outlive(opens, SOON)
+
+    async def _outlive(self, opens: _Opens[Any], seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        limit = loop.time() + seconds
+        call, scene = opens(Context().with_value(TIME_LIMIT, limit))
+        try:
+            await by_task_that_goes_on(call, "opening something")
+        except TimeoutError:
+            # A busy machine needs longer.
+            expect(seconds < self.time_limit, f"in {seconds:g} s nothing was opened")
+            return await self._outlive(opens, 4 * seconds)
+        await asyncio.sleep(limit + 0.01 - loop.time())
+        await settle()
+        expect(len(scene.still_open()) == len(scene.opened), "it ended at its TIME_LIMIT")
+
+    @clause(
+        "Closing what was opened closes every layer: again, several times at once, beside a call "
+        "that waits, and when the close is cancelled.",
+        "D1, D3, D35",
+        after=("outlives",),
+    )
+    async def close_closes_all(self) -> None:
+        for begun in (
+            partial(self._begun, self._opening, lambda conn: conn.read(1)),
+            partial(self._begun, self._binding, lambda listener: listener.accept()),
+        ):
+            await closes_cut_short(begun)
+            made, expect_closed = await begun(at_once=True)
+            await closed_at_once(made)
+            await closed_twice(made)
+            await expect_closed()
+
+    async def _begun(
+        self,
+        opens: _Opens[OpenedT],
+        wait: Callable[[OpenedT], Awaitable[object]],
+        *,
+        at_once: bool = False,
+    ) -> tuple[Closer, Callable[[], Awaitable[None]]]:
+        call, scene = opens(Context())
+        made = await within(call, "the call")
+        waiting = await begin(wait(made))
+
+        async def expect_closed() -> None:
+            if at_once:
+                expect_nothing_open(scene, "close() returned")
+            await until(lambda: not scene.still_open(), "after close() something was still open")
+            await raises(waiting, "a call that waited when close() came", ClosedError)
+
+        return made, expect_closed
+
     @clause("For udp the result is a PacketConn.", "D11, D38", after=("outlives",))
     async def udp_packets(self) -> None:
         for network in ("udp", "udp4", "udp6"):
             with may_refuse(UnsupportedError):
-                conn = await within(self._opening(network)[0], f"a call by {network}")
+                call, _ = self._opening(Context(), network)
+                conn = await within(call, f"a call by {network}")
             kind = type(conn).__qualname__
             expect(isinstance(conn, PacketConn), f"a {kind}, for {network}, is no PacketConn")
+
+    @clause("Datagrams stay whole, whichever methods carry them.", "D8", after=("udp_packets",))
+    async def datagrams_whole(self) -> None:
+        call, scene = self._opening(Context(), "udp")
+        with may_refuse(UnsupportedError):
+            conn = await within(call, "a call by udp")
+        packet_conn, data = packets(conn), bytes(_LONG)
+        for _ in range(2):
+            await scene.far_ends[-1].write(data)
+        await within(conn.write(data), "write()")
+        await within(packet_conn.write_to(data, conn.remote_addr()), "write_to()")
+        *_, made = (one for one in scene.opened if isinstance(one, LayeredPackets))
+        found = [len(await within(conn.read(_LONG), "read()")), *made.lengths]
+        found += [len((await within(packet_conn.read_from(65535), "read_from()"))[0])]
+        expect(found == [_LONG] * 4, f"datagrams of {_LONG} bytes went as {found}")
 
 
 class Opening(Connecting):
@@ -185,8 +345,12 @@ class Opening(Connecting):
 
     @clause("Cancelled anywhere, a call leaves nothing open.", "D4", after=("outlives",))
     async def cancel_closes(self) -> None:
+        await self._expect_freed(self._opening)
+        await self._expect_freed(self._binding)
+
+    async def _expect_freed(self, opens: _Opens[OpenedT]) -> None:
         for number in range(_TURNS):
-            call, scene = self._opening()
+            call, scene = opens(Context())
             opening = start(call)
             await turns(number)
             opening.cancel()

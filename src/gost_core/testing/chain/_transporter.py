@@ -6,9 +6,9 @@ from dataclasses import field
 from functools import partial
 from typing import Any, TypeVar
 
-from gost_core.chain import Transporter
-from gost_core.common.net import Conn
-from gost_core.connector import BindUnsupportedError, Connector, mux_bind_option
+from gost_core.chain import SockOpts, Transporter
+from gost_core.common.net import Conn, Listener
+from gost_core.connector import BindUnsupportedError, Connector
 from gost_core.context import Context
 from gost_core.dialer import Dialer
 from gost_core.keys import SESSION_ID
@@ -37,11 +37,14 @@ from gost_core.testing.chain._shared import (
     RESOLVED,
     TARGET,
     Connecting,
+    each_bound,
+    expect_bind_options,
     expect_carries,
     expect_context,
     expect_step_error,
     kept,
     loopback,
+    many_visitors,
     node,
     request,
     step_error,
@@ -83,9 +86,13 @@ class TransporterContract(
         one, other = dialer(scene), connector(scene)
         return scene, one, other, self.make(one, other)
 
-    def _opening(self, network: str = "tcp") -> tuple[Awaitable[Conn], Scene]:
+    def _opening(self, ctx: Context, network: str = "tcp") -> tuple[Awaitable[Conn], Scene]:
         scene, _, _, transport = self._over(HandshakingDialer, HandshakingConnector)
-        return self._all_steps(transport, network), scene
+        return self._all_steps(transport, network, ctx=ctx), scene
+
+    def _binding(self, ctx: Context) -> tuple[Awaitable[Listener], Scene]:
+        scene, _, _, transport = self._over(FakeDialer, BindingConnector)
+        return transport.bind(ctx, scene.connection("the connection"), "tcp", ":0"), scene
 
     @clause("options() returns the options themselves, the same object each time.", "D23")
     async def options_live(self) -> None:
@@ -115,10 +122,13 @@ class TransporterContract(
     )
     async def dial_host(self) -> None:
         _, dialer, _, transport = self._over(FakeDialer, FakeConnector)
-        transport.options().addr = NAME
-        await within(transport.dial(Context(), RESOLVED), "dial()")
-        host = dialer.dials[0].options.host
-        expect(host == NAME, f"options().addr was {NAME!r}, and the dialer's host is {host!r}")
+        for addr in ("", NAME, "other.example:1080"):
+            transport.options().addr = addr
+            await within(transport.dial(Context(), RESOLVED), "dial()")
+            host = dialer.dials[-1].options.host
+            right = host == addr or not addr
+            expect(right, f"options().addr was {addr!r}, and the dialer's host is {host!r}")
+            expect(transport.options().addr == addr, "dial() changed the options")
 
     @clause(
         "The dialer's handshake comes first, then the connector's, on what the first one made.",
@@ -158,22 +168,24 @@ class TransporterContract(
         after=("options_live",),
     )
     async def handshake_address(self) -> None:
-        scene, dialer, _, transport = self._over(HandshakingDialer, FakeConnector)
-        transport.options().addr = NAME
-        conn = scene.connection("the connection")
-        await within(transport.handshake(Context(), conn), "handshake()")
-        addr = dialer.handshakes[0].options.addr
-        expect(addr == NAME, f"options().addr was {NAME!r}, and the handshake was told {addr!r}")
+        _, dialer, _, transport = self._over(HandshakingDialer, FakeConnector)
+        conn = await given(transport.dial(Context(), RESOLVED), "dial()")
+        for addr in (NAME, "other.example:1080"):
+            transport.options().addr = addr
+            await within(transport.handshake(Context(), conn), "handshake()")
+            told = dialer.handshakes[-1].options.addr
+            expect(told == addr, f"options().addr was {addr!r}, and the handshake had {told!r}")
 
     @clause(
         "When the connector's handshake fails, what the dialer's handshake made is closed.", "D3"
     )
     async def handshake_failure_closes(self) -> None:
-        scene, _, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
-        connector.handshakes.fail_always(step_error())
-        conn = scene.connection("the input")
-        await raises(transport.handshake(Context(), conn), "the handshake", Exception)
-        self._expect_only_input(scene, "the second handshake failed")
+        for error in (step_error(), ValueError("malformed")):
+            scene, _, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
+            connector.handshakes.fail(error)
+            conn = scene.connection("the input")
+            await raises(transport.handshake(Context(), conn), "the handshake", Exception)
+            self._expect_only_input(scene, f"the second handshake failed by {error!r}")
 
     @clause(
         "When the connector's handshake is cancelled, what the dialer's handshake made is closed.",
@@ -181,12 +193,13 @@ class TransporterContract(
     )
     async def handshake_cancel_closes(self) -> None:
         scene, _, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
-        connector.handshakes.hang()
-        task = start(transport.handshake(Context(), scene.connection("the input")))
-        await connector.handshakes.reached("the connector's handshake")
-        task.cancel()
-        await ended(task)
-        self._expect_only_input(scene, "the handshake was cancelled")
+        for _ in range(2):
+            connector.handshakes.hang()
+            task = start(transport.handshake(Context(), scene.connection("the input")))
+            await connector.handshakes.reached("the connector's handshake")
+            task.cancel()
+            await ended(task)
+            self._expect_only_input(scene, "the handshake was cancelled")
 
     def _expect_only_input(self, scene: Scene, when: str) -> None:
         left = [name for name in scene.still_open() if name != "the input"]
@@ -231,17 +244,17 @@ class TransporterContract(
     async def bind(self) -> None:
         scene, _, connector, transport = self._over(FakeDialer, BindingConnector)
         conn = scene.connection("the connection")
-        call = transport.bind(request(), conn, "tcp", ":0", mux_bind_option(True))
-        await within(call, "bind()")
+        await within(
+            transport.bind(request(), conn, "tcp", ":0", many_visitors, each_bound), "bind()"
+        )
         made = connector.binds[0]
         expect_context(made.ctx, "the connector")
         expect(
             (made.network, made.address) == ("tcp", ":0"),
             f"bind('tcp', ':0') had the connector bind {made.network} {made.address}",
         )
-        expect(made.options.mux, "the connector was not given the options of the call")
         await within(transport.bind(Context(), conn, "tcp", ":0"), "bind() without options")
-        expect(not connector.binds[1].options.mux, "a bind had the options of the one before")
+        expect_bind_options([one.options for one in connector.binds])
 
     @clause("bind() with a connector that is no Binder raises BindUnsupportedError.", "D16")
     async def bind_unsupported(self) -> None:
@@ -330,21 +343,27 @@ class TransporterContract(
         after=("options_live",),
     )
     async def copy_distinct(self) -> None:
-        scene, _, _, transport = self._over(FakeDialer, FakeConnector)
+        _, _, _, transport = self._over(FakeDialer, FakeConnector)
         twin = transport.copy()
-        twin.options().route = FakeRoute(scene)
-        twin.options().addr = NAME
-        expect(transport.options().route is None, "setting the copy's route set the original's")
-        expect(transport.options().addr == "", "setting the copy's addr set the original's")
+        others = transport, twin, transport.copy(), twin.copy()
+        for position, one in enumerate(others):
+            one.options().addr = f"{position}.example:1080"
+        found = [one.options().addr[0] for one in others]
+        expect(found == ["0", "1", "2", "3"], f"four transports share options: {found}")
 
     @clause(
-        "A copy's options begin with the values of the original's.", "D42", after=("options_live",)
+        "A copy's options begin with the values of the original's.",
+        "D42",
+        after=("options_live", "copy_shares_sessions"),
     )
     async def copy_values(self) -> None:
-        _, _, _, transport = self._over(FakeDialer, FakeConnector)
-        transport.options().addr = NAME
-        addr = transport.copy().options().addr
-        expect(addr == NAME, f"the original's addr is {NAME!r}, and its copy's {addr!r}")
+        scene, _, _, transport = self._over(FakeDialer, FakeConnector)
+        options, values = transport.options(), (NAME, "eth0", "blue", SockOpts(mark=7))
+        for options.addr in (RESOLVED, NAME):
+            copied = transport.copy().options()
+            expect(copied == options, f"the original has {options}, and its copy {copied}")
+            _, options.ifce_name, options.netns, options.sock_opts = values
+            options.route = FakeRoute(scene)
 
     @clause(
         "A copy works by the same dialer and connector, so it shares their sessions.",
@@ -353,8 +372,9 @@ class TransporterContract(
     )
     async def copy_shares_sessions(self) -> None:
         scene = Scene()
-        dialer, connector = MultiplexingDialer(scene, True), FakeConnector(scene)
+        dialer, connector = MultiplexingDialer(scene, True), BindingConnector(scene)
         twin = self.make(dialer, connector).copy()
+        await within(twin.bind(Context(), scene.connection("x"), "tcp", ":0"), "bind() of a copy")
         expect(twin.multiplex(), "the copy of a transport that multiplexes does not")
         await within(self._all_steps(twin), "the steps of a copy")
         expect(len(dialer.dials) == 1, "the copy did not dial by the original's dialer")
@@ -386,11 +406,17 @@ class TransporterContract(
 
     async def _dialed_by_route(self) -> tuple[Transporter, FakeDialer, FakeRoute, Conn]:
         scene, dialer, _, transport = self._over(FakeDialer, FakeConnector)
-        dialer.through = True
         twin = transport.copy()
-        route = FakeRoute(scene, node(scene, "one"))
+        other, route = (FakeRoute(scene, node(scene, "one")) for _ in range(2))
+        transport.options().route = other
+        # Each dial goes by the route of its moment, and none is kept.
+        for way in (None, other):
+            dialer.through, twin.options().route = way is not None, way
+            await given(twin.dial(Context(), RESOLVED), "dial() by another way")
         twin.options().route = route
         conn = await within(twin.dial(Context(), RESOLVED), "dial()")
+        expect(len(other.dials) == 1, f"of dials by another route there were {len(other.dials)}")
+        dialer.dials[:] = dialer.dials[-1:]
         return twin, dialer, route, conn
 
     async def _all_steps(

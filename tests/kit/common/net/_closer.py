@@ -139,3 +139,38 @@ class LockedWhileCalling(RightComponent):
         self.release()
         async with self.lock:
             await super().close()
+
+
+@closer.breaks("wakes-waiting")
+class ClosedByACancelledCall(RightComponent):
+    async def wait(self) -> None:
+        try:
+            await super().wait()
+        except asyncio.CancelledError:
+            self.release()
+            raise
+
+
+@closer.breaks("cancelled")
+class WakingAtTheEnd(RightComponent):
+    async def close(self) -> None:
+        self.held = False
+        self.working.cancel()
+        await asyncio.wait({self.working})
+        await asyncio.sleep(0)
+        self.closing.set()
+
+
+@closer.breaks("cancelled")
+class WaitingForACancelledClose(RightComponent):
+    ended: asyncio.Event | None = None
+
+    async def close(self) -> None:
+        if self.ended is not None:
+            await self.ended.wait()
+            return
+        self.ended = asyncio.Event()
+        self.release()
+        await asyncio.sleep(0)
+        await asyncio.wait({self.working})
+        self.ended.set()

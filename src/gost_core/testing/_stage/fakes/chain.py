@@ -22,7 +22,7 @@ from gost_core.chain import (
     TransportOptions,
     transport_node_option,
 )
-from gost_core.common.net import Closer, Conn, Listener
+from gost_core.common.net import Conn, Listener
 from gost_core.context import Context
 from gost_core.hop import Hop, SelectOption, SelectOptions
 from gost_core.options import apply
@@ -32,7 +32,7 @@ from gost_core.testing._stage.fakes.connections import (
     Scene,
     layer,
 )
-from gost_core.testing._stage.fakes.recorded import Call, Recorded
+from gost_core.testing._stage.fakes.recorded import Call, Lent, Recorded
 from gost_core.testing._stage.memory import ForwardingConn, MemoryConn, connected_pair
 
 __all__ = ("FakeChainer", "FakeHop", "FakeRoute", "FakeRouter", "FakeTransporter", "proxy")
@@ -130,17 +130,7 @@ class FakeRoute(Route):
         return self._nodes
 
 
-class _Lent(Closer):
-    """What others are lent, and must not close."""
-
-    closed = False
-
-    async def close(self) -> None:
-        """Remember it."""
-        self.closed = True
-
-
-class FakeChainer(_Lent, Chainer):
+class FakeChainer(Lent, Chainer):
     """A chainer that gives the same route each time."""
 
     def __init__(self, route: Route | None) -> None:
@@ -155,7 +145,7 @@ class FakeChainer(_Lent, Chainer):
         return self._route
 
 
-class FakeHop(_Lent, Hop):
+class FakeHop(Lent, Hop):
     """A hop that chooses the same node each time."""
 
     def __init__(self, node: Node | None) -> None:
@@ -168,7 +158,7 @@ class FakeHop(_Lent, Hop):
         return self.node
 
 
-class FakeRouter(_Lent, Router):
+class FakeRouter(Lent, Router):
     """A router to targets that the scenario plays."""
 
     def __init__(self) -> None:

@@ -4,12 +4,28 @@ import asyncio
 
 from typing_extensions import Buffer
 
-from gost_core.common.net import Addr, Conn, ConnUnwrapper, ContextCarrier, Listener, PacketConn
+from gost_core.common.net import (
+    Addr,
+    ClosedError,
+    Conn,
+    ConnUnwrapper,
+    ContextCarrier,
+    Listener,
+    PacketConn,
+)
 from gost_core.context import Context
 from gost_core.testing._run.waiting import keep
 from gost_core.testing._stage.memory import Address, ForwardingConn, MemoryConn, connected_pair
 
-__all__ = ("CarryingConn", "FakeNetListener", "LayeredConn", "Scene", "Wrapper", "layer")
+__all__ = (
+    "CarryingConn",
+    "FakeNetListener",
+    "LayeredConn",
+    "LayeredPackets",
+    "Scene",
+    "Wrapper",
+    "layer",
+)
 
 
 class Scene:
@@ -57,9 +73,18 @@ class LayeredConn(ForwardingConn):
 class LayeredPackets(LayeredConn, PacketConn):
     """One that carries datagrams, all with one peer."""
 
+    def __init__(self, scene: Scene, name: str, inner: Conn) -> None:
+        super().__init__(scene, name, inner)
+        self.lengths: list[int] = []
+
     async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
         """Read."""
         return await self.read(n), self.remote_addr()
+
+    async def write(self, data: Buffer, /) -> None:
+        """Write, and keep the length."""
+        self.lengths.append(memoryview(data).nbytes)
+        await super().write(data)
 
     async def write_to(self, data: Buffer, addr: Addr, /) -> None:
         """Write."""
@@ -100,16 +125,18 @@ class FakeNetListener(Listener):
         self.closed = False
         self._inner = inner
         self._address = Address("tcp", address)
+        self._over = asyncio.Event()
         scene.opened.append(self)
 
     async def accept(self) -> Conn:
-        """Wait for ever."""
-        await asyncio.Event().wait()
-        raise AssertionError
+        """Wait until the listener is closed."""
+        await self._over.wait()
+        raise ClosedError("the listener was closed")
 
     async def close(self) -> None:
         """Close the listener, and what is below."""
         self.closed = True
+        self._over.set()
         if self._inner is not None:
             await self._inner.close()
 

@@ -8,29 +8,31 @@ from gost_core import auth, bypass, hosts, resolver
 from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.routing import Matcher, Request
-from gost_core.testing._stage.fakes.recorded import Recorded
+from gost_core.testing._stage.fakes.recorded import Lent, Recorded
 
 __all__ = ("FakeAuthenticator", "FakeBypass", "FakeHostMapper", "FakeMatcher", "FakeResolver")
 
 IP: TypeAlias = IPv4Address | IPv6Address
 
 
-class FakeHostMapper(hosts.HostMapper):
-    """A mapping of hosts; it records the network and the host."""
+class FakeHostMapper(Lent, hosts.HostMapper):
+    """A mapping of hosts; it records the network and the host, and the contexts."""
 
     def __init__(self, mapping: Mapping[str, Sequence[IP]]) -> None:
         self.asked = Recorded[tuple[str, str]]()
+        self.contexts: list[Context] = []
         self._mapping = mapping
 
     async def lookup(
         self, ctx: Context, network: str, host: str, /, *opts: hosts.Option
     ) -> Sequence[IP] | None:
         """Look up."""
+        self.contexts.append(ctx)
         await self.asked.record((network, host))
         return self._mapping.get(host)
 
 
-class FakeResolver(resolver.Resolver):
+class FakeResolver(Lent, resolver.Resolver):
     """A resolver that knows a few names; it records the network and the host."""
 
     def __init__(self, known: Mapping[str, Sequence[IP]]) -> None:

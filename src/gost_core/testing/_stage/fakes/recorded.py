@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from gost_core.common.net import Conn
+from gost_core.common.net import Closer, Conn
 from gost_core.context import Context
 from gost_core.testing._run.waiting import given
 
-__all__ = ("Call", "Recorded")
+__all__ = ("Call", "Lent", "Recorded")
 
 CallT = TypeVar("CallT")
 OptionsT = TypeVar("OptionsT")
@@ -25,6 +25,16 @@ class Call(Generic[OptionsT]):
     network: str = ""
     address: str = ""
     conn: Conn | None = None
+
+
+class Lent(Closer):
+    """What others are lent, and must not close."""
+
+    closed = False
+
+    async def close(self) -> None:
+        """Remember it."""
+        self.closed = True
 
 
 class Recorded(list[CallT]):
@@ -54,6 +64,7 @@ class Recorded(list[CallT]):
     def hang(self, times: int = 1_000_000) -> None:
         """Have the next calls wait until they are cancelled."""
         self._hangs = times
+        self.hanging.clear()
 
     async def reached(self, what: str) -> None:
         """Wait until a call hangs; ``what`` names who is called."""

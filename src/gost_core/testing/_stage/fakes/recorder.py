@@ -4,12 +4,12 @@ from typing_extensions import Buffer
 
 from gost_core import recorder
 from gost_core.context import Context
-from gost_core.testing._stage.fakes.recorded import Recorded
+from gost_core.testing._stage.fakes.recorded import Lent, Recorded
 
 __all__ = ("FakeRecorder",)
 
 
-class FakeRecorder(recorder.Recorder):
+class FakeRecorder(Lent, recorder.Recorder):
     """A recorder."""
 
     def __init__(self) -> None:

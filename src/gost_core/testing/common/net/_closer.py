@@ -18,7 +18,17 @@ from gost_core.testing._families.closers import (
     expect_no_task_after_close,
 )
 from gost_core.testing._run.contract import Contract, clause
-from gost_core.testing._run.waiting import expect, given, need, owned, raises, start, until, within
+from gost_core.testing._run.waiting import (
+    expect,
+    expect_cancelled,
+    given,
+    need,
+    owned,
+    raises,
+    start,
+    until,
+    within,
+)
 from gost_core.testing._stage.streams import begin
 
 __all__ = ("CloserContract",)
@@ -68,14 +78,27 @@ class CloserContract(Contract, Generic[CloserT], interface=Closer):
     async def at_once(self) -> None:
         await closed_at_once(await self._specimen())
 
-    @clause("A cancelled close() releases everything all the same.", "D1", after=("releases",))
+    @clause(
+        "A cancelled close() releases everything and ends waiting calls all the same, and leaves "
+        "no task.",
+        "D1, D20",
+        after=("releases", "no_task_left", "twice", "wakes_waiting"),
+    )
     async def cancelled(self) -> None:
         is_free = need(self.is_free, "is_free")
+        before = asyncio.all_tasks()
 
         async def made() -> tuple[Closer, Callable[[], Awaitable[None]]]:
             component = await self._specimen()
-            left = "after a cancelled close(), not everything is released"
-            return component, lambda: until(partial(is_free, component), left)
+            waiting = start(self.wait(component) if self.wait else asyncio.sleep(0))
+
+            async def expect_freed() -> None:
+                left = "after a cancelled close(), not everything is released"
+                await until(partial(is_free, component), left)
+                await within(asyncio.wait({waiting}), "a call that waited when close() came")
+                await expect_no_task_after_close(before)
+
+            return component, expect_freed
 
         await closes_cut_short(made)
 
@@ -83,6 +106,7 @@ class CloserContract(Contract, Generic[CloserT], interface=Closer):
     async def wakes_waiting(self) -> None:
         wait = need(self.wait, "wait")
         component = await self._specimen()
+        await expect_cancelled(await begin(wait(component)), "waiting call")
         waiting = await begin(wait(component))
         expect(not waiting.done(), "`wait` did not wait")
         await within(component.close(), "close() beside a waiting call")
