@@ -308,10 +308,10 @@ def finish(app: Sphinx, document: nodes.document, page: str) -> None:
 
 
 def break_long_names(document: nodes.document) -> None:
-    """Let a long name end a line behind a dot, a ``_`` or a ``/``, and not within a word."""
-    for literal in document.findall(nodes.literal):
-        for text in list(literal.findall(nodes.Text)):
-            parts = re.split(r"(?<=\w[._/])(?=\w)", text.astext())
+    """Let a long name end a line behind a dot, ``_``, ``/`` or ``(``, and not within a word."""
+    for named in [*document.findall(nodes.literal), *document.findall(nodes.reference)]:
+        for text in list(named.findall(nodes.Text)):
+            parts = re.split(r"(?<=\w[._/(])(?=\w)", text.astext())
             if len(parts) > 1:
                 pieces: list[nodes.Node] = [nodes.Text(parts[0])]
                 for part in parts[1:]:
@@ -338,7 +338,10 @@ def clauses_by_interface(app: Sphinx, number: str) -> list[list[nodes.Node]]:
         item: list[nodes.Node] = [nodes.Text(f"{interface} ")]
         for name in ids:
             to_page, anchor, _ = app.env.domains.standard_domain.labels[name.lower()]
-            item += [reference_to(app, to_page, anchor, name.rpartition(".")[2]), nodes.Text(", ")]
+            item += [
+                reference_to(app, to_page, anchor, code(name.rpartition(".")[2])),
+                nodes.Text(", "),
+            ]
         items.append(item[:-1])
     return items
 
@@ -353,18 +356,23 @@ def cited_by(app: Sphinx, number: str) -> list[list[nodes.Node]]:
     }
     return [
         [
-            reference_to(app, page, name, name.removeprefix(f"{package.NAME}."))
+            reference_to(app, page, name, code(name.removeprefix(f"{package.NAME}.")))
             if name
-            else reference_to(app, page, "", app.env.titles[page].astext())
+            else reference_to(app, page, "", nodes.Text(app.env.titles[page].astext()))
         ]
         for page, name in sorted(places)
     ]
 
 
-def reference_to(app: Sphinx, page: str, anchor: str, text: str) -> nodes.reference:
+def reference_to(app: Sphinx, page: str, anchor: str, shown: nodes.Node) -> nodes.reference:
     """Link from the page of the decisions to a place."""
     assert isinstance(app.builder, Builder)
-    return make_refnode(app.builder, DECISIONS_PAGE, page, anchor, nodes.literal(text=text))
+    return make_refnode(app.builder, DECISIONS_PAGE, page, anchor, shown)
+
+
+def code(name: str) -> nodes.literal:
+    """Show a name as code."""
+    return nodes.literal(text=name)
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
