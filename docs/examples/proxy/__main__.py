@@ -100,6 +100,8 @@ def main() -> int:
     options = arguments.parse_args()
     level = LEVELS[LogLevel(options.log_level)]
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
+    # Found out for each line, and shown in none.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     set_default(StandardLogger(logging.getLogger("proxy")))
     for plugin in left_out:
         default().warnf("left out: %s", plugin)

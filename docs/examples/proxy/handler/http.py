@@ -66,10 +66,10 @@ class HTTPHandler(ProxyHandler):
         return super().carry(ctx, request, client, target, traffic)
 
     async def _log_in(self, ctx: Context, asked: h11.Request) -> str:
+        if self.auther is None:
+            return ""
         said = fields.credentials(fields.header_of(asked), "proxy-authorization")
-        client_id = None
-        if said is not None or self.auther is None:
-            client_id = await self.identify(ctx, *(said or ("", "")))
+        client_id = None if said is None else await self.identify(ctx, *said)
         if client_id is None:
             raise RefusedError("wrong user name or password", answer(407))
         return client_id

@@ -4,7 +4,6 @@ import asyncio
 import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -71,7 +70,7 @@ def split_host_port(addr: str) -> tuple[str, int]:
     if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
         raise ValueError(f"{addr!r} has no port; write it as host:port, with a port up to 65535")
     if not host.isprintable() or " " in host or len(host) > LONGEST:
-        raise ValueError(f"{addr[:LONGEST]!r}: no host has such characters or so many of them")
+        raise ValueError(f"{addr!r}: no host has such characters or so many of them")
     if bracketed := re.fullmatch(r"\[([^\[\]]*)\]", host):
         host = bracketed[1]
     elif any(mark in host for mark in ":[]"):
@@ -96,6 +95,7 @@ def host_of(addr: str) -> str:
     return host.rstrip(".").lower()
 
 
+@lru_cache(KEPT)
 def ip_of(host: str) -> IPv4Address | IPv6Address | None:
     """Return the address that a host is, if it is no name; as IPv4 if IPv6 only wraps that."""
     try:
@@ -110,8 +110,8 @@ async def addresses_of(host: str, network: str, client: str = "") -> list[str]:
 
     Its calls block, so each client has threads of its own: slow names hold up nobody else (D18).
     """
-    with suppress(ValueError):
-        return [str(ip_address(host))]
+    if (ip := ip_of(host)) is not None:
+        return [str(ip)]
     family = {"4": socket.AF_INET, "6": socket.AF_INET6}.get(network[-1:], socket.AF_UNSPEC)
     pool = _pools.setdefault(client, ThreadPoolExecutor(LOOKUPS, "names"))
     return await asyncio.wrap_future(pool.submit(_look_up, host, family, pool))

@@ -1,5 +1,6 @@
 """What SOCKS5 (RFC 1928) and its passwords (RFC 1929) look like."""
 
+import socket
 from enum import IntEnum
 from functools import lru_cache
 from ipaddress import ip_address
@@ -59,7 +60,8 @@ def unpack_address(data: bytes) -> tuple[str, bytes]:
         raise ValueError("the address is cut short")
     host, port = data[1 : size - 2], int.from_bytes(data[size - 2 : size], "big")
     if data[0] != NAME:
-        return join_host_port(str(ip_address(host)), port), data[size:]
+        family = socket.AF_INET if data[0] == IPV4 else socket.AF_INET6
+        return join_host_port(socket.inet_ntop(family, host), port), data[size:]
     # What is no name is refused where it enters; some clients write addresses of IPv6 as names.
     return normal_target(join_host_port(host[1:].decode().strip("[]"), port)), data[size:]
 
