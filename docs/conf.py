@@ -50,6 +50,7 @@ myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
 
 html_theme = "furo"
 html_title = f"gost_core {release}"
+templates_path = ["_templates"]
 html_static_path = ["_static"]
 html_favicon = "_static/icon.svg"
 html_css_files = ["contract.css"]

@@ -200,12 +200,12 @@ class NodeFilterSettings:
     """Which requests a node serves; all that is set must fit, and "" fits everything."""
 
     protocol: str = ""
-    """The application protocol, in lower case (D48)."""
+    """The application protocol, in lower case, such as ``http`` (D48); "" = any."""
     host: str = ""
-    """The host; ``.d`` = everything below d. A request without a host does not fit. It is brought
-    to the one form of a host where the setting is read (D12)."""
+    """The host; ``.d`` = everything below d, "" = any. To a host that is set, a request without one
+    does not fit. It is brought to the one form of a host where the setting is read (D12)."""
     path: str = ""
-    """What the path begins with."""
+    """What the path begins with; "" = any path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
@@ -279,11 +279,11 @@ class HTTPNodeSettings:
     auther: Authenticator | None = None
     """Who may send requests; None = everybody. An exception refuses (D49)."""
     rewrite_url: Sequence[HTTPURLRewriteSetting] = field(default=(), hash=False)
-    """Replacements in the path; the first that fits wins (D67)."""
+    """Replacements in the path; the first that fits wins (D67). Empty = none."""
     rewrite_response_body: Sequence[HTTPBodyRewriteSettings] = field(default=(), hash=False)
-    """Replacements in the bodies of responses (D68)."""
+    """Replacements in the bodies of responses; all that fit apply, in order (D68). Empty = none."""
     rewrite_request_body: Sequence[HTTPBodyRewriteSettings] = field(default=(), hash=False)
-    """Replacements in the bodies of requests (D68)."""
+    """Replacements in the bodies of requests; all that fit apply, in order (D68). Empty = none."""
     fail_codes: FailCodes = field(default=FailCodes())
     """Which status codes of a response mean that the node has failed; empty = none. The client
     still gets such a response, and the request is not tried again. The node is marked, for later

@@ -402,7 +402,11 @@ def test_the_search_finds_each_decision_by_its_number_and_by_its_title(
 def test_the_search_page_leads_from_a_go_name_to_its_row(address: str, tab: Browser) -> None:
     tab.open(f"{address}/search.html?q=UDPConnTTLBindOption")
     row = "translation.html#go-connector.UDPConnTTLBindOption"
+    hint = "document.querySelector('.search-hint').checkVisibility()"
     tab.wait_for(f"document.querySelector('#search-results li a[href$=\"{row}\"]') !== null")
+    assert not tab.evaluate(hint)
+    tab.open(f"{address}/search.html")
+    assert tab.evaluate(hint)
 
 
 SHOWN: Final = """(() => {
