@@ -227,7 +227,8 @@ def directive(module: ModuleType, name: str) -> Iterator[str]:
             public = {base.__name__ for base in value.__mro__[1:] if not is_private(base)}
             yield f"   :inherited-members: {', '.join(sorted(public))}"
             # Of these, and on Python 3.11 only, Sphinx would ask issubclass of a protocol.
-            yield "   :exclude-members: __protocol_attrs__, __slots__"
+            hidden = "__callable_proto_members_only__, __protocol_attrs__, __slots__"
+            yield f"   :exclude-members: {hidden}"
         yield from ("", *clauses(full_name))
     elif isinstance(value, FunctionType):
         yield f".. autofunction:: {full_name}"
