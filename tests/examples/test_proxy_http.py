@@ -477,3 +477,26 @@ def test_no_pattern_takes_longer_than_the_bytes_it_is_given(
         large = min(seconds(character * (64_000 // len(character))) for _ in range(3))
         # Eight times as much: a square would be 64 times the work, a cube 512 times.
         assert large < 24 * small + 0.02, character
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET http://a.example/ HTTP/1.1\r\nHost: a\r\nProxy-Authorization : s3cret\r\n\r\n",
+        b"GET http://a.example/ HTTP/1.1\r\nHost: a\r\nProxy-Authorization s3cret\r\n\r\n",
+        b"GET http://me:s3cret@a.example/ HTTP/9\r\nHost: a.example\r\n\r\n",
+        b"GET http://me:s3cret@a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n",
+        b"GET http://a.example:80\\@s3cret.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n",
+        b"CONNECT me:s3cret@a.example:443 HTTP/1.1\r\nHost: a.example\r\n\r\n",
+        b"CONNECT me:s3cret@a.example HTTP/1.1\r\nHost: a.example\r\n\r\n",
+    ],
+)
+def test_what_is_malformed_is_refused_and_no_secret_in_it_is_logged(
+    head: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with proxy(HTTPHandler) as address:
+            assert (await talk(address, head)).startswith(b"HTTP/1.1 400 ")
+
+    run(main())
+    assert "s3cret" not in caplog.text

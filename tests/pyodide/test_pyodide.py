@@ -24,7 +24,7 @@ NEEDING: Final[Mapping[str, int]] = {
     "tests/contract/test_selector.py": 5,
     "tests/kit/test_contract.py": 7,
     "tests/kit/test_hooks.py": 2,
-    "tests/kit/test_strictness.py": 13,
+    "tests/kit/test_strictness.py": 14,
     "tests/kit/test_trials.py": 2,
 }
 """How many tests of a file are marked, whatever their parameters; test_trials.py lists those."""
@@ -44,9 +44,7 @@ def test_what_needs_more_than_pyodide_has_is_marked_and_counted() -> None:
     assert Counter(test.partition("::")[0] for test in needing) == NEEDING
 
 
-@pytest.mark.parametrize(
-    "trial", [one for one in map(test_trials.parameter, TRIALS) if not one.marks]
-)
+@pytest.mark.parametrize("trial", [one for one in TRIALS if not test_trials.marks(one)])
 def test_a_trial_without_a_mark_needs_no_more_than_pyodide_has(
     trial: Trial[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,11 +71,18 @@ def changed(header: Header, changes: Mapping[str, str]) -> Header:
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """Return the authority of an address of HTTP, without a user, and what follows if anything."""
+    """Return the authority of an address of HTTP, and what follows if anything."""
     found = re.fullmatch(r"http://([^/?#]+)([^#]*)(?:#.*)?", url, re.IGNORECASE)
     if found is None:
         raise ValueError("only CONNECT and addresses that begin with http:// are served")
-    return found[1].rpartition("@")[2], found[2]
+    return without_user(found[1]), found[2]
+
+
+def without_user(authority: str) -> str:
+    """Refuse a user in front of a host: others may read the host out of it, and it is a secret."""
+    if "@" in authority:
+        raise ValueError("no user is told in front of a host; say it in a field of the header")
+    return authority
 
 
 def with_port(authority: str, port: int = 80) -> str:

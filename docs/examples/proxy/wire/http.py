@@ -28,6 +28,7 @@ INTERIM: Final = 16  # responses before the final one, at most
 # no field may contain, without which h11's pattern for fields is quick: it tries each of several
 # blanks in front of such a character.
 MALFORMED: Final = re.compile(rb"[\0\v\f]|\r(?!\n)|(?<!\r)\n|\n[ \t]")
+QUOTED: Final = re.compile(r":? (?:bytearray\()?b['\"]")
 BLANKS: Final = re.compile(rb"(?<![ \t])[ \t]{256}")
 
 
@@ -177,7 +178,8 @@ class Messages:
             if self.state.trailing_data[1]:
                 who = self.conn.remote_addr()
                 raise ConnectionResetError(f"{who} broke off in mid-message") from error
-            raise ProtocolError(str(error)) from error
+            # Behind it h11 quotes what came, which may be a password.
+            raise ProtocolError(QUOTED.split(str(error))[0]) from None
 
 
 def _in_ascii(head: bytes) -> bytes:
