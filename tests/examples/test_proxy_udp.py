@@ -622,7 +622,8 @@ def test_a_target_by_address_is_the_only_one_that_is_heard() -> None:
 
 HOSTS = st.one_of(
     st.ip_addresses(v=4).map(str),
-    st.ip_addresses(v=6).map(lambda ip: f"[{ip}]"),
+    # The form of the system, which writes the IPv4 address in one of IPv6 as such.
+    st.ip_addresses(v=6).map(lambda ip: f"[{socket.inet_ntop(socket.AF_INET6, ip.packed)}]"),
     st.from_regex(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){0,2}", fullmatch=True).filter(
         lambda name: not re.fullmatch(r"\d+|0x[0-9a-f]*", name.rpartition(".")[2])
     ),

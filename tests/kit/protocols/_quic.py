@@ -184,6 +184,8 @@ class QuicDialer(Settings, Dialer, Multiplexer, Closer):
         tasks = {opening.task for opening in self.openings.values()} - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
+        for session in self.sessions.values():
+            session.end()  # also when what follows is cancelled
         if tasks:
             await asyncio.wait(tasks)
         for session in tuple(self.sessions.values()):

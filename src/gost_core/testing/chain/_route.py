@@ -440,12 +440,9 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
     )
     async def direct_limit(self) -> None:
         ctx = Context().with_value(TIME_LIMIT, asyncio.get_running_loop().time() - 1.0)
-        calls: tuple[Awaitable[Conn | Listener], ...] = (
-            kept(self.make(()).dial(ctx, "tcp", "127.0.0.1:1")),
-            kept(self.make(()).bind(ctx, "tcp", "127.0.0.1:0")),
-        )
-        for call in calls:
-            await raises(call, "a direct call whose TIME_LIMIT has passed", TimeoutError)
+        what = "a direct call whose TIME_LIMIT has passed"
+        await raises(kept(self.make(()).dial(ctx, "tcp", "127.0.0.1:1")), what, TimeoutError)
+        await raises(kept(self.make(()).bind(ctx, "tcp", "127.0.0.1:0")), what, TimeoutError)
 
     @clause("Without nodes, dialing an address without a host raises ValueError.", "D12")
     async def direct_empty_host(self) -> None:

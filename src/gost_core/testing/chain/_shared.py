@@ -223,6 +223,14 @@ def expect_nothing_open(scene: Scene, when: str, /) -> None:
         raise Broken(f"{when}, and still open is {', '.join(left)}")
 
 
+def _read(conn: Conn) -> Awaitable[object]:
+    return conn.read(1)
+
+
+def _accept(listener: Listener) -> Awaitable[object]:
+    return listener.accept()
+
+
 # ---- Families
 
 
@@ -287,8 +295,8 @@ class Connecting(Contract):
     )
     async def close_closes_all(self) -> None:
         for begun in (
-            partial(self._begun, self._opening, lambda conn: conn.read(1)),
-            partial(self._begun, self._binding, lambda listener: listener.accept()),
+            partial(self._begun, self._opening, _read),
+            partial(self._begun, self._binding, _accept),
         ):
             await closes_cut_short(begun)
             made, expect_closed = await begun(at_once=True)
