@@ -1,6 +1,7 @@
 """What the tests of the example proxy share: servers to reach, proxies to go through."""
 
 import asyncio
+import logging
 import queue
 import re
 import signal
@@ -14,11 +15,14 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from gost_core.chain import Router, chain_router_option, retries_router_option
 from gost_core.common.net import Conn
 from gost_core.common.url import Userinfo
 from gost_core.handler import auther_option, router_option
 from gost_core.listener import addr_option
+from gost_core.logger import default, set_default
 from proxy.auth import UserTable
 from proxy.build import make_node
 from proxy.chain.chainer import HopChain
@@ -26,6 +30,7 @@ from proxy.chain.router import RetryRouter
 from proxy.handler.proxy import ProxyHandler
 from proxy.hop.nodes import NodeHop
 from proxy.listener.tcp import TCPListener
+from proxy.logger import StandardLogger
 from proxy.service import TaskService
 from proxy.urls import parse
 
@@ -141,6 +146,24 @@ async def proxy(
         await service.close()
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for something that other tasks bring about; the test's own limit ends it."""
+    while not holds():  # noqa: ASYNC110 - what holds() looks at has no event
+        await asyncio.sleep(0.001)
+
+
+@contextmanager
+def logged(caplog: pytest.LogCaptureFixture) -> Generator[None]:
+    """Have what the program logs kept."""
+    before = default()
+    set_default(StandardLogger(logging.getLogger("test")))
+    try:
+        with caplog.at_level(logging.INFO, "test"):
+            yield
+    finally:
+        set_default(before)
 
 
 class Program:

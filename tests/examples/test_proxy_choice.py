@@ -54,7 +54,7 @@ from proxy.selector.strategies import Hash
 from proxy.service import TaskService
 from proxy.urls import parse
 from tests.examples.dns_server import DNSServer
-from tests.examples.proxy_harness import LIMIT, echo, proxy, run, server
+from tests.examples.proxy_harness import LIMIT, echo, proxy, run, server, until
 
 
 async def node_at(url: str) -> Node:
@@ -76,12 +76,6 @@ async def says_hello(router: Router, target: str, ctx: Context | None = None) ->
     finally:
         await conn.close()
     return names_of_route(conn)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so; the limit is that of the whole test."""
-    while not condition():  # noqa: ASYNC110 - a probe tells nobody that it has ended
-        await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

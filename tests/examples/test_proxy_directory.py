@@ -1,10 +1,9 @@
 """The ingress, the route tables and the service discovery of the example, and what goes by them."""
 
 import asyncio
-import logging
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -14,7 +13,6 @@ from redis.asyncio import Redis
 from gost_core.chain import Chainer, chain_router_option, with_host_route_option
 from gost_core.common.net import Closer
 from gost_core.context import Context
-from gost_core.logger import default, set_default
 from gost_core.router import Option, Route, Router
 from gost_core.sd import SD, Service
 from gost_core.sd import Option as SDOption
@@ -30,14 +28,13 @@ from proxy.chain.table import TableChain
 from proxy.handler.socks5 import SOCKS5Handler
 from proxy.hop.nodes import NodeHop
 from proxy.ingress import MemoryIngress
-from proxy.logger import StandardLogger
 from proxy.router import TableRouter
 from proxy.sd.memory import MemorySD
 from proxy.sd.redis import RedisSD
 from proxy.sd.services import registered
 from proxy.urls import parse
 from tests.contract.untyped import untyped
-from tests.examples.proxy_harness import EXAMPLES, echo, program, proxy, run, server
+from tests.examples.proxy_harness import EXAMPLES, echo, logged, program, proxy, run, server
 from tests.examples.redis_server import RedisServer, needs_redis
 
 CTX = Context()
@@ -332,18 +329,6 @@ def test_bad_entries_are_left_out_and_logged_once(caplog: pytest.LogCaptureFixtu
         run(main())
     assert len(caplog.messages) == len(bad) + 1
     assert all("an entry of 'web' in the directory is left out" in one for one in caplog.messages)
-
-
-@contextmanager
-def logged(caplog: pytest.LogCaptureFixture) -> Generator[None]:
-    """Have what the program logs kept."""
-    before = default()
-    set_default(StandardLogger(logging.getLogger("test")))
-    try:
-        with caplog.at_level(logging.INFO, "test"):
-            yield
-    finally:
-        set_default(before)
 
 
 @asynccontextmanager

@@ -51,7 +51,7 @@ from proxy.observer.stats import Counts
 from proxy.recorder import FileRecorder, RecordPoint
 from proxy.service import TaskService
 from tests.examples.peers import program
-from tests.examples.proxy_harness import LIMIT, echo, run, server
+from tests.examples.proxy_harness import LIMIT, echo, run, server, until
 
 POINTS = (
     RECORDER_SERVICE_CLIENT_ADDRESS,
@@ -239,12 +239,6 @@ def nowhere() -> str:
     """Return an address that refuses."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return "{}:{}".format(*taken.getsockname())
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait for something that other tasks bring about; the test's own limit ends it."""
-    while not holds():  # noqa: ASYNC110 - what holds() looks at has no event
-        await asyncio.sleep(0.001)
 
 
 # ---- records

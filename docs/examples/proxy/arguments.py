@@ -14,9 +14,9 @@ from gost_core.sd import SD
 
 from .hosts import TableHostMapper
 from .metadata import MemoryMetadata, number
-from .net.address import split_host_port, split_target
+from .net.address import hidden, split_host_port, split_target
 from .plugins import connectors, handlers, listeners, resolvers, sds
-from .urls import Address, hidden, parse
+from .urls import Address, parse
 
 T = TypeVar("T")
 

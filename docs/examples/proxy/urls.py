@@ -1,6 +1,5 @@
 """What the URLs of the command line say."""
 
-import re
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import unquote, unquote_plus
@@ -117,8 +116,3 @@ def parse(urls: str) -> list[Address]:
         addr, _, target = addr.partition("/")
         found.append(Address(scheme, auth, addr, target, settings))
     return found
-
-
-def hidden(text: str) -> str:
-    """Return a text without the credentials that may stand in it (D17)."""
-    return re.sub(r"^([^:/]*://)?.*@", r"\1***@", text)

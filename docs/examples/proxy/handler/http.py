@@ -105,7 +105,7 @@ def check_length(asked: h11.Request) -> None:
 
 
 def _tunnel(near: Messages, asked: h11.Request, client_id: str) -> Request:
-    target = normal_target(fields.without_user(asked.target.decode("ascii")))
+    target = normal_target(asked.target.decode("ascii"))
     reply = b"HTTP/1.1 200 Connection established\r\n\r\n"
     return Request(target=target, client=near.rest(near.conn), client_id=client_id, reply=reply)
 

@@ -63,18 +63,24 @@ def join_host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def hidden(text: str) -> str:
+    """Return a text without the credentials that may stand in it (D17)."""
+    return re.sub(r"(?s)^([^:/]*://)?.*@", r"\1***@", text)
+
+
 @lru_cache(KEPT)
 def split_host_port(addr: str) -> tuple[str, int]:
     """Take ``host:port`` apart; a ValueError says what is wrong with anything else."""
     host, colon, port = addr.rpartition(":")
     if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
-        raise ValueError(f"{addr!r} has no port; write it as host:port, with a port up to 65535")
+        reason = "has no port; write it as host:port, with a port up to 65535"
+        raise ValueError(f"{hidden(addr)!r} {reason}")
     if not host.isprintable() or " " in host or len(host) > LONGEST:
-        raise ValueError(f"{addr!r}: no host has such characters or so many of them")
+        raise ValueError(f"{hidden(addr)!r}: no host has such characters or so many of them")
     if bracketed := re.fullmatch(r"\[([^\[\]]*)\]", host):
         host = bracketed[1]
     elif any(mark in host for mark in ":[]"):
-        raise ValueError(f"{addr!r}: an IPv6 host stands in brackets, as in [::1]:{port}")
+        raise ValueError(f"{hidden(addr)!r}: an IPv6 host stands in brackets, as in [::1]:{port}")
     return host, int(port)
 
 
@@ -82,7 +88,7 @@ def split_target(addr: str) -> tuple[str, int]:
     """Take apart an address to dial, which needs a host (D12)."""
     host, port = split_host_port(addr)
     if not host:
-        raise ValueError(f"{addr!r} has no host; write it as host:port")
+        raise ValueError(f"{hidden(addr)!r} has no host; write it as host:port")
     return host, port
 
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import idna
 
-from .address import KEPT, LONGEST, ip_of, join_host_port, split_target
+from .address import KEPT, LONGEST, hidden, ip_of, join_host_port, split_target
 
 IP = IPv4Address | IPv6Address
 V = TypeVar("V")
@@ -25,7 +25,7 @@ def normal_host(host: str) -> str:
     if len(host) > LONGEST:
         raise ValueError(f"no host has a name of {len(host)} characters")
     if not host.isprintable() or re.search(r"[\\\s/@]", host):
-        raise ValueError(f"{host!r}: no host has such characters in its name")
+        raise ValueError(f"{hidden(host)!r}: no host has such characters in its name")
     if not host.isascii():
         try:
             host = idna.encode(host, uts46=True, transitional=False).decode("ascii")

@@ -75,14 +75,7 @@ def split_url(url: str) -> tuple[str, str]:
     found = re.fullmatch(r"http://([^/?#]+)([^#]*)(?:#.*)?", url, re.IGNORECASE)
     if found is None:
         raise ValueError("only CONNECT and addresses that begin with http:// are served")
-    return without_user(found[1]), found[2]
-
-
-def without_user(authority: str) -> str:
-    """Refuse a user in front of a host: others may read the host out of it, and it is a secret."""
-    if "@" in authority:
-        raise ValueError("no user is told in front of a host; say it in a field of the header")
-    return authority
+    return found[1], found[2]
 
 
 def with_port(authority: str, port: int = 80) -> str:
