@@ -91,12 +91,36 @@ class KeepingTheFirst(RightMetadata):
         self.values.setdefault(self.plain(key), value)
 
 
+@metadata_trial.breaks("set-stores")
+class RememberingWhatIsMissing(RightMetadata):
+    def __init__(self, values: Mapping[str, object]) -> None:
+        super().__init__(values)
+        self.known: dict[str, bool] = {}
+
+    def is_exists(self, key: str, /) -> bool:
+        return self.known.setdefault(key, super().is_exists(key))
+
+
+@metadata_trial.breaks("set-replaces")
+class NoneReplacesNothing(RightMetadata):
+    def set(self, key: str, value: object, /) -> None:
+        if value is not None or not self.is_exists(key):
+            super().set(key, value)
+
+
+@metadata_trial.breaks("set-replaces")
+class EqualIsTheSame(RightMetadata):
+    def set(self, key: str, value: object, /) -> None:
+        if not self.is_exists(key) or self.get(key) != value:
+            super().set(key, value)
+
+
 # ---- Metadatable
 
 
 class RightMetadatable:
     def __init__(self) -> None:
-        self.settings = RightMetadata({})
+        self.settings = RightMetadata({"maxFails": 3})
 
     def metadata(self) -> Metadata | None:
         return self.settings
@@ -126,6 +150,15 @@ class GivingAMapping(RightMetadatable):
 class MakingMetadata(RightMetadatable):
     def metadata(self) -> Metadata | None:
         return RightMetadata({})
+
+
+@metadatable_trial.breaks("same-each-time")
+class ReadingAnewLater(RightMetadatable):
+    asked = 0
+
+    def metadata(self) -> Metadata | None:
+        self.asked += 1
+        return self.settings if self.asked < 3 else RightMetadata({})
 
 
 trials = (metadata_trial, metadatable_trial)

@@ -405,4 +405,69 @@ class DistributionsInCounters(RightMetrics):
         return super().find(known if mixed else kind, name, labels)
 
 
+@gauges.breaks("threads")
+class AddingWithoutTheLock(RightGauge):
+    def inc(self) -> None:
+        super().add(1)
+
+    def dec(self) -> None:
+        super().add(-1)
+
+    def add(self, value: float, /) -> None:
+        before = self.value
+        time.sleep(0)
+        self.value = before + value
+
+
+@gauges.breaks("set-replaces")
+class ZeroIsNotGiven(RightGauge):
+    def set(self, value: float, /) -> None:
+        if value:
+            super().set(value)
+
+
+@gauges.breaks("set-replaces")
+class KeepingWhatWasAdded(RightGauge):
+    base = 0.0
+    added = 0.0
+
+    def add(self, value: float, /) -> None:
+        with self.lock:
+            self.added += value
+            self.value = self.base + self.added
+
+    def set(self, value: float, /) -> None:
+        self.base = self.value = value
+
+
+@counters.breaks("negative-refused")
+class RefusingWholeNumbers(RightCounter):
+    def add(self, value: float, /) -> None:
+        if value <= -1 or value >= 0:
+            super().add(value)
+
+
+@counters.breaks("negative-refused")
+class RefusingOnce(RightCounter):
+    refused = False
+
+    def add(self, value: float, /) -> None:
+        if value >= 0 or not self.refused:
+            self.refused = value < 0
+            super().add(value)
+
+
+@counters.breaks("negative-leaves")
+class ClosedByARefusal(RightCounter):
+    refused = False
+
+    def inc(self) -> None:
+        if not self.refused:
+            super().inc()
+
+    def add(self, value: float, /) -> None:
+        self.refused = self.refused or value < 0
+        super().add(value)
+
+
 trials = (counters, gauges, metrics, observers)

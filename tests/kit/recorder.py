@@ -188,4 +188,55 @@ class KeepingOptions(RightRecorder):
 class RecorderGivingUp(GivingUp, RightRecorder): ...
 
 
+@trial.breaks("cancelled-whole")
+class CutWhenLong(RightRecorder):
+    async def write(self, line: bytes) -> None:
+        for start in range(0, len(line), 65536):
+            await super().write(line[start : start + 65536])
+
+
+@trial.breaks("concurrent-whole")
+class EqualIsOnce(RightRecorder):
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: set[bytes] = set()
+
+    async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+        line = bytes(data)
+        if len(line) > 9 and line in self.waiting:
+            return
+        self.waiting.add(line)
+        try:
+            await super().record(ctx, line, *opts)
+        finally:
+            self.waiting.discard(line)
+
+
+@trial.breaks("metadata-taken")
+class AddingToMetadata(RightRecorder):
+    async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+        metadata = apply(RecordOptions(), *opts).metadata
+        if isinstance(metadata, dict):
+            metadata["length"] = len(bytes(data))
+        await super().record(ctx, data)
+
+
+@trial.breaks("broken-backend-raises")
+class EmptyNeedsNoRoom(RightRecorder):
+    async def write(self, line: bytes) -> None:
+        if self.reachable or line != b"\n":
+            await super().write(line)
+
+
+@trial.breaks("broken-backend-raises")
+class TellingOne(RightRecorder):
+    async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+        others = self.lock.locked()
+        try:
+            await super().record(ctx, data, *opts)
+        except OSError:
+            if not others:
+                raise
+
+
 trials = (trial,)

@@ -245,4 +245,78 @@ class CopyingOneByOne(RightRegistry):
         return found
 
 
+@trial.breaks("missing-none")
+class NamesInASCII(RightRegistry):
+    def get(self, name: str, /) -> Value | None:
+        name.encode("ascii")
+        return super().get(name)
+
+
+@trial.breaks("empty-name-refused")
+class EnteringBeforeRefusing(RightRegistry):
+    def register(self, name: str, value: Value, /) -> None:
+        if not name:
+            self.values[name] = value
+        super().register(name, value)
+
+
+@trial.breaks("unregister-removes")
+class RemovingOnce(RightRegistry):
+    def __init__(self) -> None:
+        super().__init__()
+        self.removed: set[str] = set()
+
+    def unregister(self, name: str, /) -> None:
+        if name in self.removed and name not in self.values:
+            raise KeyError(name)
+        if name in self.values:
+            self.removed.add(name)
+        super().unregister(name)
+
+
+class LastReference(Reference):
+    last: Value | None = None
+
+    def serve(self) -> Value | None:
+        self.last = super().serve() or self.last
+        return self.last
+
+
+class LostReference(Reference):
+    lost = False
+
+    def serve(self) -> Value | None:
+        found = super().serve()
+        self.lost = self.lost or found is None
+        return None if self.lost else found
+
+
+class ForgivingReference(Reference):
+    asked = 0
+
+    async def route(
+        self, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        self.asked += 1
+        return None if self.asked > 1 else await super().route(ctx, network, address, *opts)
+
+
+@trial.breaks("reference-fails-closed")
+class UsingTheLast(RightRegistry):
+    def get(self, name: str, /) -> Value | None:
+        return LastReference(self, name) if name in self.values else None
+
+
+@trial.breaks("reference-follows")
+class GoneForGood(RightRegistry):
+    def get(self, name: str, /) -> Value | None:
+        return LostReference(self, name) if name in self.values else None
+
+
+@trial.breaks("reference-gone")
+class ClosedAtFirst(RightRegistry):
+    def get(self, name: str, /) -> Value | None:
+        return ForgivingReference(self, name) if name in self.values else None
+
+
 trials = (trial,)

@@ -23,6 +23,8 @@ class _Adding(Protocol):
 
     def inc(self) -> None: ...
 
+    def add(self, value: float, /) -> None: ...
+
 
 AddingT = TypeVar("AddingT", bound=_Adding)
 CounterT = TypeVar("CounterT", bound=Counter, default=Counter)
@@ -48,9 +50,10 @@ class _Value(Count[AddingT]):
 
     def _count_in(self, count: AddingT, /) -> None:
         count.inc()
+        count.add(2)
 
     def _expect_counted(self, count: AddingT, times: int, after: str, /) -> None:
-        self._expect(count, times, after)
+        self._expect(count, 3 * times, after)
 
     def _expect(self, instrument: AddingT, wanted: float, after: str) -> None:
         value = need(self.value, "value")(instrument)
@@ -79,20 +82,23 @@ class CounterContract(_Value[CounterT], interface=Counter, first=("inc_adds_one"
     @clause("A negative add() raises ValueError.", "D58")
     async def negative_refused(self) -> None:
         counter = self.make()
-        with expect_raises("add(-1)", ValueError):
-            counter.add(-1)
+        counter.add(3)
+        for value in (-1, -0.5, -math.inf, -1):
+            with expect_raises(f"add({value})", ValueError):
+                counter.add(value)
 
     @clause(
         "A negative add() leaves the counter as it is.",
         "D58",
-        after=("add_adds", "negative_refused"),
+        after=("add_adds", "inc_adds_one", "negative_refused"),
     )
     async def negative_leaves(self) -> None:
         counter = self.make()
         counter.add(3)
         with expect_raises("add(-1)", ValueError):
             counter.add(-1)
-        self._expect(counter, 3, "add(3) and add(-1)")
+        counter.inc()
+        self._expect(counter, 4, "add(3), add(-1) and inc()")
 
 
 class GaugeContract(_Value[GaugeT], interface=Gauge, first=("dec_subtracts_one", "inc_adds_one")):
@@ -117,12 +123,15 @@ class GaugeContract(_Value[GaugeT], interface=Gauge, first=("dec_subtracts_one",
         gauge.add(-4)
         self._expect(gauge, -1.5, "add(2.5) and add(-4)")
 
-    @clause("set() replaces the value.", "D58")
+    @clause("set() replaces the value.", "D58", after=("add_adds",))
     async def set_replaces(self) -> None:
         gauge = self.make()
-        gauge.set(7)
-        gauge.set(-2.5)
-        self._expect(gauge, -2.5, "set(7) and set(-2.5)")
+        gauge.inc()
+        for value in (7, -2.5, 0, 3):
+            gauge.set(value)
+            self._expect(gauge, value, f"set({value})")
+        gauge.add(1)
+        self._expect(gauge, 4, "set(3) and add(1)")
 
 
 class ObserverContract(

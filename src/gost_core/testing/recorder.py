@@ -31,9 +31,10 @@ __all__ = ("RecorderContract",)
 
 RecorderT = TypeVar("RecorderT", bound=Recorder, default=Recorder)
 
-# One letter for each record, so that a mixture shows; long enough for a write to come in parts.
-_LONG: Final[int] = 100_000
-_RECORDS: Final[tuple[bytes, ...]] = tuple(bytes([letter]) * 10_000 for letter in b"ABCDEFGHIJKL")
+# One letter for each record, so that a mixture shows; long enough for a write to come in parts,
+# and together short enough for a queue.
+_LONG: Final[int] = 70_000
+_RECORDS: Final[tuple[bytes, ...]] = tuple(bytes([letter]) * _LONG for letter in b"ABCDEFGHIJKL")
 
 
 class RecorderContract(
@@ -96,9 +97,11 @@ class RecorderContract(
     )
     async def concurrent_whole(self) -> None:
         recorder = self._build()
-        recording = asyncio.gather(*(recorder.record(Context(), data) for data in _RECORDS))
-        await within(recording, f"record(), {len(_RECORDS)} at once,")
-        await self._expect_kept(recorder, *_RECORDS)
+        # Neither of two equal ones stands for the other.
+        records = (_RECORDS[0], *_RECORDS)
+        recording = asyncio.gather(*(recorder.record(Context(), data) for data in records))
+        await within(recording, f"record(), {len(records)} at once,")
+        await self._expect_kept(recorder, *records)
 
     @clause(
         "Any buffer is taken, and is the caller's again when record() has returned.",
@@ -116,7 +119,7 @@ class RecorderContract(
     @clause(
         "After a cancelled record(), the record is there whole or not at all.",
         "D55",
-        after=("kept_whole",),
+        after=("concurrent_whole", "kept_whole"),
     )
     async def cancelled_whole(self) -> None:
         recorder = self._build()
@@ -130,7 +133,7 @@ class RecorderContract(
         kept = Counter(await self._kept(recorder))
         expect(
             kept <= Counter((*_RECORDS, b"last")),
-            f"{_summary(kept.elements())} were kept of cancelled records of 10000 bytes",
+            f"{_summary(kept.elements())} were kept of cancelled records of {_LONG} bytes",
         )
         expect(kept[b"last"] == 1, "a record that was made after cancelled ones was not kept")
 
@@ -138,15 +141,17 @@ class RecorderContract(
     async def metadata_taken(self) -> None:
         recorder = self._build()
         for metadata in (None, True, 1, "text", [1, "two"], {"key": {"inner": None}}):
+            before = repr(metadata)
             recording = recorder.record(Context(), b"one", metadata_record_option(metadata))
-            await within(recording, f"record() with the metadata {metadata!r}")
+            await within(recording, f"record() with the metadata {before}")
+            expect(repr(metadata) == before, f"the metadata {before} became {metadata!r}")
 
-    @clause("A record that cannot be kept raises OSError.", "D55")
+    @clause("A record that cannot be kept raises OSError.", "D55", after=("empty_kept",))
     async def broken_backend_raises(self) -> None:
         recorder = await self._broken()
-        for number in range(3):
-            recording = recorder.record(Context(), b"one")
-            await raises(recording, f"record() {number} with its backend broken", OSError)
+        for _ in range(3):
+            for one in [start(recorder.record(Context(), data)) for data in (b"one", b"", b"two")]:
+                await raises(one, "record() with its backend broken", OSError)
 
     @clause("A recorder that can be closed can be closed twice, also at once.", "D1, D19")
     async def close_twice(self) -> None:

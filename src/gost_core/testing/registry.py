@@ -56,7 +56,7 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
     async def missing_none(self) -> None:
         registry = self.make()
         registry.register("two", self.value())
-        for name in ("one", ""):
+        for name in ("one", "", "\u00f6ne", " "):
             expect(not registry.is_registered(name), f"is_registered({name!r}) was True")
             value = registry.get(name)
             expect(value is None, f"get() of the missing {name!r} returned {value!r}")
@@ -81,6 +81,7 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
         registry = self.make()
         with expect_raises('register("", value)', ValueError):
             registry.register("", self.value())
+        expect(not registry.get_all(), 'register("", value) was refused, and entered')
 
     @clause("Registering None raises ValueError.", "D60", after=("duplicate_refused",))
     async def none_refused(self) -> None:
@@ -117,7 +118,8 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
         registry = self.make()
         registry.unregister("one")
         registry.register("one", self.value())
-        registry.unregister("one")
+        for _ in range(2):
+            registry.unregister("one")
         expect(not registry.is_registered("one"), "is_registered() was True after unregister()")
         expect(registry.get("one") is None, "get() returned something after unregister()")
         expect(not registry.get_all(), "get_all() held something after unregister()")
@@ -161,7 +163,9 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
         registry.register("one", self.value())
         reference = returned(registry.get("one"), "get()")
         registry.unregister("one")
-        await expect_closed(reference, interface)
+        # Each time, and not only the first.
+        for _ in range(2):
+            await expect_closed(reference, interface)
 
     @clause(
         "A live reference leads to whatever is registered under its name at the time.",
@@ -174,6 +178,7 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
         reference = registry.get("one")
         expect(await self._led_to(reference) is first, "the reference did not lead to the value")
         registry.unregister("one")
+        await self._led_to(reference)
         registry.register("one", second)
         expect(
             await self._led_to(reference) is second,
@@ -189,6 +194,7 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
         registry = self.make()
         registry.register("one", self.value())
         reference = registry.get("one")
+        await self._led_to(reference)
         registry.unregister("one")
         expect(await self._led_to(reference) is None, "after unregister() something still answered")
 
