@@ -6,10 +6,10 @@ import inspect
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from time import monotonic, thread_time
 from types import FrameType
 from typing import Final
 
@@ -26,6 +26,8 @@ LOOK: Final[float] = 1.0
 _SILENCE: Final[float] = 2.0
 # Seconds of computing by which it is found out how busy the machine is.
 _SAMPLE: Final[float] = 0.05
+# A system without threads may not have a clock for one.
+_computed: Final[Callable[[], float]] = getattr(time, "thread_time", time.process_time)
 _DEBUGGERS: Final[frozenset[str]] = frozenset(("bdb", "pydevd"))
 
 
@@ -99,10 +101,10 @@ def watched() -> Generator[Callable[[Attempt], None]]:
 
 def slowness() -> float:
     """Return how many seconds a second of computing takes, here and now."""
-    began, used = monotonic(), thread_time()
-    while thread_time() - used < _SAMPLE:
+    began, used = time.monotonic(), _computed()
+    while _computed() - used < _SAMPLE:
         pass
-    return (monotonic() - began) / _SAMPLE
+    return (time.monotonic() - began) / _SAMPLE
 
 
 def _frames(frame: FrameType | None) -> list[FrameType]:
