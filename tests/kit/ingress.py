@@ -40,7 +40,7 @@ class RightIngress(Asking):
         return True
 
     def plain(self, host: str) -> str:
-        return host if host == "." else plain(host)
+        return "." * host.startswith(".") + plain(host.removeprefix("."))
 
     def without_port(self, host: str) -> str:
         name, colon, port = host.rpartition(":")
@@ -370,6 +370,58 @@ class IngressOneAtATime(OneAtATime, RightIngress): ...
 
 @trial.breaks("backend-mended")
 class IngressGivingUp(GivingUp, RightIngress): ...
+
+
+@trial.breaks("rest")
+class NamesOnlyForTheRest(RightIngress):
+    def candidates(self, host: str) -> Iterator[str]:
+        found = super().candidates(host)
+        return (key for key in found if key != "." or not host[-1:].isdigit())
+
+
+@trial.breaks("port-ignored")
+class CuttingKnownPorts(RightIngress):
+    def without_port(self, host: str) -> str:
+        return host if host.endswith(":65535") else super().without_port(host)
+
+
+@trial.breaks("own-hostname")
+class NamingTheRest(RightIngress):
+    async def find(self, host: str) -> Rule | None:
+        found = await super().find(host)
+        named = found is not None and found.hostname == "."
+        return Rule(hostname=host, endpoint=found.endpoint) if found and named else found
+
+
+@trial.breaks("host-idna")
+class WildcardsAsWritten(RightIngress):
+    def plain(self, host: str) -> str:
+        wild = host.startswith(".") and not host.isascii()
+        return host if wild else super().plain(host)
+
+
+@trial.breaks("set-spelling")
+class StoringLettersAsTheyAre(RightIngress):
+    async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
+        if rule.hostname.isascii():
+            return await super().set_rule(ctx, rule, *opts)
+        self.rules[rule.hostname] = rule
+        return True
+
+
+@trial.breaks("set-deletes")
+class DeletedHidesWildcards(RightIngress):
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.deleted: set[str] = set()
+        super().__init__(rules)
+
+    def store(self, rule: Rule) -> bool:
+        (self.deleted.discard if rule.endpoint else self.deleted.add)(rule.hostname)
+        return super().store(rule)
+
+    async def find(self, host: str) -> Rule | None:
+        found = await super().find(host)
+        return None if host in self.deleted else found
 
 
 trials = (trial,)

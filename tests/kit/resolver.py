@@ -325,4 +325,33 @@ class EmptyWhenItTakesLong(Impatient, RightResolver):
 class ResolverGivingUp(GivingUp, RightResolver): ...
 
 
+@trial.breaks("change-found")
+class KeepingOtherSpellings(RightResolver):
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[str, list[IP]] = {}
+
+    async def query(self, host: str) -> list[IP]:
+        found = await super().query(host)
+        return found if host == plain(host) else [*self.kept.setdefault(host, found)]
+
+
+@trial.breaks("result-own")
+class OneListForTwins(RightResolver):
+    """Equal questions at once get one list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lists: dict[tuple[str, str], list[IP]] = {}
+
+    async def resolve(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP]:
+        mine = self.lists.setdefault((network, host), [])
+        found = await super().resolve(ctx, network, host, *opts)
+        mine[:] = found
+        self.lists.pop((network, host), None)
+        return mine
+
+
 trials = (trial,)

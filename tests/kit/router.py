@@ -243,4 +243,82 @@ class RouterOneAtATime(OneAtATime, RightRouter): ...
 class RouterGivingUp(GivingUp, RightRouter): ...
 
 
+@trial.breaks("network")
+class HostsOnly(RightRouter):
+    def is_within(self, dst: str, route: Route) -> bool:
+        if not super().is_within(dst, route):
+            return False
+        network = ip_network(route.dst)
+        return network.num_addresses == 1 or ip_address(dst) != network.broadcast_address
+
+
+@trial.breaks("network")
+class WholeOctets(RightRouter):
+    def is_within(self, dst: str, route: Route) -> bool:
+        return not route.dst.endswith("/26") and super().is_within(dst, route)
+
+
+@trial.breaks("network")
+class AddressesInOneSpelling(RightRouter):
+    def is_within(self, dst: str, route: Route) -> bool:
+        return super().is_within(dst, route) and dst == str(ip_address(dst))
+
+
+@trial.breaks("missing-none")
+class ComparingTheBeginning(RightRouter):
+    def is_within(self, dst: str, route: Route) -> bool:
+        begin = route.dst.removesuffix(".0.0.0/8")
+        return super().is_within(dst, route) or (begin != route.dst and dst.startswith(begin))
+
+
+@trial.breaks("missing-none")
+class NamesBelowNames(RightRouter):
+    def is_exact(self, dst: str, route: Route) -> bool:
+        return dst == route.dst or dst.endswith(f".{route.dst}")
+
+
+@trial.breaks("exact-first")
+class LookingAtThreeLines(RightRouter):
+    async def find(self, dst: str, table: Sequence[Route]) -> Route | None:
+        kept = [one for place, one in enumerate(table) if place < 3 or one.dst != dst]
+        return await super().find(dst, kept)
+
+
+@trial.breaks("table-order")
+class LastOfEqualLines(RightRouter):
+    async def find(self, dst: str, table: Sequence[Route]) -> Route | None:
+        return await super().find(dst, tuple({route.dst: route for route in table}.values()))
+
+
+@trial.breaks("gateway-verbatim")
+class GatewaysWithoutDot(RightRouter):
+    async def find(self, dst: str, table: Sequence[Route]) -> Route | None:
+        found = await super().find(dst, table)
+        return found and dataclasses.replace(found, gateway=found.gateway.removesuffix("."))
+
+
+@trial.breaks("table-by-id")
+class TablesInSmallLetters(RightRouter):
+    async def get_route(self, ctx: Context, dst: str, /, *opts: Option) -> Route | None:
+        return await self.find(dst, self.tables.get(apply(Options(), *opts).id.lower(), ()))
+
+
+@trial.breaks("table-by-id")
+class JoiningQuestions(RightRouter):
+    """Equal destinations share a question, whatever their tables."""
+
+    def __init__(self, routes: Sequence[Route] = ()) -> None:
+        super().__init__(routes)
+        self.asked: dict[str, asyncio.Future[Route | None]] = {}
+
+    async def get_route(self, ctx: Context, dst: str, /, *opts: Option) -> Route | None:
+        table = apply(Options(), *opts).id
+        if table not in self.tables:
+            return await self.find(dst, ())
+        if dst not in self.asked:
+            self.asked[dst] = asyncio.ensure_future(self.find(dst, self.tables[table]))
+            self.asked[dst].add_done_callback(lambda _: self.asked.pop(dst, None))
+        return await asyncio.shield(self.asked[dst])
+
+
 trials = (trial,)

@@ -286,6 +286,10 @@ class RevivingTheExpired(RightSD):
         else:
             await super().renew(ctx, service)
 
+    async def deregister(self, ctx: Context, service: Service, /) -> None:
+        self.known.pop(self.key(service), None)
+        await super().deregister(ctx, service)
+
 
 @trial.breaks("shared")
 class KeptToItself(RightSD):
@@ -403,6 +407,82 @@ class RememberingTheService(RightSD):
 
 @trial.breaks("backend-mended")
 class SDGivingUp(GivingUp, RightSD): ...
+
+
+@trial.breaks("key")
+class JoiningKeysByASlash(RightSD):
+    def key(self, service: Service) -> Key:
+        return ("/".join((service.id, service.name, service.node)), service.name, "")
+
+
+@trial.breaks("deregister-removes")
+class RenewingWhatIsGone(RightSD):
+    """Knows for a lease what it has removed."""
+
+    def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
+        super().__init__(entries)
+        self.gone: dict[Key, tuple[Service, float]] = {}
+
+    async def deregister(self, ctx: Context, service: Service, /) -> None:
+        key = self.key(service)
+        if key in self.entries:
+            self.gone[key] = self.entries[key]
+        await super().deregister(ctx, service)
+
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        key = self.key(service)
+        if key in self.gone:
+            self.entries.setdefault(key, self.gone[key])
+        await super().renew(ctx, service)
+
+
+@trial.breaks("expires")
+class AddingLeases(RightSD):
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        await self.reach()
+        entry, expiry = self.entries[self.key(service)]
+        self.entries[self.key(service)] = (entry, expiry + LEASE)
+
+
+@trial.breaks("renew-extends")
+class RenewingOnce(RightSD):
+    def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
+        super().__init__(entries)
+        self.renewed: set[Key] = set()
+
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        before = self.entries.get(self.key(service))
+        await super().renew(ctx, service)
+        if before is not None and self.key(service) in self.renewed:
+            self.entries[self.key(service)] = before
+        self.renewed.add(self.key(service))
+
+
+@trial.breaks("shared")
+class RenewingItsOwn(RightSD):
+    def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
+        super().__init__(entries)
+        self.joined = entries is not None
+
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        if self.joined:
+            raise LookupError("another proxy has registered it")
+        await super().renew(ctx, service)
+
+
+@trial.breaks("unreadable-skipped")
+class StoppingAtOneEntry(RightSD):
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        found = await super().get(ctx, name)
+        return found[:1] if "no entry" in self.stored else found
+
+
+@trial.breaks("unreadable-skipped")
+class RenewingReadsAll(RightSD):
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        for text in self.stored:
+            json.loads(text)
+        await super().renew(ctx, service)
 
 
 trials = (trial,)

@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,22 +20,24 @@ ROWS = [(one, number) for one, calls in CLOSED.items() for number in range(len(c
 def reference(interface: type[object], open_row: int | None = None) -> object:
     """Return a reference that fails closed, but for the method of one row."""
 
-    def method(name: str, answer: object) -> Callable[..., object]:
-        def give(*_: object) -> object:
+    def method(name: str) -> object:
+        def give(*arguments: object) -> object:
+            [answer] = [
+                "open" if number == open_row else closed
+                for number, (called, given, closed) in enumerate(CLOSED[interface])
+                if (called, given) == (name, arguments)
+            ]
             if answer is OSError:
                 raise OSError("the component is gone")
             return answer
 
-        async def give_later(*_: object) -> object:
-            return give()
+        async def give_later(*arguments: object) -> object:
+            return give(*arguments)
 
         waits = inspect.iscoroutinefunction(getattr(interface, name))
-        return give_later if waits else give
+        return staticmethod(give_later if waits else give)
 
-    members: dict[str, Any] = {
-        name: method(name, "open" if number == open_row else closed)
-        for number, (name, _, closed) in enumerate(CLOSED[interface])
-    }
+    members: dict[str, Any] = {name: method(name) for name, _, _ in CLOSED[interface]}
     return type("Reference", (Closed,), members)()
 
 

@@ -104,9 +104,11 @@ class HostMapperContract(
     )
     async def best_first(self) -> None:
         for network, expected in (("ip4", _IPV4), ("ip", _MAPPING["both.example"])):
-            found = await self._answer(self._build(), (network, "both.example"))
-            in_order = found is not None and tuple(found) == expected
-            expect(in_order, f"{list(expected)!r} became {found!r}")
+            mapper = self._build()
+            for _ in range(2):
+                found = await self._answer(mapper, (network, "both.example"))
+                in_order = found is not None and tuple(found) == expected
+                expect(in_order, f"{list(expected)!r} became {found!r}")
 
     @clause(
         "A name that is mapped, but has no address of the family asked for, gives an empty "

@@ -1,5 +1,6 @@
 """The contract of route tables; that of what opens connections is in ``chain``."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from functools import partial
@@ -91,9 +92,15 @@ class RouterContract(
 
     @clause("A route to a network is found for the addresses in it, IPv4 and IPv6.", "D63")
     async def network(self) -> None:
-        router = self._with("client one", "192.0.2.0/24", "2001:db8::/32")
-        await self._expect_route(router, "192.0.2.77", "192.0.2.0/24")
-        await self._expect_route(router, "2001:db8:1::1", "2001:db8::/32")
+        networks = {
+            "192.0.2.64/26": ("192.0.2.64", "192.0.2.77", "192.0.2.127"),
+            "2001:db8::/32": ("2001:db8:1::1", "2001:DB8:0::1"),
+            "0.0.0.0/0": ("192.0.2.63", "192.0.2.128"),
+        }
+        router = self._with("client one", *networks)
+        for network, dsts in networks.items():
+            for dst in dsts:
+                await self._expect_route(router, dst, network)
 
     @clause(
         "A destination without a route gives None; the system's own routes do not count.", "D63"
@@ -102,8 +109,9 @@ class RouterContract(
         await self._expect_route(self._with(), "127.0.0.1", None)
         # A name is in no network, not even in that of all addresses.
         await self._expect_route(self._with("0.0.0.0/0", "::/0"), "client one", None)
-        router = self._with("client one", "192.0.2.0/24", "2001:db8::/32")
-        for dst in ("127.0.0.1", "::1", "192.0.3.1", "2001:db9::1", "client two", "client"):
+        router = self._with("client one", "192.0.2.0/24", "2001:db8::/32", "19.0.0.0/8")
+        names = ("client two", "client", "client one.example", "x.client one")
+        for dst in ("127.0.0.1", "::1", "192.0.3.1", "190.0.0.1", "2001:db9::1", *names):
             await self._expect_route(router, dst, None)
 
     @clause('The destination "" gives None, also where there is a default route.', "D63")
@@ -116,7 +124,8 @@ class RouterContract(
         after=("exact", "network"),
     )
     async def exact_first(self) -> None:
-        for order in (("192.0.2.0/24", "192.0.2.1"), ("192.0.2.1", "192.0.2.0/24")):
+        networks = ("192.0.2.0/24", "192.0.0.0/16", "0.0.0.0/0")
+        for order in ((*networks, "192.0.2.1"), ("192.0.2.1", *networks)):
             await self._expect_route(self._with(*order), "192.0.2.1", "192.0.2.1")
 
     @clause(
@@ -127,7 +136,9 @@ class RouterContract(
     )
     async def table_order(self) -> None:
         for order in (("192.0.0.0/16", "192.0.2.0/24"), ("192.0.2.0/24", "192.0.0.0/16")):
-            await self._expect_route(self._with(*order), "192.0.2.1", order[0])
+            again = Route(dst=order[0], gateway="another")
+            router = owned(self.make([*map(_route, order), again]))
+            await self._expect_route(router, "192.0.2.1", order[0])
 
     @clause(
         "A gateway is handed on as it is, be it an address or a name.",
@@ -135,7 +146,8 @@ class RouterContract(
         after=("exact", "network"),
     )
     async def gateway_verbatim(self) -> None:
-        for gateway in ("192.0.2.254", "Client One", "gw.example.:8080"):
+        names = ("Client One", "gw.example.", " gw.example.:8080 ", "b\u00fcro")
+        for gateway in ("192.0.2.254", "2001:DB8:0::1", *names):
             for dst in ("192.0.2.1", "192.0.2.0/24"):
                 router = owned(self.make([Route(dst=dst, gateway=gateway)]))
                 route = await self._answer(router, "192.0.2.1")
@@ -147,13 +159,17 @@ class RouterContract(
         unknown = id_option("no table of this name")
         await self._expect_route(self._build(), "192.0.2.1", None, unknown)
 
-    @clause("The id says in which table to look.", "D63", after=("exact", "network"))
+    @clause("The id says in which table to look.", "D63", after=("concurrent", "exact", "network"))
     async def table_by_id(self) -> None:
         tables = {"one": [_route("192.0.2.1")], "two": [_route("192.0.2.0/24")], "": []}
         router = owned(need(self.make_tables, "make_tables")(tables))
-        await self._expect_route(router, "192.0.2.1", "192.0.2.1", id_option("one"))
-        await self._expect_route(router, "192.0.2.1", "192.0.2.0/24", id_option("two"))
+        # At once, so that neither is answered for the other.
+        await asyncio.gather(
+            self._expect_route(router, "192.0.2.1", "192.0.2.1", id_option("one")),
+            self._expect_route(router, "192.0.2.1", "192.0.2.0/24", id_option("two")),
+        )
         await self._expect_route(router, "192.0.2.2", None, id_option("one"))
+        await self._expect_route(router, "192.0.2.1", None, id_option("ONE"))
         await self._expect_route(router, "192.0.2.1", None)
 
 

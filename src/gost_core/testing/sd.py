@@ -141,13 +141,16 @@ class SDContract(
     async def key(self) -> None:
         sd, there = self._build(), dataclasses.replace(_SERVICE, node="there")
         # Joined, the keys of the first and the last two are one.
-        services = (_SERVICE, _SECOND, there, dataclasses.replace(_SERVICE, id="1web"))
+        services = [_SERVICE, _SECOND, there, dataclasses.replace(_SERVICE, id="1web")]
         others = [
             dataclasses.replace(_SERVICE, id="1w", name="eb"),
             dataclasses.replace(_SERVICE, id="1", name="webhere", node=""),
         ]
+        for between in "/:-.,|":
+            pairs = ((f"1{between}web", "x"), ("1", f"web{between}x"))
+            services += [dataclasses.replace(_SERVICE, id=one, node=node) for one, node in pairs]
         await self._register(sd, *services, *others)
-        await self._expect_services(sd, *services, when="after register() of six keys")
+        await self._expect_services(sd, *services, when="after register() of several keys")
 
     @clause("Registering a key again replaces what was there.", "D61", after=("registered",))
     async def register_replaces(self) -> None:
@@ -180,7 +183,11 @@ class SDContract(
             await raises(sd.renew(Context(), _SERVICE), "renew() of an unknown key", LookupError)
             await self._expect_services(sd, *others, when="after renew() of an unknown key")
 
-    @clause("Deregistering needs the key only, and removes the service.", "D61", after=("key",))
+    @clause(
+        "Deregistering needs the key only, and removes the service.",
+        "D61",
+        after=("renew_unknown",),
+    )
     async def deregister_removes(self) -> None:
         sd, there = self._build(), dataclasses.replace(_SERVICE, node="there")
         await self._register(sd, _SERVICE, _SECOND, there)
@@ -189,6 +196,7 @@ class SDContract(
             await within(sd.deregister(Context(), key), "deregister() by the key")
             left = [one for one in left if (one.id, one.node) != (key.id, key.node)]
             await self._expect_services(sd, *left, when="after deregister() of one of several")
+        await raises(sd.renew(Context(), _SERVICE), "renew() after deregister()", LookupError)
 
     @clause("Deregistering a key that is not there does nothing.", "D61", after=("key",))
     async def deregister_unknown(self) -> None:
@@ -208,13 +216,17 @@ class SDContract(
     @clause(
         "A service that is not renewed in time is not listed any more.",
         "D61",
-        after=("registered",),
+        after=("key", "renew_by_key"),
     )
     async def expires(self) -> None:
         lease, sd = need(self.lease, "lease"), await self._ready()
-        await self._expect_services(sd, _SERVICE, when="directly after register()")
+        await self._register(sd, _SECOND)
+        await self._expect_services(sd, _SERVICE, _SECOND, when="directly after register()")
+        # What is left of a lease is not added to the next.
+        for _ in range(3):
+            await within(sd.renew(Context(), _KEY), "renew()")
         await self.elapse(1.5 * lease)
-        await self._expect_services(sd, when=f"{1.5 * lease:g} s after register()")
+        await self._expect_services(sd, when=f"{1.5 * lease:g} s after register() and renew()")
 
     @clause(
         "Renewing, and registering again, begin the lease anew.",
@@ -229,12 +241,13 @@ class SDContract(
         """Break the clause unless a call begins the lease anew."""
         lease, sd = need(self.lease, "lease"), await self._ready()
         loop = asyncio.get_running_loop()
-        registered = loop.time()
-        await self.elapse(0.6 * lease)
-        in_time = loop.time() - registered < lease
-        renewed = loop.time()
+        in_time, renewed = True, loop.time()
         try:
-            await within(getattr(sd, name)(Context(), _SERVICE), f"{name}()")
+            for _ in range(2):
+                await self.elapse(0.6 * lease)
+                in_time = in_time and loop.time() - renewed < lease
+                renewed = loop.time()
+                await within(getattr(sd, name)(Context(), _SERVICE), f"{name}()")
             await self.elapse(0.6 * lease)
             when = f"{0.6 * lease:g} s after {name}(), of a lease of {lease:g} s"
             await self._expect_services(sd, _SERVICE, when=when)
@@ -261,7 +274,7 @@ class SDContract(
         "The directory is shared: what one proxy changes another finds, and removes, also if it "
         "has asked before.",
         "D61",
-        after=("deregister_removes", "register_replaces"),
+        after=("deregister_removes", "register_replaces", "renew_by_key"),
     )
     async def shared(self) -> None:
         join, here = need(self.join, "join"), self._build()
@@ -271,21 +284,25 @@ class SDContract(
             await self._register(here, one)
             when = f"after register() of {one.address} at another proxy"
             await self._expect_services(there, one, when=when, soon=True)
+        await within(there.renew(Context(), _KEY), "renew() at another proxy")
         await self._expect_services(here, moved, when="after register()")
         await within(there.deregister(Context(), _KEY), "deregister()")
         when = "after deregister() at another proxy"
         await self._expect_services(here, when=when, soon=True)
 
     @clause(
-        "An entry that cannot be read is left out, and others of its name are listed.",
+        "An entry that cannot be read is left out; others of its name are listed, renewed and "
+        "registered.",
         "D61",
-        after=("registered",),
+        after=("key", "renew_by_key"),
     )
     async def unreadable_skipped(self) -> None:
         spoil, sd = need(self.spoil, "spoil"), await self._ready()
         await given(spoil(sd), "spoil()")
+        await within(sd.renew(Context(), _KEY), "renew() beside an entry that cannot be read")
+        await self._register(sd, _SECOND)
         when = "beside an entry that cannot be read"
-        await self._expect_services(sd, _SERVICE, when=when, soon=True)
+        await self._expect_services(sd, _SERVICE, _SECOND, when=when, soon=True)
 
     @clause(
         "A field that is not known, in an entry of another program, is ignored.",

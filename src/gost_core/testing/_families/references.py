@@ -31,22 +31,23 @@ _Call: TypeAlias = tuple[str, tuple[object, ...], object]
 
 _CTX: Final[Context] = Context()
 _ADDR: Final[tuple[object, ...]] = (_CTX, "tcp", "host.example:80")
+_UDP: Final[tuple[object, ...]] = (_CTX, "udp", "192.0.2.1:53")
 _HOST: Final[tuple[object, ...]] = (_CTX, "ip", "host.example")
 _SERVICE: Final[tuple[object, ...]] = (_CTX, Service(id="1", name="name", node="node"))
 _KEY: Final[tuple[object, ...]] = ("192.0.2.1",)
 
 CLOSED: Final[Mapping[type[object], tuple[_Call, ...]]] = {
-    Admission: (("admit", (_CTX, "tcp", "192.0.2.1:1024"), False),),
-    Authenticator: (("authenticate", (_CTX, "user", "password"), None),),
-    Bypass: (("contains", _ADDR, OSError),),
+    Admission: tuple(("admit", (_CTX, "tcp", one), False) for one in ("192.0.2.1:1024", "")),
+    Authenticator: tuple(("authenticate", (_CTX, one, one), None) for one in ("user", "")),
+    Bypass: (("contains", _ADDR, OSError), ("contains", _UDP, OSError)),
     Cache: (
         ("get", (_CTX, "key"), OSError),
         ("set", (_CTX, "key", b""), OSError),
         ("delete", (_CTX, "key"), OSError),
     ),
-    Chainer: (("route", _ADDR, OSError),),
+    Chainer: (("route", _ADDR, OSError), ("route", _UDP, OSError)),
     conn.ConnLimiter: (("limiter", _KEY, OSError),),
-    conn.Limiter: (("allow", (1,), False),),
+    conn.Limiter: (("allow", (1,), False), ("allow", (2,), False)),
     Hop: (("select", (_CTX,), OSError),),
     HostMapper: (("lookup", _HOST, OSError),),
     Ingress: (
@@ -56,7 +57,7 @@ CLOSED: Final[Mapping[type[object], tuple[_Call, ...]]] = {
     Logger: (("info", ("a line",), None), ("errorf", ("%s", "a line"), None)),
     Matcher: (("match", (Request(),), OSError),),
     Observer: (("observe", (_CTX, [StatusEvent(state="ready")]), OSError),),
-    rate.Limiter: (("allow", (1,), False),),
+    rate.Limiter: (("allow", (1,), False), ("allow", (2,), False)),
     rate.RateLimiter: (("limiter", _KEY, OSError),),
     Recorder: (("record", (_CTX, b"record"), OSError),),
     Resolver: (("resolve", _HOST, OSError),),
@@ -66,7 +67,7 @@ CLOSED: Final[Mapping[type[object], tuple[_Call, ...]]] = {
         ("get", (_CTX, "name"), OSError),
         *((method, _SERVICE, OSError) for method in ("deregister", "register", "renew")),
     ),
-    traffic.Limiter: (("wait", (_CTX, 1), 0),),
+    traffic.Limiter: (("wait", (_CTX, 1), 0), ("wait", (_CTX, 65536), 0)),
     traffic.TrafficLimiter: (("in_", (_CTX, *_KEY), OSError), ("out", (_CTX, *_KEY), OSError)),
 }
 # Of any of these, if it has them.
