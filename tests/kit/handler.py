@@ -1,6 +1,7 @@
 """Trials of the contract of handlers, by a protocol of one line each way."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
@@ -677,9 +678,6 @@ class ClosingTheHop(RightHandler):
             await self.hop.close()
 
 
-trials = (trial,)
-
-
 @trial.breaks("auther-needed")
 class AskingOnlyWhoLogsIn(RightHandler):
     async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
@@ -821,3 +819,225 @@ class OneLoginAtATime(RightHandler):
         self.lock = self.lock or asyncio.Lock()
         async with self.lock:
             return await super().authenticate(ctx, user, password)
+
+
+@trial.breaks("bypass-broken")
+class BypassFailsOpenForSome(RightHandler):
+    async def check(self, ctx: Context, address: str) -> None:
+        with suppress(ConnectionError, TimeoutError):
+            await super().check(ctx, address)
+
+
+@trial.breaks("auther-broken")
+class AutherFailsOpenForSome(RightHandler):
+    async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
+        try:
+            return await super().authenticate(ctx, user, password)
+        except (LookupError, TimeoutError):
+            return ctx
+
+
+@trial.breaks("forward-broken-hop")
+class HopFailsOpenForSome(RightHandler):
+    async def target(self, ctx: Context, address: str) -> str:
+        try:
+            return await super().target(ctx, address)
+        except TimeoutError:
+            return address
+
+
+@trial.breaks("rate-limiter-broken")
+class RateLimiterFailsOpenForSome(RightHandler):
+    def limit_requests(self, client: Conn) -> None:
+        with suppress(ConnectionResetError):
+            super().limit_requests(client)
+
+
+@trial.breaks("bypass-refuses")
+class JudgingANameOnce(RightHandler):
+    def __init__(self, *opts: Option | None) -> None:
+        super().__init__(*opts)
+        self.passed = set[str]()
+
+    async def check(self, ctx: Context, address: str) -> None:
+        if address not in self.passed:
+            await super().check(ctx, address)
+        self.passed.add(address)
+
+
+@trial.breaks("rate-limited")
+class CountingAClientOnce(RightHandler):
+    def __init__(self, *opts: Option | None) -> None:
+        super().__init__(*opts)
+        self.passed = set[str]()
+
+    def limit_requests(self, client: Conn) -> None:
+        host = str(client.remote_addr()).rpartition(":")[0]
+        if host not in self.passed:
+            super().limit_requests(client)
+        self.passed.add(host)
+
+
+@trial.breaks("forward-target")
+class ChoosingOnce(RightHandler):
+    chosen = ""
+
+    async def target(self, ctx: Context, address: str) -> str:
+        if self.hop is None:
+            return address
+        self.chosen = self.chosen or await super().target(ctx, address)
+        return self.chosen
+
+
+@trial.breaks("clients-apart")
+class DialingOnePort(RightHandler):
+    async def dial(self, ctx: Context, address: str) -> Conn:
+        host, _, _ = address.rpartition(":")
+        return await super().dial(ctx, address if self.hop else f"{host}:80")
+
+
+@trial.breaks("denied")
+class LeavingTheRefused(RightHandler):
+    async def handle(self, ctx: Context, conn: Conn, /, *opts: HandleOption) -> None:
+        self.denies = False
+        await super().handle(ctx, conn, *opts)
+
+    async def check(self, ctx: Context, address: str) -> None:
+        try:
+            await super().check(ctx, address)
+        except DeniedError:
+            self.denies = True
+            raise
+
+    def break_off(self, conn: Conn) -> None:
+        if not self.denies:
+            super().break_off(conn)
+
+    async def release(self, conn: Conn) -> None:
+        if not self.denies:
+            await super().release(conn)
+
+
+@trial.breaks("target-unreachable")
+class LeavingTheSlow(RightHandler):
+    async def release(self, conn: Conn) -> None:
+        if not isinstance(sys.exc_info()[1], TimeoutError):
+            await super().release(conn)
+
+
+@trial.breaks("client-gone-later")
+class LeavingTheTargetOfTheGone(RightHandler):
+    async def exchange(self, ctx: Context, client: Conn, target: Conn) -> None:
+        self.reached = True
+        await super().exchange(ctx, client, target)
+
+    async def release_target(self, target: Conn) -> None:
+        if self.reached:
+            await super().release_target(target)
+
+    async def dial(self, ctx: Context, address: str) -> Conn:
+        self.reached = False
+        return await super().dial(ctx, address)
+
+
+@trial.breaks("handle-after-close")
+class KeepingTheSecondAfterClose(RightHandler):
+    late = 0
+
+    async def release(self, conn: Conn) -> None:
+        self.late += self.closed
+        if self.late < 2:
+            await super().release(conn)
+
+
+@trial.breaks("close-any-time")
+class EndingItsWorkTwice(RightHandler):
+    work: asyncio.Task[object] | None = None
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        self.work = asyncio.create_task(asyncio.Event().wait())
+
+    async def close(self) -> None:
+        await super().close()
+        if self.work is not None:
+            self.work.cancel()
+            await asyncio.wait({self.work})
+            del self.work
+
+
+@trial.breaks("init-without-options")
+class UnclosableWhereInitFailed(RightHandler):
+    failed = False
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        self.failed = True
+        await super().init(metadata)
+        self.failed = False
+
+    async def close(self) -> None:
+        if self.failed:
+            raise RuntimeError("init() has failed")
+        await super().close()
+
+
+@trial.breaks("close-inside-handle", history="7e31834 a handler that is closed locks itself up")
+class ClosingAfterItsClients(RightHandler):
+    def __init__(self, *opts: Option | None) -> None:
+        super().__init__(*opts)
+        self.handling = set[asyncio.Future[None]]()
+
+    async def handle(self, ctx: Context, conn: Conn, /, *opts: HandleOption) -> None:
+        done = asyncio.get_running_loop().create_future()
+        self.handling.add(done)
+        try:
+            await super().handle(ctx, conn, *opts)
+        finally:
+            self.handling.discard(done)
+            done.set_result(None)
+
+    async def close(self) -> None:
+        await super().close()
+        await asyncio.gather(*self.handling)
+
+
+@trial.breaks("nothing-left")
+class WatchingOn(RightHandler):
+    def __init__(self, *opts: Option | None) -> None:
+        super().__init__(*opts)
+        self.watching = set[asyncio.Task[object]]()
+
+    async def dial(self, ctx: Context, address: str) -> Conn:
+        watching = asyncio.create_task(asyncio.Event().wait())
+        self.watching.add(watching)
+        target = await super().dial(ctx, address)
+        watching.cancel()
+        return target
+
+
+@trial.breaks("nothing-left")
+class KeepingPlacesOfTheFailed(RightHandler):
+    places = 10
+
+    async def serve(self, ctx: Context, client: Conn) -> None:
+        if not self.places:
+            raise ConnectionRefusedError("there is no place")
+        self.places -= 1
+        await super().serve(ctx, client)
+        self.places += 1
+
+
+@trial.breaks("both-ended")
+class LeavingTheOtherDirection(RightHandler):
+    async def exchange(self, ctx: Context, client: Conn, target: Conn) -> None:
+        limiter = self.options.limiter
+        if limiter is None:
+            return await super().exchange(ctx, client, target)
+        key = str(client.remote_addr())
+        up, down = await limiter.in_(ctx, key), await limiter.out(ctx, key)
+        await asyncio.gather(
+            self.copy(ctx, client, target, up), self.copy(ctx, target, client, down)
+        )
+
+
+trials = (trial,)

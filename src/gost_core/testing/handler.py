@@ -8,29 +8,24 @@ from typing import Final
 
 from gost_core import handler
 from gost_core.chain import Node
-from gost_core.common.net import Closer, DeniedError, HalfCloser
+from gost_core.common.net import Closer
 from gost_core.handler import (
     Handler,
     auther_option,
     bypass_option,
     rate_limiter_option,
     router_option,
-    traffic_limiter_option,
 )
 from gost_core.hop import Hop
 from gost_core.keys import CLIENT_ID
-from gost_core.limiter import SCOPE_CONN
 from gost_core.testing._families.life import InitialisedOnce
-from gost_core.testing._run.attempt import Broken, Exempt
 from gost_core.testing._run.contract import clause
+from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
-    applies,
     closable,
-    ended,
     expect,
     expect_cancelled,
     expect_raises,
-    failure_of,
     given,
     need,
     owned,
@@ -39,33 +34,25 @@ from gost_core.testing._run.waiting import (
     start,
     within,
 )
+from gost_core.testing._stage import handled
 from gost_core.testing._stage.fakes.chain import FakeHop, FakeRouter
-from gost_core.testing._stage.fakes.limiter import FakeRateLimiter, FakeTrafficLimiter
+from gost_core.testing._stage.fakes.limiter import FakeRateLimiter
 from gost_core.testing._stage.fakes.lookups import FakeAuthenticator, FakeBypass
+from gost_core.testing._stage.fakes.recorded import out_of_reach
 from gost_core.testing._stage.handled import (
-    DATA,
     GARBAGE,
     MARK,
     TARGET,
-    Client,
     Connect,
     Login,
     Served,
     Site,
-    as_forwarder,
-    expect_half_close,
-    send_for_ever,
 )
-from gost_core.testing._stage.memory import (
-    MemoryMetadata,
-    connected_pair,
-)
-from gost_core.testing._stage.streams import read_exactly
+from gost_core.testing._stage.memory import MemoryMetadata
 
 __all__ = ("HandlerContract",)
 
 
-_CLIENT: Final[str] = "192.0.2.1:1024"
 _NODE: Final[str] = "198.51.100.7:80"
 
 
@@ -108,8 +95,11 @@ class HandlerContract(InitialisedOnce, interface=Handler):
 
     @clause("Without a router, init() works, or raises a ValueError.", "D15, D18")
     async def init_without_options(self) -> None:
+        made = owned(self.make())
         with suppress(ValueError):
-            await within(owned(self.make()).init(None), "init() without options")
+            await within(made.init(None), "init() without options")
+        if isinstance(made, Closer):
+            await within(made.close(), "close() after init() without options")
 
     @clause("handle() before init() raises RuntimeError, and closes the connection.", "D18, D28")
     async def handle_before_init(self) -> None:
@@ -123,9 +113,13 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         for prepare in (False, True):
             made = (await self._site.ready() if prepare else self._site.made()).handler
             closer = closable(made)
-            await within(closer.close(), "close()")
             both = asyncio.gather(closer.close(), closer.close())
-            await within(both, "two more calls of close() at once")
+            await within(both, "two calls of close() at once")
+            await within(closer.close(), "a further close()")
+
+    @clause("close() may be called from inside handle().", "D22", after=("dials_target",))
+    async def close_inside_handle(self) -> None:
+        await handled.try_close_inside(self._site)
 
     @clause("Closing it leaves the router open, which was only lent to it.", "D19")
     async def router_stays_open(self) -> None:
@@ -176,7 +170,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("client_gone",),
     )
     async def handle_after_close(self) -> None:
-        await _try_handle_after_close(self._site)
+        await handled.try_handle_after_close(self._site)
 
     @clause("A client that says nothing does not hold up another.", "D22", after=("client_gone",))
     async def concurrent(self) -> None:
@@ -204,14 +198,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
 
     @clause("What is sent arrives, both ways, whole and in order.", "D8", after=("dials_target",))
     async def carries(self) -> None:
-        _, _, near, far = await self._site.connected()
-        for source, sink, what in (
-            (near, far, "from the client to the target"),
-            (far, near, "from the target to the client"),
-        ):
-            start(source.write(DATA))
-            data = await read_exactly(sink, len(DATA))
-            expect(data == DATA, f"{what}, the bytes that arrive are not those that were sent")
+        await handled.expect_carried(self._site)
 
     @clause(
         "When the client ends its stream, the target's answer still arrives whole.",
@@ -220,7 +207,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
     )
     async def client_half_closes(self) -> None:
         _, _, near, far = await self._site.connected()
-        await expect_half_close(near, far, "client", "target")
+        await handled.expect_half_close(near, far, "client", "target")
 
     @clause(
         "When the target ends its stream, what the client sends still arrives whole.",
@@ -229,7 +216,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
     )
     async def target_half_closes(self) -> None:
         _, _, near, far = await self._site.connected()
-        await expect_half_close(far, near, "target", "client")
+        await handled.expect_half_close(far, near, "target", "client")
 
     @clause(
         "A transfer may take its time in one direction while the other is silent.",
@@ -237,7 +224,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("carries",),
     )
     async def one_way(self) -> None:
-        await _try_one_way(self._site)
+        await handled.try_one_way(self._site)
 
     @clause(
         "When the exchange is over, handle() returns, and both connections are closed.",
@@ -245,7 +232,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("dials_target",),
     )
     async def exchange_ends(self) -> None:
-        await _try_exchange_ends(self._site)
+        await handled.try_exchange_ends(self._site)
 
     @clause(
         "A client that goes away during the exchange is no failure, and the target is closed.",
@@ -253,7 +240,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("dials_target",),
     )
     async def client_gone_later(self) -> None:
-        await _try_client_gone_later(self._site)
+        await handled.try_client_gone_later(self._site)
 
     @clause(
         "Cancelling during the exchange closes both connections.",
@@ -261,23 +248,33 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("dials_target", "cancel_closes"),
     )
     async def cancel_closes_target(self) -> None:
-        served, client, _, _ = await self._site.connected()
-        await expect_cancelled(client.handling, "handle()")
-        await client.expect_closed("handle() was cancelled")
-        await served.expect_targets_closed("handle() was cancelled")
-        served.router.dials.hang()
-        client = self._site.asking(served)
-        await served.router.dials.reached("the router")
-        await expect_cancelled(client.handling, "handle()")
-        expect(served.router.dials.cancelled == 1, "handle() has ended, and the dial goes on")
+        await handled.try_cancel_closes_target(self._site)
 
     @clause(
-        "When the target cannot be reached, handle() ends and closes the connection.",
+        "When the target cannot be reached, whatever the router raises, handle() ends and closes "
+        "the connection.",
         "D28",
         after=("dials_target",),
     )
     async def target_unreachable(self) -> None:
-        await _try_target_unreachable(self._site)
+        await handled.try_target_unreachable(self._site)
+
+    @clause(
+        "Calls of handle() that failed leave no task behind, and the next client is served.",
+        "D20, D28",
+        after=("target_unreachable", "garbage"),
+    )
+    async def nothing_left(self) -> None:
+        await handled.try_nothing_left(self._site)
+
+    @clause(
+        "When one direction fails, the other has ended before handle() returns, even if it waits "
+        "for the traffic limiter.",
+        "D28",
+        after=("traffic_limited",),
+    )
+    async def both_ended(self) -> None:
+        await handled.try_both_ended(self._site)
 
     @clause(
         "With a traffic limiter, all bytes of a client are drawn from its budgets.",
@@ -285,11 +282,11 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("carries",),
     )
     async def traffic_limited(self) -> None:
-        await _try_traffic_limited(self._site)
+        await handled.try_traffic_limited(self._site)
 
     @clause("When a traffic limiter refuses, the exchange ends.", "D52", after=("traffic_limited",))
     async def traffic_refused(self) -> None:
-        await _try_traffic_refused(self._site)
+        await handled.try_traffic_refused(self._site)
 
     # ---- Who is refused
 
@@ -300,68 +297,65 @@ class HandlerContract(InitialisedOnce, interface=Handler):
     @clause(
         "A client over its limit of requests is refused: nothing is dialed.",
         "D51",
-        after=("dials_target",),
+        after=("dials_target", "concurrent"),
     )
     async def rate_limited(self) -> None:
-        limiter = rate_limiter_option(FakeRateLimiter())
-        await self._expect_refused("the rate limiter allows nothing", limiter)
+        limiter = FakeRateLimiter(allows=True)
+        served = (await self._site.connected(rate_limiter_option(limiter)))[0]
+        limiter.allows = False
+        await served.expect_next_refused(self._site.asking(served), "the limit is used up")
 
     @clause(
         "A rate limiter that raises refuses: nothing is dialed.", "D53", after=("dials_target",)
     )
     async def rate_limiter_broken(self) -> None:
-        limiter = FakeRateLimiter(OSError("the limits are out of reach"))
-        await self._expect_refused("the rate limiter raises OSError", rate_limiter_option(limiter))
+        for error in out_of_reach("the limits"):
+            limiter = rate_limiter_option(FakeRateLimiter(error))
+            await self._expect_refused(f"the rate limiter raises {describe(error)}", limiter)
 
     @clause(
         "A destination that the bypass contains is refused: it is not dialed.",
         "D47",
-        after=("dials_target",),
+        after=("dials_target", "concurrent"),
     )
     async def bypass_refuses(self) -> None:
-        rules = bypass_option(FakeBypass("target.example"))
-        await self._expect_refused("the bypass contains the destination", rules)
+        rules = FakeBypass()
+        served = (await self._site.connected(bypass_option(rules)))[0]
+        rules.prefixes = ("target.example",)
+        await served.expect_next_refused(self._site.asking(served), "the bypass contains it")
 
     @clause("A bypass that raises refuses: nothing is dialed.", "D36", after=("dials_target",))
     async def bypass_broken(self) -> None:
-        rules = FakeBypass()
-        rules.asked.fail_always(OSError("the rules are out of reach"))
-        await self._expect_refused("the bypass raises OSError", bypass_option(rules))
-
-    async def _logged_in(
-        self, users: FakeAuthenticator, password: str = "password"
-    ) -> tuple[Served, Client]:
-        """Have a client ask for the target, with credentials, and whatever result."""
-        login = need(self.login, "login")
-        served = await self._site.ready(auther_option(users))
-        client = served.client()
-        start(login(client.conn, TARGET, "user", password))
-        return served, client
+        for error in out_of_reach("the rules"):
+            rules = FakeBypass()
+            rules.asked.fail_always(error)
+            await self._expect_refused(f"the bypass raises {describe(error)}", bypass_option(rules))
 
     @clause("Wrong credentials are refused, and right ones let in.", "D49", after=("concurrent",))
     async def auther_decides(self) -> None:
         users = FakeAuthenticator("user", "password", "client-7")
-        served, _ = await self._logged_in(users)
+        served, _ = await self._site.logged_in(users)
         await served.dialed("the password is right, and nothing is dialed")
-        served, client = await self._logged_in(users, "wrong")
+        served, client = await self._site.logged_in(users, "wrong")
         await served.expect_not_dialed(client, "the password is wrong")
         users.asked.hang(1)
-        served, _ = await self._logged_in(users)
+        served, _ = await self._site.logged_in(users)
         await users.asked.reached("the authenticator")
         start(need(self.login, "login")(served.client().conn, TARGET, "user", "password"))
         await served.dialed("one client waits for the authenticator, and another is held up")
 
     @clause('The client id "" is one too: it is let in.', "D49", after=("auther_decides",))
     async def auther_empty_id(self) -> None:
-        served, _ = await self._logged_in(FakeAuthenticator("user", "password", ""))
+        served, _ = await self._site.logged_in(FakeAuthenticator("user", "password", ""))
         await served.dialed('the client id is "", and nothing is dialed')
 
     @clause("An authenticator that raises refuses.", "D49", after=("auther_decides",))
     async def auther_broken(self) -> None:
         users = FakeAuthenticator("user", "password", "client-7")
-        users.asked.fail_always(OSError("the users are out of reach"))
-        served, client = await self._logged_in(users)
-        await served.expect_not_dialed(client, "the authenticator raises OSError")
+        for error in (*out_of_reach("the users"), LookupError("a fault of its own")):
+            users.asked.fail_always(error)
+            served, client = await self._site.logged_in(users)
+            await served.expect_not_dialed(client, f"the authenticator raises {describe(error)}")
 
     @clause(
         "The id that the authenticator returns is the context's client id.",
@@ -369,7 +363,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("auther_decides",),
     )
     async def client_id(self) -> None:
-        served, _ = await self._logged_in(FakeAuthenticator("user", "password", "client-7"))
+        served, _ = await self._site.logged_in(FakeAuthenticator("user", "password", "client-7"))
         found = (await served.dialed("nothing is dialed")).ctx.value(CLIENT_ID)
         expect(found == "client-7", f"the id is 'client-7', and CLIENT_ID is {found!r}")
 
@@ -391,7 +385,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("auther_decides", "rate_limited"),
     )
     async def rate_first(self) -> None:
-        await _expect_rate_first(self._site)
+        await handled.expect_rate_first(self._site)
 
     @clause(
         "A client that a rule of this side refuses ends handle() in a DeniedError.",
@@ -399,7 +393,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("rate_limited", "bypass_refuses"),
     )
     async def denied(self) -> None:
-        await _try_denied(self._site)
+        await handled.try_denied(self._site)
 
     @clause(
         "Success is told only when the target is reached, where the protocol can tell it.",
@@ -407,7 +401,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("dials_target",),
     )
     async def told_truly(self) -> None:
-        await _expect_told_truly(self._site)
+        await handled.expect_told_truly(self._site)
 
     @clause(
         "Names are brought to one form: a name of other case, or with a trailing dot, is the same; "
@@ -416,7 +410,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("bypass_refuses",),
     )
     async def names_one_form(self) -> None:
-        await _expect_one_form(self._site)
+        await handled.expect_one_form(self._site)
 
     @clause(
         "A target that breaks off, or a handle() that is cancelled, is no end of the client's "
@@ -425,7 +419,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("carries", "cancel_closes"),
     )
     async def cut_shown(self) -> None:
-        await _try_cut_shown(self._site)
+        await handled.try_cut_shown(self._site)
 
     @clause(
         "When the client ends its stream, and the target cannot half-close, the target is closed.",
@@ -433,18 +427,18 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("client_half_closes",),
     )
     async def closed_whole(self) -> None:
-        await _try_closed_whole(self._site)
+        await handled.try_closed_whole(self._site)
 
     @clause("Clients at once each reach their own target.", "D22", after=("carries", "concurrent"))
     async def clients_apart(self) -> None:
-        await _expect_apart(self._site)
+        await handled.expect_apart(self._site)
 
     # ---- Forwarding
 
     def _forwarder(self, hop: Hop | None) -> Served:
         """Return a handler that is told to forward, before init()."""
         served = self._site.made()
-        as_forwarder(served.handler).forward(hop)
+        handled.as_forwarder(served.handler).forward(hop)
         return served
 
     async def _forwarding(self, hop: Hop) -> Served:
@@ -462,16 +456,24 @@ class HandlerContract(InitialisedOnce, interface=Handler):
 
     @clause("forward() after init() raises RuntimeError.", "D18", after=("init_without_metadata",))
     async def forward_late(self) -> None:
-        forwarder = as_forwarder((await self._site.ready()).handler)
+        forwarder = handled.as_forwarder((await self._site.ready()).handler)
         with expect_raises("forward() after init()", RuntimeError):
             forwarder.forward(None)
 
-    @clause("With a hop, clients are sent to the node that it chooses.", "D18")
+    @clause(
+        "With a hop, each client is sent to the node that it chooses then.",
+        "D18, D28",
+        after=("concurrent",),
+    )
     async def forward_target(self) -> None:
-        served = await self._forwarding(FakeHop(Node("node", _NODE)))
-        self._site.asking(served)
-        address = (await served.dialed(f"the hop chose {_NODE}, and nothing is dialed")).address
-        expect(address == _NODE, f"the hop chose {_NODE}, and {address!r} was dialed")
+        hop = FakeHop(None)
+        served = await self._forwarding(hop)
+        for addr in (_NODE, "198.51.100.8:8080"):
+            hop.node = Node("node", addr)
+            served.router.dials.clear()
+            self._site.asking(served)
+            address = (await served.dialed(f"the hop chose {addr}, and nothing is dialed")).address
+            expect(address == addr, f"the hop chose {addr}, and {address!r} was dialed")
 
     @clause(
         "Where the hop chooses None there is no target: nothing is dialed.",
@@ -485,13 +487,14 @@ class HandlerContract(InitialisedOnce, interface=Handler):
     @clause(
         "What the hop raises refuses the client: nothing is dialed.",
         "D36",
-        after=("forward_target",),
+        after=("forward_target", "forward_no_target"),
     )
     async def forward_broken_hop(self) -> None:
         hop = FakeHop(Node("node", _NODE))
-        hop.asked.fail_always(PermissionError("refused by rule"))
-        served = await self._forwarding(hop)
-        await served.expect_not_dialed(self._site.asking(served), "the hop raises PermissionError")
+        for error in (*out_of_reach("the nodes"), PermissionError("refused by rule")):
+            hop.asked.fail_always(error)
+            served, why = await self._forwarding(hop), f"the hop raises {describe(error)}"
+            await served.expect_not_dialed(self._site.asking(served), why)
 
     @clause("Closing it leaves the hop open, which was only lent to it.", "D19")
     async def hop_stays_open(self) -> None:
@@ -500,184 +503,3 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         if isinstance(made, Closer):
             await within(made.close(), "close()")
         expect(not hop.closed, "close() closed the hop")
-
-
-async def _expect_rate_first(site: Site, /) -> None:
-    login = need(site.login, "login")
-    for allows in (False, True):
-        users = FakeAuthenticator("user", "password", "client-7")
-        limiter = FakeRateLimiter(allows=allows)
-        served = await site.ready(auther_option(users), rate_limiter_option(limiter))
-        client = served.client()
-        start(login(client.conn, TARGET, "user", "wrong"))
-        await served.expect_not_dialed(client, "the password is wrong")
-        expect(limiter.taken > 0, "a refused login spent nothing of the rate limit")
-        expect(set(limiter.keys) == {"192.0.2.1"}, f"for {_CLIENT} it was asked {limiter.keys}")
-        expect(allows or not users.asked, "over the rate limit, the authenticator was asked")
-
-
-async def _expect_told_truly(site: Site, /) -> None:
-    connect = need(site.connect, "connect")
-    asking = start(connect(owned(connected_pair()[0]), TARGET))
-    await settle()
-    applies(not asking.done(), "its protocol tells nothing")
-    for error in (None, ConnectionRefusedError(TARGET)):
-        served = await site.ready()
-        served.router.dials.hang(1 if error is None else 0)
-        served.router.dials.fail(*[error] if error else [])
-        client = served.client()
-        asking = start(connect(client.conn, TARGET))
-        await served.dialed("nothing is dialed")
-        await (settle() if error is None else client.expect_ends("a client whose target refuses"))
-        await settle()
-        told = asking.done() and failure_of(asking) is None
-        expect(not told, f"the dial is {error or 'not over'}, and the client is told of success")
-
-
-async def _choosing(site: Site, /) -> Connect:
-    """Return the hook by which a client reaches a target of its own choice."""
-    connect, served = need(site.connect, "connect"), await site.ready()
-    start(connect(served.client().conn, "other.example:80"))
-    address = (await served.dialed("nothing is dialed")).address
-    applies(address == "other.example:80", "its clients do not choose their target")
-    return connect
-
-
-async def _expect_one_form(site: Site, /) -> None:
-    connect = await _choosing(site)
-    for address in ("TARGET.Example:80", "target.example.:80"):
-        served = await site.ready(bypass_option(FakeBypass("target.example:")))
-        start(connect((client := served.client()).conn, address))
-        await served.expect_not_dialed(client, f"the bypass has the name in {address!r}")
-    for address in ("127.1:80", "2130706433:80", "0x7f000001:80", "0177.0.0.1:80"):
-        served = await site.ready()
-        client = served.client()
-        asking = start(connect(client.conn, address))
-        await ended(asking, client.handling, start(served.router.targets.get()), any_of_them=True)
-        await client.conn.close()
-        await served.expect_not_dialed(client, f"{address} is no address in one form")
-
-
-async def _expect_apart(site: Site, /) -> None:
-    connect, served = await _choosing(site), await site.ready()
-    names = [f"{number}.example:80" for number in range(3)]
-    calls = (connect(served.client().conn, name) for name in names)
-    conns = await within(asyncio.gather(*calls), "several clients at once")
-    far_ends = [owned(await within(served.router.targets.get(), "a dial")) for _ in names]
-    reached = dict(zip((call.address for call in served.router.dials), far_ends, strict=True))
-    expect(sorted(reached) == names, f"{names} were asked for, and {sorted(reached)} reached")
-    for name, conn in zip(names, conns, strict=True):
-        await within(conn.write(name.encode()), "write()")
-    for name, far in reached.items():
-        data = await within(read_exactly(far, len(name)), "what a client sent")
-        expect(data == name.encode(), f"at {name} arrived {data!r}")
-
-
-async def _try_denied(site: Site, /) -> None:
-    rules, limiter = FakeBypass("target.example"), FakeRateLimiter()
-    for option in (bypass_option(rules), rate_limiter_option(limiter)):
-        served = await site.ready(option)
-        client = site.asking(served)
-        await served.expect_not_dialed(client, "a rule refuses the client")
-        await client.conn.close()
-        await raises(client.handling, "handle() of a client that is refused", DeniedError)
-
-
-async def _try_cut_shown(site: Site, /) -> None:
-    for cancels in (False, True):
-        _, client, near, far = await site.connected()
-        await far.write(b"part")
-        await given(read_exactly(near, 4), "reading what the target sent")
-        if cancels:
-            client.handling.cancel()
-        else:
-            far.break_off()
-        what = "cancelling handle()" if cancels else "a reset by the target"
-        with suppress(OSError):
-            data = await within(near.read(1), f"a read after {what}")
-            raise Broken(f"after {what} the client read {data!r}, which is an end in order")
-
-
-async def _try_closed_whole(site: Site, /) -> None:
-    served = await site.ready()
-    served.router.half_closes = False
-    client = served.client()
-    near = await within(need(site.connect, "connect")(client.conn, TARGET), "`connect`")
-    far = owned(await within(served.router.targets.get(), "the dial to the target"))
-    if not isinstance(near, HalfCloser):
-        raise Exempt("a client of this protocol cannot end its stream alone")
-    await within(near.close_write(), "close_write()")
-    data = await within(far.read(1), "the end of the client's stream, at the target,")
-    expect(not data, f"the client ended its stream, and the target read {data!r}")
-    await client.expect_ends("a client whose target cannot half-close")
-
-
-async def _try_one_way(site: Site, /) -> None:
-    elapse = need(site.elapse, "elapse")
-    _, _, near, far = await site.connected()
-    for _ in range(4):
-        await given(elapse(5.0), "letting 5 s pass")
-        # If this fails, nothing arrives.
-        with suppress(OSError):
-            await far.write(b"data")
-        data = await within(read_exactly(near, 4), "what the target sends, 5 s after the last")
-        expect(data == b"data", f"b'data' was sent, and {data!r} arrived")
-
-
-async def _try_traffic_limited(site: Site, /) -> None:
-    limiter = FakeTrafficLimiter()
-    _, _, near, far = await site.connected(traffic_limiter_option(limiter))
-    for source, sink in ((near, far), (far, near)):
-        start(source.write(DATA))
-        await given(read_exactly(sink, len(DATA)), "the transfer")
-    granted = limiter.granted
-    expect(granted >= 2 * len(DATA), f"{2 * len(DATA)} bytes were carried, and {granted} drawn")
-    wrong = {key for scope, key in limiter.asked if scope == SCOPE_CONN} - {_CLIENT}
-    expect(not wrong, f"of the connection of {_CLIENT}, the limiter was asked for {wrong}")
-
-
-async def _try_traffic_refused(site: Site, /) -> None:
-    connect = need(site.connect, "connect")
-    served = await site.obliging(traffic_limiter_option(FakeTrafficLimiter(refuses=True)))
-    client = served.client()
-
-    async def send() -> None:
-        conn = await connect(client.conn, TARGET)
-        await conn.write(DATA)
-
-    start(send())
-    await client.expect_ends("a client whose bytes the limiter refuses")
-
-
-async def _try_handle_after_close(site: Site, /) -> None:
-    served = await site.obliging()
-    await within(closable(served.handler).close(), "close()")
-    client = served.client()
-    await client.conn.close()
-    await client.expect_ends("a client of a closed handler")
-    await client.expect_closed("the handler was closed before")
-
-
-async def _try_exchange_ends(site: Site, /) -> None:
-    served, client, near, far = await site.connected()
-    await far.close()
-    await within(near.close(), "the client's close()")
-    await client.expect_returns("an exchange that both ends have ended")
-    await client.expect_closed("the exchange is over")
-    await served.expect_targets_closed("the exchange is over")
-
-
-async def _try_target_unreachable(site: Site, /) -> None:
-    served = await site.ready()
-    served.router.dials.fail_always(ConnectionRefusedError(TARGET))
-    client = site.asking(served)
-    await client.expect_ends("a client whose target refuses")
-    await client.expect_closed("the target has refused")
-
-
-async def _try_client_gone_later(site: Site, /) -> None:
-    served, client, near, far = await site.connected()
-    await within(near.close(), "the client's close()")
-    start(send_for_ever(far))
-    await client.expect_returns("a client that went away during the exchange")
-    await served.expect_targets_closed("the client has gone away")

@@ -4,61 +4,58 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from socket import gaierror
 from typing import Final, TypeAlias
 
 from gost_core import handler
 from gost_core.chain import DialOptions
-from gost_core.common.net import Aborter, Conn, HalfCloser
+from gost_core.common.net import Aborter, Conn, DeniedError, HalfCloser, UnsupportedError
 from gost_core.context import Context, Key
 from gost_core.handler import (
     Forwarder,
     Handler,
+    auther_option,
+    bypass_option,
+    rate_limiter_option,
     router_option,
+    traffic_limiter_option,
 )
-from gost_core.testing._run.attempt import Broken, Exempt
+from gost_core.limiter import SCOPE_CONN
+from gost_core.testing._run.attempt import Broken, Exempt, current
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
+    applies,
+    closable,
     ended,
     expect,
+    expect_cancelled,
     failure_of,
     given,
     need,
     owned,
+    raises,
     settle,
     start,
     until,
     within,
 )
 from gost_core.testing._stage.fakes.chain import FakeRouter
-from gost_core.testing._stage.fakes.recorded import Call
-from gost_core.testing._stage.memory import (
-    ForwardingConn,
-    MemoryConn,
-    connected_pair,
-)
+from gost_core.testing._stage.fakes.limiter import FakeRateLimiter, FakeTrafficLimiter
+from gost_core.testing._stage.fakes.lookups import FakeAuthenticator, FakeBypass
+from gost_core.testing._stage.fakes.recorded import Call, out_of_reach
+from gost_core.testing._stage.memory import ForwardingConn, MemoryConn, connected_pair
 from gost_core.testing._stage.streams import end_of, read_exactly
 
-__all__ = (
-    "TARGET",
-    "Connect",
-    "Login",
-    "Site",
-    "DATA",
-    "GARBAGE",
-    "as_forwarder",
-    "MARK",
-    "AbortableConn",
-    "Client",
-    "Served",
-    "expect_half_close",
-    "send_for_ever",
-)
+__all__ = ("DATA", "GARBAGE", "MARK", "TARGET", "Client", "Connect", "Login", "Served", "Site")
 
 Connect: TypeAlias = Callable[[Conn, str], Awaitable[Conn]]
 Login: TypeAlias = Callable[[Conn, str, str, str], Awaitable[Conn]]
 
 TARGET: Final[str] = "target.example:80"
 MARK: Final[Key[str]] = Key("a value of the check")
+_CLIENT: Final[str] = "192.0.2.1:1024"
+# More than a handler would keep places for, if each failure kept one.
+_MANY: Final[int] = 20
 # More than any buffer on the way holds, so that all of it must flow.
 DATA: Final[bytes] = bytes(range(256)) * 2048
 GARBAGE: Final[bytes] = bytes(range(255, -1, -1)) * 16
@@ -145,6 +142,11 @@ class Served:
         if dials:
             raise Broken(f"{why}, and {dials[0].address!r} was dialed all the same")
 
+    async def expect_next_refused(self, client: Client, why: str) -> None:
+        """Break the clause unless a client is refused behind one that was let in."""
+        self.router.dials.clear()
+        await self.expect_not_dialed(client, f"after a first client, {why}")
+
     async def expect_targets_closed(self, when: str) -> None:
         """Break the clause unless the handler closes what it dialed."""
         ends = self.router.near_ends
@@ -225,3 +227,273 @@ class Site:
         client = served.client()
         start(connect(client.conn, TARGET))
         return client
+
+    async def logged_in(
+        self, users: FakeAuthenticator, password: str = "password"
+    ) -> tuple[Served, Client]:
+        """Have a client ask for the target, with credentials, and whatever result."""
+        login = need(self.login, "login")
+        served = await self.ready(auther_option(users))
+        client = served.client()
+        start(login(client.conn, TARGET, "user", password))
+        return served, client
+
+
+# ---- The longer scenarios of clauses
+
+
+async def expect_carried(site: Site, /) -> None:
+    _, _, near, far = await site.connected()
+    for source, sink, what in (
+        (near, far, "from the client to the target"),
+        (far, near, "from the target to the client"),
+    ):
+        start(source.write(DATA))
+        data = await read_exactly(sink, len(DATA))
+        expect(data == DATA, f"{what}, the bytes that arrive are not those that were sent")
+
+
+async def try_cancel_closes_target(site: Site, /) -> None:
+    served, client, _, _ = await site.connected()
+    await expect_cancelled(client.handling, "handle()")
+    await client.expect_closed("handle() was cancelled")
+    await served.expect_targets_closed("handle() was cancelled")
+    served.router.dials.hang()
+    client = site.asking(served)
+    await served.router.dials.reached("the router")
+    await expect_cancelled(client.handling, "handle()")
+    expect(served.router.dials.cancelled == 1, "handle() has ended, and the dial goes on")
+
+
+async def expect_rate_first(site: Site, /) -> None:
+    login = need(site.login, "login")
+    for allows in (False, True):
+        users = FakeAuthenticator("user", "password", "client-7")
+        limiter = FakeRateLimiter(allows=allows)
+        served = await site.ready(auther_option(users), rate_limiter_option(limiter))
+        client = served.client()
+        start(login(client.conn, TARGET, "user", "wrong"))
+        await served.expect_not_dialed(client, "the password is wrong")
+        expect(limiter.taken > 0, "a refused login spent nothing of the rate limit")
+        expect(set(limiter.keys) == {"192.0.2.1"}, f"for {_CLIENT} it was asked {limiter.keys}")
+        expect(allows or not users.asked, "over the rate limit, the authenticator was asked")
+
+
+async def expect_told_truly(site: Site, /) -> None:
+    connect = need(site.connect, "connect")
+    asking = start(connect(owned(connected_pair()[0]), TARGET))
+    await settle()
+    applies(not asking.done(), "its protocol tells nothing")
+    for error in (None, ConnectionRefusedError(TARGET)):
+        served = await site.ready()
+        served.router.dials.hang(1 if error is None else 0)
+        served.router.dials.fail(*[error] if error else [])
+        client = served.client()
+        asking = start(connect(client.conn, TARGET))
+        await served.dialed("nothing is dialed")
+        await (settle() if error is None else client.expect_ends("a client whose target refuses"))
+        await settle()
+        told = asking.done() and failure_of(asking) is None
+        expect(not told, f"the dial is {error or 'not over'}, and the client is told of success")
+
+
+async def choosing(site: Site, /) -> Connect:
+    """Return the hook by which a client reaches a target of its own choice."""
+    connect, served = need(site.connect, "connect"), await site.ready()
+    start(connect(served.client().conn, "other.example:80"))
+    address = (await served.dialed("nothing is dialed")).address
+    applies(address == "other.example:80", "its clients do not choose their target")
+    return connect
+
+
+async def expect_one_form(site: Site, /) -> None:
+    connect = await choosing(site)
+    for address in ("TARGET.Example:80", "target.example.:80"):
+        served = await site.ready(bypass_option(FakeBypass("target.example:")))
+        start(connect((client := served.client()).conn, address))
+        await served.expect_not_dialed(client, f"the bypass has the name in {address!r}")
+    for address in ("127.1:80", "2130706433:80", "0x7f000001:80", "0177.0.0.1:80"):
+        served = await site.ready()
+        client = served.client()
+        asking = start(connect(client.conn, address))
+        await ended(asking, client.handling, start(served.router.targets.get()), any_of_them=True)
+        await client.conn.close()
+        await served.expect_not_dialed(client, f"{address} is no address in one form")
+
+
+async def expect_apart(site: Site, /) -> None:
+    connect, served = await choosing(site), await site.ready()
+    names = [f"{number}.example:{80 + number}" for number in range(3)]
+    calls = (connect(served.client().conn, name) for name in names)
+    conns = await within(asyncio.gather(*calls), "several clients at once")
+    far_ends = [owned(await within(served.router.targets.get(), "a dial")) for _ in names]
+    reached = dict(zip((call.address for call in served.router.dials), far_ends, strict=True))
+    expect(sorted(reached) == names, f"{names} were asked for, and {sorted(reached)} reached")
+    for name, conn in zip(names, conns, strict=True):
+        await within(conn.write(name.encode()), "write()")
+    for name, far in reached.items():
+        data = await within(read_exactly(far, len(name)), "what a client sent")
+        expect(data == name.encode(), f"at {name} arrived {data!r}")
+
+
+async def try_denied(site: Site, /) -> None:
+    rules, limiter = FakeBypass("target.example"), FakeRateLimiter()
+    for option in (bypass_option(rules), rate_limiter_option(limiter)):
+        served = await site.ready(option)
+        client = site.asking(served)
+        await served.expect_not_dialed(client, "a rule refuses the client")
+        await client.conn.close()
+        await client.expect_closed("a rule has refused the client")
+        await raises(client.handling, "handle() of a client that is refused", DeniedError)
+
+
+async def try_cut_shown(site: Site, /) -> None:
+    for cancels in (False, True):
+        _, client, near, far = await site.connected()
+        await far.write(b"part")
+        await given(read_exactly(near, 4), "reading what the target sent")
+        if cancels:
+            client.handling.cancel()
+        else:
+            far.break_off()
+        what = "cancelling handle()" if cancels else "a reset by the target"
+        with suppress(OSError):
+            data = await within(near.read(1), f"a read after {what}")
+            raise Broken(f"after {what} the client read {data!r}, which is an end in order")
+
+
+async def try_closed_whole(site: Site, /) -> None:
+    served = await site.ready()
+    served.router.half_closes = False
+    client = served.client()
+    near = await within(need(site.connect, "connect")(client.conn, TARGET), "`connect`")
+    far = owned(await within(served.router.targets.get(), "the dial to the target"))
+    if not isinstance(near, HalfCloser):
+        raise Exempt("a client of this protocol cannot end its stream alone")
+    await within(near.close_write(), "close_write()")
+    data = await within(far.read(1), "the end of the client's stream, at the target,")
+    expect(not data, f"the client ended its stream, and the target read {data!r}")
+    await client.expect_ends("a client whose target cannot half-close")
+
+
+async def try_one_way(site: Site, /) -> None:
+    elapse = need(site.elapse, "elapse")
+    _, _, near, far = await site.connected()
+    for _ in range(4):
+        await given(elapse(5.0), "letting 5 s pass")
+        # If this fails, nothing arrives.
+        with suppress(OSError):
+            await far.write(b"data")
+        data = await within(read_exactly(near, 4), "what the target sends, 5 s after the last")
+        expect(data == b"data", f"b'data' was sent, and {data!r} arrived")
+
+
+async def try_traffic_limited(site: Site, /) -> None:
+    limiter = FakeTrafficLimiter()
+    _, _, near, far = await site.connected(traffic_limiter_option(limiter))
+    for source, sink in ((near, far), (far, near)):
+        start(source.write(DATA))
+        await given(read_exactly(sink, len(DATA)), "the transfer")
+    granted = limiter.granted
+    expect(granted >= 2 * len(DATA), f"{2 * len(DATA)} bytes were carried, and {granted} drawn")
+    wrong = {key for scope, key in limiter.asked if scope == SCOPE_CONN} - {_CLIENT}
+    expect(not wrong, f"of the connection of {_CLIENT}, the limiter was asked for {wrong}")
+
+
+async def try_traffic_refused(site: Site, /) -> None:
+    connect = need(site.connect, "connect")
+    served = await site.obliging(traffic_limiter_option(FakeTrafficLimiter(refuses=True)))
+    client = served.client()
+
+    async def send() -> None:
+        conn = await connect(client.conn, TARGET)
+        await conn.write(DATA)
+
+    start(send())
+    await client.expect_ends("a client whose bytes the limiter refuses")
+
+
+async def try_handle_after_close(site: Site, /) -> None:
+    served = await site.obliging()
+    await within(closable(served.handler).close(), "close()")
+    for _ in range(2):
+        client = served.client()
+        await client.conn.close()
+        await client.expect_ends("a client of a closed handler")
+        await client.expect_closed("the handler was closed before")
+
+
+async def try_close_inside(site: Site, /) -> None:
+    served, closed = await site.obliging(), asyncio.Event()
+    closer = closable(served.handler)
+
+    async def close() -> None:
+        try:
+            await closer.close()
+        finally:
+            # It may end all calls, this one too.
+            closed.set()
+
+    served.router.dials.meanwhile = close
+    site.asking(served)
+    await within(closed.wait(), "close() from inside handle()")
+
+
+async def try_exchange_ends(site: Site, /) -> None:
+    served, client, near, far = await site.connected()
+    await far.close()
+    await within(near.close(), "the client's close()")
+    await client.expect_returns("an exchange that both ends have ended")
+    await client.expect_closed("the exchange is over")
+    await served.expect_targets_closed("the exchange is over")
+
+
+async def try_target_unreachable(site: Site, /) -> None:
+    served = await site.ready()
+    others = DeniedError(TARGET), UnsupportedError(TARGET), gaierror(-2, "no such name")
+    for error in (*out_of_reach("the target"), *others):
+        served.router.dials.fail(error)
+        client = site.asking(served)
+        await client.expect_ends(f"a client for whom the router raises {describe(error)}")
+        await client.expect_closed(f"the router has raised {describe(error)}")
+
+
+async def try_nothing_left(site: Site, /) -> None:
+    served = await site.ready()
+    before = asyncio.all_tasks()
+    for _ in range(_MANY):
+        served.router.dials.fail(ConnectionRefusedError(TARGET))
+        await site.asking(served).expect_ends("a client whose target refuses")
+
+    def left() -> int:
+        return len(asyncio.all_tasks() - before - set(current().started))
+
+    # It may keep some at work for all its clients.
+    await until(lambda: left() < _MANY / 2, f"after {_MANY} failures, {left()} more tasks go on")
+    served.router.dials.clear()
+    site.asking(served)
+    await served.dialed(f"after {_MANY} clients whose targets refused, the next is not served")
+
+
+async def try_both_ended(site: Site, /) -> None:
+    limiter = FakeTrafficLimiter()
+    _, client, near, far = await site.connected(traffic_limiter_option(limiter))
+    limiter.waits.hang()
+    await given(near.write(b"data"), "write()")
+    await limiter.waits.reached("the traffic limiter")
+    far.break_off()
+    await client.expect_ends("a client whose target broke off")
+    expect(limiter.waits.cancelled == 1, "handle() has ended, and one direction waits")
+
+
+async def try_client_gone_later(site: Site, /) -> None:
+    served, client, near, far = await site.connected()
+    await within(near.close(), "the client's close()")
+    start(send_for_ever(far))
+    await client.expect_returns("a client that went away during the exchange")
+    await served.expect_targets_closed("the client has gone away")
+    served = await site.obliging()
+    served.router.dials.meanwhile = lambda: client.conn.close()
+    client = site.asking(served)
+    await client.expect_ends("a client that went away during the dial")
+    await served.expect_targets_closed("the client has gone away during the dial")

@@ -1,11 +1,10 @@
 """Limiters that allow and grant everything, or nothing."""
 
-import asyncio
-
 from gost_core import limiter
 from gost_core.context import Context
 from gost_core.limiter import rate, traffic
 from gost_core.options import apply
+from gost_core.testing._stage.fakes.recorded import Recorded
 
 __all__ = ("FakeRateLimiter", "FakeTrafficLimiter")
 
@@ -15,7 +14,7 @@ class _Budget(traffic.Limiter):
         self._limiter = limiter
 
     async def wait(self, ctx: Context, n: int, /) -> int:
-        await asyncio.sleep(0)
+        await self._limiter.waits.record(n)
         if self._limiter.refuses:
             return 0
         self._limiter.granted += n
@@ -34,6 +33,7 @@ class FakeTrafficLimiter(traffic.TrafficLimiter):
     def __init__(self, *, refuses: bool = False) -> None:
         self.refuses = refuses
         self.granted = 0
+        self.waits = Recorded[int]()
         self.asked: list[tuple[str, str]] = []
         self._budget = _Budget(self)
 

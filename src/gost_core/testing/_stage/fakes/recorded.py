@@ -10,7 +10,7 @@ from gost_core.common.net import Closer, Conn
 from gost_core.context import Context
 from gost_core.testing._run.waiting import given
 
-__all__ = ("Call", "Lent", "Recorded")
+__all__ = ("Call", "Lent", "Recorded", "out_of_reach")
 
 CallT = TypeVar("CallT")
 OptionsT = TypeVar("OptionsT")
@@ -90,3 +90,9 @@ class Recorded(list[CallT]):
             raise self._failures.popleft()
         if self._always is not None:
             raise self._always
+
+
+def out_of_reach(what: str, /) -> tuple[OSError, ...]:
+    """Return what is raised, one class after another, where ``what`` is out of reach."""
+    classes = OSError, ConnectionRefusedError, ConnectionResetError, TimeoutError
+    return tuple(cls(f"{what} cannot be reached") for cls in classes)
