@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 from gost_core.chain import Node, Router, chain_router_option, retries_router_option
 from gost_core.context import Context
@@ -20,7 +21,6 @@ from proxy.build import Shared, make_hop, make_service
 from proxy.chain.chainer import HopChain
 from proxy.chain.router import RetryRouter
 from proxy.sd.memory import MemorySD
-from proxy.service import TaskService
 from proxy.urls import parse
 
 try:
@@ -54,25 +54,24 @@ class WatchedHop(Hop):
         return " ".join([*(f"{name} (failed)," for name in failed), used])
 
 
+@dataclass
 class Proxy:
     """A proxy that serves until it is killed."""
 
-    def __init__(self, service: TaskService) -> None:
-        self.address = str(service.addr())
-        self._service = service
-        self._serving = asyncio.create_task(service.serve())
+    address: str
+    serving: asyncio.Task[None]
 
     async def kill(self) -> None:
-        """Close the listener and every connection; a second time does nothing."""
-        await self._service.close()
-        self._serving.cancel()
-        await asyncio.gather(self._serving, return_exceptions=True)
+        """End it with every connection that it has; a second time does nothing."""
+        self.serving.cancel()
+        await asyncio.wait({self.serving})
 
 
 async def start(name: str, protocol: str, router: Router, stack: AsyncExitStack) -> Proxy:
     """Start a proxy on a free port, as the program does it for ``-L``, until the stack ends."""
     (url,) = parse(f"{protocol}://127.0.0.1:0")
-    proxy = Proxy(await make_service(url, router, Shared(MemorySD()), stack))
+    service = await make_service(url, router, Shared(MemorySD()), stack)
+    proxy = Proxy(str(service.addr()), asyncio.create_task(service.serve()))
     stack.push_async_callback(proxy.kill)
     print(f"  {name:<8} {protocol:<8} {proxy.address}")
     return proxy

@@ -212,16 +212,19 @@ def test_whatever_a_peer_says_it_comes_to_an_end(
             hops = [f"{hop}{there}"] if hop else []
             service, _ = await stack.enter_async_context(serving(url, *hops))
             once = send if face == "datagrams" else talk
+
+            async def several(first: int) -> None:
+                chances = [random.Random(f"{SEED} {first + n}") for n in range(AT_ONCE)]
+                async with asyncio.timeout(LIMIT):
+                    await asyncio.gather(
+                        *(once(str(service.addr()), one, messages) for one in chances)
+                    )
+
+            await several(0)  # what is imported when it is first needed stays
             async with leaving_nothing():
-                end, number = time.monotonic() + SECONDS, 0
+                end, number = time.monotonic() + SECONDS, AT_ONCE
                 while time.monotonic() < end or number < 2 * AT_ONCE:
-                    async with asyncio.timeout(LIMIT):
-                        await asyncio.gather(
-                            *(
-                                once(str(service.addr()), random.Random(f"{SEED} {n}"), messages)
-                                for n in range(number, number + AT_ONCE)
-                            )
-                        )
+                    await several(number)
                     number += AT_ONCE
 
     run(main(), 2 * LIMIT + SECONDS)

@@ -5,23 +5,26 @@ import weakref
 from contextlib import suppress
 
 import pytest
+from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import PingAckReceived
 
 from gost_core.common import net
 from gost_core.context import Context
 from gost_core.listener import addr_option
+from proxy.limiter.bucket import Budgets
 from proxy.listener.h2 import MuxListener
 from proxy.metadata import MemoryMetadata
 from proxy.net import h2_budget, h2_session
 from proxy.net.address import split_host_port
 from proxy.net.dialer import SystemDialer
-from proxy.net.h2_budget import HostBudgets
+from proxy.net.h2_budget import Budget
 from proxy.net.h2_session import Session
-from tests.examples.proxy_harness import connected, run
+from proxy.wire.socks5 import BIND_MANY, pack_address
+from tests.examples.proxy_harness import run
 from tests.examples.test_mux import dialing, mux_node, pair, read_all, streams
 from tests.examples.test_mux import echo as echo_stream
-from tests.examples.test_proxy_newcomers import From
+from tests.examples.test_reverse import serving
 
 pytestmark = pytest.mark.one_python
 
@@ -81,10 +84,16 @@ def test_more_streams_than_a_session_has_go_by_another_one() -> None:
     run(main())
 
 
-async def is_let_stay(address: str, host: str, pings: int) -> bool:
-    """Open a session from a host, send so many pings, and tell whether the last one is answered."""
+async def is_let_stay(address: str, host: str, pings: int, *, binds: bool = False) -> bool:
+    """Open a session from a host, send so many pings, and tell whether the last one is answered.
+
+    One that binds is the end of a tunnel, whose other end opens the streams.
+    """
     reader, writer = await asyncio.open_connection(*split_host_port(address), local_addr=(host, 0))
-    h2 = H2Connection()
+    if binds:
+        writer.write(bytes([5, 1, 0, 5, BIND_MANY, 0]) + pack_address("127.0.0.1:0"))
+        assert (await reader.readexactly(12))[:4] == bytes([5, 0, 5, 0])
+    h2 = H2Connection(H2Configuration(client_side=not binds))
     h2.initiate_connection()
     for number in range(pings):
         h2.ping(number.to_bytes(8, "big"))
@@ -100,6 +109,17 @@ async def is_let_stay(address: str, host: str, pings: int) -> bool:
     return answered
 
 
+async def try_often(address: str, *, binds: bool = False) -> None:
+    """Open sessions, of which one asks for too much, and see that its host has to go, and stays so.
+
+    Nobody else has to.
+    """
+    assert await is_let_stay(address, "127.0.0.1", 1, binds=binds)
+    assert not await is_let_stay(address, "127.0.0.1", 100, binds=binds)
+    assert not await is_let_stay(address, "127.0.0.1", 1, binds=binds)
+    assert await is_let_stay(address, "127.0.0.2", 1, binds=binds)
+
+
 def test_who_was_sent_away_is_no_newcomer_in_the_next_session(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -109,10 +129,7 @@ def test_who_was_sent_away_is_no_newcomer_in_the_next_session(
 
     async def main() -> None:
         async with mux_node() as address:
-            assert await is_let_stay(address, "127.0.0.1", pings=1)
-            assert not await is_let_stay(address, "127.0.0.1", pings=100)
-            assert not await is_let_stay(address, "127.0.0.1", pings=1)
-            assert await is_let_stay(address, "127.0.0.2", pings=1)
+            await try_often(address)
             names = {task.get_name(): task for task in asyncio.all_tasks()}
             ending = [task for name, task in names.items() if name.startswith("session with")]
             await asyncio.gather(*ending)
@@ -120,21 +137,30 @@ def test_who_was_sent_away_is_no_newcomer_in_the_next_session(
     run(main())
 
 
-def test_what_a_host_has_spent_is_kept_and_what_nobody_needs_is_not() -> None:
+def test_who_was_sent_away_is_no_newcomer_at_the_next_port_that_it_binds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(h2_budget, "BURST", 3000)
+    monkeypatch.setattr(h2_budget, "OVERHEAD", 0.001)
+    monkeypatch.setattr(h2_budget, "PATIENCE", 0.0)
+
     async def main() -> None:
-        budgets = HostBudgets()
-        async with connected() as (conn, _):
-            spender, user = From(conn, "127.0.0.1"), From(conn, "127.0.0.2")
-            budgets.of(spender).spend(1_000_000, ())
-            budgets.of(user).sessions += 1
-            spent, used = budgets.of(spender), budgets.of(user)
-            unneeded = weakref.ref(budgets.of(From(conn, "127.0.0.3")))
-            for number in range(4, 100):
-                budgets.of(From(conn, f"127.0.0.{number}"))
-            assert (budgets.of(spender), budgets.of(user)) == (spent, used)
-            assert unneeded() is None
+        async with serving("socks5://127.0.0.1:0?bind=true") as (service, _):
+            await try_often(str(service.addr()), binds=True)
 
     run(main())
+
+
+def test_what_a_host_has_spent_is_kept_and_what_nobody_needs_is_not() -> None:
+    budgets = Budgets[str, Budget]()
+    budgets.of("spender", Budget).spend(1_000_000, ())
+    budgets.of("user", Budget).sessions += 1
+    spent, used = budgets["spender"], budgets["user"]
+    unneeded = weakref.ref(budgets.of("another", Budget))
+    for number in range(100):
+        budgets.of(str(number), Budget)
+    assert (budgets.of("spender", Budget), budgets.of("user", Budget)) == (spent, used)
+    assert unneeded() is None
 
 
 def test_a_session_that_has_long_had_no_stream_ends_and_no_other_does() -> None:

@@ -192,18 +192,45 @@ def test_a_body_is_asked_for_by_the_target_and_what_it_says_before_comes_through
     run(main())
 
 
-def test_a_gateway_whose_rules_look_at_bodies_asks_for_them_itself() -> None:
+@pytest.mark.parametrize("method", [b"OPTIONS", b"TRACE"])
+@both
+def test_a_request_goes_no_further_than_it_may(through: Through, method: bytes) -> None:
     async def main() -> None:
         there = Origin(b"one")
-        async with server(there) as target:
+        async with server(there) as target, through(target) as address:
+            async with Client(address) as client:
+                may = get(target, b"Max-Forwards: 10\r\n", method=method)
+                assert (await client.ask(may))[1] == b"one"
+                assert b"\r\nMax-Forwards: 9\r\n" in there.heads[0]
+                head, _ = await client.ask(get(target, b"max-forwards: 0\r\n", method=method))
+                assert head.startswith(b"HTTP/1.1 2" if method == b"OPTIONS" else b"HTTP/1.1 501 ")
+            for wrong in (b"-1", b"1, 1", b"\xb2", b""):
+                asked = get(target, b"Max-Forwards: %b\r\n" % wrong, method=method)
+                assert (await whole(address, asked)).startswith(b"HTTP/1.1 400 ")
+            other = get(target, b"Max-Forwards: 0\r\n")
+            assert (await whole(address, other + get(target, b"Connection: close\r\n"))).count(
+                b"HTTP/1.1 200 "
+            ) == 2
+        assert len(there.heads) == 3
+
+    run(main())
+
+
+def test_options_for_the_proxy_itself_are_answered_by_it() -> None:
+    async def main() -> None:
+        async with proxy(HTTPHandler) as address:
+            answer = await whole(address, b"OPTIONS * HTTP/1.1\r\nHost: proxy\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 200 ")
+
+    run(main())
+
+
+def test_a_gateway_refuses_a_rule_on_bodies_which_it_does_not_read() -> None:
+    async def main() -> None:
+        async with server(Origin(b"one")) as target:
             node = Node("node", target, matcher_body_size_node_option(3))
-            async with gateway(NodeHop(node)) as address, Client(address) as client:
-                expect = b"Expect: 100-continue\r\nContent-Length: 4\r\n"
-                head, _ = await client.ask(get(target, expect, method=b"PUT"))
-                assert head.startswith(b"HTTP/1.1 100 ")
-                assert (await client.ask(b"body"))[1] == b"one"
-        assert there.bodies == [b"body"]
-        assert b"xpect" not in there.heads[0]
+            async with gateway(NodeHop(node)) as address:
+                assert (await whole(address, get(target))).startswith(b"HTTP/1.1 400 ")
 
     run(main())
 

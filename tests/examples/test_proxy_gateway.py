@@ -22,7 +22,6 @@ from gost_core.chain import (
     NodeOption,
     TLSNodeSettings,
     http_node_option,
-    matcher_body_size_node_option,
     matcher_node_option,
     node_filter_option,
     priority_node_option,
@@ -36,7 +35,6 @@ from gost_core.ingress import Rule
 from gost_core.listener import addr_option
 from gost_core.options import apply
 from gost_core.rewriter import RewriteOption, RewriteOptions, Rewriter
-from gost_core.routing import Matcher, Request
 from gost_core.sd import Service
 from gost_core.testing.handler import HandlerContract
 from gost_core.testing.rewriter import RewriterContract
@@ -275,39 +273,6 @@ def test_matchers_filters_and_priorities_choose_the_node() -> None:
                 assert (
                     await ask(address, "/", "POST", X_a1b="yes", host="f.example")
                 ).text == "filter"
-
-    run(main())
-
-
-class BodyMatcher(Matcher):
-    """Wants a word to be in the body."""
-
-    def __init__(self, word: bytes) -> None:
-        self._word = word
-
-    async def match(self, request: Request, /) -> bool:
-        return self._word in request.body
-
-
-def test_a_matcher_sees_the_beginning_of_a_body_and_the_target_all_of_it() -> None:
-    async def main() -> None:
-        whole = b"a fish and a bird" + b"!" * 100_000
-        async with backend("fish") as fish, backend("bird") as bird:
-            hop = NodeHop(
-                *(
-                    Node(
-                        one.name,
-                        one.address,
-                        matcher_node_option(BodyMatcher(word)),
-                        matcher_body_size_node_option(size),
-                    )
-                    for one, word, size in ((fish, b"cat", 5), (bird, b"bird", 17))
-                )
-            )
-            async with gateway(hop) as address:
-                assert (await ask(address, "/", "POST", whole)).text == "bird"
-                assert bird.body == whole
-                assert (await ask(address, "/", "POST", b"nothing")).status_code == 404
 
     run(main())
 

@@ -257,9 +257,22 @@ def test_what_two_servers_could_read_differently_is_refused(fields: bytes) -> No
     run(main())
 
 
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\n", b"\n\r\n"])
+@pytest.mark.parametrize("asked", [b"GET http://a/ HTTP/1.1\nHost: a", b"CONNECT a:1 HTTP/1.1"])
+def test_a_head_whose_lines_end_otherwise_is_refused_before_its_time_is_over(
+    asked: bytes, end: bytes
+) -> None:
+    async def main() -> None:
+        async with proxy(HTTPHandler) as address:
+            assert (await whole(address, asked + end)).startswith(b"HTTP/1.1 400 ")
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     "answer",
     [
+        b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
         b"HTTP/1.1 200 O\nK\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 O\rK\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 O\0K\r\nContent-Length: 0\r\n\r\n",

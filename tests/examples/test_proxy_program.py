@@ -313,4 +313,4 @@ def test_help_shows_examples() -> None:
         timeout=LIMIT,
         check=True,
     )
-    assert "python -m proxy -L socks5://127.0.0.1:1080" in done.stdout
+    assert "-L socks5://127.0.0.1:1080" in done.stdout

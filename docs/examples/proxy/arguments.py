@@ -21,21 +21,18 @@ from .urls import Address, parse
 T = TypeVar("T")
 
 EXAMPLES = """\
-examples:
-  a SOCKS5 proxy for this machine:
-    python -m proxy -L socks5://127.0.0.1:1080
+examples, each behind "python -m proxy":
+  a SOCKS5 proxy for this machine, and one that speaks TLS with its clients:
+    -L socks5://127.0.0.1:1080
+    -L "socks5+tls://:1080?certFile=cert.pem&keyFile=key.pem"
   an HTTP proxy with a password, through a proxy, and from there through one of two others:
-    python -m proxy -L http://user:password@:8080 -F http://first:80 -F socks5://one:1080,other:1080
-  a proxy whose clients may have it listen, with many connections on one:
-    python -m proxy -L "socks5+h2://user:password@:1080?bind=true"
-  a server of this machine's, published there at port 8080; and one of others', brought here:
-    python -m proxy -L rtcp://:8080/127.0.0.1:80 -F socks5+h2://user:password@far:1080
-    python -m proxy -L "tcp://127.0.0.1:8080/first:80;second:80"
-  a proxy that speaks TLS with its clients:
-    python -m proxy -L "socks5+tls://:1080?certFile=cert.pem&keyFile=key.pem"
-
-  the same, with passwords that no list of processes shows; a line of the file is "-L URL", say:
-    python -m proxy @arguments
+    -L http://user:password@:8080 -F http://first:80 -F socks5://one:1080,other:1080
+  a proxy that listens where its clients want; one of them, which publishes a server there:
+    -L "socks5+h2://user:password@:1080?bind=true"
+    -L rtcp://:8080/127.0.0.1:80 -F socks5+h2://user:password@far:1080
+  what others serve, brought here; and arguments that no list of processes shows, from a file:
+    -L "tcp://127.0.0.1:8080/first:80;second:80"
+    @arguments
 
 settings stand behind a "?":
   of -L: admission=NETWORK,… and bypass=NETWORK-OR-NAME,… (a whitelist if it begins with "~");
@@ -44,8 +41,7 @@ settings stand behind a "?":
     register=SERVICE, to be found in the directory;
     of gateway://, ingress=HOST=SERVICE,… (.d for d and all below it, . for the rest);
     of socks5://, bind=true lets clients have it listen
-  of -F: strategy=round or hash; probe=SECONDS; priority, backup=true, maxFails,
-    failTimeout=SECONDS; bypass
+  of -F: strategy=round or hash; probe=SECONDS; priority; bypass
   of both with +tls: certFile, keyFile, caFile (whom to trust; of -L: whose certificates clients
     must have); of -F besides: serverName, secure=false (whoever answers will do)
 """

@@ -6,7 +6,7 @@ from gost_core import auth
 from gost_core.common.url import Userinfo
 from gost_core.context import Context
 
-from .limiter.bucket import Bucket
+from .limiter.bucket import Bucket, Budgets
 
 # Logins of a host that may fail: in a second, and at once, since a wrong one is often tried again.
 FAILURES: Final = 0.2
@@ -31,7 +31,7 @@ class FailedLogins:
     """Knows which hosts have failed to log in too often, and may try again after a while only."""
 
     def __init__(self) -> None:
-        self._hosts: dict[str, Bucket] = {}
+        self._hosts = Budgets[str, Bucket]()
 
     def too_many(self, host: str) -> bool:
         """Tell whether a host must wait."""
@@ -39,7 +39,4 @@ class FailedLogins:
 
     def count(self, host: str) -> None:
         """Take note of a failure, also of one more than a host may have: it waits the longer."""
-        if host not in self._hosts:
-            kept = {host: one for host, one in self._hosts.items() if not one.is_full()}
-            self._hosts = {**kept, host: Bucket(FAILURES, FAILURES_AT_ONCE)}
-        self._hosts[host].spend(1)
+        self._hosts.of(host, lambda: Bucket(FAILURES, FAILURES_AT_ONCE)).spend(1)

@@ -32,7 +32,7 @@ from .ingress import MemoryIngress
 from .limiter.conn import HostConnLimiter
 from .limiter.rate import HostRateLimiter
 from .limiter.traffic import ScopedTrafficLimiter
-from .metadata import flag, number, text, whole
+from .metadata import text, whole
 from .metrics.instruments import MeasuredCounts
 from .observer.stats import Counts
 from .plugins import connectors, dialers, handlers, listeners, strategies
@@ -60,18 +60,11 @@ async def make_node(address: Address, stack: AsyncExitStack) -> Node:
     if isinstance(dial, Closer):
         stack.push_async_callback(dial.close)
     await connect.init(settings)
-    # Each choice reads these again, and no text (D45).
-    if settings.is_exists("backup"):
-        settings.set("backup", flag(settings, "backup", False))
-    for key, read in (("maxFails", whole), ("failTimeout", number)):
-        if settings.is_exists(key):
-            settings.set(key, read(settings, key, 0))
     transport = NodeTransporter(dial, connect, chain.addr_transport_option(address.addr))
     return Node(
         str(address),
         address.addr,
         chain.transport_node_option(transport),
-        chain.metadata_node_option(settings),
         chain.priority_node_option(whole(settings, "priority", 0)),
         chain.bypass_node_option(_bypass(settings)),
     )

@@ -14,8 +14,9 @@ class PatternBypass(bypass.Bypass):
     """Bypasses what its patterns match or, as a whitelist, all that they do not match.
 
     A pattern is a network (``10.0.0.0/8``), an address, or a name: ``.d`` is d and all below it,
-    ``*`` may stand for characters. A name is matched by its letters: where it leads to shows only
-    once it has been resolved. A pattern that could match nothing is a ValueError, and so is none.
+    ``*.d`` all below it, and ``*`` whatever there is. A name is matched by its letters: where it
+    leads to shows only once it has been resolved. A pattern that could match nothing is a
+    ValueError, and so is none.
     """
 
     def __init__(self, *patterns: str, whitelist: bool = False) -> None:

@@ -7,10 +7,11 @@ from typing import Final
 from gost_core import listener
 from gost_core.common import net
 
+from ..limiter.bucket import Budgets
 from ..limiter.conn import HostConnLimiter, take_place
-from ..net.address import TCPAddr, split_host_port
+from ..net.address import TCPAddr, host_of, split_host_port
 from ..net.closing import ClosedOnce
-from ..net.h2_budget import HostBudgets
+from ..net.h2_budget import Budget
 from ..net.h2_session import STREAMS, Session
 from ..net.h2_stream import Stream
 from ..net.relay import ClientGoneError, Traffic, relay
@@ -70,9 +71,12 @@ class TunnelListener(ClosedOnce, net.Listener):
         await self._control.close()
 
 
-async def serve_visitors(client: net.Conn, bound: net.Listener, budgets: HostBudgets) -> None:
+async def serve_visitors(
+    client: net.Conn, bound: net.Listener, budgets: Budgets[str, Budget]
+) -> None:
     """Be the far end of a tunnel: send each visitor of a listener through it, while it is there."""
-    session = Session(client, client=True, budget=budgets.of(client))
+    budget = budgets.of(host_of(str(client.remote_addr())), Budget)
+    session = Session(client, client=True, budget=budget)
     try:
         control = await session.open("control")
         async with asyncio.TaskGroup() as visits:

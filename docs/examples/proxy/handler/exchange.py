@@ -1,7 +1,7 @@
 """One request of HTTP and the response to it, between a client and a target."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
@@ -19,11 +19,6 @@ from .proxy import RefusedError, Request, reply_and_linger
 Body = AsyncGenerator[bytes, None]
 
 
-async def unchanged(response: h11.Response, header: Header, body: Body) -> tuple[Header, Body]:
-    """Leave a response as it is."""
-    return header, body
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange(Request):
     """A request, as its target wants it."""
@@ -35,8 +30,12 @@ class Exchange(Request):
     header: Header
     url: str = ""
     """What it is asked for where a proxy is asked; "" = no proxy is, but by a tunnel."""
-    change: Callable[[h11.Response, Header, Body], Awaitable[tuple[Header, Body]]] = unchanged
-    """What becomes of the response: of its header, and of its body."""
+
+    async def change(
+        self, response: h11.Response, header: Header, body: Body
+    ) -> tuple[Header, Body]:
+        """Return what becomes of the response: of its header, and of its body."""
+        return header, body
 
 
 async def carry(exchange: Exchange, target: Conn, traffic: Traffic) -> Messages:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
 from urllib.parse import parse_qs, quote, unquote
 
 import h11
@@ -20,10 +19,9 @@ from ..wire import http
 from ..wire.http import Messages, answer
 from .exchange import Body, Exchange
 from .forward import ForwardHandler, ForwardRequest
-from .http import HTTPHandler, check_length, forwarded
+from .http import HTTPHandler, answered, check_length, forwarded
 from .proxy import RefusedError, Request
 
-MOST_TO_MATCH = 10 << 20  # bytes of a body that matchers may see (D68)
 UNQUOTED = "/:@!$&'()*+,;=~"
 
 
@@ -31,7 +29,22 @@ UNQUOTED = "/:@!$&'()*+,;=~"
 class Forwarded(Exchange, ForwardRequest):
     """A request that a node was found for, as the node's settings have made it."""
 
+    ctx: Context
     settings: HTTPNodeSettings
+
+    async def change(
+        self, response: h11.Response, header: fields.Header, body: Body
+    ) -> tuple[fields.Header, Body]:
+        found = fields.fields_of(header)
+        rules = self.settings.rewrite_response_body
+        has_body = self.method != b"HEAD" and response.status_code not in (204, 304)
+        if has_body and "Content-Encoding" not in found:
+            media_type = found.get("Content-Type", [""])[0].partition(";")[0].strip().lower()
+            if fitting := [rule for rule in rules if _fits(rule, media_type)]:
+                limit = max(rule.max_chunk_size for rule in rules) or 1 << 20
+                said = rewriter.metadata_rewrite_option({"direction": "response", "uri": self.path})
+                header, body = await _rewritten_body(self.ctx, fitting, limit, said, header, body)
+        return fields.changed(header, self.settings.response_header), body  # after all else (D67)
 
 
 class GatewayHandler(HTTPHandler, ForwardHandler):
@@ -40,7 +53,7 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
     What comes in a content coding all the same is not rewritten.
     """
 
-    async def negotiate(self, ctx: Context, conn: Conn, /) -> Forwarded:
+    async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
         try:
             near = Messages(conn, http.side(h11.SERVER))
             asked = await near.read_request()
@@ -48,14 +61,11 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
             check_length(asked)
             header = forwarded(asked)
             host, path, query = _parse_url(asked)
+            if fields.hops_left(asked) == 0:
+                return answered(near, asked)
         except (ValueError, ProtocolError) as error:
             raise RefusedError(f"malformed request: {error}", answer(400)) from error
-        size = self._matched_size()
-        if size and near.state.they_are_waiting_for_100_continue:
-            await near.write(h11.InformationalResponse(status_code=100, headers=[]))
-            header = fields.changed(header, {"Expect": ""})
-        early = await near.peek_body(size)
-        node = await self._choose(ctx, asked, host, path, query, early)
+        node = await self._choose(ctx, asked, host, path, query)
         settings = node.options().http or HTTPNodeSettings()
         if settings.auther is not None:
             said = fields.credentials(header, "authorization")
@@ -73,13 +83,13 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
             method=asked.method,
             path=path,
             header=fields.changed(header, settings.request_header),
-            change=partial(_changed, ctx, settings, asked.method, path),
+            ctx=ctx,
             node=node,
             settings=settings,
         )
 
     async def _choose(
-        self, ctx: Context, asked: h11.Request, host: str, path: str, query: str, early: bytes
+        self, ctx: Context, asked: h11.Request, host: str, path: str, query: str
     ) -> Node:
         if self._hop is None:
             raise RefusedError("there is no hop to choose a node", answer(404))
@@ -94,7 +104,6 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
                 hop.path_select_option(unquote(path)),
                 hop.query_select_option(parse_qs(query, keep_blank_values=True)),
                 hop.header_select_option(fields.fields_of(fields.header_of(asked))),
-                hop.body_select_option(early),
             )
         except Exception as error:  # never turned into another target (D36)
             raise RefusedError(f"{host}: {error}", self.refusal(error)) from error
@@ -102,41 +111,14 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
             raise RefusedError(f"no node serves {host!r}", answer(404))
         return node
 
-    def _matched_size(self) -> int:
-        """Return how much of a body the nodes' matchers want to see (D68)."""
-        nodes: Sequence[Node] = self._hop.nodes() if isinstance(self._hop, hop.NodeList) else ()
-        wanted = max((node.options().matcher_body_size for node in nodes), default=0)
-        return max(0, min(wanted, MOST_TO_MATCH))
-
     async def reach(self, ctx: Context, request: Request) -> Conn:
         assert isinstance(request, Forwarded)
         refuse_options(request.settings, "rewrite_request_body")
         if any(rule.type.startswith("json:") for rule in request.settings.rewrite_response_body):
             raise ValueError("rules on fields of JSON are not served here")
-        refuse_options(request.node.options(), "tls")  # rather than speak in plain text
+        # Rather than speak in plain text, or have a rule decide on a body that nobody has read.
+        refuse_options(request.node.options(), "tls", "matcher_body_size")
         return await super().reach(ctx, request)
-
-
-async def _changed(
-    ctx: Context,
-    settings: HTTPNodeSettings,
-    method: bytes,
-    path: str,
-    response: h11.Response,
-    header: fields.Header,
-    body: Body,
-) -> tuple[fields.Header, Body]:
-    """Make of a response what a node's settings say."""
-    found = fields.fields_of(header)
-    has_body = method != b"HEAD" and response.status_code not in (204, 304)
-    if has_body and "Content-Encoding" not in found:
-        media_type = found.get("Content-Type", [""])[0].partition(";")[0].strip().lower()
-        rules = [rule for rule in settings.rewrite_response_body if _fits(rule, media_type)]
-        if rules:
-            limit = max(rule.max_chunk_size for rule in settings.rewrite_response_body) or 1 << 20
-            option = rewriter.metadata_rewrite_option({"direction": "response", "uri": path})
-            header, body = await _rewritten_body(ctx, rules, limit, option, header, body)
-    return fields.changed(header, settings.response_header), body  # after all else (D67)
 
 
 def _fits(rule: chain.HTTPBodyRewriteSettings, media_type: str) -> bool:

@@ -13,7 +13,11 @@ from ..wire import header as fields
 from ..wire import http
 from ..wire.http import FORWARDED, Messages, answer
 from .exchange import Exchange, carry
-from .proxy import ProxyHandler, RefusedError, Request
+from .proxy import ProxyHandler, RefusedError, Request, reply_and_linger
+
+
+class Answered(Request):
+    """A request that goes no further than here."""
 
 
 class HTTPHandler(ProxyHandler):
@@ -33,6 +37,8 @@ class HTTPHandler(ProxyHandler):
             check_length(asked)
             if asked.method == b"CONNECT":
                 return _tunnel(near, asked, client_id)
+            if (asked.method, asked.target) == (b"OPTIONS", b"*") or fields.hops_left(asked) == 0:
+                return answered(near, asked)
             return _exchange(near, asked, client_id)
         except (ValueError, ProtocolError, h11.LocalProtocolError) as error:
             raise RefusedError(f"malformed request: {error}", answer(400)) from error
@@ -49,6 +55,8 @@ class HTTPHandler(ProxyHandler):
                 return answer(502)
 
     def serve(self, ctx: Context, request: Request) -> Awaitable[None]:
+        if isinstance(request, Answered):
+            return reply_and_linger(request.client, request.reply)
         if isinstance(request, Exchange):
             return self._serve_one_by_one(ctx, request)
         return super().serve(ctx, request)
@@ -75,16 +83,17 @@ class HTTPHandler(ProxyHandler):
         return client_id
 
     async def _serve_one_by_one(self, ctx: Context, request: Request) -> None:
-        while True:
+        while isinstance(request, Exchange):
             conn = request.client
             await super().serve(ctx, request)
-            if not isinstance(request, Exchange) or not request.near.is_done():
+            if not request.near.is_done():
                 return
             try:
                 request = await self.greet(ctx, request.near.rest(conn))
             except TimeoutError:  # it may keep its connection as long, and no longer
                 return
             ctx = self.known(ctx, request)
+        await self.serve(ctx, request)
 
     async def _carry(
         self, ctx: Context, request: Exchange, client: Conn, target: Conn, traffic: Traffic
@@ -94,6 +103,12 @@ class HTTPHandler(ProxyHandler):
         far = await carry(request, target, traffic)
         if near.state.our_state is h11.SWITCHED_PROTOCOL:
             await relay(near.rest(client), far.rest(far.conn), traffic)
+
+
+def answered(near: Messages, asked: h11.Request) -> Answered:
+    """Answer a request that goes no further; what it says is not sent back, passwords and all."""
+    status = 200 if asked.method == b"OPTIONS" else 501
+    return Answered(target="", client=near.conn, reply=answer(status))
 
 
 def check_length(asked: h11.Request) -> None:
@@ -135,6 +150,8 @@ def forwarded(asked: h11.Request) -> fields.Header:
     """Return the fields that a request has on its way on."""
     header = fields.header_of(asked)
     passed = [*fields.forwarded(header), fields.via(asked)]
+    if left := fields.hops_left(asked):
+        passed = fields.changed(passed, {"Max-Forwards": str(left - 1)})
     if asked.http_version == b"1.0":  # whose clients cannot ask for another protocol
         return [*passed, ("Connection", "close")]
     return passed + fields.upgrade(header)

@@ -13,6 +13,7 @@ from gost_core.keys import SESSION_ID
 from gost_core.metadata import Metadata
 
 from ..connector.association import Association
+from ..limiter.bucket import Budgets
 from ..metadata import flag
 from ..net.address import UDPAddr, host_of
 from ..net.relay import Traffic, of_client
@@ -48,9 +49,8 @@ class SOCKS5Handler(ProxyHandler):
         self._commands = {socks5.CONNECT, socks5.UDP_ASSOCIATE}
         if flag(metadata, "bind", False):
             from ..connector.tunnel import serve_visitors  # only who binds needs the library h2
-            from ..net.h2_budget import HostBudgets
 
-            self._serve_visitors = partial(serve_visitors, budgets=HostBudgets())
+            self._serve_visitors = partial(serve_visitors, budgets=Budgets())
             self._commands.add(socks5.BIND_MANY)
 
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:

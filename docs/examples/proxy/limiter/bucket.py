@@ -1,6 +1,10 @@
-"""Budgets that are refilled."""
+"""Budgets that are refilled, and who has one."""
 
 import time
+from collections import OrderedDict
+from collections.abc import Callable
+from itertools import islice
+from typing import Protocol, TypeVar
 
 
 class Bucket:
@@ -38,3 +42,28 @@ class Bucket:
         """Change what comes from now on; what is there stays, if it fits."""
         self._level = min(self.level(), burst)
         self._rate, self._burst = rate, burst
+
+
+class Refilled(Protocol):
+    """What is spent, and as good as new after a while."""
+
+    def is_full(self) -> bool: ...
+
+
+K = TypeVar("K")
+B = TypeVar("B", bound=Refilled)
+
+
+class Budgets(OrderedDict[K, B]):
+    """Budgets by whose they are; one that is as good as new is forgotten in the end."""
+
+    def of(self, key: K, new: Callable[[], B]) -> B:
+        """Return a budget; a newcomer gets a new one, and is the occasion to look at two others."""
+        if key not in self:
+            for other in [*islice(self, 2)]:
+                if self[other].is_full():
+                    del self[other]
+                else:
+                    self.move_to_end(other)
+            self[key] = new()
+        return self[key]

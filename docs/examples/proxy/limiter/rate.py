@@ -1,15 +1,13 @@
 """How many requests a host may make in a second."""
 
-from collections import OrderedDict
 from collections.abc import Mapping
-from itertools import islice
 from threading import Lock
 
 from gost_core.common import net
 from gost_core.limiter import rate
 
 from ..net.address import host_of
-from .bucket import Bucket
+from .bucket import Bucket, Budgets
 
 
 class Requests(rate.Limiter):
@@ -39,7 +37,7 @@ class HostRateLimiter(rate.RateLimiter):
     def __init__(self, limits: Mapping[str, float], others: float = 0) -> None:
         self._limits = dict(limits)
         self._others = others
-        self._requests = OrderedDict[str, Requests]()
+        self._requests = Budgets[str, Requests]()
         self._lock = Lock()
 
     def limiter(self, key: str, /) -> rate.Limiter | None:
@@ -47,18 +45,7 @@ class HostRateLimiter(rate.RateLimiter):
         if limit <= 0:
             return None
         with self._lock:
-            if key not in self._requests:
-                self._forget()
-                self._requests[key] = Requests(limit)
-            return self._requests[key]
-
-    def _forget(self) -> None:
-        """Forget who has long been gone: a newcomer is the occasion to look at two others."""
-        for host in [*islice(self._requests, 2)]:
-            if self._requests[host].is_full():
-                del self._requests[host]
-            else:
-                self._requests.move_to_end(host)
+            return self._requests.of(key, lambda: Requests(limit))
 
 
 def take_request(inner: net.Conn, limits: rate.RateLimiter | None) -> None:

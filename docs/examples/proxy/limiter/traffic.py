@@ -10,7 +10,7 @@ from gost_core.limiter import SCOPE_CONN, traffic
 from gost_core.options import apply
 
 from ..net.address import host_of
-from .bucket import Bucket
+from .bucket import Bucket, Budgets
 
 PAUSE = 0.02  # seconds at least between grants, so that a slow stream does not go byte by byte
 
@@ -65,8 +65,7 @@ class ScopedTrafficLimiter(traffic.TrafficLimiter):
         self._lasting: dict[tuple[str, ...], Bytes] = {}
         # The budget of a connection ends with it, once it is as good as a new one.
         self._passing = WeakValueDictionary[tuple[str, ...], Bytes]()
-        self._spent: dict[tuple[str, ...], Bytes] = {}
-        self._most = 1000
+        self._spent = Budgets[tuple[str, ...], Bytes]()
 
     async def in_(self, ctx: Context, key: str, /, *opts: limiter.Option) -> traffic.Limiter | None:
         return self._find("in", key, apply(limiter.Options(), *opts))
@@ -87,11 +86,5 @@ class ScopedTrafficLimiter(traffic.TrafficLimiter):
         budget = (direction, scope, options.service, key)
         found = budgets.setdefault(budget, Bytes(limit))
         if budgets is self._passing:
-            self._spent[budget] = found
-            self._forget_full()
+            self._spent.of(budget, lambda: found)
         return found
-
-    def _forget_full(self) -> None:
-        if len(self._spent) > self._most:
-            self._spent = {key: one for key, one in self._spent.items() if not one.is_full()}
-            self._most = max(1000, 2 * len(self._spent))

@@ -8,8 +8,10 @@ from gost_core.metadata import Metadata
 from gost_core.options import apply
 
 from ..component import refuse_options
+from ..limiter.bucket import Budgets
 from ..metadata import number
-from ..net.h2_budget import HostBudgets
+from ..net.address import host_of
+from ..net.h2_budget import Budget
 from ..net.h2_session import Session
 from ..net.h2_stream import Stream
 from .limits import accept_within_limits
@@ -32,7 +34,8 @@ class MuxListener(ServingListener):
             listener.logger_option(self._options.logger),
         )
         super().__init__(tcp, self._options.logger)
-        self._budgets = HostBudgets()
+        # A host has one budget for all its sessions: a new session is no new budget.
+        self._budgets = Budgets[str, Budget]()
 
     async def init(self, metadata: Metadata | None, /) -> None:
         refuse_options(self._options, "auther", "auth", "tls_config", "proxy_protocol", "netns")
@@ -41,7 +44,8 @@ class MuxListener(ServingListener):
         await super().init(metadata)
 
     async def take(self, conn: net.Conn) -> None:
-        session = Session(conn, client=False, budget=self._budgets.of(conn))
+        budget = self._budgets.of(host_of(str(conn.remote_addr())), Budget)
+        session = Session(conn, client=False, budget=budget)
         try:
             while True:
                 stream = await accept_within_limits(await self._next(session), self._options)

@@ -1,16 +1,10 @@
 """How much work a peer of an HTTP/2 session may ask for."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Iterable
-from itertools import islice
 from typing import Final
 
 from h2 import events
-
-from gost_core.common import net
-
-from .address import host_of
 
 # What frames cost is in their heads and fields, whatever they carry. So many bytes of these a peer
 # may send in a second, and so many at once; what is carried, in either direction, pays for more.
@@ -31,9 +25,10 @@ class Budget:
         self._waited = 0.0
         self._counted = time.monotonic()
 
-    def is_needed(self) -> bool:
-        """Tell whether a session has it, or another one would be better than this."""
-        return self.sessions > 0 or self._spent > OVERHEAD * (time.monotonic() - self._counted)
+    def is_full(self) -> bool:
+        """Tell whether no session has it, and another one would be no better."""
+        paid = OVERHEAD * (time.monotonic() - self._counted)
+        return not self.sessions and self._spent <= paid
 
     def carry(self, size: int) -> None:
         """Take note of bytes for the peer: it has to say that there is room again."""
@@ -55,19 +50,3 @@ class Budget:
         pause = max(self._spent - BURST, 0.0) / OVERHEAD
         self._waited += pause
         return pause if self._waited <= PATIENCE else None
-
-
-class HostBudgets:
-    """Gives a host one budget for all its sessions: a new session is no new budget."""
-
-    def __init__(self) -> None:
-        self._budgets = OrderedDict[str, Budget]()
-
-    def of(self, conn: net.Conn) -> Budget:
-        """Return the budget of the host that a connection is to."""
-        for host in [*islice(self._budgets, 2)]:  # so what nobody needs is gone in the end
-            if self._budgets[host].is_needed():
-                self._budgets.move_to_end(host)
-            else:
-                del self._budgets[host]
-        return self._budgets.setdefault(host_of(str(conn.remote_addr())), Budget())

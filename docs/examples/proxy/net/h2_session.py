@@ -77,10 +77,7 @@ class Session(ClosedOnce, net.Closer):
         )
         self.h2.initiate_connection()
         self.h2.update_settings(
-            {
-                SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
-                SettingCodes.MAX_FRAME_SIZE: FRAME,
-            }
+            {SettingCodes.INITIAL_WINDOW_SIZE: WINDOW, SettingCodes.MAX_FRAME_SIZE: FRAME}
         )
         # Nothing waits for the window of the whole session: a stream that nobody reads would fill
         # it, and hold up all the others.
@@ -159,6 +156,7 @@ class Session(ClosedOnce, net.Closer):
         return min(window, self.h2.max_outbound_frame_size)
 
     def send(self, stream: Stream, frame: memoryview) -> None:
+        """Send bytes for which there is room."""
         self.h2.send_data(stream.number, frame)
         stream.is_unsent = True
         self._unsent.append(stream)

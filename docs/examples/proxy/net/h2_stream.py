@@ -18,33 +18,21 @@ WINDOW: Final = 256 * 1024  # bytes of a stream that may wait here to be read
 
 
 class Carrier(Protocol):
-    """What a stream needs of its session."""
+    """What a stream needs of its session, which says what each of it does."""
 
     @property
-    def h2(self) -> H2Connection:
-        """For what a stream says to its peer; ``flush`` hands it over."""
-        ...
+    def h2(self) -> H2Connection: ...
 
     @property
-    def conn(self) -> net.Conn:
-        """Where the session goes."""
-        ...
+    def conn(self) -> net.Conn: ...
 
-    def room(self, stream: "Stream") -> int:
-        """Tell how many bytes of a stream may be sent now; when there are more, it is woken."""
-        ...
+    def room(self, stream: "Stream") -> int: ...
 
-    def send(self, stream: "Stream", frame: memoryview) -> None:
-        """Send bytes for which there is room."""
-        ...
+    def send(self, stream: "Stream", frame: memoryview) -> None: ...
 
-    def flush(self) -> int:
-        """Hand over what h2 has to say; return how many bytes these were."""
-        ...
+    def flush(self) -> int: ...
 
-    async def remove(self, stream: "Stream") -> None:
-        """Let go of a stream that is closed here."""
-        ...
+    async def remove(self, stream: "Stream") -> None: ...
 
 
 class Stream(net.Conn, net.HalfCloser, net.Aborter):

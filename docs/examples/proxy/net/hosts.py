@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Generic, TypeVar
@@ -18,9 +17,9 @@ V = TypeVar("V")
 def normal_host(host: str) -> str:
     """Bring a host to the form in which it is compared, looked up and passed on.
 
-    A name is ASCII in lower case, without a final dot. What ends with a number is an IPv4 address
-    in four decimal parts: no other way to write numbers is a host, since some resolvers take it
-    for one and no rule would. A ValueError says what is wrong.
+    A name is ASCII in lower case, without a trailing dot. What ends with a number is an IPv4
+    address in four decimal parts: no other way to write numbers is a host, since some resolvers
+    take it for one and no rule would. A ValueError says what is wrong.
     """
     if len(host) > LONGEST:
         raise ValueError(f"no host has a name of {len(host)} characters")
@@ -87,18 +86,21 @@ class NetworkSet:
 
 
 class NameSet:
-    """Tells whether a name is one of its names, which may be patterns.
+    """Tells whether a name is one of its names.
 
-    ``.d`` is d and all below it, ``*.d`` all below it; in any other place, ``*`` and ``?`` stand
-    for characters, and such patterns are tried one by one.
+    ``.d`` is d and all below it, ``*.d`` all below it, and ``*`` any name.
     """
 
-    def __init__(self, patterns: Iterable[str]) -> None:
+    def __init__(self, rules: Iterable[str]) -> None:
         self._names: set[str] = set()
         self._above: set[str] = set()
-        self._patterns: list[str] = []
-        for pattern in patterns:
-            self._add(pattern)
+        for rule in rules:
+            name = rule.removeprefix("*.").removeprefix(".")
+            name = "" if rule == "*" else _name(name)
+            if rule.startswith(("*", ".")):
+                self._above.add(name)
+            if not rule.startswith("*"):
+                self._names.add(name)
 
     def __contains__(self, host: str) -> bool:
         if host in self._names:
@@ -108,28 +110,7 @@ class NameSet:
             above = above.partition(".")[2]
             if above in self._above:
                 return True
-        return any(fnmatchcase(host, pattern) for pattern in self._patterns)
-
-    def _add(self, pattern: str) -> None:
-        rest = pattern.removeprefix("*").removeprefix(".")
-        if not re.search(r"[*?]", rest) and pattern != rest and "." in pattern[:2]:
-            name = _name(rest)
-            self._above.add(name)
-            if pattern.startswith("."):
-                self._names.add(name)
-        elif re.search(r"[*?]", pattern):
-            if re.fullmatch(r"[\d.*?]+", pattern) and re.search(r"\d", pattern):
-                raise ValueError(f"{pattern!r} matches no name; write a network, as in 10.0.0.0/8")
-            labels = [
-                label.lower() if re.search(r"[*?]", label) else _name(label)
-                for label in pattern.removesuffix(".").split(".")
-            ]
-            for label in labels:
-                if not re.fullmatch(r"[a-z0-9_*?-]+", label):
-                    raise ValueError(f"{pattern!r} is no pattern for names of hosts")
-            self._patterns.append(".".join(labels))
-        else:
-            self._names.add(_name(pattern))
+        return False
 
 
 def _name(text: str) -> str:

@@ -139,9 +139,8 @@ class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.Aborter, net.ContextCarr
 
     async def _end(self) -> None:
         try:
-            if (
-                self._flushed and not self._aborted
-            ):  # else a write waits, or was cut off: there is no room for a farewell
+            # Else a write waits, or was cut off: there is no room for a farewell.
+            if self._flushed and not self._aborted:
                 self._say_end()
                 with suppress(OSError):
                     async with asyncio.timeout(FAREWELL):

@@ -140,10 +140,7 @@ class PeerConn(DatagramConn, Wrapper):
 
 
 def open_udp(
-    network: str = "udp",
-    local: str = "",
-    remote: tuple[str, int] | None = None,
-    client: str = "",
+    network: str = "udp", local: str = "", remote: tuple[str, int] | None = None, client: str = ""
 ) -> UDPConn:
     """Open a socket for anybody, at an address of this host, or for one remote IP address."""
     host = local if remote is None else remote[0]

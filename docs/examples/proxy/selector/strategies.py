@@ -37,7 +37,5 @@ class Hash(Strategy[Node]):
             return random.choice(items) if items else None
         # Not hash(), which gives other numbers in the next process.
         return max(
-            items,
-            key=lambda node: sha256(f"{source}\0{node.name}".encode()).digest(),
-            default=None,
+            items, key=lambda node: sha256(f"{source}\0{node.name}".encode()).digest(), default=None
         )

@@ -43,9 +43,11 @@ async def read_head(conn: Conn) -> tuple[bytes, Conn]:
     while (end := data.find(b"\r\n\r\n")) < 0:
         if len(data) > HEAD:
             raise ProtocolError(f"no end of the header within {HEAD} bytes")
+        if data.count(b"\n") > data.count(b"\r\n"):  # whose writer would wait for an answer
+            raise ProtocolError("a line of the header ends without a carriage return")
         # Some clients end a body with an empty line.
         data = (data + await read_more(conn, HEAD)).lstrip(b"\r\n")
-        if data and not 0x20 < data[0] < 0x7F:  # SOCKS or TLS, say, which would wait for an answer
+        if data and not 0x20 < data[0] < 0x7F:  # SOCKS or TLS, say, which would wait too
             raise ProtocolError(f"this is not HTTP: the first byte is {data[0]}")
     head, rest = data[: end + 4], data[end + 4 :]
     return head, PrefixedConn(conn, rest) if rest else conn
@@ -77,7 +79,6 @@ class Messages:
         self.conn = conn
         self.state: Final = state
         self._unread = b""
-        self._early = bytearray()  # of the body, and to be given again
         self._is_over = False  # the body
         self._is_chunked = False
 
@@ -103,22 +104,6 @@ class Messages:
 
     async def read_body(self) -> bytes:
         """Return the next bytes of a body; none at its end."""
-        data = bytes(self._early) or await self._read_body()
-        self._early.clear()
-        return data
-
-    async def peek_body(self, size: int) -> bytes:
-        """Return so much of the beginning of a body; ``read_body`` gives it all."""
-        while len(self._early) < size and (data := await self._read_body()):
-            self._early += data
-        return bytes(self._early[:size])
-
-    async def body(self) -> AsyncGenerator[bytes, None]:
-        """Yield a body."""
-        while data := await self.read_body():
-            yield data
-
-    async def _read_body(self) -> bytes:
         while not self._is_over:
             event = self._next()
             if isinstance(event, h11.Data):
@@ -130,6 +115,11 @@ class Messages:
             else:
                 raise ProtocolError(f"no body is to come: {event}")
         return b""
+
+    async def body(self) -> AsyncGenerator[bytes, None]:
+        """Yield a body."""
+        while data := await self.read_body():
+            yield data
 
     async def _receive(self) -> None:
         self._unread = self._unread or await self.conn.read(CHUNK)
