@@ -10,11 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Literal
+from typing import Final, Literal
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "docs" / "examples"
 LIMIT = 30.0  # seconds for whatever must not hang
+
+# On the event loop that all others run on, whatever else is installed.
+_PPROXY: Final[str] = """
+import sys
+sys.modules["uvloop"] = None
+from pproxy.server import main
+main()
+"""
 
 Protocol = Literal["socks5", "http"]
 
@@ -87,7 +95,7 @@ def _command(name: str, protocol: Protocol, port: int) -> tuple[list[str], Path]
         case "example":
             return ["-m", "proxy", "-L", url], EXAMPLES
         case "pproxy":
-            return ["-m", "pproxy", "-l", url], HERE
+            return ["-c", _PPROXY, "-l", url], HERE
         case "proxy.py":  # its package is called proxy too, so the directory decides
             processes = ["--num-workers", "1", "--num-acceptors", "1"]
             where = ["--hostname", "127.0.0.1", "--port", str(port)]
