@@ -86,7 +86,11 @@ def _measure(
         used, began = proxy.cpu_seconds(), time.perf_counter()
         with ThreadPoolExecutor(at_once) as pool:
             for done in [pool.submit(once, proxy, target) for _ in range(at_once)]:
-                done.result()
+                try:
+                    done.result()
+                except OSError as error:
+                    error.add_note(f"by way of {name}")
+                    raise
         seconds = time.perf_counter() - began
         efforts[name].append((proxy.cpu_seconds() - used) / amount)
         return amount / seconds
