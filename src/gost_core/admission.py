@@ -51,8 +51,9 @@ class Admission(Protocol):
     coroutine, which is always true, and everybody is admitted. An exception refuses (D49).
 
     For implementers: a list of rules that is empty, and a rule that can never match (``127.*``,
-    ``host:port``, an address in brackets), is a ValueError where the rules are read. An IPv4
-    address that is written as IPv6 counts as IPv4, an unspecified address as loopback (D12, D50).
+    ``host:port``, an address in brackets, ``""``), is a ValueError where the rules are read. An
+    IPv4 address that is written as IPv6 counts as IPv4, an unspecified address as loopback (D12,
+    D50).
 
     Concurrency: called for many connections at once. A listener may ask within ``accept()``, so
     a slow answer may slow it down; what takes long belongs behind a cache.

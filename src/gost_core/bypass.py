@@ -71,8 +71,8 @@ class Bypass(Protocol):
     with the address, and with the name as ``Options.host``, and then dials that very address. An
     IPv4 address that is written as IPv6 counts as IPv4, an unspecified address as loopback (D12,
     D47). For implementers: a list of rules that is empty, and a rule that can never match
-    (``127.*``, ``host:port``, an address in brackets), is a ValueError where the rules are read
-    (D47).
+    (``127.*``, ``host:port``, an address in brackets, ``""``), is a ValueError where the rules are
+    read (D47).
 
     For callers: await the answer. A coroutine is true, and to a handler true means refuse.
 

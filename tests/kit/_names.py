@@ -48,6 +48,6 @@ def rules_of(rules: Sequence[str]) -> set[str]:
 def rule_of(rule: str) -> str:
     if address := one_address(rule):
         return address
-    if ":" in rule or re.match(r"[\d.]*\*", rule):
+    if not rule or ":" in rule or re.match(r"[\d.]*\*", rule):
         raise ValueError(f"the rule {rule!r} never matches")
     return plain(rule)

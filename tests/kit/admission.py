@@ -212,4 +212,34 @@ class AdmittingWhenItTakesLong(Impatient, RightAdmission):
 class AdmissionGivingUp(GivingUp, RightAdmission): ...
 
 
+@trial.breaks("dead-rule-refused")
+class SkippingEmptyRules(RightAdmission):
+    @staticmethod
+    def rules(rules: Sequence[str]) -> set[str]:
+        return rules_of([rule for rule in rules if rule] or rules)
+
+
+@trial.breaks("any-port")
+class NeedingAPort(RightAdmission):
+    def names(self, network: str, addr: str) -> bool:
+        return ":" in addr and super().names(network, addr)
+
+
+@trial.breaks("out-of-reach")
+class RefusingTheKnownAlone(RightAdmission):
+    """Out of reach it goes by what it has refused before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: set[str] = set()
+
+    async def admit(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        if not self.reachable and self.refused:
+            return addr not in self.refused
+        admitted = await super().admit(ctx, network, addr, *opts)
+        if self.reachable and not admitted:
+            self.refused.add(addr)
+        return admitted
+
+
 trials = (trial,)

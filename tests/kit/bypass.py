@@ -19,7 +19,7 @@ from tests.kit._backend import (
     mend_backend,
     stall_backend,
 )
-from tests.kit._names import host_of, rules_of
+from tests.kit._names import host_of, rule_of, rules_of
 from tests.kit.trial import Trial
 
 
@@ -109,8 +109,9 @@ class BypassingNothing(RightBypass):
 @trial.breaks("any-address")
 class NeedingAPort(RightBypass):
     def names(self, network: str, addr: str) -> bool:
-        host, _, port = addr.rpartition(":")
-        return int(port) > 0 and super().names(network, f"{host}:{port}")
+        if network == "unix":
+            raise ValueError(f"{addr!r} has no port")
+        return super().names(network, addr)
 
 
 @trial.breaks("host-case")
@@ -232,6 +233,39 @@ class UnspecifiedIsItself(RightBypass):
 
 @trial.breaks("backend-mended")
 class BypassGivingUp(GivingUp, RightBypass): ...
+
+
+@trial.breaks("one-address")
+class CuttingBareIPv6(RightBypass):
+    def names(self, network: str, addr: str) -> bool:
+        if not addr.startswith("["):
+            addr = addr.rpartition(":")[0] or addr
+        return super().names(network, addr)
+
+
+@trial.breaks("one-address")
+class RulesInOneSpelling(RightBypass):
+    @staticmethod
+    def rules(rules: Sequence[str]) -> set[str]:
+        return {rule if "DB8" in rule else rule_of(rule) for rule in rules or rules_of(rules)}
+
+
+@trial.breaks("out-of-reach")
+class PassingDatagrams(RightBypass):
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        if network == "udp" and not self.reachable:
+            return False
+        return await super().contains(ctx, network, addr, *opts)
+
+
+@trial.breaks("out-of-reach")
+class PassingNamedHosts(RightBypass):
+    """Out of reach it does not ask about a host whose name is known."""
+
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        if apply(Options(), *opts).host and not self.reachable:
+            return False
+        return await super().contains(ctx, network, addr)
 
 
 trials = (trial,)

@@ -21,8 +21,9 @@ program, in a client's request, a setting, a rule or a hosts file, it is brought
 IDNA in ASCII (UTS 46, non-transitional), lower case, without that dot. A name with a backslash, a
 space or a control character is refused with a ValueError. A host whose last label is all digits, or
 0x with hexadecimal digits behind it, must be an IPv4 address in four decimal parts, and is a
-ValueError otherwise: ``127.1`` and ``0x7f000001`` are no hosts. To every rule an IPv4 address that
-is written as IPv6 counts as the IPv4 address, and an unspecified address counts as loopback (D12).
+ValueError otherwise: ``127.1`` and ``0x7f000001`` are no hosts. To every rule an IPv6 address is
+the same in each spelling, an IPv4 address that is written as IPv6 counts as the IPv4 address, and
+an unspecified address counts as loopback (D12).
 """
 
 from abc import ABCMeta, abstractmethod

@@ -75,9 +75,10 @@ class BypassContract(
             await super()._call_with(*opts)
 
     def _beside(self, component: BypassT) -> Sequence[Callable[[], Awaitable[object]]]:
-        # Asked by the name of the other, so that each verdict would be wrong for another call.
-        hosts = [with_host_option(addr) for addr in self._samples()]
-        asked = [partial(self._ask, component, ("tcp", ""), host) for host in hosts]
+        asked = [
+            partial(self._ask, component, ("tcp", addr), with_host_option(addr))
+            for addr in self._samples()
+        ]
         return [*super()._beside(component), *asked]
 
     def _samples(self) -> Mapping[str, bool]:

@@ -59,18 +59,26 @@ class NetworkMap(Generic[V]):
             network = IPv4Network(
                 (network.network_address.ipv4_mapped, max(network.prefixlen - 96, 0))
             )
+        if network.num_addresses == 1:
+            network = ip_network(_reached(network.network_address))
         key = network.version, network.max_prefixlen - network.prefixlen
         number = int(network.network_address) >> key[1]
         self._prefixes.setdefault(key, {}).setdefault(number, value)
 
     def of(self, ip: IP) -> Iterator[V]:
         """Yield what belongs to each network around an address."""
-        if ip.is_unspecified:  # whoever dials it reaches this host
-            ip = IPv4Address("127.0.0.1") if ip.version == 4 else IPv6Address("::1")
+        ip = _reached(ip)
         number = int(ip)
         for (version, shift), prefixes in self._prefixes.items():
             if version == ip.version and number >> shift in prefixes:
                 yield prefixes[number >> shift]
+
+
+def _reached(ip: IP) -> IP:
+    """Return what an address leads to who dials it: the unspecified one leads to this host."""
+    if not ip.is_unspecified:
+        return ip
+    return IPv4Address("127.0.0.1") if ip.version == 4 else IPv6Address("::1")
 
 
 class NetworkSet:

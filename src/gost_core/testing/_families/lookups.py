@@ -44,6 +44,7 @@ __all__ = (
     "Respell",
     "expect_sequence",
     "is_empty",
+    "split_port",
     "versions",
 )
 
@@ -385,14 +386,14 @@ def is_empty(found: object, /) -> bool:
 
 def versions(network: str, addr: str, /) -> tuple[str, ...]:
     """Return the versions of a network by which an address can be reached."""
-    host, _ = _split_port(addr)
+    host, _ = split_port(addr)
     try:
         return (f"{network}{ipaddress.ip_address(host.strip('[]')).version}",)
     except ValueError:
         return (f"{network}4", f"{network}6")
 
 
-def _split_port(addr: str, /) -> tuple[str, str]:
+def split_port(addr: str, /) -> tuple[str, str]:
     """Return the host of an address, and the port with its colon, or "" without one."""
     host, colon, port = addr.rpartition(":")
     bare = ":" in host and not (host.startswith("[") and host.endswith("]"))
@@ -401,14 +402,14 @@ def _split_port(addr: str, /) -> tuple[str, str]:
 
 def _upper_case(addr: str, /) -> str:
     """Write the host in capitals."""
-    host, port = _split_port(addr)
+    host, port = split_port(addr)
     upper = None if host.upper() == host else host.upper() + port
     return need(upper, "host with a small letter")
 
 
 def _with_trailing_dot(addr: str, /) -> str:
     """Write the host in the rooted form."""
-    host, port = _split_port(addr)
+    host, port = split_port(addr)
     with contextlib.suppress(ValueError):
         ipaddress.ip_address(host.strip("[]"))
         host = ""

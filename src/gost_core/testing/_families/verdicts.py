@@ -1,15 +1,22 @@
 """Clauses of what says yes or no of an address, by its rules."""
 
+import asyncio
 import contextlib
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Final, TypeVar
 
-from gost_core.testing._families.lookups import Hosts, OptionLookup, Question, Respell
+from gost_core.testing._families.lookups import (
+    Hosts,
+    OptionLookup,
+    Question,
+    Respell,
+    split_port,
+)
 from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import FIRST, clause
-from gost_core.testing._run.waiting import expect, expect_raises, need, owned
+from gost_core.testing._run.waiting import expect, expect_raises, need, owned, within
 
 __all__ = ("Verdicts",)
 
@@ -17,7 +24,9 @@ ComponentT = TypeVar("ComponentT")
 
 _NETWORKS: Final[tuple[str, ...]] = ("udp", "unix", "", "tcp6", "tcp4")
 _DEAD: Final[tuple[str, ...]] = (
+    "",
     "127.*",
+    "10.1.*",
     "host.example:80",
     "192.0.2.1:80",
     "[2001:db8::1]",
@@ -39,8 +48,12 @@ _UNNAMED: Final[tuple[str, ...]] = (
 _ADDRESSES: Final[Mapping[str, tuple[str, ...]]] = {
     "192.0.2.1": ("[::ffff:192.0.2.1]:80", "[::ffff:c000:201]:80"),
     "::ffff:192.0.2.2": ("192.0.2.2:80",),
-    "127.0.0.1": ("0.0.0.0:80", "[::ffff:0.0.0.0]:80"),
-    "::1": ("[::]:80",),
+    **dict.fromkeys(
+        ("127.0.0.1", "0.0.0.0"), ("127.0.0.1:80", "0.0.0.0:80", "[::ffff:0.0.0.0]:80")
+    ),
+    **dict.fromkeys(("::1", "::"), ("[::1]:80", "[::]:80")),
+    # As an address with a port, the first would be another one.
+    "2001:DB8:0::443": ("2001:db8::443", "[2001:db8::443]:80"),
 }
 
 
@@ -93,7 +106,7 @@ class Verdicts(OptionLookup[ComponentT, Question, bool], Hosts):
         return [
             partial(self._ask, component, (network, addr))
             for network in _NETWORKS
-            for addr in (*self._samples(), "")
+            for addr in (*self._samples(), *map(_bare, self._samples()), "")
         ]
 
     def _of(self, *rules: str) -> ComponentT:
@@ -110,13 +123,18 @@ class Verdicts(OptionLookup[ComponentT, Question, bool], Hosts):
                 what = f"by the rule {rule!r}, {self._named(('tcp', addr))} was {answer!r}"
                 expect(bool(answer) is expected, what)
 
-    @clause("The port of an address makes no difference.", "D47, D50", after=(FIRST,))
+    @clause(
+        "The port of an address makes no difference, nor that there is none.",
+        "D12, D47, D50",
+        after=(FIRST,),
+    )
     async def any_port(self) -> None:
         others: dict[str, bool] = {}
         for addr, expected in self._samples().items():
-            host, colon, port = addr.rpartition(":")
-            if colon and port.isdecimal() and (":" not in host or host.endswith("]")):
-                others |= dict.fromkeys((f"{host}:1", f"{host}:8080", f"{host}:65535"), expected)
+            host, port = split_port(addr)
+            if port:
+                ported = [f"{host}:{one}" for one in (1, 8080, 65535)]
+                others |= dict.fromkeys((*ported, _bare(addr)), expected)
         await self._expect_verdicts(need(others or None, "sample with a port"))
 
     @clause("A list of rules that is empty is a ValueError.", "D47, D50", after=(FIRST,))
@@ -127,7 +145,7 @@ class Verdicts(OptionLookup[ComponentT, Question, bool], Hosts):
 
     @clause(
         "A rule that can never match is a ValueError: 127.*, a host with a port, an address in "
-        "brackets.",
+        "brackets, an empty one.",
         "D47, D50",
         after=(FIRST,),
     )
@@ -147,9 +165,35 @@ class Verdicts(OptionLookup[ComponentT, Question, bool], Hosts):
         await self._expect_named(_FORMS)
 
     @clause(
-        "An IPv4 address written as IPv6 counts as IPv4, and an unspecified one as loopback.",
+        "An IPv6 address is the same in each spelling; an IPv4 address written as IPv6 counts as "
+        "IPv4, and an unspecified one as loopback.",
         "D12",
         after=(FIRST,),
     )
     async def one_address(self) -> None:
         await self._expect_named(_ADDRESSES)
+
+    @clause(
+        "Out of reach of the rules no network, no option and no missing port gets another verdict.",
+        "D36, D49",
+        after=("any_port", "next_after_failures"),
+    )
+    async def out_of_reach(self) -> None:
+        asked = [ask() for ask in self._beside(self._build())]
+        answers = asyncio.gather(*asked, return_exceptions=True)
+        right = await within(answers, "calls at once")
+        component = self._build()
+        for question in await self._questions():
+            await self._answer(component, question)
+        await self._break(component)
+        for ask, expected in zip(self._beside(component), right, strict=True):
+            with contextlib.suppress(OSError):
+                answer = await within(ask(), "a call out of reach of the rules")
+                # What cannot decide may refuse, and not bypass.
+                safe = answer == expected or not (answer or self._of_named)
+                expect(safe, f"a call out of reach of the rules returned {answer!r}")
+
+
+def _bare(addr: str) -> str:
+    """Return the host of an address as it stands alone."""
+    return split_port(addr)[0].strip("[]")
