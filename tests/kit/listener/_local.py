@@ -7,6 +7,7 @@ import os
 import socket
 from collections import deque
 from contextlib import suppress
+from typing import ClassVar
 
 from typing_extensions import Buffer
 
@@ -585,6 +586,22 @@ class FreeingLater(RightListener):
         await super().close()
 
 
+@local.breaks("close-twice-frees-once")
+class ClosingWhoeverIsThere(RightListener):
+    """Knows what is bound by its address alone."""
+
+    bound: ClassVar[dict[str, RightListener]] = {}
+
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        self.bound[str(self.addr())] = self
+
+    async def close(self) -> None:
+        await super().close()
+        if (there := self.bound.get(str(self.addr()))) is not None:
+            there.end()
+
+
 @local.breaks("close-cancelled")
 class ClosingInTwoSteps(RightListener):
     async def close(self) -> None:
@@ -651,7 +668,8 @@ class ClosingByAndBy(ServedConn):
         was_open, self.closed = not self.closed, True
         if was_open:
             self.count(Kind.CURRENT_CONNS, -1)
-        await asyncio.sleep(0)
+        if self.place is not None:
+            await asyncio.sleep(0)
         await self.inner.close()
         if was_open and self.place is not None:
             self.place.allow(-1)

@@ -35,6 +35,8 @@ class ReverseListener(Component, listener.Listener):
 
     async def accept(self) -> net.Conn:
         self.check_initialized()
+        if self._waits.ended:
+            raise listener.ClosedError("this listener was closed")
         try:
             return await self._waits.until_closed(self._accept())
         finally:

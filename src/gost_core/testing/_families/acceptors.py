@@ -27,7 +27,15 @@ from gost_core.testing._run.waiting import (
     within,
 )
 from gost_core.testing._stage.memory import words
-from gost_core.testing._stage.streams import begin, carry, end_of, race_with_cancels, read_exactly
+from gost_core.testing._stage.streams import (
+    TURNS,
+    begin,
+    carry,
+    end_of,
+    race_with_cancels,
+    read_exactly,
+    write,
+)
 
 __all__ = ("HELLO", "Acceptors", "Site")
 
@@ -173,13 +181,20 @@ class Acceptors(Closers, Generic[SiteT]):
         applies(not isinstance(client, PacketConn), "datagrams make a connection by the first one")
         await site.accept()
 
-    @clause("A cancelled accept() ends as cancelled.", "D14")
+    @clause(
+        "A cancelled accept() ends as cancelled; however many were, the next one works.",
+        "D14, D20",
+        after=("accepts",),
+    )
     async def accept_cancellable(self) -> None:
         site = await self._ready()
-        await expect_cancelled(await begin(site.listener.accept()), "accept()")
+        for _ in range(TURNS):
+            await expect_cancelled(await begin(site.listener.accept()), "accept()")
+        await site.meet()
 
     @clause(
-        "A connection that comes beside a cancelled accept() is returned later, or closed.",
+        "A connection that comes beside a cancelled accept(), or while nobody accepts, is returned "
+        "later, or closed.",
         "D26",
         after=("accepts", "accept_cancellable"),
     )
@@ -194,11 +209,12 @@ class Acceptors(Closers, Generic[SiteT]):
         await within(listener.close(), "close() beside a waiting accept()")
         await raises(accepting, "the waiting accept()", self._closed_error)
 
-    @clause("accept() after close() raises ClosedError.", "D1, D26")
+    @clause("accept() after close() raises ClosedError, each time.", "D1, D26")
     async def accept_after_close(self) -> None:
         listener = (await self._ready()).listener
         await within(listener.close(), "close()")
-        await raises(listener.accept(), "accept() after close()", self._closed_error)
+        for _ in range(2):
+            await raises(listener.accept(), "accept() after close()", self._closed_error)
 
     @clause(
         "close() frees the address before it returns: it can be bound again at once.",
@@ -206,6 +222,10 @@ class Acceptors(Closers, Generic[SiteT]):
         after=("accepts",),
     )
     async def address_freed(self) -> None:
+        await self._rebound()
+
+    async def _rebound(self) -> tuple[Listener, SiteT]:
+        """Have a listener be closed and its address bound again; return both."""
         site = await self._ready()
         bind_at = self._binder(site)
         await self._use(site)
@@ -213,42 +233,68 @@ class Acceptors(Closers, Generic[SiteT]):
         await within(site.listener.close(), "close()")
         await self._leave(site)
         try:
-            await (await bind_at(addr)).meet()
+            other = await bind_at(addr)
+            await other.meet()
         except (OSError, BindError) as error:
             text = f"after close(), {addr} could not be bound: {describe(error)}"
             raise Broken(text) from error
+        return site.listener, other
 
     @clause(
-        "A cancelled close() frees the address all the same.",
+        "A second close() leaves alone what has been bound at the address since.",
         "D1, D27",
         after=("address_freed", "close_twice"),
+    )
+    async def close_twice_frees_once(self) -> None:
+        first, second = await self._rebound()
+        await within(first.close(), "a second close()")
+        await second.meet()
+
+    @clause(
+        "A cancelled close() frees the address all the same, and closes what nobody accepted.",
+        "D1, D27",
+        after=("address_freed", "close_twice", "unaccepted_closed"),
     )
     async def close_cancelled(self) -> None:
         async def bound() -> tuple[Closer, Callable[[], Awaitable[None]]]:
             site = await self._bound()
-            addr = site.addr()
-            when = "after a cancelled close()"
-            return site.listener, lambda: self._expect_freed(site, addr, when)
+            addr, client = site.addr(), await site.connect()
+            await settle()
+
+            async def expect_freed() -> None:
+                if not isinstance(client, PacketConn):
+                    await within(end_of(client), "what a cancelled close() left unaccepted")
+                await self._expect_freed(site, addr, "after a cancelled close()")
+
+            return site.listener, expect_freed
 
         await closes_cut_short(bound)
 
     @clause("close() closes the connections that nobody accepted.", "D27", after=("accepts",))
     async def unaccepted_closed(self) -> None:
         site = await self._bound()
-        client = await site.connect()
+        client, other = await site.connect(), await site.connect_refused()
         await settle()
         await within(site.listener.close(), "close()")
-        ending = start(end_of(client))
-        await ended(ending)
-        shown = ending.done() or not isinstance(client, PacketConn)
+        endings = [start(end_of(one)) for one in (client, other) if one is not None]
+        await ended(*endings)
+        shown = all(one.done() for one in endings) or not isinstance(client, PacketConn)
         applies(shown, "a client need not see the end of datagrams")
-        await within(ending, "the connection of a client that close() left unaccepted")
+        await within(asyncio.wait(endings), "a connection that close() left unaccepted")
 
-    @clause("close() leaves accepted connections alone.", "D27", after=("accepts",))
+    @clause(
+        "close() leaves accepted connections alone, and what has come on them.",
+        "D27",
+        after=("accepts",),
+    )
     async def accepted_survive(self) -> None:
         site = await self._ready()
         conn, client = await site.meet()
+        await write(client, b"early")
+        await settle()
         await within(site.listener.close(), "close()")
         await settle()
+        early = await read_exactly(conn, len(b"early"))
+        expect(early == b"early", f"b'early' came before close(), {early!r} was read after it")
         await carry(conn, client, b"pong")
         await carry(client, conn, b"ping")

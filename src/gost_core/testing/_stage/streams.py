@@ -186,7 +186,7 @@ async def fill(conn: Conn, peer: Conn, /) -> int:
 async def race_with_cancels(
     accept: Callable[[], Awaitable[Conn]], connect: Callable[[], Awaitable[Conn | None]], /
 ) -> None:
-    """Connect clients beside cancelled accepts; break the clause if one is lost.
+    """Connect clients beside cancelled accepts, and some more; break the clause if one is lost.
 
     ``connect`` returns None for a client that was closed before that knew it.
     """
@@ -217,6 +217,7 @@ async def race_with_cancels(
     taken = await connect_and_cancel(_MANY_TURNS)
     for number in range(2 * TURNS):
         await connect_and_cancel(max(0, taken - number % TURNS + 2))
+    clients += filter(None, [await connect(), await connect()])
     expect(bool(clients), "no client could connect")
 
     async def accept_all() -> None:

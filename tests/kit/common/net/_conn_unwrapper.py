@@ -1,5 +1,6 @@
 """Trials of the contract of wrappers of connections."""
 
+import asyncio
 from collections.abc import Callable
 
 from typing_extensions import Buffer
@@ -7,6 +8,7 @@ from typing_extensions import Buffer
 from gost_core.common.net import (
     Aborter,
     Addr,
+    ClosedError,
     Conn,
     ConnUnwrapper,
     ContextCarrier,
@@ -142,6 +144,91 @@ class Leaky(RightWrapper):
 @wrapper.breaks("close-closes-inner")
 def leaking(inner: Conn) -> Conn:
     return right_wrap(inner) if isinstance(inner, PacketConn) else Leaky(inner)
+
+
+class KeptAfterAbort(RightWrapper):
+    aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+        super().abort()
+
+    async def close(self) -> None:
+        if not self.aborted:
+            await super().close()
+
+
+@wrapper.breaks("close-closes-inner")
+def leaking_what_was_aborted(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else KeptAfterAbort(inner)
+
+
+class ClosedInTwoSteps(RightWrapper):
+    async def close(self) -> None:
+        await asyncio.sleep(0)
+        await super().close()
+
+
+@wrapper.breaks("close-cancelled")
+def leaking_what_is_cancelled(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else ClosedInTwoSteps(inner)
+
+
+class ClosingInTurn(RightWrapper):
+    """Has one lock for reading and for closing."""
+
+    def __init__(self, inner: Conn) -> None:
+        super().__init__(inner)
+        self.lock = asyncio.Lock()
+
+    async def read(self, n: int, /) -> bytes:
+        async with self.lock:
+            return await super().read(n)
+
+    async def close(self) -> None:
+        async with self.lock:
+            await super().close()
+
+
+@wrapper.breaks("close-wakes-waiting")
+def closing_in_turn(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else ClosingInTurn(inner)
+
+
+class ClosedOnce(RightWrapper):
+    closed = False
+
+    async def close(self) -> None:
+        if self.closed:
+            raise ClosedError("this wrapper was closed before")
+        self.closed = True
+        await super().close()
+
+
+@wrapper.breaks("close-twice")
+def closing_once(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else ClosedOnce(inner)
+
+
+class ClosedAhead(RightWrapper):
+    begun = False
+    contended = False
+
+    async def close(self) -> None:
+        if self.begun:
+            self.contended = True
+            return
+        self.begun = True
+        try:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0.5 if self.contended else 0)
+        finally:
+            await super().close()
+
+
+@wrapper.breaks("close-at-once")
+def closing_ahead(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else ClosedAhead(inner)
 
 
 class HidingHalfClose(PlainWrapper, Aborter, ConnUnwrapper):

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from contextlib import suppress
 from itertools import count
 from weakref import WeakValueDictionary
 
@@ -40,7 +41,8 @@ class RightListener(MemoryListener):
         LISTENERS[str(self.addr())] = self
 
     def free(self) -> None:
-        LISTENERS.pop(str(self.addr()), None)
+        if LISTENERS.get(str(self.addr())) is self:
+            LISTENERS.pop(str(self.addr()))
 
     async def close(self) -> None:
         self.free()
@@ -126,6 +128,35 @@ class ClosingInTwoSteps(RightListener):
         await super().close()
 
 
+@listener.breaks("close-cancelled")
+class LeavingTheQueue(RightListener):
+    """Frees the address at once, and closes by and by what nobody accepted."""
+
+    async def close(self) -> None:
+        self.free()
+        self.closed = True
+        self._changed.set()
+        await asyncio.sleep(0.001)
+        await super().close()
+
+
+@listener.breaks("accept-cancellable")
+class OneAtATime(RightListener):
+    accepting = False
+
+    async def accept(self) -> Conn:
+        if self.accepting:
+            raise RuntimeError("another task is accepting")
+        self.accepting = True
+        try:
+            conn = await super().accept()
+        except OSError:
+            self.accepting = False
+            raise
+        self.accepting = False
+        return conn
+
+
 @listener.breaks("accept-cancellable")
 class CancelledAcceptAsTimeout(RightListener):
     async def accept(self) -> Conn:
@@ -141,6 +172,14 @@ class PreparingInAccept(RightListener):
         conn = await super().accept()
         await asyncio.sleep(0)
         return conn
+
+
+@listener.breaks("cancelled-accept-loses-nothing")
+class TakingTheNewest(RightListener):
+    async def accept(self) -> Conn:
+        while len(self._waiting) > 1:
+            self._waiting.popleft()
+        return await super().accept()
 
 
 @listener.breaks("close-wakes-accept", history="x wt: close does not wake Accept")
@@ -160,6 +199,17 @@ class BadDescriptor(RightListener):
     async def accept(self) -> Conn:
         if self.closed:
             raise OSError(errno.EBADF, "the socket is closed")
+        return await super().accept()
+
+
+@listener.breaks("accept-after-close")
+class RaisingClosedOnce(RightListener):
+    told = False
+
+    async def accept(self) -> Conn:
+        if self.told:
+            await asyncio.Event().wait()
+        self.told = self.closed
         return await super().accept()
 
 
@@ -196,6 +246,20 @@ class KeepingTheAddress(RightListener):
         asyncio.get_running_loop().call_later(0.3, super().free)
 
 
+@listener.breaks("close-twice-frees-once")
+class FreeingWhatAnotherHas(RightListener):
+    def free(self) -> None:
+        LISTENERS.pop(str(self.addr()), None)
+
+
+@listener.breaks("unaccepted-closed")
+class ClosingTheFirstOfTheQueue(RightListener):
+    async def close(self) -> None:
+        while len(self._waiting) > 1:
+            self._waiting.pop()
+        await super().close()
+
+
 @listener.breaks(
     "unaccepted-closed", history="x ws, mtls, quic: what is queued at close stays open"
 )
@@ -219,3 +283,21 @@ class ClosingWhatWasAccepted(RightListener):
         await super().close()
         for conn in self.accepted:
             await conn.close()
+
+
+@listener.breaks("accepted-survive")
+class DroppingWhatHasCome(RightListener):
+    accepted: MemoryConn | None = None
+
+    async def accept(self) -> Conn:
+        conn = await super().accept()
+        assert isinstance(conn, MemoryConn)
+        self.accepted = conn
+        return conn
+
+    async def close(self) -> None:
+        await super().close()
+        with suppress(OSError):
+            async with asyncio.timeout(0):
+                if self.accepted is not None:
+                    await self.accepted.read(65536)

@@ -1,6 +1,7 @@
 """The contract of wrappers of connections."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import field
 from typing import Final
 
@@ -10,6 +11,7 @@ from gost_core import keys
 from gost_core.common.net import (
     Aborter,
     Addr,
+    ClosedError,
     Conn,
     ConnUnwrapper,
     ContextCarrier,
@@ -20,17 +22,20 @@ from gost_core.common.net import (
 )
 from gost_core.context import Context
 from gost_core.metadata import Metadatable
+from gost_core.testing._families.closers import Closers, closes_cut_short
 from gost_core.testing._run.attempt import Broken
-from gost_core.testing._run.contract import Contract, clause
-from gost_core.testing._run.waiting import expect, need, owned, raises, within
+from gost_core.testing._run.contract import clause
+from gost_core.testing._run.waiting import expect, need, owned, raises, until, within
 from gost_core.testing._stage.fakes.connections import CarryingConn, LayeredConn, Scene, Wrapper
 from gost_core.testing._stage.memory import MemoryConn, MemoryMetadata, connected_pair
-from gost_core.testing._stage.streams import ALL, carry, read, write
+from gost_core.testing._stage.streams import ALL, CHUNK, begin, carry, read, write
 
 __all__ = ("ConnUnwrapperContract",)
 
 # More than a factory may put on.
 _MANY_LAYERS: Final[int] = 10
+_PASTS: Final[tuple[str, ...]] = ("nothing", "the end", "a break", "close_write()", "abort()")
+"""What a wrapper may have behind it when it is closed."""
 
 
 class _Described(LayeredConn, Metadatable):
@@ -50,16 +55,19 @@ class _Packets(LayeredConn, PacketConn):
         await self.inner.write(data)
 
 
-class _Abortable(LayeredConn, Aborter):
-    """A connection that can be aborted."""
+class _Abortable(LayeredConn, Aborter, HalfCloser):
+    """A connection that can be aborted, and half-closed."""
 
     aborted = False
 
     def abort(self) -> None:
         self.aborted = True
 
+    async def close_write(self) -> None:
+        """Do nothing more."""
 
-class ConnUnwrapperContract(Contract, interface=ConnUnwrapper):
+
+class ConnUnwrapperContract(Closers, interface=ConnUnwrapper):
     """What a wrapper of connections promises that leaves their bytes as they are.
 
     How it carries data is the affair of :class:`~gost_core.testing.common.net.ConnContract`.
@@ -70,17 +78,17 @@ class ConnUnwrapperContract(Contract, interface=ConnUnwrapper):
     wrap_datagrams: Callable[[Conn], Conn] | None = None
     """Wraps a connection that is a PacketConn."""
 
-    async def _specimen(self) -> Conn:
-        wrapper, _ = self._wrapped()
+    async def _to_close(self) -> Conn:
+        wrapper, *_ = self._wrapped()
         return wrapper
 
     def _wrapped(
         self, kind: type[LayeredConn] = LayeredConn, wrap: Callable[[Conn], Conn] | None = None
-    ) -> tuple[Conn, MemoryConn]:
-        """Return a wrapper around a connection of some kind, and the far end."""
+    ) -> tuple[Conn, MemoryConn, LayeredConn]:
+        """Return a wrapper, the far end, and what is wrapped, a connection of some kind."""
         near, far = connected_pair()
         inner = kind(Scene(), "what is wrapped", near)
-        return owned((wrap or self.wrap)(inner)), owned(far)
+        return owned((wrap or self.wrap)(inner)), owned(far), inner
 
     @clause("unwrap_conn() shows the connection directly beneath, the same each time.", "D10")
     async def shows_inner(self) -> None:
@@ -101,18 +109,50 @@ class ConnUnwrapperContract(Contract, interface=ConnUnwrapper):
 
     @clause("The wrapper leaves the bytes as they are, both ways.", "D10")
     async def bytes_unchanged(self) -> None:
-        wrapper, far = self._wrapped()
+        wrapper, far, _ = self._wrapped()
         data = bytes(range(256)) * 4
         await carry(wrapper, far, data)
         await carry(far, wrapper, data)
 
-    @clause("Closing the wrapper closes what it wraps.", "D3")
+    @clause(
+        "Closing the wrapper closes what it wraps, whatever came before.",
+        "D3, D72",
+        after=("close_twice",),
+    )
     async def close_closes_inner(self) -> None:
-        near, far = connected_pair()
-        owned(far)
-        wrapper = self.wrap(LayeredConn(Scene(), "what is wrapped", near))
-        await within(wrapper.close(), "close()")
-        expect(near.closed, "after close() of the wrapper, what it wraps is open")
+        for wrap, kind in ((self.wrap, _Abortable), (self.wrap_datagrams, _Packets)):
+            for past in _PASTS if wrap else ():
+                wrapper, far, inner = self._wrapped(kind, wrap)
+                await _undergo(wrapper, far, past)
+                await within(wrapper.close(), "close()")
+                left = f"after {past} and close() of the wrapper, what it wraps is open"
+                expect(inner.closed, left)
+
+    @clause(
+        "Closing the wrapper ends waiting calls, which raise ClosedError.",
+        "D1, D14",
+        after=("close_closes_inner",),
+    )
+    async def close_wakes_waiting(self) -> None:
+        wrapper, *_ = self._wrapped()
+        reading = await begin(wrapper.read(ALL))
+        writing = await begin(wrapper.write(bytes(CHUNK)))
+        await within(wrapper.close(), "close() beside waiting calls")
+        await raises(reading, "the waiting read()", ClosedError)
+        await raises(writing, "the waiting write()", ClosedError)
+
+    @clause(
+        "A cancelled close() of the wrapper closes what it wraps all the same.",
+        "D1",
+        after=("close_closes_inner",),
+    )
+    async def close_cancelled(self) -> None:
+        async def wrapped() -> tuple[Conn, Callable[[], Awaitable[None]]]:
+            wrapper, _, inner = self._wrapped()
+            left = "after a cancelled close() of the wrapper, what it wraps is open"
+            return wrapper, lambda: until(lambda: inner.closed, left)
+
+        await closes_cut_short(wrapped)
 
     @clause(
         "Over a connection that can half-close, the wrapper can.", "D10", after=("bytes_unchanged",)
@@ -133,7 +173,7 @@ class ConnUnwrapperContract(Contract, interface=ConnUnwrapper):
         "D10",
     )
     async def invents_no_half_close(self) -> None:
-        wrapper, _ = self._wrapped()
+        wrapper, *_ = self._wrapped()
         if isinstance(wrapper, HalfCloser):
             what = "close_write() over a connection that cannot"
             await raises(wrapper.close_write(), what, UnsupportedError)
@@ -157,7 +197,7 @@ class ConnUnwrapperContract(Contract, interface=ConnUnwrapper):
             context is not None and context.value(keys.CLIENT_ID) == "a client",
             f"the context of what is wrapped was looked for, {context} was found",
         )
-        wrapper, _ = self._wrapped(_Described)
+        wrapper, *_ = self._wrapped(_Described)
         described = find_capability(wrapper, Metadatable)
         metadata = None if described is None else described.metadata()
         expect(
@@ -167,7 +207,7 @@ class ConnUnwrapperContract(Contract, interface=ConnUnwrapper):
 
     @clause("Over a connection that carries datagrams, the wrapper is a PacketConn.", "D10")
     async def keeps_packets(self) -> None:
-        wrapper, far = self._wrapped(_Packets, need(self.wrap_datagrams, "wrap_datagrams"))
+        wrapper, far, _ = self._wrapped(_Packets, need(self.wrap_datagrams, "wrap_datagrams"))
         if not isinstance(wrapper, PacketConn):
             raise Broken("the wrapper is no PacketConn, and what it wraps is one")
         await within(wrapper.write_to(b"ping", wrapper.remote_addr()), "write_to()")
@@ -179,5 +219,20 @@ class ConnUnwrapperContract(Contract, interface=ConnUnwrapper):
 
     @clause("Over a stream, the wrapper is no PacketConn.", "D10")
     async def invents_no_packets(self) -> None:
-        wrapper, _ = self._wrapped()
+        wrapper, *_ = self._wrapped()
         expect(not isinstance(wrapper, PacketConn), "around a stream, the wrapper is a PacketConn")
+
+
+async def _undergo(wrapper: Conn, far: MemoryConn, past: str) -> None:
+    """Have a wrapper go through what it may have behind it."""
+    if past == "the end" and not isinstance(wrapper, PacketConn):
+        await far.close()
+        await read(wrapper)
+    elif past == "a break":
+        far.break_off()
+        await raises(wrapper.read(ALL), "read() of what broke off", ConnectionResetError)
+    elif past == "close_write()" and isinstance(wrapper, HalfCloser):
+        with suppress(UnsupportedError):
+            await within(wrapper.close_write(), past)
+    elif past == "abort()" and isinstance(wrapper, Aborter):
+        wrapper.abort()
