@@ -13,7 +13,17 @@ from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.cache import CacheContract
-from tests.kit._backend import Asking, Deaf, GivingUp, Leaking, break_backend, mend_backend
+from tests.kit._backend import (
+    Asking,
+    Deaf,
+    Exhausting,
+    GivingUp,
+    Leaking,
+    OneAtATime,
+    break_backend,
+    mend_backend,
+    stall_backend,
+)
 from tests.kit.trial import Trial
 
 DEFAULT = 60.0
@@ -50,7 +60,11 @@ class RightCache(Asking):
 
 def run(make: Callable[[], RightCache]) -> Contract:
     return CacheContract(
-        make, break_backend=break_backend, mend_backend=mend_backend, time_limit=2.0
+        make,
+        break_backend=break_backend,
+        mend_backend=mend_backend,
+        stall_backend=stall_backend,
+        time_limit=2.0,
     )
 
 
@@ -189,7 +203,7 @@ class ApplyingBackwards(RightCache):
         await super().set(ctx, key, data, *reversed(opts))
 
 
-@trial.breaks("unreachable-raises")
+@trial.breaks("backend-broken")
 class NotFoundWhenUnreachable(RightCache):
     async def get(self, ctx: Context, key: str, /) -> Entry:
         if not self.reachable:
@@ -198,6 +212,14 @@ class NotFoundWhenUnreachable(RightCache):
 
 
 @trial.breaks("unreachable-raises")
+class KnowingWhatItStored(RightCache):
+    async def get(self, ctx: Context, key: str, /) -> Entry:
+        if not self.reachable and key not in self.entries:
+            raise NotFoundError("it was not stored here")
+        return await super().get(ctx, key)
+
+
+@trial.breaks("change-raises")
 class LosingWhatItCannotStore(RightCache):
     async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
         if self.reachable:
@@ -223,6 +245,78 @@ class LeakingCache(Leaking, RightCache): ...
 
 @trial.breaks("backend-mended")
 class CacheGivingUp(GivingUp, RightCache): ...
+
+
+@trial.breaks("next-after-failures")
+class CacheExhausting(Exhausting, RightCache): ...
+
+
+@trial.breaks("others-go-on")
+class CacheOneAtATime(OneAtATime, RightCache): ...
+
+
+@trial.breaks("change-hinders-none")
+class OneWriter(RightCache):
+    """Nobody reads while one stores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writing = asyncio.Lock()
+
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        async with self.writing:
+            await super().set(ctx, key, data, *opts)
+
+    async def get(self, ctx: Context, key: str, /) -> Entry:
+        async with self.writing:
+            pass
+        return await super().get(ctx, key)
+
+
+@trial.breaks("found")
+class KeepingText(RightCache):
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        text = bytes(data).decode(errors="replace")
+        await super().set(ctx, key, text.encode(), *opts)
+
+
+@trial.breaks("found")
+class EmptyIsMissing(RightCache):
+    async def get(self, ctx: Context, key: str, /) -> Entry:
+        entry = await super().get(ctx, key)
+        if not entry.data:
+            raise NotFoundError(f"nothing is under {key!r}")
+        return entry
+
+
+@trial.breaks("delete-removes")
+class EmptyingWhatNeverExpires(RightCache):
+    async def delete(self, ctx: Context, key: str, /) -> None:
+        await self.reach()
+        entry = self.entries.pop(key, None)
+        if entry is not None and not entry.expiration:
+            self.entries[key] = Entry()
+
+
+@trial.breaks("lives")
+class OnlyLater(RightCache):
+    """What is stored again lives at least as long as before."""
+
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        before = self.entries.get(key, Entry()).expiration
+        await super().set(ctx, key, data, *opts)
+        entry = self.entries[key]
+        if entry.expiration and before > entry.expiration:
+            self.entries[key] = replace(entry, expiration=before)
+
+
+@trial.breaks("concurrent")
+class PuttingBackWhatItRead(RightCache):
+    async def get(self, ctx: Context, key: str, /) -> Entry:
+        before = self.entries.get(key)
+        entry = await super().get(ctx, key)
+        self.entries[key] = before or entry
+        return entry
 
 
 trials = (trial,)

@@ -424,4 +424,22 @@ class DeletedHidesWildcards(RightIngress):
         return None if host in self.deleted else found
 
 
+@trial.breaks("change-hinders-none")
+class OneSettingRules(RightIngress):
+    """Nobody gets a rule while one sets one."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        super().__init__(rules)
+        self.setting = asyncio.Lock()
+
+    async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
+        async with self.setting:
+            return await super().set_rule(ctx, rule, *opts)
+
+    async def find(self, host: str) -> Rule | None:
+        async with self.setting:
+            pass
+        return await super().find(host)
+
+
 trials = (trial,)

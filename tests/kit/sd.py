@@ -485,4 +485,22 @@ class RenewingReadsAll(RightSD):
         await super().renew(ctx, service)
 
 
+@trial.breaks("change-hinders-none")
+class OneRegistering(RightSD):
+    """Nobody finds anything while one registers."""
+
+    def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
+        super().__init__(entries)
+        self.registering = asyncio.Lock()
+
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        async with self.registering:
+            await super().register(ctx, service, *opts)
+
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        async with self.registering:
+            pass
+        return await super().get(ctx, name)
+
+
 trials = (trial,)

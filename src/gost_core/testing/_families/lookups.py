@@ -51,6 +51,7 @@ __all__ = (
 AnswerT = TypeVar("AnswerT")
 ComponentT = TypeVar("ComponentT")
 QuestionT = TypeVar("QuestionT")
+ResultT = TypeVar("ResultT")
 
 # More than most pools have places.
 _CALLS: Final[int] = 40
@@ -161,6 +162,15 @@ class Answers(Mended[ComponentT], Calls[ComponentT], Generic[ComponentT, Questio
         """Break the clause unless the answer may be given out of reach of what knows it."""
         self._expect_right(question, answer, " out of reach of what it asks")
 
+    async def _stalled(
+        self, component: ComponentT, call: Callable[[], Awaitable[ResultT]], /
+    ) -> "asyncio.Future[ResultT] | None":
+        """Make a call that is left without an answer; None if it needs none of the backend."""
+        await given(need(self.stall_backend, "stall_backend")(component), "stall_backend()")
+        stalled = start(call())
+        await settle()
+        return None if stalled.done() else stalled
+
     async def _answer(self, component: ComponentT, question: QuestionT, /) -> AnswerT:
         """Ask, within the time limit."""
         return await within(self._ask(component, question), self._named(question))
@@ -213,16 +223,12 @@ class Answers(Mended[ComponentT], Calls[ComponentT], Generic[ComponentT, Questio
         after=(FIRST, "cancelled"),
     )
     async def others_go_on(self) -> None:
-        stall_backend = need(self.stall_backend, "stall_backend")
         questions = await self._questions()
         left: list[tuple[QuestionT, asyncio.Future[AnswerT]]] = []
         for question in questions:
             component = await self._ready()
-            await given(stall_backend(component), "stall_backend()")
-            stalled = start(self._ask(component, question))
-            await settle()
-            if stalled.done():
-                # This one needs no answer of the backend.
+            stalled = await self._stalled(component, partial(self._ask, component, question))
+            if stalled is None:
                 continue
             left.append((question, stalled))
             for other in (*questions, *self._more_questions()):
@@ -254,6 +260,21 @@ class Changes(Answers[ComponentT, QuestionT, AnswerT]):
 
     async def _methods(self, component: ComponentT, /) -> Methods:
         return {**await super()._methods(component), **self._changes(component)}
+
+    @clause(
+        "While what it asks leaves one change without an answer, others get theirs.",
+        "D22",
+        after=(FIRST, "others_go_on"),
+    )
+    async def change_hinders_none(self) -> None:
+        for what in self._changes(await self._ready()):
+            component = await self._ready()
+            if await self._stalled(component, self._changes(component)[what]):
+                for question in await self._questions():
+                    asked = self._ask(component, question)
+                    await within(
+                        asked, f"{self._named(question)}, beside {what} without an answer,"
+                    )
 
     @clause(
         "A change that cannot be made, since the store is out of reach, raises OSError.",
