@@ -45,7 +45,8 @@ def with_service(service: str, /) -> Option:
 class Ingress(Protocol):
     """Keeps rules from public host names to endpoints.
 
-    Concurrency: called for many requests at once, on their way to an answer.
+    Concurrency: called for many requests at once, on their way to an answer. A change that waits
+    for the store holds up nobody who asks, and no change of another host (D22).
 
     Checked by :class:`gost_core.testing.ingress.IngressContract`.
     """

@@ -45,7 +45,8 @@ class SD(Protocol):
     its owner renews it in time, several times a lease. An entry that cannot be read is left out and
     logged, and fields that are not known are ignored (D61).
 
-    Concurrency: called by many tasks at once, and by other proxies.
+    Concurrency: called by many tasks at once, and by other proxies. A change that waits for
+    the directory holds up nobody who asks, and no change of another name (D22).
 
     Checked by :class:`gost_core.testing.sd.SDContract`.
     """

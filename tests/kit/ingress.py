@@ -231,7 +231,10 @@ class KeepingTheFirst(RightIngress):
 @trial.breaks("set-deletes")
 class NeverDeleting(RightIngress):
     async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
-        return not rule.endpoint or await super().set_rule(ctx, rule, *opts)
+        if rule.endpoint:
+            return await super().set_rule(ctx, rule, *opts)
+        await self.reach()
+        return True
 
 
 @trial.breaks("options")
@@ -440,6 +443,24 @@ class OneSettingRules(RightIngress):
         async with self.setting:
             pass
         return await super().find(host)
+
+
+@trial.breaks("change-hinders-none")
+class SettingOneAtATime(RightIngress):
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        super().__init__(rules)
+        self.lock = asyncio.Lock()
+
+    async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
+        async with self.lock:
+            return await super().set_rule(ctx, rule, *opts)
+
+
+@trial.breaks("change-raises")
+class DeletingOutOfReach(RightIngress):
+    async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
+        gone = not rule.endpoint and not self.reachable
+        return gone or await super().set_rule(ctx, rule, *opts)
 
 
 trials = (trial,)

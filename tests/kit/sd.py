@@ -503,4 +503,15 @@ class OneRegistering(RightSD):
         return await super().get(ctx, name)
 
 
+@trial.breaks("change-hinders-none")
+class RenewingOneAtATime(RightSD):
+    def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
+        super().__init__(entries)
+        self.lock = asyncio.Lock()
+
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        async with self.lock:
+            await super().renew(ctx, service)
+
+
 trials = (trial,)

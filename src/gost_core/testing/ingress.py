@@ -64,7 +64,11 @@ class IngressContract(
             await ingress.set_rule(Context(), _rule("c.example"), *opts)
 
     def _changes(self, component: IngressT) -> Methods:
-        return {"set_rule()": lambda: component.set_rule(Context(), _rule("a.example"))}
+        rules = {"set_rule()": _rule("a.example"), "a deletion": Rule(hostname="a.test")}
+        return {what: partial(component.set_rule, Context(), one) for what, one in rules.items()}
+
+    def _elsewhere(self, component: IngressT) -> Methods:
+        return {"set_rule()": lambda: component.set_rule(Context(), _rule("c.example"))}
 
     def _beside(self, component: IngressT) -> Sequence[Callable[[], Awaitable[object]]]:
         hosts = ("c.example", "d.example:443")

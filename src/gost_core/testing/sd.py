@@ -83,6 +83,12 @@ class SDContract(
             "deregister()": lambda: component.deregister(Context(), _SECOND),
         }
 
+    def _elsewhere(self, component: SDT) -> Methods:
+        return {
+            "register()": lambda: component.register(Context(), _MAIL),
+            "renew()": lambda: component.renew(Context(), _MAIL),
+        }
+
     def _ask(self, component: SD, question: str) -> Awaitable[Sequence[Service]]:
         return component.get(Context(), question)
 

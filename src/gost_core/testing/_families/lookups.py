@@ -251,18 +251,24 @@ class Answers(Mended[ComponentT], Calls[ComponentT], Generic[ComponentT, Questio
 class Changes(Answers[ComponentT, QuestionT, AnswerT]):
     """Those of them that can be changed.
 
-    Hook: ``_changes`` are calls that change something.
+    Hooks: ``_changes`` are calls that change something; ``_elsewhere``, by default none, are more
+    of them, about other keys.
     """
 
     @abstractmethod
     def _changes(self, component: ComponentT, /) -> Methods:
         """Return a call of each method that changes something, which may be made often."""
 
+    def _elsewhere(self, _: ComponentT, /) -> Methods:
+        """Return calls that change what none of those is about."""
+        return {}
+
     async def _methods(self, component: ComponentT, /) -> Methods:
         return {**await super()._methods(component), **self._changes(component)}
 
     @clause(
-        "While what it asks leaves one change without an answer, others get theirs.",
+        "While what it asks leaves one change without an answer, others get theirs, and other "
+        "keys are changed.",
         "D22",
         after=(FIRST, "others_go_on"),
     )
@@ -275,6 +281,8 @@ class Changes(Answers[ComponentT, QuestionT, AnswerT]):
                     await within(
                         asked, f"{self._named(question)}, beside {what} without an answer,"
                     )
+                for other, change in self._elsewhere(component).items():
+                    await within(change(), f"{other} of another key, beside {what},")
 
     @clause(
         "A change that cannot be made, since the store is out of reach, raises OSError.",
