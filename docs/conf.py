@@ -4,7 +4,10 @@ import os
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any, Final
 from urllib.parse import urlsplit
+
+from sphinx.application import Sphinx
 
 HERE = Path(__file__).parent
 
@@ -75,3 +78,26 @@ module.</li>
 <li>The search field looks through all pages, also by the names of Go.</li>
 </ul>""",
 }
+
+
+def keep_navigation(
+    _app: Sphinx, page: str, _template: str, context: dict[str, Any], _doctree: object
+) -> None:
+    """Make the navigation of a folder's source listings once: it is the same beside all of them."""
+    if page.startswith("_modules/"):
+        make, folder = context["toctree"], page.rpartition("/")[0]
+
+        def kept(**wanted: object) -> str:
+            if folder not in navigation:
+                navigation[folder] = make(**wanted)
+            return navigation[folder]
+
+        context["toctree"] = kept
+
+
+navigation: Final[dict[str, str]] = {}
+
+
+def setup(app: Sphinx) -> None:
+    """Register what runs before the theme, which asks for the navigation."""
+    app.connect("html-page-context", keep_navigation, priority=400)
