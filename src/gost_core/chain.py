@@ -202,8 +202,9 @@ class NodeFilterSettings:
     protocol: str = ""
     """The application protocol, in lower case, such as ``http`` (D48); "" = any."""
     host: str = ""
-    """The host; ``.d`` = everything below d, "" = any. To a host that is set, a request without one
-    does not fit. It is brought to the one form of a host where the setting is read (D12)."""
+    """The host; ``.d`` = everything below d, and not d itself, "" = any. To a host that is set, a
+    request without one does not fit. It is brought to the one form of a host where the setting is
+    read (D12)."""
     path: str = ""
     """What the path begins with; "" = any path."""
 
@@ -735,7 +736,7 @@ class Route(Protocol):
     It is made for one request, and belongs to the caller that asked the Chainer. It may outlive the
     request: a dialer of a later node that keeps a session may dial through it again.
 
-    Concurrency: it does not change, and may be used by several tasks at once.
+    Concurrency: it does not change, and may be used by any number of tasks at once (D22).
 
     Checked by :class:`gost_core.testing.chain.RouteContract`.
     """
@@ -852,7 +853,7 @@ class Chainer(Protocol):
     returns, None included. If it raises an OSError, the member is marked, if it is Markable, and
     the next attempt chooses again; a DeniedError is passed on (D45).
 
-    Concurrency: asked for each attempt of many requests at once.
+    Concurrency: asked for each attempt of any number of requests at once (D22).
 
     Checked by :class:`gost_core.testing.chain.ChainerContract`, if it makes its routes of hops, and
     by :class:`gost_core.testing.chain.GroupChainerContract`, if it is a group.
@@ -956,7 +957,7 @@ class Transporter(Protocol):
     It finds the optional steps itself, so a caller dials, shakes hands, then connects or binds, and
     need not know which steps exist (D31).
 
-    Concurrency: one transport serves all requests of its node at once.
+    Concurrency: one transport serves all requests of its node at once, however many (D22).
 
     Checked by :class:`gost_core.testing.chain.TransporterContract`.
     """
@@ -1219,7 +1220,7 @@ class Router(Protocol):
     A router that has something to close is a :class:`gost_core.common.net.Closer`; its chain is
     only lent to it (D19).
 
-    Concurrency: one router serves all requests of its service at once.
+    Concurrency: one router serves all requests of its service at once, however many (D22).
 
     Checked by :class:`gost_core.testing.chain.RouterContract`.
     """

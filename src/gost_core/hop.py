@@ -157,7 +157,7 @@ class Hop(Protocol):
     and no hop that was lent to it (D19). Like a group of chains, it never answers None because its
     nodes have failed: the first eligible one is the last resort (D45).
 
-    Concurrency: called for many requests at once.
+    Concurrency: called for any number of requests at once (D22).
 
     Checked by :class:`gost_core.testing.hop.HopContract`.
     """

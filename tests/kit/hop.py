@@ -18,6 +18,7 @@ from gost_core.options import apply
 from gost_core.routing import Request
 from gost_core.testing import Contract
 from gost_core.testing.hop import HopContract, NodeListContract
+from tests.kit._names import host_of
 from tests.kit._stuck import few_places, losing_places, stuck
 from tests.kit.trial import Trial
 
@@ -75,9 +76,7 @@ class RightHop(Hop, NodeList):
 
     def bare(self, host: str) -> str:
         """Return a host without its port, in the one form of hosts."""
-        name, colon, port = host.rpartition(":")
-        name = name if colon and port.isdigit() and name.count(":") != 1 else host
-        return name.strip("[]").removesuffix(".").lower()
+        return host_of(host)
 
     def choose(self, nodes: list[Node]) -> Node | None:
         live = [node for node in nodes if not self.failed(node)]
@@ -264,6 +263,17 @@ class RememberingFailures(RightHop):
 
 
 @hops.breaks("chosen-anew")
+class StayingWithTheBackup(RightHop):
+    backup: Node | None = None
+
+    def choose(self, nodes: list[Node]) -> Node | None:
+        chosen = super().choose(nodes)
+        if chosen is not None and self.is_backup(chosen):
+            self.backup = chosen
+        return self.backup if self.backup in nodes else chosen
+
+
+@hops.breaks("chosen-anew")
 class RememberingRules(RightHop):
     def __init__(self, nodes: Sequence[Node]) -> None:
         super().__init__(nodes)
@@ -429,7 +439,7 @@ class AskingByHost(RightHop):
         return await super().fits(ctx, node, options)
 
 
-@hops.breaks("errors-pass", history="54ca916 a bypass that is out of reach bypasses")
+@hops.breaks("failures-raised", history="54ca916 a bypass that is out of reach bypasses")
 class FailingOpen(RightHop):
     async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
         with suppress(OSError):
@@ -513,6 +523,30 @@ class SuffixWithoutDot(RightHop):
         if not rule.startswith("."):
             return super().host_fits(rule, host)
         return self.bare(host).endswith(rule[1:])
+
+
+@hops.breaks("filter-host")
+class BareAddressCut(RightHop):
+    def bare(self, host: str) -> str:
+        return super().bare(host.rpartition(":")[0] if "[" not in host else host)
+
+
+@hops.breaks("filter-host")
+class MappedAddressApart(RightHop):
+    def bare(self, host: str) -> str:
+        return host if "::ffff:" in host else super().bare(host)
+
+
+@hops.breaks("filter-host-below")
+class BelowWithCase(RightHop):
+    def host_fits(self, rule: str, host: str) -> bool:
+        return super().host_fits(rule, host) and not (rule[0] == "." and host != host.lower())
+
+
+@hops.breaks("filter-host-below")
+class WithTheDomainItself(RightHop):
+    def host_fits(self, rule: str, host: str) -> bool:
+        return super().host_fits(rule, host) or self.bare(host) == rule.removeprefix(".")
 
 
 @hops.breaks("filter-path")
@@ -600,6 +634,16 @@ class LockedByACancelledCall(RightHop):
         except asyncio.CancelledError:
             self.stuck = True
             raise
+
+
+@hops.breaks("calls-apart")
+class KeepingTheContext(RightHop):
+    ctx = Context()
+
+    async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
+        self.ctx = ctx
+        await asyncio.sleep(0)
+        return await super().select(self.ctx, *opts)
 
 
 @hops.breaks("calls-apart")

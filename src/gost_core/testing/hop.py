@@ -98,7 +98,7 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
     @clause(
         "Each choice goes by failures and rules as they are then.",
         "D45, D47, D48",
-        after=("failed_skipped", "bypass_skips", "matcher_decides", "reset_lives"),
+        after=("backup_steps_in", "backup_waits", "bypass_skips", "matcher_decides", "reset_lives"),
     )
     async def chosen_anew(self) -> None:
         rules, matcher = FakeBypass(), FakeMatcher(True)
@@ -115,6 +115,11 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
         one.marker().mark()
         two.marker().reset()
         await expect_now("two", "one has failed, and two is reset")
+        two.marker().mark()
+        hop = self._hop(one, two, _node("backup", _backup()))
+        await expect_now("backup", "one and two have failed")
+        two.marker().reset()
+        await expect_now("two", "two is reset")
         one.marker().reset()
         rules.prefixes = ("192.0.2.",)
         await expect_now("one", "the bypass of two contains the destination now")
@@ -282,7 +287,7 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
             expect_context(ctx, "the bypass")
             expect(not addr, f"no address was given, and the bypass was asked of {addr}")
 
-    @clause("What a bypass or a matcher raises comes through.", "D36")
+    @clause("What a bypass or a matcher raises comes through.", "D36", after=("failures_raised",))
     async def errors_pass(self) -> None:
         for error in (DeniedError("refused by rule"), OSError("out of reach")):
             rules, matcher = FakeBypass(), FakeMatcher(True)
@@ -351,16 +356,20 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
                 await self._expect_fits(settings, True, host_select_option(host))
             for host in ("www.example.com", "example.org", "example.com.org", ""):
                 await self._expect_fits(settings, False, host_select_option(host))
-        settings = NodeFilterSettings(host="2001:db8::1")
-        for host, fit in (("[2001:db8::1]:443", True), ("[2001:db8::2]:443", False)):
-            await self._expect_fits(settings, fit, host_select_option(host))
+        for rule, host, fit in (
+            ("2001:db8::1", "[2001:db8::1]:443", True),
+            ("2001:db8::1", "2001:db8::1", True),
+            ("2001:db8::1", "[2001:db8::2]:443", False),
+            ("192.0.2.1", "[::ffff:192.0.2.1]:443", True),
+        ):
+            await self._expect_fits(NodeFilterSettings(host=rule), fit, host_select_option(host))
 
-    @clause("A filter's host `.d` is everything below d.", "D12", after=("filter_host",))
+    @clause("A filter's host `.d` is everything below d, and not d.", "D12", after=("filter_host",))
     async def filter_host_below(self) -> None:
         settings = NodeFilterSettings(host=".example.com")
-        for host in ("www.example.com", "a.b.example.com:443"):
+        for host in ("www.example.com", "a.b.example.com:443", "WWW.Example.COM.:443"):
             await self._expect_fits(settings, True, host_select_option(host))
-        for host in ("badexample.com", "www.example.com.org"):
+        for host in ("example.com", "badexample.com", "www.example.com.org"):
             await self._expect_fits(settings, False, host_select_option(host))
 
     @clause("A filter's path is what the request's begins with.", "D48", after=("chosen",))
@@ -427,11 +436,15 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
                 network_select_option(f"net{number}"),
                 addr_select_option(f"192.0.2.{number}:80"),
                 host_select_option(name),
+                ctx=Context().with_value(HASH_SOURCE, name),
             )
             for number, name in enumerate(names)
         )
         found = await asyncio.gather(*calls)
         expect(found == names, f"for requests to {names} at once the hop chose {found}")
+        for (*_, name), ctx in zip(bypass.asked, bypass.contexts, strict=True):
+            of = ctx.value(HASH_SOURCE) or name
+            expect(of == name, f"of {name} the bypass was asked with the values of {of}")
         right = {(f"net{n}", f"192.0.2.{n}:80", name) for n, name in enumerate(names)}
         asked = set(bypass.asked)
         expect(asked <= right, f"of requests {right} the bypass was asked {asked}")
@@ -467,8 +480,10 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
             chosen == expected, f"{settings} chose {chosen!r} instead of {expected!r}: {request}"
         )
 
-    async def _select(self, hop: Hop, *opts: SelectOption) -> str | None:
-        chosen = await given(hop.select(Context(), *opts), "select()")
+    async def _select(
+        self, hop: Hop, *opts: SelectOption, ctx: Context | None = None
+    ) -> str | None:
+        chosen = await given(hop.select(ctx or Context(), *opts), "select()")
         return None if chosen is None else chosen.name
 
     def _hop(self, *nodes: Node) -> Hop:

@@ -45,7 +45,7 @@ class RightChainer(Chainer, Markable):
             if node is None:
                 break
             transport = node.options().transport
-            if transport is not None and transport.multiplex():
+            if transport is not None and self.multiplexes(node, transport):
                 nodes = [self.cut(node, transport, nodes)]
             else:
                 nodes.append(node)
@@ -60,6 +60,9 @@ class RightChainer(Chainer, Markable):
             addr_select_option(address),
             host_select_option(host),
         )
+
+    def multiplexes(self, node: Node, transport: Transporter) -> bool:
+        return transport.multiplex()
 
     def cut(self, node: Node, transport: Transporter, before: list[Node]) -> Node:
         """Return a copy of a multiplexing node that is reached through those before."""
@@ -115,7 +118,18 @@ class AlwaysANode(RightChainer):
         return super().made_of(nodes or [Node("direct", "")])
 
 
-@trial.breaks("errors-pass", history="x hop plugin: an error of the hop becomes None")
+@trial.breaks("errors-pass")
+class WrappingRefusals(RightChainer):
+    async def select(
+        self, hop: Hop, ctx: Context, network: str, address: str, host: str
+    ) -> Node | None:
+        try:
+            return await super().select(hop, ctx, network, address, host)
+        except PermissionError as error:
+            raise PermissionError(f"the hop refuses: {error}") from error
+
+
+@trial.breaks("failures-raised", history="x hop plugin: an error of the hop becomes None")
 class FailingOpen(RightChainer):
     async def select(
         self, hop: Hop, ctx: Context, network: str, address: str, host: str
@@ -308,7 +322,7 @@ class EndingAtACancelledHop(RightChainer):
             return None
 
 
-@trial.breaks("errors-pass")
+@trial.breaks("failures-raised")
 class TakingTheLastGoodRoute(RightChainer):
     good: Route | None = None
 
@@ -374,5 +388,17 @@ class MarkedByItsHop(RightChainer):
 
 
 trial.breaks("many-cancelled")(losing_places(RightChainer, "route", asyncio.CancelledError))
+
+
+@trial.breaks("multiplexing-independent")
+class KnowingWhoMultiplexes(RightChainer):
+    def __init__(self, hops: Sequence[Hop]) -> None:
+        super().__init__(hops)
+        self.known = dict[str, bool]()
+
+    def multiplexes(self, node: Node, transport: Transporter) -> bool:
+        return self.known.setdefault(node.name, transport.multiplex())
+
+
 trial.breaks("many-failed")(losing_places(RightChainer, "route", Exception))
 trial.breaks("many-waiting")(few_places(RightChainer, "route"))

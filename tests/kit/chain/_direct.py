@@ -55,8 +55,9 @@ def join(host: IPv4Address | IPv6Address, port: str) -> str:
 
 async def dial_here(network: str, address: str) -> Conn:
     if network.startswith("udp") and not address:
-        sock = socket.socket(type=socket.SOCK_DGRAM)
-        sock.bind(("127.0.0.1", 0))
+        six = network == "udp6"
+        sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind(("::1" if six else "127.0.0.1", 0))
         return DatagramConn(sock)
     if not network.startswith("tcp"):
         raise UnsupportedError(f"the network {network!r} is not offered")

@@ -220,7 +220,7 @@ class MarkingNobody(RightGroup):
         pass
 
 
-@trial.breaks("failure-marks")
+@trial.breaks("failures-raised")
 class TryingTheNext(RightGroup):
     async def ask(
         self, member: Chainer, ctx: Context, network: str, address: str, /, *opts: RouteOption
@@ -233,7 +233,7 @@ class TryingTheNext(RightGroup):
             return await super().ask(others[0], ctx, network, address, *opts)
 
 
-@trial.breaks("failure-marks", history="x chain group: an error of a chain goes direct")
+@trial.breaks("failures-raised", history="x chain group: an error of a chain goes direct")
 class DirectWhenOneFails(RightGroup):
     async def ask(
         self, member: Chainer, ctx: Context, network: str, address: str, /, *opts: RouteOption

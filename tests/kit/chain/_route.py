@@ -259,6 +259,15 @@ class UnresolvedAsItIs(RightRoute):
             return node.addr
 
 
+@trial.breaks("failures-raised")
+class AsItIsAfterASilentResolver(RightRoute):
+    async def resolve(self, ctx: Context, node: Node) -> str:
+        try:
+            return await super().resolve(ctx, node)
+        except TimeoutError:
+            return node.addr
+
+
 @trial.breaks("nodes-resolved")
 class IgnoringNodeResolvers(RightRoute):
     async def resolve(self, ctx: Context, node: Node) -> str:

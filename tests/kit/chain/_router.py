@@ -602,13 +602,22 @@ class InvalidFails(RightRouter):
         return await super().resolve(ctx, address, network)
 
 
-@trial.breaks("resolver-failure", history="x resolver plugin: an error means no such name")
+@trial.breaks("failures-raised", history="x resolver plugin: an error means no such name")
 class IgnoringFailures(RightRouter):
     async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
         try:
             return await super().resolve(ctx, address, network)
         except ConnectionResetError:
             return address
+
+
+@trial.breaks("resolver-failure")
+class AnyFailureIsUnknown(RightRouter):
+    async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
+        try:
+            return await super().resolve(ctx, address, network)
+        except OSError as error:
+            raise socket.gaierror(f"no address of {address}") from error
 
 
 @trial.breaks("name-stays", history="8fd5200 0522ae8 #877 names are resolved too early")
@@ -942,13 +951,19 @@ class MappingOnce(RightRouter):
         return await self.attempts(ctx, attempt)
 
 
-@trial.breaks("resolver-failure")
+@trial.breaks("failures-raised")
 class LeavingTheNameOfASilentResolver(RightRouter):
     async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
         try:
             return await super().resolve(ctx, address, network)
         except TimeoutError:
             return address
+
+
+@trial.breaks("datagram-names")
+class AnyFamilyForDatagrams6(RightRouter):
+    async def find(self, ctx: Context, address: str, network: str) -> str:
+        return await super().find(ctx, address, network.removesuffix("6"))
 
 
 @trial.breaks("no-port")

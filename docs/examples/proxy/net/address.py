@@ -98,7 +98,8 @@ def host_of(addr: str) -> str:
         host, _ = split_host_port(addr)
     except ValueError:
         host = addr
-    return host.rstrip(".").lower()
+    host = host.rstrip(".").lower()
+    return str(ip_of(host) or host)
 
 
 @lru_cache(KEPT)

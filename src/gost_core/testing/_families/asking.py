@@ -8,22 +8,24 @@ from typing import Any, Final, TypeAlias
 
 from gost_core.testing._families.steps import expect_no_task_left
 from gost_core.testing._run.contract import FIRST, Contract, clause
+from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
     ended,
     expect,
     expect_cancelled,
     given,
+    raises,
     start,
     until,
     within,
 )
-from gost_core.testing._stage.fakes.recorded import Recorded
+from gost_core.testing._stage.fakes.recorded import Recorded, out_of_reach
 
 __all__ = ("Asking", "Waits")
 
 Waits: TypeAlias = Iterator[tuple[str, Recorded[Any], Callable[[], Awaitable[object]]]]
 
-# A pool of places has fewer.
+# So many are named by D22; a lock with several places has fewer.
 _MANY: Final[int] = 100
 
 
@@ -62,6 +64,18 @@ class Asking(Contract):
             start(call())
             await asked.reached(who)
             await within(call(), f"a call beside one that waits for {who}")
+
+    @clause(
+        "Whatever OSError another component raises, the call raises one too, and does not go on "
+        "without an answer.",
+        "D14, D36, D39",
+        after=(FIRST, "failure_over"),
+    )
+    async def failures_raised(self) -> None:
+        for error in (*out_of_reach("it"), PermissionError("it refuses")):
+            for who, asked, call in self._waits():
+                asked.fail_always(error)
+                await raises(call(), f"a call where {who} raises {describe(error)}", OSError)
 
     @clause("A call that fails leaves no task behind, and the next works.", "D20", after=(FIRST,))
     async def failure_over(self) -> None:

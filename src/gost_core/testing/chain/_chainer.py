@@ -86,7 +86,7 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
     @clause(
         "What a hop raises comes through; it never becomes a route or None.",
         "D36",
-        after=("asked_anew",),
+        after=("asked_anew", "failures_raised"),
     )
     async def errors_pass(self) -> None:
         scene = Scene()
@@ -295,6 +295,10 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
         second = await self._asked(chainer)
         before = _names_before(first), _names_before(second)
         expect(before == (["one"], ["other"]), f"the ways of two requests go by {before}")
+        hops[1].node = node(Scene(), "two")
+        found = names(await self._asked(chainer))
+        whole = ["other", "two", "three"]
+        expect(found == whole, f"the node two multiplexes no more, and the route has {found}")
 
     @clause("Closing it leaves the hops open that it was lent.", "D19")
     async def hops_stay_open(self) -> None:

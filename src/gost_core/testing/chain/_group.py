@@ -151,7 +151,7 @@ class GroupChainerContract(Asking, interface=Chainer, first=("answer",)):
         "An OSError of the chosen member marks it and comes through, and no other member is asked "
         "for it; the next call chooses anew.",
         "D36, D45",
-        after=("failed_avoided", "failure_over"),
+        after=("failed_avoided", "failure_over", "failures_raised"),
     )
     async def failure_marks(self) -> None:
         members = _Member(), _Member()

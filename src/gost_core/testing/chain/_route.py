@@ -187,7 +187,7 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
     @clause(
         "A node's name without address is a gaierror, and one of an InvalidError stays.",
         "D39",
-        after=("nodes_resolved",),
+        after=("nodes_resolved", "failures_raised"),
     )
     async def nodes_unresolved(self) -> None:
         for error in (None, InvalidError("not here")):

@@ -252,8 +252,8 @@ async def expect_errors_noted(one: Routed, /) -> None:
 
 async def expect_names_found(make: Callable[[*tuple[RouterOption, ...]], Router], /) -> None:
     """Break the clause unless names in datagrams are mapped, and then resolved, each time."""
-    here = [ip_address("127.0.0.1")]
-    for network, family in (("udp", "ip"), ("udp4", "ip4")):
+    for network, literal in (("udp", "127.0.0.1"), ("udp4", "127.0.0.1"), ("udp6", "[::1]")):
+        family, here = f"ip{network[3:]}", [ip_address(literal.strip("[]"))]
         mapping = {"mapped.example": here}
         mapper = FakeHostMapper(mapping)
         known = FakeResolver({"resolved.example": here, "mapped.example": here})
@@ -261,9 +261,12 @@ async def expect_names_found(make: Callable[[*tuple[RouterOption, ...]], Router]
         limit = asyncio.get_running_loop().time() + 3600.0
         ctx = Context().with_value(SESSION_ID, network).with_value(TIME_LIMIT, limit)
         conn = await dial_offered(router, network, "", ctx)
-        with socket.socket(type=socket.SOCK_DGRAM) as there:
+        kind = socket.AF_INET6 if family == "ip6" else socket.AF_INET
+        with socket.socket(kind, socket.SOCK_DGRAM) as there:
             there.setblocking(False)
-            there.bind(("127.0.0.1", 0))
+            # Not every system has IPv6.
+            with may_refuse(OSError):
+                there.bind((str(here[0]), 0))
 
             async def send(host: str, *errors: type[Exception]) -> None:
                 addr = Address("udp", f"{host}:{there.getsockname()[1]}")
@@ -281,7 +284,7 @@ async def expect_names_found(make: Callable[[*tuple[RouterOption, ...]], Router]
             # The system knows this one.
             await send("localhost", OSError)
             known.asked.fail_always(InvalidError("leave the address alone"))
-            await send("127.0.0.1")
+            await send(literal)
         told = {(one.value(SESSION_ID), one.value(TIME_LIMIT)) for one in mapper.contexts}
         expect(told == {(network, None)}, f"for {network} the mapper had session and limit {told}")
         families = {one[0] for one in mapper.asked}

@@ -442,12 +442,20 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
         opts = maps()[1], resolves("192.0.2.10")[1]
         await self._expect_fails(socket.gaierror, "dialing a name that is mapped to nothing", *opts)
 
-    @clause("A name that the resolver does not know fails the dial with gaierror.", "D39")
+    @clause(
+        "A name that the resolver does not know fails the dial with gaierror.",
+        "D39",
+        after=("failures_raised",),
+    )
     async def unresolved(self) -> None:
         resolving = resolver_router_option(FakeResolver({}))
         await self._expect_fails(socket.gaierror, "dialing a name that does not exist", resolving)
 
-    @clause("A mapper or a resolver that fails otherwise fails the attempt.", "D39")
+    @clause(
+        "A mapper or a resolver that fails otherwise fails the attempt.",
+        "D39",
+        after=("failures_raised",),
+    )
     async def resolver_failure(self) -> None:
         for component, option in (maps("192.0.2.10"), resolves("192.0.2.10")):
             for error in (step_error(), TimeoutError("silent")):

@@ -275,7 +275,11 @@ class TransporterContract(
             step, calls = steps[number]
             yield step, calls, transport
 
-    @clause("Errors of the dialer and of the connector come through as they were raised.", "D14")
+    @clause(
+        "Errors of the dialer and of the connector come through as they were raised.",
+        "D14",
+        after=("failures_raised",),
+    )
     async def errors_pass(self) -> None:
         for step, calls, transport in self._each_step():
             calls.fail_always(step_error())
