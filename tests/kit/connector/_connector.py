@@ -268,8 +268,8 @@ class Lazy(Passing):
 
     async def write(self, data: Buffer, /) -> None:
         request, self.request = self.request, b""
-        await self.inner.write(request + bytes(data))
         self.asked.set()
+        await self.inner.write(request + bytes(data))
 
     async def read(self, n: int, /) -> bytes:
         await self.asked.wait()

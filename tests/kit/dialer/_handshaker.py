@@ -1,5 +1,6 @@
 """Trials of the contract of the handshakes that dialers do."""
 
+import asyncio
 from collections.abc import Callable
 
 from gost_core.common.net import Conn, ProtocolError
@@ -12,6 +13,7 @@ from gost_core.dialer import (
     HandshakeOption,
     HandshakeOptions,
     Handshaker,
+    addr_handshake_option,
 )
 from gost_core.options import apply
 from gost_core.testing import Contract
@@ -112,6 +114,19 @@ class RecognisingOne(RightHandshaker):
         return await super().handshake(ctx, conn, *opts)
 
 
+@handshakers.breaks("own-connection")
+class ShakingTheLastDialed(RightHandshaker):
+    dialed: Conn | None = None
+
+    async def dial(self, ctx: Context, addr: str, /, *opts: DialOption) -> Conn:
+        self.dialed = await super().dial(ctx, addr, *opts)
+        return self.dialed
+
+    async def handshake(self, ctx: Context, conn: Conn, /, *opts: HandshakeOption) -> Conn:
+        dialed, self.dialed = self.dialed, None
+        return await super().handshake(ctx, dialed or conn, *opts)
+
+
 @handshakers.breaks("options")
 class HandshakeIgnoringOrder(RightHandshaker):
     async def handshake(self, ctx: Context, conn: Conn, /, *opts: HandshakeOption) -> Conn:
@@ -122,11 +137,13 @@ class HandshakeIgnoringOrder(RightHandshaker):
 class ReadingAhead(RightHandshaker):
     async def log_in(self, conn: Conn) -> None:
         await conn.write(f"{self.settings}\t{self.auth.username}:{self.auth.password}\n".encode())
-        answer = await conn.read(4096)
+        answer = b""
+        while b"\n" not in answer:
+            if not (piece := await conn.read(4096)):
+                raise ConnectionResetError("the other end is gone")
+            answer += piece
         if answer.startswith(b"refused"):
             raise PermissionError("refused")
-        if not answer:
-            raise ConnectionResetError("the other end is gone")
         if not answer.startswith(b"welcome"):
             raise ProtocolError("malformed")
 
@@ -135,6 +152,14 @@ class ReadingAhead(RightHandshaker):
 class CheckingNothing(RightHandshaker):
     def check_name(self, addr: str) -> None:
         """Let any certificate be right."""
+
+
+@handshakers.breaks("nameless")
+class CheckingTheLastName(RightHandshaker):
+    async def handshake(self, ctx: Context, conn: Conn, /, *opts: HandshakeOption) -> Conn:
+        self.name = apply(HandshakeOptions(), *opts).addr
+        await asyncio.sleep(0)
+        return await super().handshake(ctx, conn, addr_handshake_option(self.name))
 
 
 @handshakers.breaks(

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 
 from typing_extensions import Buffer
 
-from gost_core.common.net import Addr, Conn, ProtocolError
+from gost_core.common.net import Addr, Conn, ConnUnwrapper, ProtocolError
 from tests.kit.dialer._protocol import Settings, log_in
 
 
@@ -29,6 +29,7 @@ class Limit:
     async def run_out(cls) -> None:
         while cls.pending:
             cls.pending.pop().expire()
+        await asyncio.sleep(1.2)
 
 
 class Secured(Conn):
@@ -215,6 +216,100 @@ class CancelledHandshakeAsTimeout(LoggingIn):
             raise TimeoutError("the handshake took too long") from None
 
 
+class ResumingUnasked(LoggingIn):
+    """Believes that a node which has let it in before does so again."""
+
+    let_in = False
+
+    async def log_in(self, conn: Conn) -> None:
+        try:
+            await super().log_in(conn)
+        except PermissionError:
+            if not self.let_in:
+                raise
+        # Once all that began with this one are over.
+        await asyncio.sleep(0)
+        self.let_in = True
+
+
+class MalformedOnce(LoggingIn):
+    seen = False
+
+    async def log_in(self, conn: Conn) -> None:
+        try:
+            await super().log_in(conn)
+        except ProtocolError as error:
+            if self.seen:
+                raise ValueError("malformed again") from error
+            self.seen = True
+            raise
+
+
+class KeepingTheAnswer(LoggingIn):
+    """Keeps on the object what the node says to one call."""
+
+    failure: OSError | None = None
+
+    async def log_in(self, conn: Conn) -> None:
+        self.failure = None
+        try:
+            await super().log_in(conn)
+        except (PermissionError, ProtocolError) as error:
+            self.failure = error
+        else:
+            self.failure = None
+        await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+
+
+class SilenceAsWelcome(LoggingIn):
+    async def log_in(self, conn: Conn) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await super().log_in(conn)
+
+
+class LoggingInBeneath(LoggingIn):
+    async def log_in(self, conn: Conn) -> None:
+        while isinstance(conn, ConnUnwrapper):
+            conn = conn.unwrap_conn()
+        await super().log_in(conn)
+
+
+class LosingPlaces(LoggingIn):
+    """Logs in a few times at once, and a login that is cancelled keeps its place."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.places = asyncio.Semaphore(32)
+
+    async def log_in(self, conn: Conn) -> None:
+        await self.places.acquire()
+        try:
+            await super().log_in(conn)
+        except OSError:
+            self.places.release()
+            raise
+        self.places.release()
+
+
+class CancelledSendingAsReset(LoggingIn):
+    async def log_in(self, conn: Conn) -> None:
+        await super().log_in(_Sending(conn))
+
+
+class _Sending(Secured):
+    def __init__(self, inner: Conn) -> None:
+        super().__init__(inner, Limit())
+
+    async def write(self, data: Buffer, /) -> None:
+        try:
+            await super().write(data)
+        except asyncio.CancelledError:
+            raise ConnectionResetError("the node takes nothing") from None
+
+
 HANDSHAKE_FAULTS: Final[tuple[tuple[str, type[LoggingIn], str], ...]] = (
     ("addresses", ForgettingAddresses, ""),
     ("concurrent", KeepingTheInput, "25cd60d one connection is taken for another"),
@@ -229,6 +324,13 @@ HANDSHAKE_FAULTS: Final[tuple[tuple[str, type[LoggingIn], str], ...]] = (
     ("cancel-frees", WatchingAfterCancelling, ""),
     ("end-is-no-answer", TakingTheEndForAnAnswer, ""),
     ("secret-hidden", TellingThePassword, ""),
+    ("any-connection", LoggingInBeneath, ""),
+    ("refused", ResumingUnasked, ""),
+    ("malformed", MalformedOnce, ""),
+    ("concurrent", KeepingTheAnswer, ""),
+    ("end-is-no-answer", SilenceAsWelcome, ""),
+    ("cancel-frees", LosingPlaces, ""),
+    ("cancel-frees", CancelledSendingAsReset, ""),
     ("cancellable", ReadingOn, ""),
     ("cancellable", CancelledHandshakeAsTimeout, "x ssh socks5: the caller's limit was not heard"),
 )

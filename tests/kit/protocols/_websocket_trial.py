@@ -303,7 +303,10 @@ class LosingFrames(WebSocketConn):
 class ReadingTheAnswerAtOnce(WebSocketDialer):
     async def upgrade(self, conn: Conn, host: str) -> None:
         await conn.write(self.request(host))
-        answer = (await conn.read(4096)).partition(b"\n")[0]
+        answer = b""
+        while b"\n" not in answer and (piece := await conn.read(4096)):
+            answer += piece
+        answer = answer.partition(b"\n")[0]
         if answer == b"401":
             raise PermissionError
         if answer != b"101":

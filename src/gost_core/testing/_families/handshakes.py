@@ -5,9 +5,10 @@ from abc import abstractmethod
 from collections.abc import Awaitable
 from typing import Final
 
-from gost_core.common.net import Conn
+from gost_core.common.net import Conn, ConnUnwrapper
 from gost_core.testing._families.steps import (
     BENEATH,
+    NODE,
     Answered,
     ComponentT,
     NodeT,
@@ -17,8 +18,8 @@ from gost_core.testing._families.steps import (
     succeeds,
 )
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import owned, returned, until, within
-from gost_core.testing._stage.network import BareConn, Network, Peer
+from gost_core.testing._run.waiting import expect, owned, raises, returned, start, until, within
+from gost_core.testing._stage.network import BareConn, Network, Peer, ending
 
 __all__ = ("Handshakes",)
 
@@ -57,9 +58,12 @@ class Handshakes(
         conn = await self._over(Network(self._right()))
         return await succeeds(self._begin(component, conn), "handshake()"), conn
 
-    @clause("It takes any connection to the node, whoever made it, and the result works.", "D31")
+    @clause(
+        "It takes any connection to the node, whoever made it, and the result works.", "D10, D31"
+    )
     async def any_connection(self) -> None:
-        component, conn = await self._ready(), await self._over(Network(self._right()))
+        component = await self._ready()
+        conn = owned(_Wrapper(Network(self._right()).connect("unix", "/run/node")))
 
         async def use() -> None:
             await self._carries(component, await self._begin(component, conn), "the result")
@@ -71,13 +75,32 @@ class Handshakes(
     )
     async def concurrent(self) -> None:
         component = await self._ready()
-        calls = [self._shaken(component) for _ in range(_CALLS)]
-        shaken = await succeeds(asyncio.gather(*calls), f"one of {_CALLS} handshakes at once")
-        uses = [self._carries(component, conn, f"one of {_CALLS} results") for conn, _ in shaken]
+        failing = [one for one in (self.refusing, self.garbling) if one is not None]
+        calls, others = list[Awaitable[Conn]](), list[Awaitable[Conn]]()
+        for _ in range(_CALLS):
+            others += [start(self._step(component, Network(self._played(one)))) for one in failing]
+            calls.append(start(self._step(component, Network(self._right()))))
+        conns = await succeeds(asyncio.gather(*calls), f"one of {_CALLS} handshakes at once")
+        for other in others:
+            await raises(other, "handshake(), beside others, with a node that fails", Exception)
+        uses = [self._carries(component, conn, f"one of {_CALLS} results") for conn in conns]
         await within(asyncio.gather(*uses), "using them at once")
 
     @clause(BENEATH, "D3", after=("outlives_call",))
     async def owns_input(self) -> None:
-        result, conn = await self._shaken(await self._ready())
+        component = await self._ready()
+        _, other = await self._shaken(component)
+        result, conn = await self._shaken(component)
         await within(result.close(), "close() of the result")
         await until(lambda: conn.closed, "the result was closed, and the input was not")
+        expect(not other.closed, "the result was closed, and so was the input of an earlier one")
+
+
+class _Wrapper(BareConn, ConnUnwrapper):
+    """A connection of one byte at a time; nothing that uses what is beneath gets anywhere."""
+
+    async def read(self, n: int, /) -> bytes:
+        return await super().read(1)
+
+    def unwrap_conn(self) -> Conn:
+        return Network(ending).connect("tcp", NODE)

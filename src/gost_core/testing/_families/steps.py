@@ -25,8 +25,10 @@ from gost_core.testing._run.waiting import (
     ended,
     expect,
     expect_cancelled,
+    failure_of,
     given,
     need,
+    outcome_of,
     owned,
     raises,
     returned,
@@ -184,16 +186,22 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
 
     async def _fails(self, node: NodeT | None, hook: str, *errors: type[Exception]) -> None:
         """Break the clause unless the step, or the first use of what it gives, raises."""
-        network = await self._network(self._played(need(node, hook)))
-        component = await self._ready()
+        played = self._played(need(node, hook))
+        component = await self._known()
 
         async def fail() -> None:
+            network = await self._network(played)
             try:
                 await self._use_at_once(await self._step(component, network))
             except DeniedError as error:
                 raise Broken(f"{describe(error)} is for the rules of this side") from error
 
-        await raises(fail(), f"{self._called}, with a {hook} node,", *errors)
+        for when in ("", ", the second time"):
+            await raises(fail(), f"{self._called}, with a {hook} node{when},", *errors)
+
+    async def _known(self) -> ComponentT:
+        """Return a component, which may have met a right node before."""
+        return await self._ready()
 
     @clause("The result outlives the time limit and the task of the call.", "D4", after=(FIRST,))
     async def outlives_call(self) -> None:
@@ -224,12 +232,14 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
     )
     async def limits_cleared(self) -> None:
         pass_limit = need(self.pass_limit, "pass_limit")
-        component, peer = await self._ready(), self._right()
-        result = await succeeds(self._step(component, await self._network(peer)), self._called)
+        component, peers = await self._ready(), [self._right() for _ in range(2)]
+        networks = [await self._network(peer) for peer in peers]
+        results = [await succeeds(self._step(component, one), self._called) for one in networks]
         await given(pass_limit(), "pass_limit()")
         await settle()
-        what = f"the result, after the limit of {self._called} itself,"
-        await self._use(component, result, peer, what)
+        what = f"a result, after the limit of {self._called} itself,"
+        for result, peer in zip(results, peers, strict=True):
+            await self._use(component, result, peer, what)
 
     @clause("A refusal by the node raises PermissionError.", "D15", after=(FIRST,))
     async def refused(self) -> None:
@@ -257,6 +267,9 @@ class OverConn(Step[ComponentT, NodeT, ClosableT]):
 
     async def _step(self, component: ComponentT, network: Network, /) -> ClosableT:
         return await self._begin(component, await self._over(network))
+
+    async def _known(self) -> ComponentT:
+        return (await self._taken())[0]
 
     @clause(
         "When it raises, and the caller has closed the connection, nothing goes on and nothing "
@@ -325,9 +338,10 @@ class OverConn(Step[ComponentT, NodeT, ClosableT]):
             await succeeds(other, f"{self._called}, after one at a node that failed,")
 
     @clause(
-        "Cancelled anywhere, and the connection closed by the caller, nothing goes on.",
-        "D4, D20",
-        after=("cancellable",),
+        "Cancelled anywhere, and the connection closed by the caller, nothing goes on, and the "
+        "next call works.",
+        "D4, D14, D20",
+        after=("silent_alone",),
     )
     async def cancel_frees(self) -> None:
         conns = [await self._over(await self._network(silent)) for _ in range(_TURNS)]
@@ -338,6 +352,8 @@ class OverConn(Step[ComponentT, NodeT, ClosableT]):
             await within(conn.top.close(), "close() of the connection to the node")
         await aside.expect_unused(f"{self._called} was cancelled")
         await expect_no_task_left(before, f"{self._called} was cancelled")
+        other = self._step(component, await self._network(self._right()))
+        await succeeds(other, f"{self._called}, after {_TURNS} that were cancelled,")
 
 
 class Addressed(Step[ComponentT, NodeT, Conn]):
@@ -362,7 +378,8 @@ class Answered(Addressed[ComponentT, NodeT]):
     """The clause of a step that may wait for an answer of the node."""
 
     @clause(
-        "If it waits for an answer of the node, an end in place of one is an OSError.",
+        "If it waits for an answer of the node, an end in place of one is an OSError, and silence "
+        "is none.",
         "D14",
         after=("outlives_call", "node_dies"),
     )
@@ -374,6 +391,11 @@ class Answered(Addressed[ComponentT, NodeT]):
         # As long as a right node takes.
         await self._taken()
         applies(not waiting.done(), "it waits for no answer")
+        if self.pass_limit is not None:
+            await given(self.pass_limit(), "pass_limit()")
+            await settle()
+            answered = waiting.done() and failure_of(waiting) is None
+            expect(not answered, f"{self._called} took a node's silence for an answer")
         for peer in deaths:
             component, network = await self._ready(), await self._network(peer)
             what = f"{self._called} with a node that goes away before it answers"
@@ -463,9 +485,12 @@ async def cut_anywhere(begin: Callable[[], Awaitable[Closable]], /, *, every: in
     for number in range(0, _TURNS, every):
         task = start(begin())
         await turns(number)
-        task.cancel()
+        cut = task.cancel()
         await ended(task)
-        if task.done() and not task.cancelled() and task.exception() is None:
+        failure = failure_of(task) if task.done() else None
+        wrong = cut and isinstance(failure, Exception)
+        expect(not wrong, f"a call that was cancelled {outcome_of(task)}")
+        if task.done() and failure is None:
             await given(task.result().close(), "close()")
 
 

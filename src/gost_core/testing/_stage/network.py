@@ -97,6 +97,7 @@ class BareConn(ForwardingConn):
     async def write(self, data: Buffer, /) -> None:
         """Write."""
         with self._counted():
+            await turns(1)
             self.written += memoryview(data).nbytes
             await super().write(data)
 

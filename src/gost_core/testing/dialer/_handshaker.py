@@ -17,7 +17,16 @@ from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import bare, greeted, succeeds
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import applies, given, keep, need, owned, raises, returned
+from gost_core.testing._run.waiting import (
+    applies,
+    given,
+    keep,
+    need,
+    owned,
+    raises,
+    returned,
+    start,
+)
 from gost_core.testing._stage.network import Network, Peer
 from gost_core.testing.dialer._dialer import ADDR, NAME, DialerT
 
@@ -62,7 +71,10 @@ class HandshakerContract(Handshakes[DialerT, Peer], TakesOptions, interface=Hand
     async def nameless(self) -> None:
         applies(need(self.checks_names, "checks_names"), "it checks no name")
         dialer, conn = await self._ready(), bare(Network(self.peer))
-        shaking = _handshaker(dialer).handshake(Context(), conn, addr_handshake_option(""))
+        await self._shaken(dialer)
+        shaking = start(_handshaker(dialer).handshake(Context(), conn, addr_handshake_option("")))
+        # Whatever name an earlier call had, or one beside it.
+        await self._shaken(dialer)
         await raises(shaking, "handshake() without a name to check", ValueError)
 
     def _shaking(self, component: DialerT, conn: Conn, /, *opts: AnyOption) -> Awaitable[Conn]:
@@ -77,13 +89,16 @@ class HandshakerContract(Handshakes[DialerT, Peer], TakesOptions, interface=Hand
         keep(returned(result, "handshake()").close)
 
     @clause(
-        "It takes what its own dial() gave, time after time.", "D31, D32", after=("outlives_call",)
+        "It takes what its own dial() gave, time after time, and others between.",
+        "D31, D32",
+        after=("outlives_call",),
     )
     async def own_connection(self) -> None:
         dialer, network = await self._ready(), Network(self.peer)
         opts = (net_dialer_dial_option(network), host_dial_option(self.host))
         for _ in range(2):
             conn = owned(await given(dialer.dial(Context(), ADDR, *opts), "dial()"))
+            await self._shaken(dialer)
             result = owned(await succeeds(self._shaking(dialer, conn), "handshake()"))
             await self._works(result, "the result")
 
