@@ -23,7 +23,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address
 from gost_core.testing.connector import BinderContract
-from tests.kit._stuck import stuck
+from tests.kit._stuck import ending_at_the_limit, few_places, losing_places, stuck
 from tests.kit.connector._connector import (
     CancelledAsTimeout,
     EndingASecondLater,
@@ -68,7 +68,7 @@ class TunnelListener(Listener):
     async def close(self) -> None:
         self.closed = True
         self.tunnel.changed.set()
-        await self.tunnel.close()
+        await self.tunnel.finish()
 
     def addr(self) -> Addr:
         return self.bound
@@ -169,6 +169,18 @@ class EverywhereAsIPv6(RightBinder):
         return super().wish(address).replace("0.0.0.0", "[::]")
 
 
+@binders.breaks("address-forms")
+class LosingTheBrackets(RightBinder):
+    def wish(self, address: str) -> str:
+        return super().wish(address).replace("[", "").replace("]", "")
+
+
+@binders.breaks("address-forms")
+class IPv4AsEverywhere(RightBinder):
+    def wish(self, address: str) -> str:
+        return super().wish(address).replace("0.0.0.0", "")
+
+
 @binders.breaks("concurrent")
 class KeepingTheAddress(RightBinder):
     async def bind(
@@ -194,6 +206,22 @@ class Anonymous(Tunnel):
 class HidingTheVisitor(RightBinder):
     def tunnel(self, conn: Conn, options: BindOptions) -> Tunnel:
         return Anonymous(conn)
+
+
+class ForgetfulVisit(Visit):
+    def remote_addr(self) -> Addr:
+        return Address("tcp", "") if self.closed else super().remote_addr()
+
+
+class Forgetful(Tunnel):
+    def visit(self, number: int, visitor: str) -> Stream:
+        return ForgetfulVisit(self, number, visitor)
+
+
+@binders.breaks("visitor-address")
+class ForgettingTheVisitor(RightBinder):
+    def tunnel(self, conn: Conn, options: BindOptions) -> Tunnel:
+        return Forgetful(conn)
 
 
 class Unbuffered(Tunnel):
@@ -292,6 +320,84 @@ class LeavingTheTunnel(RightBinder):
         return HalfClosing(tunnel, bound)
 
 
+class CuttingListener(TunnelListener):
+    async def close(self) -> None:
+        await super().close()
+        await self.tunnel.close()
+
+
+@binders.breaks("accepted-survive")
+class CuttingTheAccepted(RightBinder):
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return CuttingListener(tunnel, bound)
+
+
+class OutlivingTunnel(Tunnel):
+    async def leave(self, stream: Stream) -> None:
+        self.streams.pop(stream.number, None)
+
+
+@binders.breaks("accepted-survive")
+class NeverEndingTheTunnel(RightBinder):
+    def tunnel(self, conn: Conn, options: BindOptions) -> Tunnel:
+        return OutlivingTunnel(conn)
+
+
+class HastyListener(TunnelListener):
+    closing: asyncio.Future[None] | None = None
+
+    async def close(self) -> None:
+        if self.closing is None:
+            self.closing = asyncio.ensure_future(self.end())
+            await asyncio.shield(self.closing)
+
+    async def end(self) -> None:
+        await asyncio.sleep(0.02)
+        await super().close()
+
+
+@binders.breaks("close-ends-tunnel")
+class ReturningBeforeItHasClosed(RightBinder):
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return HastyListener(tunnel, bound)
+
+
+class CarefulListener(HastyListener):
+    async def close(self) -> None:
+        if self.closing is None:
+            self.closing = asyncio.ensure_future(self.end())
+        await asyncio.wait({self.closing})
+
+
+class CuttableListener(CarefulListener):
+    async def close(self) -> None:
+        try:
+            await super().close()
+        except asyncio.CancelledError:
+            if self.closing is not None:
+                self.closing.cancel()
+            raise
+
+
+@binders.breaks("close-cancelled")
+class ClosingUnlessCancelled(RightBinder):
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return CuttableListener(tunnel, bound)
+
+
+class LateListener(TunnelListener):
+    async def accept(self) -> Conn:
+        if self.closed and self.tunnel.arrived:
+            return self.tunnel.arrived.popleft()
+        return await super().accept()
+
+
+@binders.breaks("close-wakes-accept")
+class AcceptingAfterClose(RightBinder):
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return LateListener(tunnel, bound)
+
+
 class Abrupt(TunnelListener):
     async def accept(self) -> Conn:
         with suppress(ClosedError):
@@ -320,6 +426,25 @@ class WaitingForTheGone(RightBinder):
         return Patient(tunnel, bound)
 
 
+class HangingOnceGone(TunnelListener):
+    gone = False
+
+    async def accept(self) -> Conn:
+        if self.gone:
+            await asyncio.Event().wait()
+        try:
+            return await super().accept()
+        except ConnectionResetError:
+            self.gone = True
+            raise
+
+
+@binders.breaks("node-lost")
+class TellingOnce(RightBinder):
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return HangingOnceGone(tunnel, bound)
+
+
 @binders.breaks("network-unsupported")
 class BindingFirst(RightBinder):
     async def bind(
@@ -340,3 +465,6 @@ class UnableAsRefused(RightBinder):
 
 
 binders.breaks("failure-over")(stuck(RightBinder, "bind"))
+binders.breaks("cancel-frees")(losing_places(RightBinder, "bind", asyncio.CancelledError))
+binders.breaks("many-waiting")(few_places(RightBinder, "bind"))
+binders.breaks("outlives-limit")(ending_at_the_limit(RightBinder, "bind"))

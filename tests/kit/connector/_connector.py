@@ -23,7 +23,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing.connector import ConnectorContract
-from tests.kit._stuck import stuck
+from tests.kit._stuck import ending_at_the_limit, few_places, losing_places, stuck
 from tests.kit.connector._protocol import (
     Association,
     Framed,
@@ -512,3 +512,6 @@ class TakingTheEndForSuccess(RightConnector):
 
 
 connectors.breaks("failure-over")(stuck(RightConnector, "connect"))
+connectors.breaks("cancel-frees")(losing_places(RightConnector, "connect", asyncio.CancelledError))
+connectors.breaks("many-waiting")(few_places(RightConnector, "connect"))
+connectors.breaks("outlives-limit")(ending_at_the_limit(RightConnector, "connect"))

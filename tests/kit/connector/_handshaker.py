@@ -1,5 +1,6 @@
 """Trials of the contract of the handshakes that connectors do."""
 
+import asyncio
 from collections.abc import Callable
 
 from gost_core.chain import Router
@@ -13,7 +14,7 @@ from gost_core.connector import (
 from gost_core.context import Context
 from gost_core.testing import Contract
 from gost_core.testing.connector import HandshakerContract
-from tests.kit._stuck import stuck
+from tests.kit._stuck import ending_at_the_limit, few_places, losing_places, stuck
 from tests.kit.connector._connector import RightConnector
 from tests.kit.connector._protocol import proxy
 from tests.kit.dialer._handshakes import HANDSHAKE_FAULTS, Limit, LoggingIn
@@ -77,3 +78,6 @@ class LoginIntoNothing(RightLogin):
 
 
 logins.breaks("failure-over")(stuck(RightLogin, "handshake"))
+logins.breaks("cancel-frees")(losing_places(RightLogin, "handshake", asyncio.CancelledError))
+logins.breaks("many-waiting")(few_places(RightLogin, "handshake"))
+logins.breaks("outlives-limit")(ending_at_the_limit(RightLogin, "handshake"))

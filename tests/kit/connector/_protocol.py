@@ -197,11 +197,14 @@ class Tunnel(Session):
     def __init__(self, conn: Conn) -> None:
         super().__init__(conn)
         self.arrived: deque[Stream] = deque()
+        self.finished = False
         self.changed = asyncio.Event()
 
     def arrive(self, number: int, data: bytes) -> None:
         if number in self.streams:
             super().arrive(number, data)
+            return
+        if self.finished:
             return
         self.streams[number] = stream = self.visit(number, data.decode())
         self.arrived.append(stream)
@@ -210,8 +213,20 @@ class Tunnel(Session):
     def visit(self, number: int, visitor: str) -> Stream:
         return Visit(self, number, visitor)
 
+    async def finish(self) -> None:
+        """Take no more visitors, and end with the last that was accepted."""
+        self.finished = True
+        for stream in self.arrived:
+            self.streams.pop(stream.number, None)
+        await self.end_if_left()
+
     async def leave(self, stream: Stream) -> None:
         self.streams.pop(stream.number, None)
+        await self.end_if_left()
+
+    async def end_if_left(self) -> None:
+        if self.finished and not self.streams:
+            await self.close()
 
     async def receive(self) -> None:
         try:

@@ -22,6 +22,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing.dialer import DialerContract
+from tests.kit._stuck import ending_at_the_limit
 from tests.kit.dialer import _protocol
 from tests.kit.dialer._protocol import (
     LIFE_FAULTS,
@@ -533,3 +534,6 @@ class CancellingItsCallers(RightDialer):
             return await super().opened(ctx, addr, options)
         except ClosedError:
             raise asyncio.CancelledError from None
+
+
+dialers.breaks("outlives-limit")(ending_at_the_limit(RightDialer, "dial"))

@@ -18,7 +18,7 @@ from gost_core.dialer import (
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.dialer import HandshakerContract
-from tests.kit._stuck import stuck
+from tests.kit._stuck import ending_at_the_limit, few_places, losing_places, stuck
 from tests.kit.dialer._handshakes import HANDSHAKE_FAULTS, Limit, LoggingIn
 from tests.kit.dialer._protocol import (
     PASSWORD,
@@ -170,3 +170,8 @@ class LosingSettings(RightHandshaker):
 
 
 handshakers.breaks("failure-over")(stuck(RightHandshaker, "handshake"))
+handshakers.breaks("cancel-frees")(
+    losing_places(RightHandshaker, "handshake", asyncio.CancelledError)
+)
+handshakers.breaks("many-waiting")(few_places(RightHandshaker, "handshake"))
+handshakers.breaks("outlives-limit")(ending_at_the_limit(RightHandshaker, "handshake"))

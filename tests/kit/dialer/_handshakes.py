@@ -277,23 +277,6 @@ class LoggingInBeneath(LoggingIn):
         await super().log_in(conn)
 
 
-class LosingPlaces(LoggingIn):
-    """Logs in a few times at once, and a login that is cancelled keeps its place."""
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.places = asyncio.Semaphore(32)
-
-    async def log_in(self, conn: Conn) -> None:
-        await self.places.acquire()
-        try:
-            await super().log_in(conn)
-        except OSError:
-            self.places.release()
-            raise
-        self.places.release()
-
-
 class CancelledSendingAsReset(LoggingIn):
     async def log_in(self, conn: Conn) -> None:
         await super().log_in(_Sending(conn))
@@ -329,7 +312,6 @@ HANDSHAKE_FAULTS: Final[tuple[tuple[str, type[LoggingIn], str], ...]] = (
     ("malformed", MalformedOnce, ""),
     ("concurrent", KeepingTheAnswer, ""),
     ("end-is-no-answer", SilenceAsWelcome, ""),
-    ("cancel-frees", LosingPlaces, ""),
     ("cancel-frees", CancelledSendingAsReset, ""),
     ("cancellable", ReadingOn, ""),
     ("cancellable", CancelledHandshakeAsTimeout, "x ssh socks5: the caller's limit was not heard"),

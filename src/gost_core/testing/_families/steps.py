@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Final, Generic
 from typing_extensions import Protocol, TypeVar
 
 from gost_core.common.net import Conn, DeniedError, ProtocolError
+from gost_core.context import Context
+from gost_core.keys import TIME_LIMIT
 from gost_core.metadata import Metadata
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST, Contract, clause
@@ -84,6 +86,8 @@ NODE: Final[str] = "192.0.2.10:1080"
 
 # Up to how many turns of the event loop a call gets before it is cancelled.
 _TURNS: Final[int] = 50
+# A pool of places has fewer.
+_MANY: Final[int] = 100
 _numbers: Final = count(1)
 
 
@@ -210,6 +214,24 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
         result = await outlived(self._step(component, network), self._called)
         await self._use(component, result, peer, f"the result, after the task of {self._called},")
 
+    @clause("The result outlives the TIME_LIMIT of the call.", "D4", after=("outlives_call",))
+    async def outlives_limit(self) -> None:
+        loop, made = asyncio.get_running_loop(), current()
+        for seconds in (0.1, 1.0, made.time_limit):
+            component, peer = await self._ready(), self._right()
+            network, limit = await self._network(peer), loop.time() + seconds
+            made.ctx = Context().with_value(TIME_LIMIT, limit)
+            # A busy machine needs longer.
+            with suppress(TimeoutError):
+                result = await within(self._step(component, network), self._called)
+                break
+        else:
+            raise Broken(f"{self._called} raised TimeoutError long before its TIME_LIMIT")
+        made.ctx = Context()
+        await asyncio.sleep(limit + 0.01 - loop.time())
+        await settle()
+        await self._use(component, result, peer, "the result, after the TIME_LIMIT of its call,")
+
     @clause(
         "If the node ends or breaks off the connection, that is an OSError.", "D14", after=(FIRST,)
     )
@@ -327,6 +349,17 @@ class OverConn(Step[ComponentT, NodeT, ClosableT]):
                 await expect_cancelled(call, self._called)
             other = self._step(component, await self._network(self._right()))
             await succeeds(other, f"{self._called} {when}")
+
+    @clause(
+        "However many calls wait for silent nodes, others go on.", "D22", after=("silent_alone",)
+    )
+    async def many_waiting(self) -> None:
+        component = await self._ready()
+        for number in range(_MANY):
+            conn = await self._over(await self._network(silent))
+            call = start(self._begin(component, conn))
+            begun = f"beside {number} that wait for silent nodes, {self._called} did not begin"
+            await until(lambda: call.done() or bool(conn.calls), begun)  # noqa: B023
 
     @clause("After a node that failed, the next connection works.", "D20", after=("node_dies",))
     async def failure_over(self) -> None:

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from gost_core.context import Context
 from gost_core.testing._run.report import describe
 
 __all__ = (
@@ -55,6 +56,8 @@ class Attempt:
     """The id of the clause."""
     time_limit: float
     """Seconds for each wait for something that the contract says will end."""
+    ctx: Context = field(default_factory=Context)
+    """The values of the calls that are made."""
     subject: str = ""
     """What is on trial, once it is known."""
     cleanups: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])

@@ -522,7 +522,8 @@ class _VisitedListener(MemoryListener):
     def visit(self) -> MemoryConn | PacketEnd:
         """Let a visitor come, from an address of its own, and return the visitor's end."""
         network = self._addr.network()
-        visitor = Address(network, f"198.51.100.7:{_port()}")
+        host = "[2001:db8::7]" if str(self._addr).startswith("[") else "198.51.100.7"
+        visitor = Address(network, f"{host}:{_port()}")
         near, far = (
             packet_pair(visitor, self._addr)
             if network.startswith("udp")
@@ -561,7 +562,8 @@ class Outside(chain.Router):
         self.binds.append((network, address))
         port = address.rpartition(":")[2]
         bound = port if port.strip("0") else _port()
-        listener = _VisitedListener(Address(network, f"203.0.113.5:{bound}"))
+        host = "[2001:db8::5]" if address.startswith("[") else "203.0.113.5"
+        listener = _VisitedListener(Address(network, f"{host}:{bound}"))
         self.listeners.append(listener)
         if self.expects_early_visitor:
             self.visitors.append(listener.visit())

@@ -1,7 +1,7 @@
 """The contract of connectors that can have their node listen."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gost_core.common.net import ClosedError, Conn, Listener
@@ -13,10 +13,10 @@ from gost_core.connector import (
     Connector,
     mux_bind_option,
 )
-from gost_core.context import Context
+from gost_core.testing._families.closers import closed_at_once, closes_cut_short
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import succeeds
-from gost_core.testing._run.attempt import Broken
+from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     expect,
@@ -38,14 +38,10 @@ __all__ = ("BinderContract",)
 
 _CALLS: Final[int] = 5
 _ADDRESSES: Final[tuple[str, ...]] = (
-    "",
-    ":0",
-    ":8080",
-    "0.0.0.0:8080",
-    "[::]:8080",
-    "bind.example:8080",
+    *("", ":0", ":8080", "0.0.0.0:8080", "[::]:8080", "bind.example:8080", "localhost:8080"),
 )
-_EVERYWHERE: Final[tuple[str, ...]] = ("", "0.0.0.0", "[::]", "::")
+_LEFT: Final[str] = "the listener was closed, and the connection beneath was not"
+_EVERYWHERE: Final[tuple[str, ...]] = ("", "0.0.0.0", "[::]")
 
 
 class BinderContract(
@@ -88,7 +84,7 @@ class BinderContract(
     def _asking(
         self, connector: ConnectorT, conn: Conn, network: str, address: str, /
     ) -> Awaitable[Listener]:
-        return _binder(connector).bind(Context(), conn, network, address)
+        return _binder(connector).bind(current().ctx, conn, network, address)
 
     async def _use(self, component: ConnectorT, result: Listener, peer: Peer, what: str, /) -> None:
         assert isinstance(peer, Playing)
@@ -116,7 +112,7 @@ class BinderContract(
     ) -> Listener:
         """Bind, after the connector's handshake if it has one."""
         shaken = await self._shaken(connector, conn)
-        binding = _binder(connector).bind(Context(), shaken, network, address, *opts)
+        binding = _binder(connector).bind(current().ctx, shaken, network, address, *opts)
         return owned(returned(await binding, "bind()"))
 
     async def _bind(
@@ -168,12 +164,14 @@ class BinderContract(
         for address in _ADDRESSES:
             connector, outside = await self._ready(), Outside()
             binding = self._binding(connector, await self._reach(outside), address)
-            await succeeds(binding, f"bind() to {address!r}")
+            bound = (await succeeds(binding, f"bind() to {address!r}")).addr()
             asked = outside.binds[0][1]
-            literal, host = (one.rpartition(":")[0].strip("[]") for one in (address, asked))
             right = _split(asked) == _split(address)
-            # Of the two that mean everywhere one is no other.
-            right = right and {literal, host} != {"0.0.0.0", "::"}
+            if address.startswith(("0", "[")):
+                # Of the two that mean everywhere one is no other.
+                right = right and asked.startswith("0") == address.startswith("0")
+                told = str(bound).startswith("[") == asked.startswith("[")
+                expect(told, f"the node was to listen on {asked}, and addr() is {bound}")
             expect(right, f"bind() to {address!r} had the node listen on {asked!r}")
 
     @clause(
@@ -206,20 +204,22 @@ class BinderContract(
         )
 
     @clause(
-        "What is accepted has the visitor's address as its remote one.",
-        "D35",
+        "What is accepted has the visitor's address as its remote one, also once it is closed.",
+        "D2, D35",
         after=("outlives_call",),
     )
     async def visitor_address(self) -> None:
-        outside = Outside()
-        listener = await self._bind(outside)
-        visitor, conn = await self._visit(outside, listener)
-        returned(conn.local_addr(), "local_addr() of the accepted connection")
-        remote = str(conn.remote_addr())
-        expect(
-            remote == str(visitor.local_addr()),
-            f"{visitor.local_addr()} came, and the accepted connection is with {remote}",
-        )
+        for address in (":0", "[::]:0"):
+            outside = Outside()
+            listener = await self._bind(outside, address)
+            visitor, conn = await self._visit(outside, listener)
+            came = str(visitor.local_addr())
+            for closed in ("", ", once closed,"):
+                returned(conn.local_addr(), f"local_addr() of the accepted connection{closed}")
+                remote = str(conn.remote_addr())
+                what = f"{came} came, and the accepted connection{closed} is with {remote}"
+                expect(remote == came, what)
+                await within(conn.close(), "close() of the accepted connection")
 
     @clause(
         "Options that say nothing leave room: a visitor who comes and writes before accept() is "
@@ -249,7 +249,8 @@ class BinderContract(
         sent = [b"a" * 8000, b"b"]
         for data in sent:
             await given(visitor.write(data), "the visitor's write()")
-        conn = await self._accept(listener)
+        conn, (asked, _) = await self._accept(listener), outside.binds[0]
+        expect(asked.startswith("udp"), f"bind() by {network} had the node listen by {asked}")
         received = [await within(conn.read(ALL), "read() of a datagram") for _ in sent]
         expect(
             received == sent,
@@ -268,7 +269,7 @@ class BinderContract(
         connector, conn = await self._ready(), await self._reach(outside)
         shaken = await given(self._shaken(connector, conn), "handshake()")
         before, mux = conn.written, mux_bind_option(True)
-        binding = _binder(connector).bind(Context(), shaken, "tcp", ":0", mux)
+        binding = _binder(connector).bind(current().ctx, shaken, "tcp", ":0", mux)
         try:
             return owned(returned(await within(binding, "bind() with mux"), "bind()"))
         except BindUnsupportedError:
@@ -309,14 +310,47 @@ class BinderContract(
 
     @clause("Closing the listener ends the tunnel.", "D3, D35", after=("outlives_call",))
     async def close_ends_tunnel(self) -> None:
+        listener, conn, outside = await self._tunnel()
+        # Whom nobody accepts keeps nothing open.
+        outside.listeners[0].visit()
+        await settle()
+        await closed_at_once(listener)
+        await within(listener.close(), "another close()")
+        # What a dialer has made of the connection may take longer.
+        freed = conn.closed or self.dial is not None
+        expect(freed, "close() has returned, and the connection beneath was still open")
+        await until(lambda: conn.closed, _LEFT)
+
+    async def _tunnel(self) -> tuple[Listener, BareConn, Outside]:
         connector, outside = await self._ready(), Outside()
         conn = await self._reach(outside)
-        listener = await succeeds(self._binding(connector, conn), "bind()")
+        return await succeeds(self._binding(connector, conn), "bind()"), conn, outside
+
+    @clause(
+        "A close() of the listener that is cancelled ends the tunnel all the same.",
+        "D1",
+        after=("close_ends_tunnel",),
+    )
+    async def close_cancelled(self) -> None:
+        async def bound() -> tuple[Listener, Callable[[], Awaitable[None]]]:
+            listener, conn, _ = await self._tunnel()
+            return listener, lambda: until(lambda: conn.closed, _LEFT)
+
+        await closes_cut_short(bound)
+
+    @clause(
+        "What was accepted goes on when the listener is closed, and the tunnel ends with the last.",
+        "D35",
+        after=("close_ends_tunnel",),
+    )
+    async def accepted_survive(self) -> None:
+        listener, conn, outside = await self._tunnel()
+        visitor, accepted = await self._visit(outside, listener)
         await within(listener.close(), "close()")
-        await within(listener.close(), "a second close()")
-        await until(
-            lambda: conn.closed, "the listener was closed, and the connection beneath was not"
-        )
+        await settle()
+        await _expect_carried(visitor, accepted)
+        await within(accepted.close(), "close() of the last accepted connection")
+        await until(lambda: conn.closed, _LEFT)
 
     @clause(
         "Closing the listener wakes a waiting accept(), which raises ClosedError, and so does one "
@@ -331,6 +365,12 @@ class BinderContract(
         await within(listener.close(), "close()")
         await raises(accepting, "the waiting accept()", ClosedError)
         await raises(listener.accept(), "accept() after close()", ClosedError)
+        listener, _, outside = await self._tunnel()
+        outside.listeners[0].visit()
+        await settle()
+        await within(listener.close(), "close()")
+        what = "accept() after close(), of whom nobody had accepted,"
+        await raises(listener.accept(), what, ClosedError)
 
     @clause(
         "When the node is gone, accept() raises an OSError.", "D14, D26", after=("outlives_call",)
@@ -342,6 +382,7 @@ class BinderContract(
         await settle()
         await network.break_off()
         await raises(accepting, "accept(), when the node was gone,", OSError)
+        await raises(listener.accept(), "accept() after that", OSError)
 
     # ---- Failures
 

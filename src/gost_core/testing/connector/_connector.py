@@ -7,7 +7,6 @@ from typing import Final
 
 from gost_core.common.net import Conn, PacketConn, UnsupportedError
 from gost_core.connector import ConnectOption, ConnectOptions, Connector, dialer_connect_option
-from gost_core.context import Context
 from gost_core.testing._families.life import LifeCycle
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import (
@@ -19,7 +18,7 @@ from gost_core.testing._families.steps import (
     greeted,
     succeeds,
 )
-from gost_core.testing._run.attempt import Broken
+from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import expect, need, owned, raises, returned, until, within
@@ -84,12 +83,12 @@ class ConnectorContract(
 
     async def _first_use(self, component: ConnectorT, /) -> object:
         conn = (await self._reach()).top
-        return await component.connect(Context(), conn, self.networks[0], TARGET)
+        return await component.connect(current().ctx, conn, self.networks[0], TARGET)
 
     def _asking(
         self, connector: ConnectorT, conn: Conn, network: str, address: str, /
     ) -> Awaitable[object]:
-        return connector.connect(Context(), conn, network, address)
+        return connector.connect(current().ctx, conn, network, address)
 
     async def _begin(
         self, component: ConnectorT, conn: BareConn, aside: Network | None = None, /
@@ -133,7 +132,7 @@ class ConnectorContract(
         """Connect, after the connector's handshake if it has one."""
         shaken = await self._shaken(connector, conn)
         network = network or self.networks[0]
-        result = await connector.connect(Context(), shaken, network, address, *opts)
+        result = await connector.connect(current().ctx, shaken, network, address, *opts)
         return owned(returned(result, "connect()"))
 
     async def _connect(

@@ -4,10 +4,9 @@ from collections.abc import Awaitable
 
 from gost_core.common.net import Conn
 from gost_core.connector import Handshaker
-from gost_core.context import Context
 from gost_core.testing._families.handshakes import Handshakes
 from gost_core.testing._families.steps import succeeds
-from gost_core.testing._run.attempt import Broken
+from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.waiting import owned
 from gost_core.testing._stage.network import Node, Outside, Peer
 from gost_core.testing.connector._node import TARGET, ConnectorT, Playing
@@ -37,9 +36,9 @@ class HandshakerContract(Handshakes[ConnectorT, Node], interface=Handshaker):
     def _shaking(self, component: ConnectorT, conn: Conn, /) -> Awaitable[Conn]:
         if not isinstance(component, Handshaker):
             raise Broken("it has no handshake()")
-        return component.handshake(Context(), conn)
+        return component.handshake(current().ctx, conn)
 
     async def _carries(self, component: ConnectorT, result: Conn, what: str, /) -> None:
-        call = component.connect(Context(), result, self.network, TARGET)
+        call = component.connect(current().ctx, result, self.network, TARGET)
         reached = owned(await succeeds(call, f"connect() over {what}"))
         await self._works(reached, f"what connect() made of {what}")

@@ -13,6 +13,7 @@ from gost_core.common.net import Dialer as NetDialer
 from gost_core.connector import Connector, Handshaker
 from gost_core.context import Context
 from gost_core.testing._families.steps import UNOFFERED, ClosableT, OverConn, bare, succeeds
+from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     expect,
@@ -116,7 +117,7 @@ class ThroughNode(OverConn[ConnectorT, Node, ClosableT]):
     async def _shaken(self, connector: ConnectorT, conn: BareConn) -> Conn:
         """Do the connector's handshake if it has one."""
         if isinstance(connector, Handshaker):
-            return returned(await connector.handshake(Context(), conn.top), "handshake()")
+            return returned(await connector.handshake(current().ctx, conn.top), "handshake()")
         return conn.top
 
     @clause(UNOFFERED, "D15")

@@ -9,7 +9,6 @@ from typing import Final
 from typing_extensions import TypeVar
 
 from gost_core.common.net import ClosedError, Conn, Listener, UnsupportedError
-from gost_core.context import Context
 from gost_core.dialer import (
     Dialer,
     DialOption,
@@ -30,7 +29,7 @@ from gost_core.testing._families.steps import (
     expect_no_task_left,
     succeeds,
 )
-from gost_core.testing._run.attempt import Exempt
+from gost_core.testing._run.attempt import Exempt, current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
@@ -99,7 +98,7 @@ class DialerContract(
     _options = DialOptions
 
     def _first_use(self, component: DialerT, /) -> Awaitable[object]:
-        return component.dial(Context(), ADDR, net_dialer_dial_option(Network(self.peer)))
+        return component.dial(current().ctx, ADDR, net_dialer_dial_option(Network(self.peer)))
 
     def _right(self) -> Peer:
         return self.peer
@@ -138,7 +137,7 @@ class DialerContract(
             addr = str(network.listener.addr())
         else:
             opts = (net_dialer_dial_option(network), *opts)
-        return dialer.dial(Context(), addr, host_dial_option(self.host), *opts)
+        return dialer.dial(current().ctx, addr, host_dial_option(self.host), *opts)
 
     async def _dialed(
         self, dialer: DialerT, network: Network, addr: str = ADDR, *opts: DialOption
@@ -150,7 +149,7 @@ class DialerContract(
         """Dial, and do the dialer's handshake if it has one."""
         conn = await self._dialed(component, network, addr)
         if isinstance(component, Handshaker):
-            shaking = component.handshake(Context(), conn, addr_handshake_option(self.host))
+            shaking = component.handshake(current().ctx, conn, addr_handshake_option(self.host))
             conn = owned(returned(await shaking, "handshake()"))
         return conn
 

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable
 
 from gost_core.common.net import Conn
-from gost_core.context import Context
 from gost_core.dialer import (
     Dialer,
     HandshakeOptions,
@@ -15,7 +14,7 @@ from gost_core.dialer import (
 from gost_core.testing._families.handshakes import Handshakes
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import bare, greeted, succeeds
-from gost_core.testing._run.attempt import Broken
+from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     applies,
@@ -72,14 +71,15 @@ class HandshakerContract(Handshakes[DialerT, Peer], TakesOptions, interface=Hand
         applies(need(self.checks_names, "checks_names"), "it checks no name")
         dialer, conn = await self._ready(), bare(Network(self.peer))
         await self._shaken(dialer)
-        shaking = start(_handshaker(dialer).handshake(Context(), conn, addr_handshake_option("")))
+        option = addr_handshake_option("")
+        shaking = start(_handshaker(dialer).handshake(current().ctx, conn, option))
         # Whatever name an earlier call had, or one beside it.
         await self._shaken(dialer)
         await raises(shaking, "handshake() without a name to check", ValueError)
 
     def _shaking(self, component: DialerT, conn: Conn, /, *opts: AnyOption) -> Awaitable[Conn]:
         host = addr_handshake_option(self.host)
-        return _handshaker(component).handshake(Context(), conn, host, *opts)
+        return _handshaker(component).handshake(current().ctx, conn, host, *opts)
 
     async def _carries(self, component: DialerT, result: Conn, what: str, /) -> None:
         await self._works(result, what)
@@ -97,7 +97,7 @@ class HandshakerContract(Handshakes[DialerT, Peer], TakesOptions, interface=Hand
         dialer, network = await self._ready(), Network(self.peer)
         opts = (net_dialer_dial_option(network), host_dial_option(self.host))
         for _ in range(2):
-            conn = owned(await given(dialer.dial(Context(), ADDR, *opts), "dial()"))
+            conn = owned(await given(dialer.dial(current().ctx, ADDR, *opts), "dial()"))
             await self._shaken(dialer)
             result = owned(await succeeds(self._shaking(dialer, conn), "handshake()"))
             await self._works(result, "the result")
