@@ -260,4 +260,14 @@ class TakingTurns(RightHostMapper):
         return found
 
 
+@trial.breaks("concurrent")
+class RememberingWhatIsMissing(RightHostMapper):
+    missing = False
+
+    async def find(self, host: str) -> Sequence[IP] | None:
+        self.missing = host not in self.mapping
+        found = await super().find(host)
+        return None if self.missing else found or ()
+
+
 trials = (trial,)

@@ -60,6 +60,9 @@ class HostMapperContract(
             ("ip", "four.example"),
         )
 
+    def _more_questions(self) -> Sequence[Question]:
+        return [("ip", "missing.example")]
+
     def _ask(
         self, component: HostMapperT, question: Question, /, *opts: Option
     ) -> Awaitable[IPs | None]:

@@ -77,7 +77,7 @@ class ResolverContract(
         return ("ip4", known), ("ip6", _IPV6), ("ip6", known), ("ip", known), ("ip4", _IPV4)
 
     def _more_questions(self) -> Sequence[Question]:
-        return [("ip", need(self.unknown, "unknown"))]
+        return [] if self.unknown is None else [("ip", self.unknown)]
 
     async def _any_question(self) -> Question:
         return "ip", _IPV4

@@ -300,7 +300,7 @@ class Lookup(Answers[ComponentT, QuestionT, AnswerT]):
 
     def _beside(self, component: ComponentT, /) -> Sequence[Callable[[], Awaitable[object]]]:
         """Return calls with other arguments, whose answers are not known."""
-        return ()
+        return [partial(self._ask, component, one) for one in self._more_questions()]
 
     @clause("Calls for several requests at once do not mix.", "D22", after=(FIRST,))
     async def concurrent(self) -> None:
