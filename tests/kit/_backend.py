@@ -94,6 +94,13 @@ class OneAtATime(Asking):
             await super().ask()
 
 
+class LeavingTasks(Asking):
+    """Asks in a task that goes on when the call is cancelled."""
+
+    async def ask(self) -> None:
+        await asyncio.shield(asyncio.ensure_future(super().ask()))
+
+
 class GivingUp(Asking):
     """Asks nobody any more once that has failed."""
 

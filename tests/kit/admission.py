@@ -15,6 +15,7 @@ from tests.kit._backend import (
     GivingUp,
     Impatient,
     Leaking,
+    LeavingTasks,
     OneAtATime,
     break_backend,
     mend_backend,
@@ -164,6 +165,10 @@ class ExhaustingAdmission(Exhausting, RightAdmission): ...
 
 @trial.breaks("next-after-cancelled")
 class LeakingAdmission(Leaking, RightAdmission): ...
+
+
+@trial.breaks("no-task-left")
+class AdmissionLeavingTasks(LeavingTasks, RightAdmission): ...
 
 
 @trial.breaks("others-go-on")

@@ -17,6 +17,7 @@ from tests.kit._backend import (
     Exhausting,
     GivingUp,
     Leaking,
+    LeavingTasks,
     OneAtATime,
     break_backend,
     mend_backend,
@@ -204,6 +205,10 @@ class ExhaustingAuthenticator(Exhausting, RightAuthenticator): ...
 
 @trial.breaks("next-after-cancelled")
 class LeakingAuthenticator(Leaking, RightAuthenticator): ...
+
+
+@trial.breaks("no-task-left")
+class AuthenticatorLeavingTasks(LeavingTasks, RightAuthenticator): ...
 
 
 @trial.breaks("others-go-on")

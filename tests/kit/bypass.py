@@ -14,6 +14,7 @@ from tests.kit._backend import (
     Exhausting,
     GivingUp,
     Leaking,
+    LeavingTasks,
     OneAtATime,
     break_backend,
     mend_backend,
@@ -183,6 +184,10 @@ class ExhaustingBypass(Exhausting, RightBypass): ...
 
 @trial.breaks("next-after-cancelled")
 class LeakingBypass(Leaking, RightBypass): ...
+
+
+@trial.breaks("no-task-left")
+class BypassLeavingTasks(LeavingTasks, RightBypass): ...
 
 
 @trial.breaks("others-go-on")

@@ -19,6 +19,7 @@ from tests.kit._backend import (
     Exhausting,
     GivingUp,
     Leaking,
+    LeavingTasks,
     OneAtATime,
     break_backend,
     mend_backend,
@@ -241,6 +242,10 @@ class DeafCache(Deaf, RightCache): ...
 
 @trial.breaks("next-after-cancelled")
 class LeakingCache(Leaking, RightCache): ...
+
+
+@trial.breaks("no-task-left")
+class CacheLeavingTasks(LeavingTasks, RightCache): ...
 
 
 @trial.breaks("backend-mended")

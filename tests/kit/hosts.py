@@ -15,6 +15,7 @@ from tests.kit._backend import (
     Exhausting,
     GivingUp,
     Leaking,
+    LeavingTasks,
     OneAtATime,
     break_backend,
     mend_backend,
@@ -237,6 +238,10 @@ class ExhaustingHostMapper(Exhausting, RightHostMapper): ...
 
 @trial.breaks("next-after-cancelled")
 class LeakingHostMapper(Leaking, RightHostMapper): ...
+
+
+@trial.breaks("no-task-left")
+class HostMapperLeavingTasks(LeavingTasks, RightHostMapper): ...
 
 
 @trial.breaks("others-go-on")

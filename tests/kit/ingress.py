@@ -14,6 +14,7 @@ from tests.kit._backend import (
     Exhausting,
     GivingUp,
     Leaking,
+    LeavingTasks,
     OneAtATime,
     break_backend,
     mend_backend,
@@ -365,6 +366,10 @@ class ExhaustingIngress(Exhausting, RightIngress): ...
 
 @trial.breaks("next-after-cancelled")
 class LeakingIngress(Leaking, RightIngress): ...
+
+
+@trial.breaks("no-task-left")
+class IngressLeavingTasks(LeavingTasks, RightIngress): ...
 
 
 @trial.breaks("others-go-on")

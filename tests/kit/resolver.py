@@ -17,6 +17,7 @@ from tests.kit._backend import (
     GivingUp,
     Impatient,
     Leaking,
+    LeavingTasks,
     OneAtATime,
     break_backend,
     mend_backend,
@@ -309,6 +310,10 @@ class ExhaustingResolver(Exhausting, RightResolver): ...
 
 @trial.breaks("next-after-cancelled")
 class LeakingResolver(Leaking, RightResolver): ...
+
+
+@trial.breaks("no-task-left")
+class ResolverLeavingTasks(LeavingTasks, RightResolver): ...
 
 
 @trial.breaks("others-go-on")

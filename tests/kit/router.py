@@ -16,6 +16,7 @@ from tests.kit._backend import (
     Exhausting,
     GivingUp,
     Leaking,
+    LeavingTasks,
     OneAtATime,
     break_backend,
     mend_backend,
@@ -235,6 +236,10 @@ class ExhaustingRouter(Exhausting, RightRouter): ...
 class LeakingRouter(Leaking, RightRouter): ...
 
 
+@trial.breaks("no-task-left")
+class RouterLeavingTasks(LeavingTasks, RightRouter): ...
+
+
 @trial.breaks("others-go-on")
 class RouterOneAtATime(OneAtATime, RightRouter): ...
 
@@ -318,7 +323,7 @@ class JoiningQuestions(RightRouter):
         if dst not in self.asked:
             self.asked[dst] = asyncio.ensure_future(self.find(dst, self.tables[table]))
             self.asked[dst].add_done_callback(lambda _: self.asked.pop(dst, None))
-        return await asyncio.shield(self.asked[dst])
+        return await self.asked[dst]
 
 
 trials = (trial,)

@@ -13,6 +13,7 @@ from tests.kit._backend import (
     Exhausting,
     GivingUp,
     Leaking,
+    LeavingTasks,
     OneAtATime,
     break_backend,
     mend_backend,
@@ -211,6 +212,10 @@ class ExhaustingMatcher(Exhausting, RightMatcher): ...
 
 @trial.breaks("next-after-cancelled")
 class LeakingMatcher(Leaking, RightMatcher): ...
+
+
+@trial.breaks("no-task-left")
+class MatcherLeavingTasks(LeavingTasks, RightMatcher): ...
 
 
 @trial.breaks("others-go-on")

@@ -15,6 +15,7 @@ from tests.kit._backend import (
     Exhausting,
     GivingUp,
     Leaking,
+    LeavingTasks,
     OneAtATime,
     break_backend,
     mend_backend,
@@ -338,6 +339,10 @@ class ExhaustingSD(Exhausting, RightSD): ...
 
 @trial.breaks("next-after-cancelled")
 class LeakingSD(Leaking, RightSD): ...
+
+
+@trial.breaks("no-task-left")
+class SDLeavingTasks(LeavingTasks, RightSD): ...
 
 
 @trial.breaks("others-go-on")

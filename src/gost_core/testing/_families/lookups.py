@@ -8,6 +8,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import re
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -24,6 +25,7 @@ from gost_core.testing._run.waiting import (
     expect_cancelled,
     given,
     need,
+    noting_tasks,
     raises,
     settle,
     start,
@@ -57,6 +59,8 @@ ResultT = TypeVar("ResultT")
 _CALLS: Final[int] = 40
 # For how many seconds a question is left without an answer.
 _PATIENCE: Final[float] = 1.5
+
+_NAMELESS: Final[re.Pattern[str]] = re.compile(r"Task-\d+$|None$")
 
 
 class Backed(Contract, Generic[ComponentT]):
@@ -246,6 +250,27 @@ class Answers(Mended[ComponentT], Calls[ComponentT], Generic[ComponentT, Questio
                     self._expect_safe(question, stalled.result())
             else:
                 await expect_cancelled(stalled, self._named(question))
+
+    @clause(
+        "A call that is cancelled while it waits for what it asks leaves no task behind.",
+        "D20",
+        after=(FIRST, "others_go_on"),
+    )
+    async def no_task_left(self) -> None:
+        questions = await self._questions()
+        for question in questions:
+            component, begun = await self._ready(), list[asyncio.Task[object]]()
+            # What is opened for the first call may stay.
+            for other in (one for one in questions if not self._may_share(question, one)):
+                await self._answer(component, other)
+            ask = partial(self._ask, component, question)
+            stalled = await self._stalled(component, lambda: noting_tasks(ask(), begun))  # noqa: B023
+            if stalled is not None:
+                stalled.cancel()
+                await ended(stalled, *begun)
+                # What belongs to the component has a name; a task may be without, or called None.
+                left = [one for one in begun if not one.done() and _NAMELESS.match(one.get_name())]
+                expect(not left, f"{self._named(question)} was cancelled, and left {left}")
 
 
 class Changes(Answers[ComponentT, QuestionT, AnswerT]):

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
+from contextvars import ContextVar
 from itertools import count
 from typing import Any, Final, TypeVar
 
@@ -32,6 +33,7 @@ __all__ = (
     "in_threads",
     "keep",
     "need",
+    "noting_tasks",
     "outcome_of",
     "owned",
     "raises",
@@ -46,6 +48,7 @@ __all__ = (
 R = TypeVar("R")
 
 _THREADS: Final[int] = 4
+_begun: Final[ContextVar[list[asyncio.Task[Any]] | None]] = ContextVar("_begun", default=None)
 # More than a single call does that threads make.
 _ADDITIONS: Final[int] = 10_000
 
@@ -269,6 +272,25 @@ def start(awaitable: Awaitable[R], /) -> "asyncio.Future[R]":
     current().started.append(future)
     future.add_done_callback(_no_news)
     return future
+
+
+async def noting_tasks(awaitable: Awaitable[R], begun: list[asyncio.Task[Any]], /) -> R:
+    """Await in the task that calls, and note those that it begins, and nobody else's."""
+    loop = asyncio.get_running_loop()
+    before = loop.get_task_factory()
+
+    def begin(
+        loop: asyncio.AbstractEventLoop, coro: Any, /, **options: Any
+    ) -> "asyncio.Future[Any]":
+        task = before(loop, coro, **options) if before else asyncio.Task(coro, loop=loop, **options)
+        if _begun.get() is begun and isinstance(task, asyncio.Task):
+            begun.append(task)
+        return task
+
+    loop.set_task_factory(begin)
+    keep(lambda: loop.set_task_factory(before))
+    _begun.set(begun)
+    return await awaitable
 
 
 def _no_news(done: "asyncio.Future[Any]") -> None:
