@@ -920,3 +920,26 @@ class AskingInAccept(RightListener):
                 raise
             else:
                 return conn
+
+
+@local.breaks("lent-stays-open")
+class ClosingWhatWasLent(RightListener):
+    async def close(self) -> None:
+        await super().close()
+        for lent in (self.options.conn_limiter, self.options.traffic_limiter, self.options.stats):
+            if isinstance(lent, Closer):
+                await lent.close()
+
+
+@local.breaks("close-before-init")
+class WaitingOnceItIsClosed(RightListener):
+    async def accept(self) -> Conn:
+        if self.closed and not self.initialized:
+            await asyncio.Event().wait()
+        return await super().accept()
+
+
+@local.breaks("close-ends-admission")
+class AskingOn(RightListener):
+    async def ask(self, conn: ServedConn) -> None:
+        await asyncio.shield(asyncio.ensure_future(super().ask(conn)))

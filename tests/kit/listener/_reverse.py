@@ -3,7 +3,7 @@
 import asyncio
 
 from gost_core.common import net
-from gost_core.common.net import Addr, Conn, UnsupportedError
+from gost_core.common.net import Addr, Closer, Conn, UnsupportedError
 from gost_core.context import Context
 from gost_core.listener import (
     AcceptError,
@@ -31,6 +31,7 @@ class RightReverse(ServesOptions, Listener):
         self.options = apply(Options(), *opts)
         self.address: Addr = Address("tcp", self.options.addr)
         self.bound: net.Listener | None = None
+        self.binding: asyncio.Future[net.Listener] | None = None
         self.initialized = False
         self.closed = False
         self.admitting: set[asyncio.Future[None]] = set()
@@ -46,7 +47,14 @@ class RightReverse(ServesOptions, Listener):
 
     async def bind(self) -> net.Listener:
         assert self.options.router is not None
-        self.bound = await self.options.router.bind(Context(), "tcp", self.options.addr)
+        bind = self.options.router.bind(Context(), "tcp", self.options.addr)
+        self.binding = asyncio.ensure_future(bind)
+        try:
+            self.bound = await self.binding
+        except asyncio.CancelledError:
+            if self.closed:
+                raise ClosedError("this listener was closed") from None
+            raise
         self.address = self.bound.addr()
         return self.bound
 
@@ -57,7 +65,7 @@ class RightReverse(ServesOptions, Listener):
             raise ClosedError("this listener was closed")
         try:
             bound = self.bound or await self.bind()
-        except UnsupportedError:
+        except (UnsupportedError, ClosedError):
             raise
         except OSError as error:
             raise BindError(error) from error
@@ -103,8 +111,13 @@ class RightReverse(ServesOptions, Listener):
     async def close(self) -> None:
         self.closed = True
         self.end_admissions()
+        self.end_binding()
         if self.bound is not None:
             await self.bound.close()
+
+    def end_binding(self) -> None:
+        if self.binding is not None:
+            self.binding.cancel()
 
     def end_admissions(self) -> None:
         for admitting in self.admitting:
@@ -127,6 +140,20 @@ reverse = Trial[type[RightReverse]](ReverseListenerContract, run, RightReverse)
 class ForgettingWhoIsAsked(RightReverse):
     async def abandon(self, conn: Conn) -> None:
         """Leave it open, with nobody to accept it."""
+
+
+@reverse.breaks("reverse-close-binding")
+class BindingWhileClosed(RightReverse):
+    def end_binding(self) -> None:
+        """Leave it to the router."""
+
+
+@reverse.breaks("reverse-close")
+class ClosingItsRouter(RightReverse):
+    async def close(self) -> None:
+        await super().close()
+        if isinstance(self.options.router, Closer):
+            await self.options.router.close()
 
 
 @reverse.breaks("close-ends-admission")

@@ -1,13 +1,14 @@
 """What listeners promise of what they are given to serve: admission, limits, and statistics."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final, Generic
 
 from typing_extensions import TypeVar
 
 from gost_core.admission import Admission
 from gost_core.admission import Option as AdmitOption
-from gost_core.common.net import Closer, Conn, PacketConn
+from gost_core.common.net import Conn, PacketConn
 from gost_core.context import Context
 from gost_core.limiter import Option as LimiterOption
 from gost_core.limiter.conn import ConnLimiter
@@ -23,7 +24,7 @@ from gost_core.listener import (
 )
 from gost_core.observer.stats import Kind
 from gost_core.testing._families.acceptors import HELLO
-from gost_core.testing._run.attempt import Broken
+from gost_core.testing._run.attempt import Broken, Exempt
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     ended,
@@ -40,6 +41,8 @@ from gost_core.testing._run.waiting import (
     until,
     within,
 )
+from gost_core.testing._stage.fakes.limiter import FakeTrafficLimiter
+from gost_core.testing._stage.fakes.recorded import Lent
 from gost_core.testing._stage.fakes.service import FakeStats
 from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing._stage.streams import begin, end_of
@@ -53,7 +56,7 @@ SiteT = TypeVar("SiteT", bound=ListenerSite)
 _MANY_CLIENTS: Final[int] = 8
 
 
-class CountedPlaces(ConnPlaces, ConnLimiter):
+class CountedPlaces(Lent, ConnPlaces, ConnLimiter):
     """A limit on connections, the same for all clients; it remembers what it was asked."""
 
     def __init__(self, places: int) -> None:
@@ -76,7 +79,7 @@ class CountedPlaces(ConnPlaces, ConnLimiter):
         return self._places
 
 
-class OneVerdict(Admission):
+class OneVerdict(Lent, Admission):
     """Says something of one source, once, and admits all others."""
 
     def __init__(self, verdict: bool | Exception) -> None:
@@ -91,23 +94,17 @@ class OneVerdict(Admission):
         return verdict
 
 
-class _Lent(OneVerdict, Closer):
-    """Must be closed by whoever made it."""
-
-    closed = False
-
-    async def close(self) -> None:
-        self.closed = True
-
-
 class _SilentAdmission(Admission):
     """Never answers."""
 
-    was_asked = False
+    was_asked = ended = False
 
     async def admit(self, ctx: Context, network: str, addr: str, /, *opts: AdmitOption) -> bool:
         self.was_asked = True
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended = True
         return False
 
 
@@ -229,11 +226,19 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
 
     @clause("Closing it leaves open what was lent to it.", "D19", after=("admission_refuses",))
     async def lent_stays_open(self) -> None:
-        admission = _Lent(True)
-        site = await self._given(admission_option(admission))
-        await site.meet()
-        await within(site.listener.close(), "close()")
-        expect(not admission.closed, "close() closed the admission")
+        admission, places = OneVerdict(True), CountedPlaces(100)
+        stats, limiter = FakeStats(), FakeTrafficLimiter()
+        for lent, option in (
+            (admission, admission_option(admission)),
+            (places, conn_limiter_option(places)),
+            (stats, stats_option(stats)),
+            (limiter, traffic_limiter_option(limiter)),
+        ):
+            with suppress(Exempt):
+                site = await self._given(option)
+                await site.meet()
+                await within(site.listener.close(), "close()")
+            expect(not lent.closed, f"close() closed the {type(lent).__name__} that it was lent")
 
     @clause("An admission that fails refuses.", "D49", after=("admission_refuses",))
     async def admission_fails_closed(self) -> None:
@@ -265,6 +270,7 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         await until(lambda: admission.was_asked, "the admission was not asked about a client")
         await within(site.listener.close(), "close() while the admission is asked")
         await raises(accepting, "the waiting accept()", self._closed_error)
+        await until(lambda: admission.ended, "close() has ended, and the admission is still asked")
 
     @clause(
         "The admission is told the network and the address of the source.",

@@ -229,3 +229,21 @@ class ReverseListenerContract(ServingOptions[_ReverseSite], interface=Listener):
         await within(site.listener.close(), "close() beside a waiting accept()")
         await raises(accepting, "the waiting accept()", ClosedError)
         expect(not site.router.in_use, "close() left the bound address in use")
+        expect(not site.router.closed, "close() closed the router, which was only lent")
+
+    @clause(
+        "close() of a reverse listener ends an accept() that waits for a bind, and nothing stays "
+        "bound.",
+        "D1, D27",
+        after=("reverse_close", "reverse_bind_cancelled"),
+    )
+    async def reverse_close_binding(self) -> None:
+        site = await self._ready()
+        site.router.answers.clear()
+        accepting = start(site.listener.accept())
+        await until(lambda: bool(site.router.binding), "accept() binds nothing")
+        await within(site.listener.close(), "close() beside an accept() that binds")
+        await raises(accepting, "the accept() that was binding", ClosedError)
+        site.router.answers.set()
+        await settle()
+        expect(not site.router.in_use, "close() has ended, and the router has bound the address")

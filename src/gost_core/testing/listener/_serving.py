@@ -154,9 +154,16 @@ class Serving(Acceptors[SiteT], Generic[SiteT]):
     async def use_before_init(self) -> None:
         await raises(self._build().listener.accept(), "accept() before init()", RuntimeError)
 
-    @clause("close() before init() is legal.", "D18")
+    @clause(
+        "close() before init() is legal, and accept() raises after it.",
+        "D18",
+        after=("use_before_init",),
+    )
     async def close_before_init(self) -> None:
-        await within(self._build().listener.close(), "close() before init()")
+        listener = self._build().listener
+        await within(listener.close(), "close() before init()")
+        what = "accept(), closed before init(),"
+        await raises(listener.accept(), what, RuntimeError, ClosedError)
 
     @clause("A second init() raises RuntimeError, and changes nothing.", "D18", after=("accepts",))
     async def init_twice(self) -> None:

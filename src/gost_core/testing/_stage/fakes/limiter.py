@@ -4,7 +4,7 @@ from gost_core import limiter
 from gost_core.context import Context
 from gost_core.limiter import rate, traffic
 from gost_core.options import apply
-from gost_core.testing._stage.fakes.recorded import Recorded
+from gost_core.testing._stage.fakes.recorded import Lent, Recorded
 
 __all__ = ("FakeRateLimiter", "FakeTrafficLimiter")
 
@@ -27,7 +27,7 @@ class _Budget(traffic.Limiter):
         raise AssertionError("only the owner of a limiter sets it")
 
 
-class FakeTrafficLimiter(traffic.TrafficLimiter):
+class FakeTrafficLimiter(Lent, traffic.TrafficLimiter):
     """A limiter that grants everything and counts it, or grants nothing."""
 
     def __init__(self, *, refuses: bool = False) -> None:

@@ -9,6 +9,7 @@ from gost_core.common.net import ClosedError, Closer, Conn
 from gost_core.context import Context
 from gost_core.metadata import Metadata
 from gost_core.observer.stats import Kind, Stats
+from gost_core.testing._stage.fakes.recorded import Lent
 from gost_core.testing._stage.memory import Address, MemoryListener
 
 __all__ = ("ClosableHandler", "FakeHandler", "FakeListener", "FakeStats")
@@ -98,7 +99,7 @@ class ClosableHandler(FakeHandler, Closer):
         self._events.append("handler.close")
 
 
-class FakeStats(Stats):
+class FakeStats(Lent, Stats):
     """Counts."""
 
     def __init__(self) -> None:
