@@ -252,6 +252,21 @@ class CacheLeavingTasks(LeavingTasks, RightCache): ...
 class CacheGivingUp(GivingUp, RightCache): ...
 
 
+@trial.breaks("next-after-cancelled")
+class AskingOnceForAll(RightCache):
+    """Who asks for the same key waits for the same task, and cancels it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: dict[str, asyncio.Future[Entry]] = {}
+
+    async def get(self, ctx: Context, key: str, /) -> Entry:
+        if key not in self.asked:
+            self.asked[key] = asyncio.ensure_future(super().get(ctx, key))
+            self.asked[key].add_done_callback(lambda _: self.asked.pop(key))
+        return await self.asked[key]
+
+
 @trial.breaks("next-after-failures")
 class CacheExhausting(Exhausting, RightCache): ...
 
@@ -322,6 +337,12 @@ class PuttingBackWhatItRead(RightCache):
         entry = await super().get(ctx, key)
         self.entries[key] = before or entry
         return entry
+
+
+@trial.breaks("buffer-returned")
+class CopyingTheFirst(KeepingTheBuffer):
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        await super().set(ctx, key, data if key in self.entries else bytes(data), *opts)
 
 
 trials = (trial,)

@@ -239,4 +239,38 @@ class TellingOne(RightRecorder):
                 raise
 
 
+@trial.breaks("buffer-returned")
+class KeepingTheView(RightRecorder):
+    async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+        self.view = memoryview(data)
+        await super().record(ctx, data, *opts)
+
+
+@trial.breaks("buffer-returned")
+class CountingItems(RightRecorder):
+    async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+        await super().record(ctx, bytes(data)[: len(memoryview(data))], *opts)
+
+
+@trial.breaks("close-twice")
+class ForgettingWhoCloses(RightRecorder):
+    closing: asyncio.Future[None] | None = None
+
+    async def close(self) -> None:
+        if self.closing is not None:
+            await self.closing
+            return
+        self.closing = asyncio.get_running_loop().create_future()
+        await asyncio.sleep(0)
+        await super().close()
+        self.closing.set_result(None)
+
+
+@trial.breaks("closed-tells")
+class DroppingWhenClosed(RightRecorder):
+    async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+        if self.open:
+            await super().record(ctx, data, *opts)
+
+
 trials = (trial,)

@@ -208,7 +208,25 @@ class SharingResults(RightResolver):
         return self.cache[query]
 
 
-@trial.breaks("cancelled-twin", history="28d3ffa equal queries hung on the first caller")
+@trial.breaks("cancelled-twin")
+class JoiningWhatIsUnderWay(RightResolver):
+    def __init__(self) -> None:
+        super().__init__()
+        self.under_way: dict[str, asyncio.Task[list[IP]]] = {}
+
+    async def query(self, host: str) -> list[IP]:
+        if host in self.under_way:
+            return [*await self.under_way[host]]
+        asking = asyncio.ensure_future(super().query(host))
+        await asyncio.sleep(0)
+        self.under_way[host] = asking
+        try:
+            return await asking
+        finally:
+            self.under_way.pop(host, None)
+
+
+@trial.breaks("next-after-cancelled", history="28d3ffa equal queries hung on the first caller")
 class HangingOnTheFirst(RightResolver):
     def __init__(self) -> None:
         super().__init__()

@@ -8,9 +8,12 @@ from typing import Final
 
 from typing_extensions import TypeVar
 
+from gost_core.common.net import Closer
 from gost_core.context import Context
 from gost_core.recorder import Recorder, RecordOptions, metadata_record_option
 from gost_core.testing._families.calls import Calls, Methods
+from gost_core.testing._families.closers import closed_at_once, closes_cut_short
+from gost_core.testing._families.lent import lend
 from gost_core.testing._families.lookups import Mended
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.contract import clause
@@ -22,6 +25,7 @@ from gost_core.testing._run.waiting import (
     need,
     owned,
     raises,
+    settle,
     start,
     turns,
     within,
@@ -106,15 +110,12 @@ class RecorderContract(
     @clause(
         "Any buffer is taken, and is the caller's again when record() has returned.",
         "D55",
-        after=("kept_whole",),
+        after=("concurrent_whole", "kept_whole"),
     )
     async def buffer_returned(self) -> None:
         recorder = self._build()
-        buffer = bytearray(b"first and second")
-        await within(recorder.record(Context(), memoryview(buffer)[:5]), "record()")
-        await within(recorder.record(Context(), buffer), "record()")
-        buffer[:] = b"-" * len(buffer)
-        await self._expect_kept(recorder, b"first", b"first and second")
+        lent = await lend(lambda _, data: recorder.record(Context(), data), "record()")
+        await self._expect_kept(recorder, *lent)
 
     @clause(
         "After a cancelled record(), the record is there whole or not at all.",
@@ -153,14 +154,35 @@ class RecorderContract(
             for one in [start(recorder.record(Context(), data)) for data in (b"one", b"", b"two")]:
                 await raises(one, "record() with its backend broken", OSError)
 
-    @clause("A recorder that can be closed can be closed twice, also at once.", "D1, D19")
+    @clause(
+        "A recorder that can be closed can be closed twice, also at once, and after a close() that "
+        "was cancelled.",
+        "D1, D19",
+    )
     async def close_twice(self) -> None:
-        recorder = self.make()
-        closer = closable(recorder)
-        await self._record(recorder, b"one")
-        closing = asyncio.gather(closer.close(), closer.close())
-        await within(closing, "close(), twice at once")
+        async def recording() -> tuple[Closer, Callable[[], Awaitable[object]]]:
+            recorder = self.make()
+            await self._record(recorder, b"one")
+            return closable(recorder), settle
+
+        closer, _ = await recording()
+        await closed_at_once(closer)
         await within(closer.close(), "close() once more")
+        await closes_cut_short(recording)
+
+    @clause(
+        "A record made after close() is kept, or raises OSError.",
+        "D55",
+        after=("close_twice", "kept_whole"),
+    )
+    async def closed_tells(self) -> None:
+        recorder = self.make()
+        await within(closable(recorder).close(), "close()")
+        try:
+            await self._record(recorder, b"late")
+        except OSError:
+            return
+        await self._expect_kept(recorder, b"late")
 
 
 def _summary(records: Iterable[bytes]) -> str:

@@ -180,7 +180,7 @@ class ResolverContract(
     @clause(
         "Of two equal queries at once, cancelling the first leaves the second its answer.",
         "Go's implementations",
-        after=("one_family",),
+        after=("next_after_cancelled", "one_family"),
     )
     async def cancelled_twin(self) -> None:
         question, resolver = ("ip4", self._both_families()), self._build()

@@ -63,7 +63,9 @@ class Calls(Cancelled[ComponentT]):
     """The clauses of calls of which none may leave anything behind."""
 
     @clause(
-        "After calls that were cancelled, the next one works.", "D20", after=(FIRST, "cancelled")
+        "After calls that were cancelled, and beside them, another one works.",
+        "D20, D22",
+        after=(FIRST, "cancelled"),
     )
     async def next_after_cancelled(self) -> None:
         component = await self._ready()
@@ -71,9 +73,11 @@ class Calls(Cancelled[ComponentT]):
             for stage in _STAGES:
                 calls = [start(call()) for _ in range(_MANY)]
                 await turns(stage)
-                for one in calls:
+                *cancelled, beside = calls
+                for one in cancelled:
                     one.cancel()
-                await ended(*calls)
+                await within(beside, f"{what}, beside calls that were cancelled,")
+                await ended(*cancelled)
             await within(call(), f"{what}, after calls that were cancelled,")
 
 
