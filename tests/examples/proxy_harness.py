@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 
 import pytest
 
+from gost_core.bypass import Bypass
 from gost_core.chain import Router, chain_router_option, retries_router_option
 from gost_core.common.net import Conn
 from gost_core.common.url import Userinfo
-from gost_core.handler import auther_option, router_option
+from gost_core.handler import auther_option, bypass_option, router_option
 from gost_core.listener import addr_option
 from gost_core.logger import default, set_default
 from proxy.auth import UserTable
@@ -129,11 +130,16 @@ async def router_through(*hops: str, retries: int = 0) -> Router:
 
 @asynccontextmanager
 async def proxy(
-    protocol: type[ProxyHandler], router: Router | None = None, user: Userinfo | None = None
+    protocol: type[ProxyHandler],
+    router: Router | None = None,
+    user: Userinfo | None = None,
+    bypass: Bypass | None = None,
 ) -> AsyncGenerator[str, None]:
     """Run a proxy in this event loop; yield its address."""
     handler = protocol(
-        router_option(router or RetryRouter()), auther_option(UserTable(user) if user else None)
+        router_option(router or RetryRouter()),
+        auther_option(UserTable(user) if user else None),
+        bypass_option(bypass),
     )
     await handler.init(None)
     listener = TCPListener(addr_option("127.0.0.1:0"))

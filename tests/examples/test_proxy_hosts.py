@@ -6,12 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gost_core.chain import host_mapper_router_option
 from gost_core.context import Context
 from proxy.bypass import PatternBypass
+from proxy.chain.router import RetryRouter
+from proxy.handler.http import HTTPHandler
 from proxy.hosts import TableHostMapper
 from proxy.net.hosts import normal_host, normal_target
 from proxy.wire.socks5 import pack_address, unpack_address
-from tests.examples.proxy_harness import run
+from tests.examples.proxy_harness import echo, proxy, router_through, run, server
+from tests.examples.test_proxy_protocols import talk
 
 
 @pytest.mark.parametrize(
@@ -145,6 +149,54 @@ def test_an_asterisk_alone_is_for_addresses_too() -> None:
 def test_a_rule_that_could_never_match_is_refused(rule: str) -> None:
     with pytest.raises(ValueError, match=r"name|network|host|address|IPv4|bits"):
         PatternBypass(rule)
+
+
+TABLE = TableHostMapper({"mapped.example": [ip_address("127.0.0.1")]})
+
+
+@pytest.mark.parametrize(
+    ("rules", "name", "status"),
+    [
+        (["127.0.0.0/8", "::1"], "localhost", "403"),
+        (["127.0.0.0/8", "::1"], "mapped.example", "403"),
+        (["192.0.2.0/24"], "localhost", "200"),
+        (["~", "localhost"], "localhost", "200"),
+        (["~", "mapped.example"], "mapped.example", "200"),
+        (["~", "127.0.0.1"], "mapped.example", "403"),
+    ],
+)
+def test_a_rule_is_asked_about_the_address_too_that_a_name_has(
+    rules: list[str], name: str, status: str
+) -> None:
+    async def main() -> None:
+        whitelist = rules[0] == "~"
+        bypass = PatternBypass(*rules[whitelist:], whitelist=whitelist)
+        router = RetryRouter(host_mapper_router_option(TABLE))
+        async with server(echo) as target, proxy(HTTPHandler, router, bypass=bypass) as address:
+            assert await connected_to(address, target.replace("127.0.0.1", name)) == status
+
+    run(main())
+
+
+@pytest.mark.parametrize(("name", "status"), [("localhost", "200"), ("mapped.example", "403")])
+def test_a_rule_is_not_asked_about_a_node_nor_about_what_that_finds_out(
+    name: str, status: str
+) -> None:
+    async def main() -> None:
+        bypass = PatternBypass("127.0.0.0/8", "::1")
+        async with server(echo) as target, proxy(HTTPHandler) as upstream:
+            router = await router_through(f"http://{upstream}")
+            router.options().host_mapper = TABLE
+            async with proxy(HTTPHandler, router, bypass=bypass) as address:
+                assert await connected_to(address, target.replace("127.0.0.1", name)) == status
+
+    run(main())
+
+
+async def connected_to(address: str, target: str) -> str:
+    """Ask for a tunnel; return the status."""
+    answer = await talk(address, f"CONNECT {target} HTTP/1.1\r\n\r\n".encode())
+    return answer[9:12].decode()
 
 
 def test_a_table_knows_a_name_in_either_spelling() -> None:

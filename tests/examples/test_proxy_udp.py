@@ -512,6 +512,24 @@ def test_a_target_against_the_rules_is_left_out_and_others_are_served() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_target_whose_name_leads_where_a_rule_says_no_is_left_out(mapped: bool) -> None:
+    async def main() -> None:
+        there = open_udp()
+        port = there.local_addr().port
+        table = TableHostMapper({"one.example": [ip_address("127.0.0.1")]} if mapped else {})
+        bypass = handler.bypass_option(PatternBypass("127.0.0.1", "::1"))
+        async with associated(
+            bypass, router=RetryRouter(host_mapper_router_option(table))
+        ) as proxy:
+            for host in ("one.example" if mapped else "localhost", "127.0.0.2"):
+                await proxy.association.write_to(host.encode(), UDPAddr(host, port))
+            assert await heard(there) == b"127.0.0.2"
+        await there.close()
+
+    run(main())
+
+
 def test_a_name_that_the_resolver_does_not_know_is_never_asked_of_the_system() -> None:
     async def main() -> None:
         there = open_udp(local="127.0.0.1")

@@ -17,7 +17,7 @@ from ..component import refuse_options
 from ..listener.tcp import TCPListener
 from ..metadata import MemoryMetadata
 from ..net.address import join_host_port, split_host_port
-from ..net.dialer import SystemDialer
+from ..net.dialer import RULE, SystemDialer
 from ..wire.http import FORWARDED
 
 T = TypeVar("T")
@@ -38,6 +38,7 @@ class NodeRoute(chain.Route):
         if not self._nodes:
             refuse_options(apply(chain.DialOptions(), *opts), "interface", "netns", "sock_opts")
             return await SystemDialer().dial(ctx, network, address)
+        ctx = ctx.without(RULE)  # on targets, and no node is one
         return await self._at_last(
             ctx, lambda last, conn: last.connect(ctx, conn, network, address)
         )

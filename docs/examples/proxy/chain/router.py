@@ -10,7 +10,7 @@ from typing_extensions import Buffer
 from gost_core import chain
 from gost_core.common import net
 from gost_core.context import Context
-from gost_core.keys import TIME_LIMIT
+from gost_core.keys import HASH_SOURCE, TIME_LIMIT
 from gost_core.logger import default
 from gost_core.options import apply
 from gost_core.recorder import (
@@ -19,7 +19,8 @@ from gost_core.recorder import (
 )
 
 from ..component import refuse_options
-from ..net.address import UDPAddr, host_of, split_host_port
+from ..net.address import UDPAddr, addresses_of, host_of, split_host_port
+from ..net.dialer import check_found
 from ..net.udp import PeerConn
 from ..net.wrapper import Wrapper
 from ..recorder import RecordPoint
@@ -50,6 +51,8 @@ class RetryRouter(chain.Router):
 
         async def attempt(ctx: Context) -> net.Conn:
             addr = await self._resolve(ctx, network, address)
+            if addr != address:
+                await check_found(ctx, network, addr)
             route = await self._route(ctx, network, addr, address)
             conn = await route.dial(ctx, network, addr, *opts)
             if network.startswith("udp") and not isinstance(conn, net.PacketConn):
@@ -76,7 +79,10 @@ class RetryRouter(chain.Router):
 
     async def _find(self, ctx: Context, network: str, addr: net.Addr) -> net.Addr:
         """Tell where a datagram goes that names its target."""
-        return UDPAddr(*split_host_port(await self._resolve(ctx, network, str(addr))))
+        host, port = split_host_port(await self._resolve(ctx, network, str(addr)))
+        found = UDPAddr((await addresses_of(host, network, ctx.value(HASH_SOURCE) or ""))[0], port)
+        await check_found(ctx, network, str(found), str(addr))
+        return found
 
     async def bind(
         self, ctx: Context, network: str, address: str, /, *opts: chain.BindOption

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from gost_core import handler
 from gost_core.auth import Authenticator, with_service
+from gost_core.bypass import with_host_option
 from gost_core.common.net import Aborter, Conn, DeniedError, HalfCloser
 from gost_core.context import Context
 from gost_core.keys import CLIENT_ID, SESSION_ID, SOURCE_ADDRESS
@@ -26,6 +27,7 @@ from ..limiter.rate import take_request
 from ..logger import with_notes
 from ..metadata import number
 from ..net.address import host_of
+from ..net.dialer import RULE
 from ..net.newcomers import Newcomers
 from ..net.relay import CHUNK, ClientGoneError, Traffic, break_off, of_client, relay, while_active
 
@@ -168,15 +170,20 @@ class ProxyHandler(Component, handler.Handler):
             ctx, conn, limits, SCOPE_CLIENT, request.client_id, service, request.target
         )
 
-    async def check(self, ctx: Context, network: str, target: str) -> None:
-        """Raise a DeniedError for a target that a rule refuses."""
-        bypass = self._options.bypass
-        if bypass is not None and await bypass.contains(ctx, network, target):
-            raise DeniedError(f"{target} is refused by rule")
+    async def check(self, ctx: Context, network: str, addr: str, name: str = "") -> None:
+        """Raise a DeniedError for an address that a rule refuses, or for the name that it has."""
+        rules = self._options.bypass
+        if rules is not None and await rules.contains(ctx, network, addr, with_host_option(name)):
+            raise DeniedError(f"{name or addr} is refused by rule")
 
     def reach(self, ctx: Context, request: Request) -> Awaitable[Conn]:
-        """Connect to the target."""
-        return self._router.dial(ctx, request.network, request.target)
+        """Connect to the target; rules are asked about the address, too, that its name has."""
+
+        def ask(network: str, addr: str, name: str) -> Awaitable[None]:
+            return self.check(ctx, network, addr, name or request.target)
+
+        told = ctx if self._options.bypass is None else ctx.with_value(RULE, ask)
+        return self._router.dial(told, request.network, request.target)
 
     async def open(
         self, ctx: Context, request: Request, reach: Callable[[Context, Request], Awaitable[T]]

@@ -2,15 +2,29 @@
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from gost_core.common import net
-from gost_core.context import Context
+from gost_core.context import Context, Key
 from gost_core.keys import HASH_SOURCE, TIME_LIMIT
 
-from .address import addresses_of, split_target
+from .address import addresses_of, join_host_port, split_target
 from .hosts import normal_target
 from .tcp import TCPConn
 from .udp import open_udp
+
+# A key of this package's own: what a handler asks about each address that a name turns out to be.
+# It raises a DeniedError for a network and an address that a rule refuses; the name, if it is
+# another one than that of the call, comes third.
+RULE: Final[Key[Callable[[str, str, str], Awaitable[None]]]] = Key("RULE")
+
+
+async def check_found(ctx: Context, network: str, addr: str, name: str = "") -> None:
+    """Ask the rules about an address that was found for a name (D47)."""
+    rule = ctx.value(RULE)
+    if rule is not None:
+        await rule(network, addr, name)
 
 
 class SystemDialer(net.Dialer):
@@ -29,6 +43,7 @@ class SystemDialer(net.Dialer):
         fault = OSError(f"{host} has no address")
         for address in await addresses_of(host, network, client):
             try:
+                await check_found(ctx, network, join_host_port(address, port))
                 if network.startswith("udp"):
                     return open_udp(network, remote=(address, port))
                 return await _connect(address, port)
