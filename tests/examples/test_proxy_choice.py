@@ -33,7 +33,6 @@ from gost_core.hop import (
     method_select_option,
     path_select_option,
 )
-from gost_core.keys import CLIENT_ID, HASH_SOURCE
 from gost_core.listener import addr_option
 from proxy.admission import NetworkAdmission
 from proxy.build import make_node
@@ -50,7 +49,6 @@ from proxy.hosts import TableHostMapper
 from proxy.listener.tcp import TCPListener
 from proxy.resolver import DNSResolver
 from proxy.routing import RequestMatcher
-from proxy.selector.strategies import Hash
 from proxy.service import TaskService
 from proxy.urls import parse
 from tests.examples.dns_server import DNSServer
@@ -97,52 +95,6 @@ def refused_address() -> str:
     """Return an address where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return "{}:{}".format(*taken.getsockname())
-
-
-# ---- strategies
-
-
-def test_a_hash_keeps_each_client_at_one_node_and_moves_only_those_of_a_dead_one() -> None:
-    clients = [Context().with_value(HASH_SOURCE, f"192.0.2.{n}") for n in range(20)]
-
-    async def main() -> None:
-        async with server(echo) as target, proxy(HTTPHandler) as one, proxy(SOCKS5Handler) as two:
-            stays = [await node_at(f"http://{one}"), await node_at(f"socks5://{two}")]
-            async with proxy_at("127.0.0.1:0", HTTPHandler(router_option(RetryRouter()))) as three:
-                goes = await node_at(f"http://{three}")
-                router = router_over(NodeHop(goes, *stays, strategy=Hash()), retries=1)
-                before = [await says_hello(router, target, client) for client in clients]
-                assert set(before) == {*(node.name for node in stays), goes.name}
-                assert [await says_hello(router, target, client) for client in clients] == before
-            after = [await says_hello(router, target, client) for client in clients]
-        for old, new in zip(before, after, strict=True):
-            assert new == old if old != goes.name else new in {node.name for node in stays}
-
-    run(main())
-
-
-def test_a_hash_follows_a_known_user_from_address_to_address() -> None:
-    nodes = [Node(f"node-{n}", "192.0.2.1:1") for n in range(10)]
-
-    async def main() -> None:
-        ctx = Context().with_value(CLIENT_ID, "user")
-        at_home = await Hash().apply(ctx.with_value(HASH_SOURCE, "192.0.2.1"), *nodes)
-        for n in range(20):
-            assert await Hash().apply(ctx.with_value(HASH_SOURCE, f"198.51.100.{n}"), *nodes) is (
-                at_home
-            )
-
-    run(main())
-
-
-@pytest.mark.parametrize("ctx", [Context(), Context().with_value(CLIENT_ID, "")])
-def test_a_hash_of_nobody_is_not_always_the_same_node(ctx: Context) -> None:
-    nodes = [Node("one", "192.0.2.1:1"), Node("two", "192.0.2.1:1")]
-
-    async def main() -> None:
-        assert {await Hash().apply(ctx, *nodes) for _ in range(100)} == set(nodes)
-
-    run(main())
 
 
 # ---- probes

@@ -97,7 +97,7 @@ from proxy.registry import MemoryRegistry
 from proxy.resolver import DNSResolver
 from proxy.routing import RequestMatcher
 from proxy.selector.filters import BackupFilter, FailFilter, FilteringSelector, PriorityFilter
-from proxy.selector.strategies import Hash, RoundRobin
+from proxy.selector.strategies import RoundRobin
 from proxy.service import TaskService
 from tests.examples.dns_server import DNSServer
 
@@ -483,7 +483,6 @@ TestPriorityFilter = FilterContract(
     PriorityFilter, item=lambda: Node("node", "192.0.2.1:80")
 ).as_tests()
 TestRoundRobin = StrategyContract(RoundRobin[Item], item=Item, item_with=Item).as_tests()
-TestHash = StrategyContract(Hash, item=lambda: Node("node", "192.0.2.1:80")).as_tests()
 TestFilteringSelector = SelectorContract(
     lambda: FilteringSelector(RoundRobin[Item](), FailFilter[Item](), BackupFilter[Item]()),
     item=Item,

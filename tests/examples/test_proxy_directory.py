@@ -516,7 +516,7 @@ def test_a_directory_that_fails_is_a_clear_error_and_no_hang(how: str) -> None:
 @pytest.mark.one_python
 def test_a_directory_or_a_rule_that_makes_no_sense_is_named_and_hides_its_password() -> None:
     for arguments, reason in (
-        (("-L", "gateway://:0", "--sd", "redis://u:secret@host:port"), "argument --sd: .*Port"),
+        (("-L", "gateway://:0", "--sd", "redis://u:secret@host:port"), "argument --sd: .*port"),
         (("-L", "gateway://:0", "--sd", "other://u:secret@h"), "'other' is not one of"),
         (("-L", "gateway://:0", "--sd", "memory://secret@h"), "argument --sd"),
         (("-L", "gateway://127.0.0.1:0?ingress=a.example"), "HOST=SERVICE"),

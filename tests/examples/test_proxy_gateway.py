@@ -436,6 +436,7 @@ def test_bodies_are_rewritten_by_all_rules_that_fit_in_order(
 @pytest.mark.parametrize(
     "settings",
     [
+        HTTPNodeSettings(auther=UserTable(Userinfo("user", "password"))),
         HTTPNodeSettings(rewrite_request_body=[replaced(b"cat", b"dog")]),
         HTTPNodeSettings(rewrite_response_body=[replaced(b"cat", b"dog", "json:a.b")]),
         HTTPNodeSettings(rewrite_response_body=[replaced(b"cat", b"dog", "*")]),
@@ -516,33 +517,6 @@ class Broken(Authenticator):
         self, ctx: Context, user: str, password: str, /, *opts: AuthOption
     ) -> str | None:
         raise OSError("the backend is away")
-
-
-def test_the_credentials_that_a_node_wants_are_asked_for_and_kept() -> None:
-    async def main() -> None:
-        settings = HTTPNodeSettings(auther=UserTable(Userinfo("user", "pass")))
-        async with to_one_node(b"", settings) as (one, address):
-            refused = await ask(address)
-            assert refused.status_code == 401
-            assert refused.headers["www-authenticate"].startswith("Basic ")
-            assert (await ask(f"user:wrong@{address}")).status_code == 401
-            assert one.requests == []
-            assert (await ask(f"user:pass@{address}")).text == "backend"
-            assert "authorization" not in "".join(one.head).lower()
-        async with to_one_node() as (one, address):  # nobody here wants them: they are the target's
-            await ask(f"user:pass@{address}")
-            assert "authorization" in "".join(one.head).lower()
-
-    run(main())
-
-
-def test_an_authenticator_that_fails_refuses() -> None:
-    async def main() -> None:
-        async with to_one_node(b"", HTTPNodeSettings(auther=Broken())) as (one, address):
-            assert (await ask(f"user:pass@{address}")).status_code == 401
-            assert one.requests == []
-
-    run(main())
 
 
 def test_a_node_that_wants_tls_is_not_spoken_to_in_plain_text() -> None:

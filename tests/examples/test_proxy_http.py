@@ -23,7 +23,7 @@ from proxy.net.address import TCPAddr
 from proxy.net.dialer import SystemDialer
 from proxy.net.stream import PrefixedConn
 from proxy.wire import header, http
-from tests.examples.proxy_harness import logged, proxy, run, server, until
+from tests.examples.proxy_harness import connected, logged, proxy, run, server, until
 from tests.examples.test_proxy_protocols import talk
 
 USER = Userinfo("me", "sécret")
@@ -253,6 +253,41 @@ def test_what_two_servers_could_read_differently_is_refused(fields: bytes) -> No
             assert re.match(rb"HTTP/1.1 [45]0[01] ", received)
             assert received.count(b"HTTP/1.1 ") == 1
         assert there.heads == []
+
+    run(main())
+
+
+def test_a_head_of_very_many_fields_is_refused() -> None:
+    async def main() -> None:
+        there = Origin(b"one")
+        async with server(there) as target, proxy(HTTPHandler) as address:
+            for count, status in ((http.FIELDS - 1, b"200"), (http.FIELDS + 1, b"400")):
+                asked = get(target, b"Connection: close\r\n", b"a:b\r\n" * (count - 1))
+                assert (await whole(address, asked))[9:12] == status
+        assert len(there.heads) == 1
+
+    run(main())
+
+
+def test_small_chunks_leave_others_their_turn() -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        async with connected() as (conn, peer):
+            messages = http.Messages(conn, http.side(h11.SERVER))
+            head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            peer.sendall(head + b"1\r\na\r\n" * 100 + b"0\r\n\r\n")
+            await messages.read_request()
+            counting = asyncio.create_task(count())
+            assert len([one async for one in messages.body()]) == 100
+            counting.cancel()
+        assert turns >= 100
 
     run(main())
 

@@ -644,7 +644,7 @@ def test_metrics_show_over_http_what_went_through() -> None:
             server(echo) as target,
             serving(await made(metrics=metrics, logger=LoggerGroup())) as at,
         ):
-            monitor = shown.enter_context(metrics.shown("127.0.0.1:0"))
+            monitor = shown.enter_context(metrics.shown("127.0.0.1", 0))
             before = await scrape(monitor)
             assert before["proxy_connections_total", ""] == 0
             _, writer = await asyncio.open_connection(*at.split(":"))

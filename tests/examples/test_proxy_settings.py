@@ -20,7 +20,7 @@ from gost_core.recorder import (
 )
 from proxy.connector.socks5 import SOCKS5Connector
 from proxy.net.dialer import SystemDialer
-from proxy.plugins import Plugins, connectors, dialers, handlers, listeners, strategies
+from proxy.plugins import Plugins, connectors, dialers, handlers, listeners
 from tests.examples.proxy_harness import echo, program, run, server
 
 
@@ -43,7 +43,7 @@ async def is_served(entry: str, target: str) -> bool:
 @pytest.mark.parametrize(
     ("settings", "served"),
     [
-        ("", True),
+        ("idleTimeout=60", True),
         ("admission=127.0.0.0/8", False),
         ("admission=~127.0.0.0/8", True),
         ("admission=~192.0.2.0/24", False),
@@ -108,11 +108,31 @@ def test_a_client_has_so_many_places_as_the_settings_say() -> None:
         (["-L", "http://:0", "--timeout", "nan"], ["--timeout", "number"]),
         (["-L", "http://:0/127.0.0.1:80"], ["-L", "target"]),
         (["-L", "http+pigeon://:0"], ["-L", "pigeon", "tcp"]),
-        (["-L", "http://:0", "-F", "http://a:1?strategy=best"], ["-F", "best", "round"]),
         (["-L", "http://:0", "-F", "http://a:1?priority=high"], ["-F", "priority", "high"]),
         (["-L", "http://:0", "-F", "http://a:1?proirity=2"], ["-F", "proirity"]),
         (["-L", "http://:0", "--resolver", "dns.example:53"], ["--resolver", "dns.example"]),
         (["-L", "http://:0", "--hosts", "missing"], ["--hosts", "missing"]),
+        # What an unset variable leaves.
+        (["-L", "http://:0?"], ["-L", "nothing"]),
+        (["-L", "http://%20:secret@:0"], ["-L", "user"]),
+        (["-L", "http://me:%20@:0"], ["-L", "password"]),
+        (["-L", "http://:0", "--timeout", "-1"], ["--timeout", "more than 0"]),
+        (["-L", "http://:0?backlog=-1"], ["-L", "backlog", "more than 0"]),
+        (["-L", "http://:0", "--metrics", ""], ["--metrics", "port"]),
+        (["-L", "http://:0", "--record", ""], ["--record"]),
+        (["-L", "http://:0", "--sd", "redis://"], ["--sd", "port"]),
+        # What could never be of use, or not as it says.
+        (["-L", "tcp://:0/127.0.0.1"], ["-L", "127.0.0.1", "port"]),
+        (["-L", "tcp://:0/127.0.0.1:80;"], ["-L", "port"]),
+        (["-L", "tcp://:0/127.1:80"], ["-L", "four decimal parts"]),
+        (["-L", "http://:0", "-F", "http://a:1/path"], ["-F", "settings"]),
+        (["-L", "http://:0", "-F", "http+tls://a:1?serverName=a..b"], ["-F", "a..b"]),
+        (["-L", "gateway://:0?ingress=A=one,a=two"], ["-L", "two services"]),
+        # Files that are no files, or no text.
+        (["-L", "http://:0", "--record", "."], ["--record", "directory"]),
+        (["-L", "http://:0", "--record", "missing/file"], ["--record", "missing/file"]),
+        (["-L", "http://:0", "--hosts", "."], ["--hosts", "directory"]),
+        (["-L", "http://caf\udce9:secret@:0"], ["-L", "percent-encoded"]),
     ],
 )
 def test_a_bad_setting_is_named(arguments: list[str], said: list[str]) -> None:
@@ -170,7 +190,7 @@ def test_what_happens_is_recorded_and_measured_where_the_arguments_say(
     run(main())
 
 
-KINDS: Sequence[Plugins[Any, Any]] = (listeners, handlers, dialers, connectors, strategies)
+KINDS: Sequence[Plugins[Any, Any]] = (listeners, handlers, dialers, connectors)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(sorted(kind.get_all())))
@@ -263,6 +283,7 @@ def test_a_scheme_may_be_written_in_capitals() -> None:
         ["--sd", "redis://me:clever#@127.0.0.1:1"],
         ["--sd", "redis://me:clever@127.0.0.1:none"],
         ["--sd", "redis://me:cl/ever@127.0.0.1:1"],
+        ["--sd", "redis://127.0.0.1:1?password=clever"],
     ],
 )
 def test_no_character_in_a_password_brings_it_into_the_log(arguments: list[str]) -> None:
@@ -279,6 +300,28 @@ def test_arguments_come_from_a_file_which_keeps_passwords_from_others(tmp_path: 
         assert running.address("socks5")
         assert running.address("http")
         assert "secret" not in Path(f"/proc/{running.process.pid}/cmdline").read_text()
+
+
+@pytest.mark.one_python
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"-L 'http://me:secret@:0", "quotation"),
+        (b"@arguments", "no other"),
+        (b"-L http://me:secret\xe9@:0", "percent-encoded"),
+    ],
+)
+def test_a_file_of_arguments_that_says_no_such_is_named(
+    content: bytes, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "arguments"
+    path.write_bytes(content)
+    with program(f"@{path}") as running:
+        assert running.ended() == 2
+        message = "".join(running.lines)
+        assert said in message
+        assert "Traceback" not in message
+        assert "secret" not in message
 
 
 def test_only_what_is_severe_enough_is_logged() -> None:
@@ -324,7 +367,7 @@ def test_what_others_have_installed_never_keeps_the_program_from_starting(
     [
         ("h2", ["-L", "socks5+h2://127.0.0.1:0"], "pip install h2"),
         ("h2", ["-L", "socks5://127.0.0.1:0?bind=true"], "pip install h2"),
-        ("redis", ["-L", "http://127.0.0.1:0", "--sd", "redis://127.0.0.1"], "pip install redis"),
+        ("redis", ["-L", "http://127.0.0.1:0", "--sd", "redis://127.0.0.1:1"], "pip install redis"),
         (
             "prometheus_client",
             ["-L", "http://127.0.0.1:0", "--metrics", ":0"],

@@ -144,7 +144,7 @@ def test_the_second_hop_of_a_chain_is_tls_through_the_first(origin: str) -> None
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ("", "certificate of .*issuer certificate"),
+        ("secure=true", "certificate of .*issuer certificate"),
         ("caFile={CA_FILE}&serverName=other.example", "certificate of .*other.example"),
         ("secure=false", None),
         ("caFile={CA_FILE}&serverName=proxy.example", None),

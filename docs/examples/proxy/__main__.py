@@ -43,7 +43,7 @@ def _share(options: argparse.Namespace, stack: AsyncExitStack) -> Shared:
         from .metrics.prometheus import PrometheusMetrics  # only who asks for it needs the library
 
         shared.metrics = measures = PrometheusMetrics()
-        address = stack.enter_context(measures.shown(options.metrics))
+        address = stack.enter_context(measures.shown(*options.metrics))
         default().infof("listening on metrics://%s", address)
     return shared
 

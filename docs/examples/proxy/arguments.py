@@ -13,10 +13,10 @@ from gost_core.resolver import Resolver
 from gost_core.sd import SD
 
 from .hosts import TableHostMapper
-from .metadata import MemoryMetadata, number
 from .net.address import hidden, split_host_port, split_target
 from .plugins import connectors, handlers, listeners, resolvers, sds
-from .urls import Address, parse
+from .recorder import private
+from .urls import Address, Settings, parse
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ settings stand behind a "?":
     register=SERVICE, to be found in the directory;
     of gateway://, ingress=HOST=SERVICE,… (.d for d and all below it, . for the rest);
     of socks5://, bind=true lets clients have it listen
-  of -F: strategy=round or hash; probe=SECONDS; priority; bypass
+  of -F: probe=SECONDS; priority; bypass
   of both with +tls: certFile, keyFile, caFile (whom to trust; of -L: whose certificates clients
     must have); of -F besides: serverName, secure=false (whoever answers will do)
 """
@@ -61,7 +61,13 @@ class Parser(argparse.ArgumentParser):
     """Takes arguments from files, too: as a shell would, with comments."""
 
     def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
-        return shlex.split(arg_line, comments=True)
+        try:
+            words = shlex.split(arg_line, comments=True)
+        except ValueError as error:  # without the line, in which a password may stand
+            self.error(f"a file of arguments has a line with {str(error).lower()}")
+        if any(word.startswith("@") for word in words):
+            self.error("a file of arguments names no other one")
+        return words
 
 
 def parser() -> Parser:
@@ -131,10 +137,13 @@ def _add_names(made: Parser) -> None:
 
 def _add_views(made: Parser) -> None:
     made.add_argument(
-        "--record", type=Path, help="append to this file who connects, what is dialed, and states"
+        "--record",
+        type=argument(record),
+        help="append to this file who connects, what is dialed, and states",
     )
     made.add_argument(
         "--metrics",
+        type=argument(split_host_port),
         help="show metrics over HTTP, for Prometheus, at this host:port; without a host, here only",
     )
     made.add_argument(
@@ -152,7 +161,8 @@ def argument(read: Callable[[str], T]) -> Callable[[str], T]:
         try:
             return read(text)
         except (OSError, TypeError, ValueError) as error:
-            raise argparse.ArgumentTypeError(f"{hidden(text)!r}: {error}") from None
+            said = hidden(text).partition("?")[0]
+            raise argparse.ArgumentTypeError(f"{said!r}: {error}") from None
 
     return reading
 
@@ -164,7 +174,10 @@ def services(text: str) -> list[Address]:
 
 def hop(text: str) -> list[Address]:
     """Read an argument of -F."""
-    return _checked(text, {*connectors.get_all()}, split_target)
+    found = _checked(text, {*connectors.get_all()}, split_target)
+    if any(address.target for address in found):
+        raise ValueError("nothing stands behind the address of a node but settings")
+    return found
 
 
 def _checked(text: str, protocols: set[str], split: Callable[[str], object]) -> list[Address]:
@@ -196,13 +209,22 @@ def resolver(address: str) -> Resolver:
 
 def seconds(text: str) -> float:
     """Read the argument of --timeout."""
-    return number(MemoryMetadata({"--timeout": text}), "--timeout", 0)
+    return Settings({"--timeout": text}).limit("--timeout")
+
+
+def record(path: str) -> Path:
+    """Read the argument of --record; what cannot be written is known before anybody is served."""
+    with open(path, "ab", opener=private):
+        return Path(path)
 
 
 def directory(url: str) -> SD:
     """Read the argument of --sd."""
-    user = url.partition("://")[2].rpartition("@")[0]
-    if any(mark in user for mark in "/?#"):  # it would be shown in an error as something else
-        raise ValueError("there is a / ? or # before an @; in a password they are percent-encoded")
-    kind, mark, _ = url.partition("://")
-    return sds.named(kind)(*([url] if mark else []))
+    kind, mark, rest = url.partition("://")
+    user, _, address = rest.rpartition("@")
+    if "/" in user or "?" in rest or "#" in rest:  # an error would show them as something else
+        raise ValueError("there is a / ? or #, which in a password are percent-encoded")
+    make = sds.named(kind)
+    if mark:  # else others would take this host
+        split_target(address.partition("/")[0])
+    return make(*([url] if mark else []))

@@ -34,8 +34,9 @@ from .limiter.rate import HostRateLimiter
 from .limiter.traffic import ScopedTrafficLimiter
 from .metadata import text, whole
 from .metrics.instruments import MeasuredCounts
+from .net.hosts import normal_target
 from .observer.stats import Counts
-from .plugins import connectors, dialers, handlers, listeners, strategies
+from .plugins import connectors, dialers, handlers, listeners
 from .sd.services import registered
 from .service import TaskService
 from .urls import Address, Settings
@@ -76,7 +77,6 @@ async def make_hop(addresses: Sequence[Address], stack: AsyncExitStack) -> Hop:
     try:
         nodes = [await make_node(address, stack) for address in addresses]
         interval = settings.limit("probe")
-        strategy = strategies.named(text(settings, "strategy") or "round")()
         settings.check_read()
     except ValueError as error:
         raise ValueError(f"argument -F: {addresses[0]}: {error}") from error
@@ -85,7 +85,7 @@ async def make_hop(addresses: Sequence[Address], stack: AsyncExitStack) -> Hop:
         stack.push_async_callback(prober.close)
         for node in nodes:
             prober.start(node)
-    return NodeHop(*nodes, strategy=strategy)
+    return NodeHop(*nodes)
 
 
 async def make_service(
@@ -132,7 +132,8 @@ async def make_service(
 
 def _handler(address: Address, router: Router, shared: Shared) -> handler.Handler:
     settings = address.settings
-    settings.limit("idleTimeout")  # which the handler reads
+    for key in ("idleTimeout", "backlog"):  # which the handler and the listener read
+        settings.limit(key)
     requests = settings.limit("rlimiter")
     kind = address.protocol if handlers.is_registered(address.protocol) else "forward"
     made = handlers.named(kind)(
@@ -150,7 +151,7 @@ def _handler(address: Address, router: Router, shared: Shared) -> handler.Handle
 
 
 def _users(user: Userinfo | None) -> UserTable | None:
-    if user is not None and not user.password:  # as an unset variable leaves it
+    if user is not None and not (user.password or "").strip():  # as an unset variable leaves it
         raise ValueError(f"the user {user.username!r} has no password")
     return None if user is None else UserTable(user)
 
@@ -164,7 +165,8 @@ def _targets(address: Address, sd: SD) -> Hop:
         return IngressHop(MemoryIngress(*known), sd)
     if not address.target:
         raise ValueError("where to send clients is missing: write host:port/TARGET, or 'ingress'")
-    return NodeHop(*[Node(target, target) for target in address.target.split(";")])
+    targets = [normal_target(target) for target in address.target.split(";")]
+    return NodeHop(*[Node(target, target) for target in targets])
 
 
 def _listener(address: Address, router: Router, stats: Stats | None) -> listener.Listener:

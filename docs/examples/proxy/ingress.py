@@ -16,7 +16,8 @@ class MemoryIngress(ingress.Ingress):
     def __init__(self, *rules: ingress.Rule) -> None:
         self._rules: dict[str, ingress.Rule] = {}
         for rule in rules:
-            self._set(rule)
+            if not self._set(rule):
+                raise ValueError(f"{rule.hostname!r} is to lead to two services")
 
     async def set_rule(self, ctx: Context, rule: ingress.Rule, /, *opts: ingress.Option) -> bool:
         apply(ingress.Options(), *opts)

@@ -12,10 +12,8 @@ from importlib.metadata import EntryPoint, distributions
 from typing import Final, Generic, TypeVar
 
 from gost_core import connector, dialer, handler, listener
-from gost_core.chain import Node
 from gost_core.resolver import Resolver
 from gost_core.sd import SD
-from gost_core.selector import Strategy
 
 from .registry import MemoryRegistry
 
@@ -88,6 +86,5 @@ listeners: Final = Plugins[listener.Option, listener.Listener]("gost.listeners")
 handlers: Final = Plugins[handler.Option, handler.Handler]("gost.handlers")
 dialers: Final = Plugins[dialer.Option, dialer.Dialer]("gost.dialers")
 connectors: Final = Plugins[connector.Option, connector.Connector]("gost.connectors")
-strategies: Final = Plugins[object, Strategy[Node]]("gost.strategies")
 resolvers: Final = Plugins[str, Resolver]("gost.resolvers")
 sds: Final = Plugins[str, SD]("gost.sds")

@@ -82,14 +82,14 @@ class FileRecorder(recorder.Recorder, net.Closer):
             self._queue.task_done()
 
     def _append(self, line: bytes) -> None:
-        with open(self._path, "ab", buffering=0, opener=_private) as file:
+        with open(self._path, "ab", buffering=0, opener=private) as file:
             end = file.tell()
             if file.write(line) < len(line):  # all or nothing (D55)
                 file.truncate(end)
                 raise OSError(f"{self._path} has no room for a record")
 
 
-def _private(path: str, flags: int) -> int:
+def private(path: str, flags: int) -> int:
     """Open a file that nobody else reads: records say who goes where."""
     return os.open(path, flags, 0o600)
 

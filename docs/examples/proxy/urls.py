@@ -98,7 +98,11 @@ def parse(urls: str) -> list[Address]:
     One without a scheme has the scheme and the credentials of the one before it. All of them share
     the settings.
     """
-    before, _, query = urls.partition("?")
+    before, mark, query = urls.partition("?")
+    if not urls.isprintable():
+        raise ValueError("there are characters in it that must be percent-encoded")
+    if mark and not query:  # as an unset variable leaves it
+        raise ValueError("there is nothing behind the ?")
     if "@" in query:  # it would be shown as a setting's name
         raise ValueError("there is a ? before an @; , ? @ / in a password are percent-encoded")
     settings = Settings.parse(query)
@@ -110,7 +114,9 @@ def parse(urls: str) -> list[Address]:
             scheme = scheme.lower()
             user, at, addr = addr.rpartition("@")
             name, colon, password = user.partition(":")
-            if at and not name:  # as unset variables leave it, which would let anybody in
+            if (
+                at and not unquote(name).strip()
+            ):  # as unset variables leave it, which would let anybody in
                 raise ValueError("in front of @ no user has a name; leave the @ out, or name one")
             auth = Userinfo(unquote(name), unquote(password) if colon else None) if at else None
         addr, _, target = addr.partition("/")

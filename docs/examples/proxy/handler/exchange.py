@@ -53,7 +53,9 @@ async def carry(exchange: Exchange, target: Conn, traffic: Traffic) -> Messages:
     except Exception as error:
         if near.state.our_state is not h11.SEND_RESPONSE:  # too late to say so
             raise
-        raise RefusedError(f"{exchange.target}: {error}", answer(502)) from error
+        of_it = isinstance(error, ProtocolError) and sending.done() and sending.exception() is error
+        status = 400 if of_it else 502  # a malformed body is the client's own
+        raise RefusedError(f"{exchange.target}: {error}", answer(status)) from error
     finally:
         sending.cancel()
         receiving.cancel()

@@ -12,6 +12,7 @@ from gost_core import chain, hop, rewriter
 from gost_core.chain import HTTPNodeSettings, Node
 from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Context
+from gost_core.metadata import Metadata
 
 from ..component import refuse_options
 from ..wire import header as fields
@@ -53,6 +54,12 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
     What comes in a content coding all the same is not rewritten.
     """
 
+    async def init(self, metadata: Metadata | None, /) -> None:
+        nodes: Sequence[Node] = self._hop.nodes() if isinstance(self._hop, hop.NodeList) else ()
+        for node in nodes:
+            refuse_options(node.options(), "matcher_body_size")  # which no rule gets to see
+        await super().init(metadata)
+
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
         try:
             near = Messages(conn, http.side(h11.SERVER))
@@ -67,11 +74,6 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
             raise RefusedError(f"malformed request: {error}", answer(400)) from error
         node = await self._choose(ctx, asked, host, path, query)
         settings = node.options().http or HTTPNodeSettings()
-        if settings.auther is not None:
-            said = fields.credentials(header, "authorization")
-            if said is None or await self.identify(ctx, *said, settings.auther) is None:
-                raise RefusedError(f"{node.name}: wrong user name or password", answer(401))
-            header = fields.changed(header, {"Authorization": ""})  # meant for this gateway
         if settings.rewrite_response_body:
             header = fields.changed(header, {"Accept-Encoding": "", "Range": ""})
         header = [("Host", settings.host or host), *header]
@@ -102,7 +104,7 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
                 hop.host_select_option(host),
                 hop.method_select_option(asked.method.decode().upper()),
                 hop.path_select_option(unquote(path)),
-                hop.query_select_option(parse_qs(query, keep_blank_values=True)),
+                hop.query_select_option(parse_qs(query, True, max_num_fields=http.FIELDS)),
                 hop.header_select_option(fields.fields_of(fields.header_of(asked))),
             )
         except Exception as error:  # never turned into another target (D36)
@@ -113,11 +115,10 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
 
     async def reach(self, ctx: Context, request: Request) -> Conn:
         assert isinstance(request, Forwarded)
-        refuse_options(request.settings, "rewrite_request_body")
+        refuse_options(request.settings, "auther", "rewrite_request_body")
         if any(rule.type.startswith("json:") for rule in request.settings.rewrite_response_body):
             raise ValueError("rules on fields of JSON are not served here")
-        # Rather than speak in plain text, or have a rule decide on a body that nobody has read.
-        refuse_options(request.node.options(), "tls", "matcher_body_size")
+        refuse_options(request.node.options(), "tls", "matcher_body_size")  # no TLS is spoken
         return await super().reach(ctx, request)
 
 

@@ -76,7 +76,7 @@ class HTTPHandler(ProxyHandler):
     async def _log_in(self, ctx: Context, asked: h11.Request) -> str:
         if self.auther is None:
             return ""
-        said = fields.credentials(fields.header_of(asked), "proxy-authorization")
+        said = fields.credentials(fields.header_of(asked))
         client_id = None if said is None else await self.identify(ctx, *said)
         if client_id is None:
             raise RefusedError("wrong user name or password", answer(407))

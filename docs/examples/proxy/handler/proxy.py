@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gost_core import handler
-from gost_core.auth import Authenticator, with_service
+from gost_core.auth import with_service
 from gost_core.bypass import with_host_option
 from gost_core.common.net import Aborter, Conn, DeniedError, HalfCloser
 from gost_core.context import Context
@@ -207,22 +207,19 @@ class ProxyHandler(Component, handler.Handler):
         except Exception as error:
             raise RefusedError(str(error), reply or self.refusal(error)) from error
 
-    async def identify(
-        self, ctx: Context, user: str, password: str, by: Authenticator | None = None
-    ) -> str | None:
-        """Ask an authenticator, if there is one, for the client's id; None refuses the client.
+    async def identify(self, ctx: Context, user: str, password: str) -> str | None:
+        """Ask the authenticator, if there is one, for the client's id; None refuses the client.
 
         A host that has often failed is refused before anybody is asked.
         """
-        auther = by or self.auther
-        if auther is None:
+        if self.auther is None:
             return ""
         host = host_of(str(ctx.value(SOURCE_ADDRESS) or ""))
         if self._failed_logins.too_many(host):
             raise RefusedError(f"{host} failed to log in too often", self.too_often)
         client_id = None
         try:
-            client_id = await auther.authenticate(
+            client_id = await self.auther.authenticate(
                 ctx, user, password, with_service(self._options.service)
             )
         except Exception as error:  # whoever cannot decide refuses (D49)

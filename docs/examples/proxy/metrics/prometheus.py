@@ -9,7 +9,7 @@ import prometheus_client as prometheus
 from gost_core import metrics
 from gost_core.metrics import Labels, MetricName
 
-from ..net.address import join_host_port, split_host_port
+from ..net.address import join_host_port
 from .instruments import BYTES, CONNECTIONS, DURATION, ERRORS, OPEN, Instrument
 
 Family = prometheus.Counter | prometheus.Gauge | prometheus.Histogram
@@ -50,12 +50,11 @@ class PrometheusMetrics(metrics.Metrics):
         return Instrument() if series is None else Instrument(observes=series.observe)
 
     @contextmanager
-    def shown(self, addr: str) -> Generator[str, None, None]:
+    def shown(self, host: str, port: int) -> Generator[str, None, None]:
         """Show the numbers over HTTP while the block lasts, in threads of the library's own.
 
         To others than this host only if the address says so.
         """
-        host, port = split_host_port(addr)
         server, thread = prometheus.start_http_server(port, host or "127.0.0.1", self.registry)
         try:
             yield join_host_port(host, server.server_port)

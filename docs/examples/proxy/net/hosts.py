@@ -111,14 +111,11 @@ class NameSet:
                 self._names.add(name)
 
     def __contains__(self, host: str) -> bool:
-        if host in self._names:
-            return True
-        above = host
-        while above:
-            above = above.partition(".")[2]
-            if above in self._above:
-                return True
-        return False
+        found = host in self._names
+        while host and not found:
+            host = host.partition(".")[2]
+            found = host in self._above
+        return found
 
 
 def _name(text: str) -> str:

@@ -17,6 +17,7 @@ from gost_core.metadata import Metadata
 from ..metadata import flag, text
 from .address import host_of
 from .closing import ClosedOnce
+from .hosts import normal_host
 from .relay import CHUNK
 from .wrapper import alone
 
@@ -217,7 +218,8 @@ def client_config(metadata: Metadata | None) -> TLSConfig:
     if not flag(metadata, "secure", True):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    return TLSConfig(context, text(metadata, "serverName"))
+    name = text(metadata, "serverName")
+    return TLSConfig(context, normal_host(name) if name else "")
 
 
 def server_config(metadata: Metadata | None) -> TLSConfig:

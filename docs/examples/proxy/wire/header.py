@@ -51,9 +51,13 @@ def forwarded(header: Header) -> Header:
 
 
 def upgrade(header: Header) -> Header:
-    """Return what asks for another protocol, or ends the connection with this exchange."""
+    """Return what asks for another protocol, or ends the connection with this exchange.
+
+    No other HTTP is asked for: nobody would look at the requests in it.
+    """
     protocol = ", ".join(fields_of(header).get("Upgrade", ()))
-    if protocol and "upgrade" in tokens_of(header):
+    asked = "upgrade" in tokens_of(header)
+    if protocol and asked and not re.search("(?i)h2c|http/|tls/", protocol):
         return [("Connection", "upgrade"), ("Upgrade", protocol)]
     return [("Connection", "close")]
 
@@ -93,12 +97,12 @@ def with_port(authority: str, port: int = 80) -> str:
     return authority if re.search(r":\d+$", authority) else f"{authority}:{port}"
 
 
-def credentials(header: Header, name: str) -> tuple[str, str] | None:
-    """Return the user and the password in a field of a header, both "" if there is no such field.
+def credentials(header: Header) -> tuple[str, str] | None:
+    """Return the user and the password for a proxy, both "" if there is no such field.
 
     None = the field says something that nobody can have meant for a password.
     """
-    values = fields_of(header).get(canonical(name), [])
+    values = fields_of(header).get("Proxy-Authorization", [])
     if not values:
         return "", ""
     scheme, _, token = values[0].partition(" ")

@@ -1,18 +1,16 @@
 """HTTP/1 as client and server speak it (RFC 9110, RFC 9112); what its bytes mean, h11 says."""
 
+import asyncio
 import re
-import string
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import quote
 
 import h11
 
 from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Key
 
-from ..net.hosts import normal_host
 from ..net.relay import CHUNK
 from ..net.stream import PrefixedConn, read_more
 from ..net.wrapper import Wrapper
@@ -21,6 +19,7 @@ from ..net.wrapper import Wrapper
 FORWARDED: Final[Key[str]] = Key("FORWARDED")
 
 HEAD: Final = 65536  # bytes of a head at most
+FIELDS: Final = 256  # in it at most: each of them costs more than its bytes
 TRAILERS: Final = 2048  # bytes behind a body that comes in chunks, at most
 INTERIM: Final = 16  # responses before the final one, at most
 
@@ -85,10 +84,8 @@ class Messages:
     async def read_request(self, host: bytes = b"") -> h11.Request:
         """Read a request; ``host`` is taken for the Host of one that names none."""
         head, self.conn = await read_head(self.conn)
-        if host:
-            head = _in_ascii(head)
-            if b"\r\nhost:" not in head.lower():
-                head = head[:-2] + b"Host: %s\r\n\r\n" % host
+        if host and b"\r\nhost:" not in head.lower():
+            head = head[:-2] + b"Host: %s\r\n\r\n" % host
         event = self._take(head)
         if not isinstance(event, h11.Request):
             raise ProtocolError("this is no request")
@@ -107,6 +104,7 @@ class Messages:
         while not self._is_over:
             event = self._next()
             if isinstance(event, h11.Data):
+                await asyncio.sleep(0)  # others have their turn, also if the chunks are small
                 return bytes(event.data)
             if isinstance(event, h11.EndOfMessage):
                 self._is_over = True
@@ -148,6 +146,8 @@ class Messages:
         return PrefixedConn(conn, rest) if rest else conn
 
     def _take(self, head: bytes) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        if head.count(b"\n") > FIELDS + 2:
+            raise ProtocolError(f"there are more than {FIELDS} fields in the header")
         if MALFORMED.search(head):
             raise ProtocolError("a line of the header is no field")
         self.state.receive_data(head)
@@ -172,22 +172,6 @@ class Messages:
             raise ProtocolError(QUOTED.split(str(error))[0]) from None
 
 
-def _in_ascii(head: bytes) -> bytes:
-    """Write the first line of a request as it should have been, if there is Unicode in it (D12)."""
-    line, mark, fields = head.partition(b"\r\n")
-    if line.isascii():
-        return head
-    try:
-        found = re.fullmatch(r"([A-Z]+ (?:http://)?)([^/?#: ]+)(.*)", line.decode())
-        if found is None:
-            raise ValueError("there is no host in the first line")
-        rest = quote(found[3], safe=string.printable)
-        line = f"{found[1]}{normal_host(found[2])}{rest}".encode()
-    except ValueError as error:
-        raise ProtocolError(str(error)) from error
-    return line + mark + fields
-
-
 async def read_final_response(conn: Conn, method: str) -> tuple[h11.Response, Conn]:
     """Read the head of the response to a request that was written; return what to go on with."""
     state = side(h11.CLIENT)
@@ -202,9 +186,6 @@ async def read_final_response(conn: Conn, method: str) -> tuple[h11.Response, Co
 
 def answer(status: int) -> bytes:
     """Return a response without a body."""
-    challenge = {
-        401: 'WWW-Authenticate: Basic realm="proxy"\r\n',
-        407: 'Proxy-Authenticate: Basic realm="proxy"\r\n',
-    }.get(status, "")
+    challenge = 'Proxy-Authenticate: Basic realm="proxy"\r\n' if status == 407 else ""
     line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
     return f"{line}{challenge}Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
