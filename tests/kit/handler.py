@@ -1040,4 +1040,14 @@ class LeavingTheOtherDirection(RightHandler):
         )
 
 
+@trial.breaks("auther-decides")
+class AuthenticatingOnce(RightHandler):
+    known: Context | None = None
+
+    async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
+        if user and self.known is None:
+            self.known = await super().authenticate(ctx, user, password)
+        return self.known or await super().authenticate(ctx, user, password)
+
+
 trials = (trial,)
