@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import ClassVar
 
 from gost_core.common.net import Addr, ClosedError, Closer, Conn, ProtocolError
+from gost_core.common.net import Dialer as NetDialer
 from gost_core.common.url import Userinfo
 from gost_core.context import Context
 from gost_core.dialer import (
@@ -64,6 +65,7 @@ class RightDialer(Settings, Dialer, Multiplexer, Closer):
     def __init__(self, auth: Userinfo | None = None) -> None:
         super().__init__(auth)
         self.closed = False
+        self.closing: asyncio.Future[None] | None = None
         self.sessions: dict[str, Session] = {}
         self.openings: dict[object, Opening] = {}
 
@@ -139,6 +141,10 @@ class RightDialer(Settings, Dialer, Multiplexer, Closer):
 
     async def close(self) -> None:
         self.closed = True
+        self.closing = self.closing or asyncio.ensure_future(self.end())
+        await asyncio.shield(self.closing)
+
+    async def end(self) -> None:
         await self.end_openings()
         await self.end_sessions()
 
@@ -525,6 +531,43 @@ class MultiplexingOnceOpen(RightDialer):
 class LeavingSessions(RightDialer):
     async def end_sessions(self) -> None:
         pass
+
+
+@dialers.breaks("limit-spares-others")
+class LimitingWhatIsShared(RightDialer):
+    async def opened(self, ctx: Context, addr: str, options: DialOptions) -> Session:
+        self.limit = ctx.value(TIME_LIMIT)
+        return await super().opened(ctx, addr, options)
+
+    async def log_in(self, conn: Conn) -> None:
+        async with asyncio.timeout_at(self.limit):
+            await super().log_in(conn)
+
+
+@dialers.breaks("address-dialed")
+class LosingTheBrackets(RightDialer):
+    async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:
+        return await super().beneath(ctx, addr.replace("[", "").replace("]", ""), options)
+
+
+@dialers.breaks("addresses-apart")
+class KeepingTheDialer(RightDialer):
+    kept: NetDialer | None = None
+
+    async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:
+        self.kept = self.kept or options.dialer
+        return await (self.kept or OwnNetwork()).dial(ctx, "tcp", addr)
+
+
+@dialers.breaks("failure-beneath")
+class GoingPastTheDialer(RightDialer):
+    async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:
+        try:
+            return await super().beneath(ctx, addr, options)
+        except OSError as error:
+            with suppress(OSError):
+                return await OwnNetwork().dial(ctx, "tcp", addr)
+            raise error
 
 
 @dialers.breaks("close-wakes-dial")

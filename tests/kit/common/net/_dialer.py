@@ -379,6 +379,27 @@ class NoPackets(RightDialer):
         return SocketConn(sock)
 
 
+class Short(DatagramConn):
+    async def read(self, n: int, /) -> bytes:
+        return await super().read(min(n, 2048))
+
+
+@dialer.breaks("udp")
+class CuttingDatagrams(RightDialer):
+    udp = Short
+
+
+@dialer.breaks("unresolvable")
+class UnresolvableAsUnconnected(RightDialer):
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        try:
+            return await super().dial(ctx, network, addr)
+        except socket.gaierror:
+            if network != "udp":
+                raise
+            return self.open()
+
+
 @dialer.breaks("unix")
 class PathAsHost(RightDialer):
     async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import field
+from typing import Final
 
 from gost_core.common.net import Conn, Dialer, PacketConn, UnsupportedError
 from gost_core.context import Context
@@ -46,6 +47,10 @@ from gost_core.testing._stage.streams import (
 from gost_core.testing.common.net._packet_conn import expect_no_other, expect_unconnected
 
 __all__ = ("DialerContract",)
+
+
+_DATAGRAMS: Final[tuple[bytes, ...]] = (b"one", b"two \n", bytes(8000))
+"""Of which none is cut, and no two are joined."""
 
 
 class DialerContract(Contract, interface=Dialer):
@@ -109,19 +114,26 @@ class DialerContract(Contract, interface=Dialer):
         with resolving("localhost", "::1", "127.0.0.1"):
             await self._echo(await self._dial(self._build(), "tcp", f"localhost:{port}"))
 
-    @clause("A name that does not resolve raises socket.gaierror.", "D14", after=("reaches",))
+    @clause("A name that does not resolve raises socket.gaierror.", "D14", after=("reaches", "udp"))
     async def unresolvable(self) -> None:
         addr = need(self.unresolvable_addr, "unresolvable_addr")
-        dialing = self._dial(self._build(), "tcp", addr)
-        await raises(dialing, f"dial(tcp, {addr})", socket.gaierror)
+        for network, *errors in (("tcp",), ("udp", UnsupportedError)):
+            dialing = self._dial(self._build(), network, addr)
+            await raises(dialing, f"dial({network}, {addr})", socket.gaierror, *errors)
 
-    @clause("Where nobody listens, dial() raises ConnectionRefusedError.", "D14")
+    @clause(
+        "Where nobody listens, dial() raises ConnectionRefusedError.",
+        "D14",
+        after=("resolves_names",),
+    )
     async def refused(self) -> None:
         with socket.socket() as bound:
             bound.bind(("127.0.0.1", 0))
-            addr = "{}:{}".format(*bound.getsockname())
-            dialing = self._dial(self._build(), "tcp", addr)
-            await raises(dialing, "dial() of a port without listener", ConnectionRefusedError)
+            for host in (bound.getsockname()[0], "localhost"):
+                dialing = self._dial(self._build(), "tcp", f"{host}:{bound.getsockname()[1]}")
+                what = f"dial() of {host} and a port without listener"
+                with resolving("localhost", "127.0.0.1"):
+                    await raises(dialing, what, ConnectionRefusedError)
 
     @clause(UNOFFERED, "D15", after=("reaches",))
     async def unsupported(self) -> None:
@@ -255,10 +267,14 @@ class DialerContract(Contract, interface=Dialer):
 
     @clause("udp with an address gives a PacketConn, which carries datagrams.", "D9, D11")
     async def udp(self) -> None:
-        conn = await self._dial_offered("udp", await EchoServer().udp())
-        packets(conn)
-        for data in (b"one", b"two"):
-            await self._echo(conn, data)
+        for network in ("udp", "udp4"):
+            conn = await self._dial_offered(network, await EchoServer().udp())
+            packets(conn)
+            for data in _DATAGRAMS:
+                await write(conn, data)
+            received = {await within(conn.read(ALL), "read()") for _ in _DATAGRAMS}
+            sizes = f"{[*map(len, _DATAGRAMS)]} bytes came back as {[*map(len, received)]}"
+            expect(received == {*_DATAGRAMS}, f"by {network}, datagrams of {sizes}")
 
     @clause(
         "A udp connection is its peer's alone: write_to() another address raises ValueError, and "
@@ -303,15 +319,17 @@ class DialerContract(Contract, interface=Dialer):
         if not isinstance(conn, PacketConn):
             raise Broken(f'dial(udp, "") gave a {type(conn).__qualname__}, which is no PacketConn')
         for addr in servers:
-            await within(conn.write_to(b"ping", Address("udp", addr)), f"write_to({addr})")
-            data, sender = await within(conn.read_from(ALL), "read_from()")
-            expect(
-                (data, str(sender)) == (b"ping", addr),
-                f"b'ping' was sent to {addr}, {data!r} came back from {sender}",
-            )
+            for sent in _DATAGRAMS:
+                await within(conn.write_to(sent, Address("udp", addr)), f"write_to({addr})")
+                data, sender = await within(conn.read_from(ALL), "read_from()")
+                what = f"{sent!r:.20} was sent to {addr}, {data!r:.20} came back from {sender}"
+                expect((data, str(sender)) == (sent, addr), what)
         await expect_unconnected(conn)
 
     @clause("unix takes a path.", "D11, D12")
     async def unix(self) -> None:
         applies(hasattr(socket, "AF_UNIX"), "this system has no such sockets")
-        await self._echo(await self._dial_offered("unix", await EchoServer().unix()))
+        path = await EchoServer().unix()
+        await self._echo(await self._dial_offered("unix", path))
+        nobody = self._dial(self._build(), "unix", f"{path}-of-nobody")
+        await raises(nobody, "dial(unix) of a path where nobody is", OSError)
