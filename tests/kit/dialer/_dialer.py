@@ -533,17 +533,6 @@ class LeavingSessions(RightDialer):
         pass
 
 
-@dialers.breaks("limit-spares-others")
-class LimitingWhatIsShared(RightDialer):
-    async def opened(self, ctx: Context, addr: str, options: DialOptions) -> Session:
-        self.limit = ctx.value(TIME_LIMIT)
-        return await super().opened(ctx, addr, options)
-
-    async def log_in(self, conn: Conn) -> None:
-        async with asyncio.timeout_at(self.limit):
-            await super().log_in(conn)
-
-
 @dialers.breaks("address-dialed")
 class LosingTheBrackets(RightDialer):
     async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:

@@ -9,7 +9,6 @@ from typing import Final
 from typing_extensions import TypeVar
 
 from gost_core.common.net import ClosedError, Conn, Listener, UnsupportedError
-from gost_core.context import Context
 from gost_core.dialer import (
     Dialer,
     DialOption,
@@ -20,7 +19,6 @@ from gost_core.dialer import (
     host_dial_option,
     net_dialer_dial_option,
 )
-from gost_core.keys import TIME_LIMIT
 from gost_core.testing._families.closers import closed_at_once
 from gost_core.testing._families.life import LifeCycle
 from gost_core.testing._families.options import AnyOption, TakesOptions
@@ -317,7 +315,6 @@ class DialerContract(
             network.error = error
             what = f"dial(), when the dialer in the options raised {describe(error)},"
             server = EchoServer()
-            # It could go past the dialer that it was given.
             failing = start(self._dialing(dialer, network, await server.tcp()))
             await self._open(dialer, await self._network(self.peer), _OTHER_ADDR)
             await raises(failing, what, type(error))
@@ -405,32 +402,16 @@ class DialerContract(
         after=("concurrent", "cancellable"),
     )
     async def cancel_spares_others(self) -> None:
-        await self._expect_spared(None)
-
-    @clause(
-        "Of two dials to one node that wait, the TIME_LIMIT of one passes: the other goes on.",
-        "D69",
-        after=("cancel_spares_others",),
-    )
-    async def limit_spares_others(self) -> None:
-        await self._expect_spared(0.2)
-
-    async def _expect_spared(self, seconds: float | None) -> None:
-        answering, made, loop = asyncio.Event(), current(), asyncio.get_running_loop()
+        answering = asyncio.Event()
 
         async def slow(conn: Conn) -> None:
             await answering.wait()
             await self.peer(conn)
 
         dialer, network = await self._ready(), await self._network(slow)
-        if seconds is not None:
-            made.ctx = Context().with_value(TIME_LIMIT, loop.time() + seconds)
-        first, made.ctx = start(self._dialing(dialer, network)), Context()
-        # On a busy machine the limit may be over before it has begun.
-        await until(lambda: first.done() or bool(network.dials or network.links), "nothing began")
-        await settle()
+        first = start(self._dialing(dialer, network))
+        await self._begun(network)
         second = start(self._step(dialer, network))
-        await asyncio.sleep(seconds or 0.0)
         await settle()
         first.cancel()
         await settle()
