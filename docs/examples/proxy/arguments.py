@@ -30,9 +30,8 @@ examples, each behind "python -m proxy":
   a proxy that listens where its clients want; one of them, which publishes a server there:
     -L "socks5+h2://user:password@:1080?bind=true"
     -L rtcp://:8080/127.0.0.1:80 -F socks5+h2://user:password@far:1080
-  what others serve, brought here; and arguments that no list of processes shows, from a file:
+  what others serve, brought here; @FILE takes arguments from where no list of processes is made:
     -L "tcp://127.0.0.1:8080/first:80;second:80"
-    @arguments
 
 settings stand behind a "?":
   of -L: admission=NETWORK,… and bypass=NETWORK-OR-NAME,… (a whitelist if it begins with "~");
@@ -51,8 +50,7 @@ INSTEAD = {
     "": "write http:// or socks5:// in front; for both, an -L each",
     "auto": "write http:// or socks5://; for both, an -L each",
     "https": "write http+tls://",
-    "socks": "write socks5://",
-    "socks5h": "write socks5://",
+    **dict.fromkeys(("socks", "socks5h"), "write socks5://"),
     "http2": "write http+h2://",
 }
 

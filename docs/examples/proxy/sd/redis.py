@@ -55,7 +55,6 @@ class RedisSD(SD, net.Closer):
         self._redis = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
             url, retry=again, socket_timeout=None
         )
-        self._bad: dict[str, set[bytes]] = {}  # entries that the log knows of
         self._waits = Waits("directory")
 
     async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
@@ -76,15 +75,11 @@ class RedisSD(SD, net.Closer):
 
     async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
         services: list[Service] = []
-        bad = set[bytes]()
         for data in await self._ask(self._redis.eval(LIST, 1, _redis_key(name))):
             try:
                 services.append(_service(data))
             except (TypeError, ValueError) as error:  # somebody else wrote it
-                bad.add(data)
-                if data not in self._bad.get(name, ()):
-                    default().warnf("an entry of %r in the directory is left out: %s", name, error)
-        self._bad[name] = bad
+                default().warnf("an entry of %r in the directory is left out: %s", name, error)
         return shuffled(services)
 
     async def close(self) -> None:
