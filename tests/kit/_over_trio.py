@@ -38,12 +38,15 @@ class StreamConn(Conn, HalfCloser):
             self.remote = Address("tcp", "")
         self.closed = False
         self.gone = trio.Event()
+        self.broken = False
 
     async def read(self, n: int, /) -> bytes:
         if n < 1:
             raise ValueError(f"read({n}) asks for nothing")
         with self.translated():
-            return await self.stream.receive_some(n)
+            if not (data := await self.stream.receive_some(n)) and self.broken:
+                raise ConnectionResetError("the connection broke off")
+            return data
 
     async def write(self, data: Buffer, /) -> None:
         with self.translated():
@@ -97,6 +100,8 @@ class StreamConn(Conn, HalfCloser):
         except trio.BusyResourceError:
             raise RuntimeError("another task is at it") from None
         except trio.BrokenResourceError as error:
+            # The system tells it once, and calls it an end from then on.
+            self.broken = self.broken or isinstance(error.__cause__, ConnectionResetError)
             raise error.__cause__ or ConnectionResetError(str(error)) from None
 
 

@@ -44,6 +44,7 @@ __all__ = (
     "read",
     "read_exactly",
     "write",
+    "write_on",
 )
 
 R = TypeVar("R")
@@ -118,6 +119,13 @@ async def carry(source: Conn, sink: Conn, data: bytes, /) -> None:
     await write(source, data)
     received = await read_exactly(sink, len(data))
     expect(received == data, f"{data!r:.60} was written, {received!r:.60} was read")
+
+
+async def write_on(conn: Conn, /) -> None:
+    """Write until that fails."""
+    while True:
+        await conn.write(b"x")
+        await settle()
 
 
 async def end_of(conn: Conn, /) -> None:

@@ -188,7 +188,8 @@ class Unbounded(SocketConn):
     def send(self) -> None:
         try:
             while self.queue and not self.closed:
-                del self.queue[: self.sock.send(self.queue)]
+                with self.break_kept():
+                    del self.queue[: self.sock.send(self.queue)]
         except BlockingIOError:
             self.loop.call_later(0.001, self.send)
         except OSError as error:
@@ -280,6 +281,20 @@ class EndingOnce(SocketConn):
         return data
 
 
+@conn.breaks("write-to-gone-peer")
+class FailingOnce(SocketConn):
+    told = False
+
+    async def write(self, data: Buffer, /) -> None:
+        try:
+            await super().write(data)
+        except ConnectionError:
+            if self.told:
+                return
+            self.told = True
+            raise
+
+
 @conn.breaks("write-to-gone-peer", history="e9372ea what was dropped is reported as sent")
 class PretendingToSend(SocketConn):
     async def write(self, data: Buffer, /) -> None:
@@ -308,13 +323,29 @@ class ResetAsEnd(Waiting):
 
 @conn.breaks("truncated")
 class CutAsEnd(Waiting):
+    has_read = False
+
+    async def read(self, n: int, /) -> bytes:
+        try:
+            data = await super().read(n)
+        except ConnectionResetError:
+            if self.waited or not self.has_read:
+                raise
+            return b""
+        self.has_read = True
+        return data
+
+
+@conn.breaks("break-is-no-end")
+class ToldOnce(SocketConn):
+    """Reads as the system does, which tells once that the connection broke off."""
+
     async def read(self, n: int, /) -> bytes:
         try:
             return await super().read(n)
         except ConnectionResetError:
-            if self.waited:
-                raise
-            return b""
+            self.broken = False
+            raise
 
 
 @conn.breaks("answers")
@@ -468,7 +499,8 @@ class SendingLater(SocketConn):
     def flush(self) -> None:
         try:
             while self.gathered and not self.closed:
-                del self.gathered[: self.sock.send(self.gathered)]
+                with self.break_kept():
+                    del self.gathered[: self.sock.send(self.gathered)]
         except BlockingIOError:
             self.loop.call_later(0.001, self.flush)
         except OSError as error:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import socket
+from contextlib import suppress
 
 from typing_extensions import Buffer
 
@@ -83,6 +84,56 @@ class EndingBoth(RightHalfCloser):
     async def close_write(self) -> None:
         await super().close_write()
         self.sock.shutdown(socket.SHUT_RD)
+
+
+@half_closer.breaks("unread-kept")
+class DroppingWhatHasCome(RightHalfCloser):
+    async def close_write(self) -> None:
+        await super().close_write()
+        with suppress(BlockingIOError):
+            self.sock.recv(65536)
+
+
+@half_closer.breaks("close-after")
+class KeepingTheOtherHalf(RightHalfCloser):
+    ended = False
+
+    async def close_write(self) -> None:
+        await super().close_write()
+        self.ended = True
+
+    async def close(self) -> None:
+        if self.ended and not self.closed:
+            LEFT_OPEN.append(self.sock.dup())
+        await super().close()
+
+    async def linger(self) -> None:
+        if not self.ended:
+            await super().linger()
+
+
+LEFT_OPEN: list[socket.socket] = []
+
+
+@half_closer.breaks("twice")
+class ResettingTheSecondTime(RightHalfCloser):
+    ended = False
+
+    async def close_write(self) -> None:
+        await super().close_write()
+        if self.ended:
+            self.sock.shutdown(socket.SHUT_RD)
+        self.ended = True
+
+
+@half_closer.breaks("unsupported")
+class RefusingOnce(RightHalfCloser):
+    refused = False
+
+    async def close_write(self) -> None:
+        if self.able or not self.refused:
+            self.refused = True
+            await super().close_write()
 
 
 @half_closer.breaks("twice")

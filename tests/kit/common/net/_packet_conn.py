@@ -146,11 +146,66 @@ class CountingItemsOfPackets(DatagramConn):
         await super().write_to(view.tobytes()[: len(view)], addr)
 
 
-@packet_conn.breaks("any-buffer", history="25cd60d #896 a pooled buffer lives on")
+@packet_conn.breaks("buffer-not-kept", history="25cd60d #896 a pooled buffer lives on")
 class KeepingPackets(DatagramConn):
     async def write_to(self, data: Buffer, addr: Addr, /) -> None:
         self.kept = memoryview(data)
         await super().write_to(data, addr)
+
+
+@packet_conn.breaks("duplex")
+class OneLock(DatagramConn):
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.lock = asyncio.Lock()
+
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        async with self.lock:
+            return await super().read_from(n)
+
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        async with self.lock:
+            await super().write_to(data, addr)
+
+
+@packet_conn.breaks("writers-not-mixed")
+class KeepingTheTarget(DatagramConn):
+    target = "", 0
+
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        self.target = split(str(addr))
+        if str(self.remote) or self.closed:
+            return await super().write_to(data, addr)
+        await asyncio.sleep(0)
+        await self.send_to(data, self.target)
+
+
+@packet_conn.breaks("whole")
+class StrippingPadding(DatagramConn):
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        data, addr = await super().read_from(n)
+        return data.rstrip(b"\0"), addr
+
+
+@packet_conn.breaks("connected-peer")
+class TellingNoPeer(DatagramConn):
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        data, addr = await super().read_from(n)
+        return data, SocketAddr("udp", "") if str(self.remote) else addr
+
+
+@packet_conn.breaks("unconnected")
+class ReadingAnybodys(DatagramConn):
+    used = False
+
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        self.used = True
+        return await super().read_from(n)
+
+    async def read(self, n: int, /) -> bytes:
+        if self.used and not str(self.remote):
+            return (await super().read_from(n))[0]
+        return await super().read(n)
 
 
 @packet_conn.breaks("read-cancellable")

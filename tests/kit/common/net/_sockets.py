@@ -6,7 +6,8 @@ import ipaddress
 import socket
 import struct
 import sys
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from typing_extensions import Buffer
@@ -41,6 +42,8 @@ class SocketConn(Conn, HalfCloser, Aborter):
     """A connection over a socket that is connected: TCP, or UDP."""
 
     lingering: asyncio.Future[None] | None = None
+    broken = False
+    """Whether the system has told, once, that the connection broke off."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -65,12 +68,23 @@ class SocketConn(Conn, HalfCloser, Aborter):
             self.check_open()
             try:
                 # No await between the readiness and this, so a cancel loses nothing (D7).
-                data = self.sock.recv(n)
+                with self.break_kept():
+                    data = self.sock.recv(n)
             except BlockingIOError:
                 await self.readable()
             else:
+                if self.broken and not data:
+                    raise ConnectionResetError("the connection broke off")
                 if data or not self.datagrams:
                     return data
+
+    @contextmanager
+    def break_kept(self) -> Generator[None]:
+        try:
+            yield
+        except ConnectionResetError:
+            self.broken = True
+            raise
 
     async def write(self, data: Buffer, /) -> None:
         self.check_open()
@@ -83,7 +97,8 @@ class SocketConn(Conn, HalfCloser, Aborter):
                 self.sock.send(rest)
             while rest:
                 try:
-                    rest = rest[self.sock.send(rest) :]
+                    with self.break_kept():
+                        rest = rest[self.sock.send(rest) :]
                 except BlockingIOError:
                     await self.writable()
                     self.check_open()

@@ -10,6 +10,7 @@ from gost_core.testing._run.waiting import (
     applies,
     ended,
     expect,
+    expect_cancelled,
     given,
     need,
     owned,
@@ -21,6 +22,7 @@ from gost_core.testing._run.waiting import (
 )
 from gost_core.testing._stage.streams import (
     ALL,
+    CHUNK,
     MakePair,
     begin,
     carry,
@@ -28,7 +30,9 @@ from gost_core.testing._stage.streams import (
     drained,
     fill,
     read,
+    read_exactly,
     write,
+    write_on,
 )
 
 __all__ = ("HalfCloserContract",)
@@ -81,6 +85,20 @@ class HalfCloserContract(Contract, interface=HalfCloser):
         await carry(there, here, b"answer" * 1000)
 
     @clause(
+        "close_write() takes nothing of what has come, and waits for no cancelled read().",
+        "D10, D20",
+        after=("ends_stream",),
+    )
+    async def unread_kept(self) -> None:
+        here, there = await self._pair()
+        await expect_cancelled(await begin(here.read(ALL)), "read()")
+        await write(there, b"early")
+        await settle()
+        await self._end(here)
+        early = await read_exactly(here, len(b"early"))
+        expect(early == b"early", f"b'early' came before close_write(), {early!r} was read")
+
+    @clause(
         "After a close_write() that was cancelled, the next one ends the stream.",
         "D1, D20",
         after=("ends_stream", "twice"),
@@ -95,17 +113,30 @@ class HalfCloserContract(Contract, interface=HalfCloser):
             await self._end(here)
             await within(drained(there), "the peer's stream, after a cancelled close_write(),")
 
-    @clause("close_write() may be called twice.", "D1")
+    @clause(
+        "close_write() may be called twice, and reading goes on.",
+        "D1, D10",
+        after=("reading_goes_on",),
+    )
     async def twice(self) -> None:
-        here, _ = await self._pair()
+        here, there = await self._pair()
         await self._end(here)
         await within(_half(here).close_write(), "a second close_write()")
+        await carry(there, here, b"answer")
 
     @clause("write() after close_write() raises BrokenPipeError.", "D14")
     async def write_after(self) -> None:
         here, _ = await self._pair()
         await self._end(here)
         await raises(here.write(b"x"), "write() after close_write()", BrokenPipeError)
+
+    @clause("close() after close_write() ends the other direction.", "D3", after=("ends_stream",))
+    async def close_after(self) -> None:
+        here, there = await self._pair()
+        await self._end(here)
+        await within(here.close(), "close() after close_write()")
+        what = "the peer's write(), after close_write() and close(),"
+        await raises(write_on(there), what, BrokenPipeError, ConnectionResetError)
 
     @clause("close_write() after close() raises ClosedError.", "D1, D14")
     async def after_close(self) -> None:
@@ -122,7 +153,11 @@ class HalfCloserContract(Contract, interface=HalfCloser):
         data = await read(here)
         expect(data == b"", f"after the peer's close_write(), read() returned {data!r}")
         await settle()
-        await carry(here, there, b"answer" * 1000)
+        receiving = start(read_exactly(there, CHUNK))
+        for _ in range(2):
+            await write(here, bytes(CHUNK // 2))
+        received = await within(receiving, "what the peer reads")
+        expect(len(received) == CHUNK, f"of {CHUNK} bytes, {len(received)} arrived")
 
     @clause(
         "Over a connection that cannot, close_write() raises UnsupportedError, and all else works.",
@@ -134,8 +169,9 @@ class HalfCloserContract(Contract, interface=HalfCloser):
         conn = owned(await given(make_unable(), "`make_unable`"))
         if not isinstance(conn, HalfCloser):
             return
-        what = "close_write() over a connection that cannot"
-        await raises(conn.close_write(), what, UnsupportedError)
+        for _ in range(2):
+            what = "close_write() over a connection that cannot"
+            await raises(conn.close_write(), what, UnsupportedError)
         await within(conn.write(b"x"), "write() after close_write() was refused")
 
 
