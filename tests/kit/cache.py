@@ -276,6 +276,17 @@ class CacheOneAtATime(OneAtATime, RightCache): ...
 
 
 @trial.breaks("change-hinders-none")
+class StoringOneAtATime(RightCache):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = asyncio.Lock()
+
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        async with self.lock:
+            await super().set(ctx, key, data, *opts)
+
+
+@trial.breaks("change-hinders-none")
 class OneWriter(RightCache):
     """Nobody reads while one stores."""
 

@@ -82,6 +82,12 @@ class StrippingSpaces(RightRecorder):
         await super().write(line.strip(b" \n") + b"\n")
 
 
+@trial.breaks("kept-whole")
+class TakingTextOnly(RightRecorder):
+    async def write(self, line: bytes) -> None:
+        await super().write(line.decode("ascii").encode())
+
+
 @trial.breaks("broken-backend-raises")
 class WaitingForTheDisk(RightRecorder):
     async def write(self, line: bytes) -> None:

@@ -84,6 +84,9 @@ class CacheContract(
             "delete()": lambda: component.delete(Context(), "another key"),
         }
 
+    def _elsewhere(self, component: CacheT) -> Methods:
+        return {"set()": lambda: component.set(Context(), "a third key", b"data")}
+
     async def _call_with(self, *opts: AnyOption) -> None:
         cache = self._build()
         for _ in range(2):
