@@ -533,6 +533,13 @@ class LeavingSessions(RightDialer):
         pass
 
 
+@dialers.breaks("close-ends-sessions")
+class EndingOneByOne(RightDialer):
+    async def close(self) -> None:
+        self.closed = True
+        await self.end()
+
+
 @dialers.breaks("address-dialed")
 class LosingTheBrackets(RightDialer):
     async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:
@@ -546,6 +553,12 @@ class KeepingTheDialer(RightDialer):
     async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:
         self.kept = self.kept or options.dialer
         return await (self.kept or OwnNetwork()).dial(ctx, "tcp", addr)
+
+
+@dialers.breaks("node-comes-back")
+class JoiningWhatEnds(RightDialer):
+    def usable(self, session: Session) -> bool:
+        return not session.receiving.done()
 
 
 @dialers.breaks("failure-beneath")

@@ -9,12 +9,13 @@ from gost_core.metadata import Metadata
 from gost_core.options import apply
 
 from ..component import Component, refuse_options
+from ..net.closing import ClosedOnce
 from ..net.dialer import SystemDialer
 from ..net.h2_session import Session
 from ..net.wrapper import Waits
 
 
-class MuxDialer(Component, dialer.Dialer, dialer.Multiplexer, net.Closer):
+class MuxDialer(ClosedOnce, Component, dialer.Dialer, dialer.Multiplexer, net.Closer):
     """Reaches nodes by streams; those to one address, as it is dialed, share a session (D32)."""
 
     def __init__(self, *opts: dialer.Option) -> None:
@@ -35,10 +36,9 @@ class MuxDialer(Component, dialer.Dialer, dialer.Multiplexer, net.Closer):
         self.check_initialized()
         return await self._waits.until_closed(self._dial(addr, apply(dialer.DialOptions(), *opts)))
 
-    async def close(self) -> None:
+    async def _end(self) -> None:
         self._waits.end()
-        sessions = [one for some in self._sessions.values() for one in some]
-        await asyncio.gather(*(session.close() for session in sessions))
+        await asyncio.gather(*(one.close() for some in self._sessions.values() for one in some))
 
     async def _dial(self, addr: str, options: dialer.DialOptions) -> net.Conn:
         while (session := self._usable(addr)) is None:

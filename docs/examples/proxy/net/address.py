@@ -117,7 +117,7 @@ async def addresses_of(host: str, network: str, client: str = "") -> list[str]:
 
     Its calls block, so each client has threads of its own: slow names hold up nobody else (D18).
     """
-    if (ip := ip_of(host)) is not None:
+    if (ip := ip_of(host)) is not None and network[-1:] not in {"4", "6"} - {str(ip.version)}:
         return [str(ip)]
     family = {"4": socket.AF_INET, "6": socket.AF_INET6}.get(network[-1:], socket.AF_UNSPEC)
     pool = _pools.setdefault(client, ThreadPoolExecutor(LOOKUPS, "names"))

@@ -86,7 +86,7 @@ class Session(ClosedOnce, net.Closer):
 
     @property
     def is_alive(self) -> bool:
-        return self._fault is None
+        return self._fault is None and not self.is_closed()
 
     @property
     def has_streams(self) -> bool:

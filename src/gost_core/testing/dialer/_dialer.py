@@ -8,7 +8,7 @@ from typing import Final
 
 from typing_extensions import TypeVar
 
-from gost_core.common.net import ClosedError, Conn, Listener, UnsupportedError
+from gost_core.common.net import ClosedError, Closer, Conn, Listener, UnsupportedError
 from gost_core.dialer import (
     Dialer,
     DialOption,
@@ -19,7 +19,7 @@ from gost_core.dialer import (
     host_dial_option,
     net_dialer_dial_option,
 )
-from gost_core.testing._families.closers import closed_at_once
+from gost_core.testing._families.closers import closed_at_once, closed_twice, closes_cut_short
 from gost_core.testing._families.life import LifeCycle
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import (
@@ -46,6 +46,7 @@ from gost_core.testing._run.waiting import (
     returned,
     settle,
     start,
+    turns,
     until,
     within,
 )
@@ -166,17 +167,12 @@ class DialerContract(
 
     @clause("If it has a close(), that may be called twice at any time, also before init().", "D18")
     async def close_any_time(self) -> None:
-        await self._close_twice(self._made(), "before init()")
+        await closed_twice(closable(self._made()))
         for metadata in (self.metadata, self._wrong_metadata()):
             dialer = self._made()
             with suppress(ValueError):
                 await within(dialer.init(metadata), "init()")
-            await self._close_twice(dialer, "after init()")
-
-    async def _close_twice(self, dialer: DialerT, when: str) -> None:
-        closer = closable(dialer)
-        await within(closer.close(), f"close() {when}")
-        await within(closer.close(), f"a second close() {when}")
+            await closed_twice(closable(dialer))
 
     @clause(
         "dial() gives a connection to the node, and it carries data.",
@@ -185,11 +181,7 @@ class DialerContract(
     )
     async def dials(self) -> None:
         dialer, network = await self._ready(), await self._network(self.peer)
-
-        async def use() -> None:
-            await self._works(await self._step(dialer, network), "the connection")
-
-        await within(use(), "dialing")
+        await self._works(await self._open(dialer, network), "the connection")
 
     @clause(
         "A node is known by the address that is dialed: with a name in the options, of dial() and "
@@ -283,8 +275,7 @@ class DialerContract(
         dialer, network = await self._ready(), await self._network(self.peer)
         first = await self._open(dialer, network)
         second = await self._open(dialer, network)
-        await within(first.close(), "close() of the first connection")
-        await within(first.close(), "a second close() of the first connection")
+        await closed_twice(first)
         await settle()
         await self._works(second, "the second connection, after close() of the first,")
 
@@ -430,8 +421,7 @@ class DialerContract(
     )
     async def node_comes_back(self) -> None:
         if self.leaving is None and await self._carries_datagrams():
-            await self._comes_back_unnoticed()
-            return
+            return await self._comes_back_unnoticed()
         dialer, network = await self._ready(), await self._network(self.leaving or self.peer)
         conn = await self._open(dialer, network)
         await self._works(conn, "the first connection")
@@ -443,9 +433,14 @@ class DialerContract(
         # Now the session's end is known, however the dialer learns of it.
         await within(asyncio.wait({reading}), "read() from a node that is gone")
         await settle()
-        what = "dialing after the node was back"
-        again = await succeeds(self._step(dialer, network), what)
+        again = await succeeds(self._step(dialer, network), "dialing after the node was back")
         await self._works(again, "the connection dialed after the node was back")
+        for number in range(6):
+            closing = start(again.close())
+            await turns(number)
+            again = await self._open(dialer, network)
+            await within(closing, "close()")
+            await self._works(again, "a connection dialed beside close() of the last one")
 
     async def _comes_back_unnoticed(self) -> None:
         """Break the clause if a session is handed out that has failed, over datagrams."""
@@ -483,19 +478,25 @@ class DialerContract(
         expect(len(set(answers)) == 1, f"made, initialised and in use it answered {answers}")
 
     @clause(
-        "close() of the dialer ends its sessions and its tasks.",
+        "close() of the dialer ends its sessions and its tasks, also if it is cancelled.",
         "D1, D19, D20",
-        after=("outlives_call", "close_any_time"),
+        after=("addresses_apart", "close_any_time"),
     )
     async def close_ends_sessions(self) -> None:
+        async def opened() -> tuple[Closer, Callable[[], Awaitable[None]]]:
+            dialer, network = await self._ready(), await self._network(self.peer)
+            closer = closable(dialer)
+            # Without sessions the connections are the caller's.
+            _multiplexer(dialer)
+            for addr in (ADDR, _OTHER_ADDR):
+                await self._open(dialer, network, addr)
+            return closer, lambda: network.expect_unused("the dialer was closed")
+
         before = asyncio.all_tasks()
-        dialer, network = await self._ready(), await self._network(self.peer)
-        closer = closable(dialer)
-        # Without sessions the connections are the caller's.
-        _multiplexer(dialer)
-        await self._open(dialer, network)
+        closer, expect_freed = await opened()
         await closed_at_once(closer)
-        await network.expect_unused("the dialer was closed")
+        await expect_freed()
+        await closes_cut_short(opened)
         await expect_no_task_left(before, "the dialer was closed")
 
     @clause(

@@ -389,6 +389,17 @@ class CuttingDatagrams(RightDialer):
     udp = Short
 
 
+@dialer.breaks("networks")
+class TakingTheOtherFamily(RightDialer):
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        try:
+            return await super().dial(ctx, network, addr)
+        except socket.gaierror:
+            if network != "tcp6":
+                raise
+            return await super().dial(ctx, "tcp", addr)
+
+
 @dialer.breaks("unresolvable")
 class UnresolvableAsUnconnected(RightDialer):
     async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
