@@ -181,7 +181,11 @@ class DialerContract(
     )
     async def dials(self) -> None:
         dialer, network = await self._ready(), await self._network(self.peer)
-        await self._works(await self._open(dialer, network), "the connection")
+
+        async def use() -> None:  # in one task, which the connection need not outlive here
+            await self._works(await self._step(dialer, network), "the connection")
+
+        await within(use(), "dialing")
 
     @clause(
         "A node is known by the address that is dialed: with a name in the options, of dial() and "
@@ -202,8 +206,8 @@ class DialerContract(
         await within(asyncio.wait({dialing}), "dial()")
         if not dialing.cancelled() and dialing.exception() is None:
             owned(dialing.result())
-        asked = bool(network.dials)
-        expect(asked, f"dial() {outcome_of(dialing)}; the dialer in the options was not asked")
+        what = f"dial() {outcome_of(dialing)}; the dialer in the options was not asked"
+        expect(bool(network.dials), what)
 
     @clause(
         "The address given is dialed; the host in the options is for names only.",
@@ -304,8 +308,7 @@ class DialerContract(
         ):
             dialer, network = await self._ready(), await self._network(self.peer)
             network.error = error
-            what = f"dial(), when the dialer in the options raised {describe(error)},"
-            server = EchoServer()
+            what, server = f"dial(), as the options' dialer raised {describe(error)},", EchoServer()
             failing = start(self._dialing(dialer, network, await server.tcp()))
             await self._open(dialer, await self._network(self.peer), _OTHER_ADDR)
             await raises(failing, what, type(error))
@@ -327,9 +330,7 @@ class DialerContract(
 
     @clause("A cancelled dial() ends promptly, as cancelled.", "D4, D14", after=("outlives_call",))
     async def cancellable(self) -> None:
-        for silence in ("network", "node"):
-            if silence == "network" and self.listen is not None:
-                continue
+        for silence in ("network", "node") if self.listen is None else ("node",):
             dialer, network = await self._ready(), await self._network(silent)
             network.is_silent = silence == "network"
             dialing = start(self._dialing(dialer, network))
@@ -436,10 +437,9 @@ class DialerContract(
         again = await succeeds(self._step(dialer, network), "dialing after the node was back")
         await self._works(again, "the connection dialed after the node was back")
         for number in range(6):
-            closing = start(again.close())
+            start(again.close())
             await turns(number)
             again = await self._open(dialer, network)
-            await within(closing, "close()")
             await self._works(again, "a connection dialed beside close() of the last one")
 
     async def _comes_back_unnoticed(self) -> None:
