@@ -328,6 +328,12 @@ class WeightsOfOthers(RightSelector):
         return random.choices(eligible, weights)[0] if items else None
 
 
+@selector_trial.breaks("weight")
+class UnweightedBackups(RightSelector):
+    def weight(self, item: Item) -> float:
+        return 1 if item.setting("backup") else super().weight(item)
+
+
 @selector_trial.breaks("weight-default")
 class NeverOfWeightZero(RightSelector):
     def weight(self, item: Item) -> float:
@@ -520,6 +526,19 @@ class AnsweringTheCancelled(RightStrategy):
 
 
 @strategy_trial.breaks("weight-default")
+class StayingWhenAllHadTheirTurn(RightStrategy):
+    def __init__(self) -> None:
+        self.turn = -1
+
+    async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
+        chosen = await super().apply(ctx, *items)
+        if len(items) != 2 or {self.weight(item) for item in items} != {1}:
+            return chosen
+        self.turn += 1
+        return items[self.turn] if self.turn < 2 else items[0]
+
+
+@strategy_trial.breaks("weight-default")
 class NegativeWeights(RightStrategy):
     def weight(self, item: Item) -> float:
         return super().weight(item) if item.setting("weight") >= 0 else 1e-9
@@ -667,6 +686,20 @@ class DeafFilter(Deaf, RightFilter): ...
 
 @filter_trial.breaks("next-after-cancelled")
 class LeakingFilter(Leaking, RightFilter): ...
+
+
+@filter_trial.breaks("chosen-anew")
+class LettingAllPassOnceCancelled(RightFilter):
+    cancelled = False
+
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        if self.cancelled:
+            return items
+        try:
+            return await super().filter(ctx, *items)
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
 
 
 @selector_trial.breaks("wrong-type-refused")

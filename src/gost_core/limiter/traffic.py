@@ -68,8 +68,8 @@ class Limiter(Protocol):
     def set(self, n: int, /) -> None:
         """Change the limit to ``n`` bytes a second, 0 or less = unlimited.
 
-        It acts on calls that wait already (D52). Only the owner of the limiter calls this, not its
-        users.
+        It acts on calls that wait already, and fills no budget (D52). Only the owner of the limiter
+        calls this, not its users.
 
         Example::
 

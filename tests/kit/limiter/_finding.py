@@ -256,6 +256,15 @@ class ThatEndSo(Finder[GrantingT]):
         return super().limiter(like[0] if like else key)
 
 
+class WithoutPorts(Finder[GrantingT]):
+    """Takes what follows the last colon for a port."""
+
+    def limiter(self, key: str, /) -> GrantingT | None:
+        host, colon, _ = key.rpartition(":")
+        like = (one for one in self.limiters if colon and one.startswith(host + colon))
+        return super().limiter(next(like, key))
+
+
 class CutKeys(Finder[GrantingT]):
     def limiter(self, key: str, /) -> GrantingT | None:
         like = (one for one in self.limiters if one[:64] == key[:64])
@@ -274,6 +283,6 @@ FAULTS: Final[Mapping[str, tuple[type[Finder[Granting]], ...]]] = {
     "first-callers": (TwoForFirstCallers, TwoForFirstCallersOfAKey),
     "threads-apart": (KeyOnTheObject,),
     "changed-limit-acts": (KeptAfterChange, Raised, RemovedForGood),
-    "keys-whole": (ThatBeginSo, ThatEndSo, CutKeys),
+    "keys-whole": (ThatBeginSo, ThatEndSo, CutKeys, WithoutPorts),
 }
 """By the clauses that they break."""

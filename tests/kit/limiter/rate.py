@@ -156,6 +156,18 @@ class FortyTimes(RightBucket):
 
 
 @buckets.breaks("rate")
+class TwiceBehindItsBurst(RightBucket):
+    """Grants twice its limit, which a burst of a whole second hides for some time."""
+
+    burst = 40
+
+    def refill(self) -> None:
+        now = time.monotonic()
+        self.there = min(self.burst, self.there + (now - self.stamp) * self.per_second * 2)
+        self.stamp = now
+
+
+@buckets.breaks("rate")
 class StarvedByPolling(RightBucket):
     """Counts whole ones that have come back since it was last asked."""
 

@@ -264,6 +264,21 @@ class FortyTimes(RightTraffic):
         return super().take(n)
 
 
+@traffics.breaks("rate")
+class TwiceBehindItsBurst(RightTraffic):
+    def take(self, n: int) -> int:
+        if self.per_second > 100:
+            self.stamp -= time.monotonic() - self.stamp
+        return super().take(n)
+
+
+@traffics.breaks("set-governs")
+class FilledBySetting(RightTraffic):
+    def set(self, n: int, /) -> None:
+        self.there = float(n)
+        super().set(n)
+
+
 @traffics.breaks("set-governs")
 class SavingWhatAHigherLimitBrought(RightTraffic):
     def take(self, n: int) -> int:

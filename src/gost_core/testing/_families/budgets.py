@@ -42,7 +42,7 @@ LIMITED: Final[tuple[str, str]] = ("192.0.2.1", "2001:db8::1")
 _LONG: Final[str] = "client." * 20
 LIKE: Final[tuple[str, ...]] = (
     *(LIMITED[0], f"{LIMITED[0]}0", f"{LIMITED[0]}00", f"{_LONG}example", f"{_LONG}test"),
-    "92.0.2.1",
+    *("2001:db8::1", "2001:db8::2", "92.0.2.1"),
 )
 """Keys of which one is a part of another, or begins as another does; the last has no limit."""
 MANY: Final[tuple[str, ...]] = tuple(f"198.18.{n >> 8}.{n & 255}" for n in range(1100))
@@ -56,8 +56,8 @@ _FREE: Final[str] = "198.51.100.7"
 _NEW: Final[str] = "203.0.113.9"
 _CALLS: Final[int] = 10_000
 _LOOKUPS: Final[int] = 50
-# Seconds for which grants are counted, and of which a wait that is longer counts.
-_WHILE: Final[float] = 1.0
+# Seconds for which grants are counted, at most, and of which a wait that is longer counts.
+_WHILE: Final[float] = 2.5
 _IDLE: Final[float] = 3600.0
 _TICK: Final[float] = 0.02
 
@@ -154,6 +154,8 @@ class Meter:
         self._now = asyncio.get_running_loop().time
         self._began = self._last = self._now()
         self._brought = 0.0
+        # A burst hides twice the limit for as long as this.
+        self._while = min(1 + 1.5 * burst / limit, _WHILE)
 
     def too_much(self) -> bool:
         """Tell whether more was granted than may be."""
@@ -162,7 +164,7 @@ class Meter:
 
     async def run(self, poll: Callable[[], object]) -> None:
         """Call ``poll`` often, for a while; then break the clause unless the grants were right."""
-        while self._last - self._began < _WHILE and not self.too_much():
+        while self._last - self._began < self._while and not self.too_much():
             poll()
             await asyncio.sleep(0.01)
             now = self._now()

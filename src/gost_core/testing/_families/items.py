@@ -15,7 +15,16 @@ from gost_core.metadata import Metadata
 from gost_core.selector import Markable, Marker
 from gost_core.testing._families.calls import Calls, Methods
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, expect_raises, need, owned, within
+from gost_core.testing._run.waiting import (
+    ended,
+    expect,
+    expect_raises,
+    need,
+    owned,
+    start,
+    turns,
+    within,
+)
 from gost_core.testing._stage.memory import MemoryMetadata
 
 __all__ = ("BY_FAILURES", "BY_WEIGHT", "ByFailures", "ByWeight")
@@ -319,13 +328,17 @@ class ByFailures(Choice[ChooserT, T]):
         await self._expect_never(backup, self.item(), why, self._failed())
 
     @clause(
-        "Each choice goes by what has failed at that moment.",
+        "Each choice goes by what has failed at that moment, also after one that was cancelled.",
         "D43, D45",
         after=("reset_restores",),
     )
     async def chosen_anew(self) -> None:
         chooser, one, other = self._build(), self._failed(), self._failed()
-        for failed, working in ((one, other), (other, one), (one, other)):
+        for stage, failed, working in ((1, one, other), (2, other, one), (3, one, other)):
+            call = start(self._choose(chooser, Context(), self.item()))
+            await turns(stage)
+            call.cancel()
+            await ended(call)
             self._marker(failed).mark()
             self._marker(working).reset()
             drawn = await self._draw(failed, working, chooser=chooser)
@@ -353,8 +366,11 @@ class ByWeight(Choice[ChooserT, T]):
         cases = [(self.item(), light, heavy)]
         if "maxFails" in self.honours:
             cases.append((failed, light, heavy))
+            if "backup" in self.honours:
+                first, last = [self._with(weight=one, backup=True) for one in (1, 10_000)]
+                cases.append((failed, first, last))
         for items in cases:
-            drawn = await self._draw(*items)
+            drawn = [one for one in await self._draw(*items) if one is not failed]
             count = sum(one is items[-1] for one in drawn)
             expect(
                 count >= 0.9 * len(drawn),
@@ -366,7 +382,8 @@ class ByWeight(Choice[ChooserT, T]):
         self._needs("weight")
         for value in (0, -10_000):
             item, one = self._with(weight=value), self._with(weight=1)
-            drawn = await self._draw(item, one)
+            # Those that it chooses lately: what has had its turn is not left out for good.
+            drawn = (await self._draw(item, one))[_DRAWS:]
             count = sum(other is item for other in drawn)
             expect(
                 0 < count < len(drawn),

@@ -199,7 +199,7 @@ class LimiterContract(
             expect(left > full / 2, f"a cancelled wait left {left} of {full} bytes")
 
     @clause(
-        "Over a second, it grants half of its limit to one and a half of it, plus at most what "
+        "Over some seconds, it grants half of its limit to one and a half of it, plus at most what "
         "one second brings, to all who ask.",
         "D51, D52",
         after=("all_served", "spent_waits"),
@@ -211,7 +211,8 @@ class LimiterContract(
         await _measure(limiter)
 
     @clause(
-        "A lower limit that was set governs what is granted from then on.",
+        "A lower limit that was set governs what is granted from then on, and setting it again "
+        "fills no budget.",
         "D52",
         after=("rate", "set_told", "set_wakes"),
     )
@@ -221,7 +222,15 @@ class LimiterContract(
         # To lift the limit for a moment must not lift it for good.
         for n in (0, _FAST):
             limiter.set(n)
+
+        async def again() -> None:
+            while True:
+                await asyncio.sleep(0.1)
+                limiter.set(_FAST)
+
+        setting = start(again())
         await _measure(limiter)
+        setting.cancel()
 
     @clause("A refusal is for good: 0 at once, and again.", "D52")
     async def refusal_final(self) -> None:
