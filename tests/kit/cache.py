@@ -350,6 +350,16 @@ class PuttingBackWhatItRead(RightCache):
         return entry
 
 
+@trial.breaks("cancelled-whole")
+class StoringInParts(RightCache):
+    """Stores the data, and then when they expire."""
+
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        before = self.entries.get(key, Entry())
+        self.entries[key] = replace(before, data=bytes(data))
+        await super().set(ctx, key, data, *opts)
+
+
 @trial.breaks("buffer-returned")
 class CopyingTheFirst(KeepingTheBuffer):
     async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:

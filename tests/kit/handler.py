@@ -435,6 +435,19 @@ class ForgettingTheContext(RightHandler):
         )
 
 
+@trial.breaks("context-handed-on")
+class JudgingWithoutTheValues(RightHandler):
+    async def check(self, ctx: Context, address: str) -> None:
+        await super().check(Context(), address)
+
+
+@trial.breaks("context-handed-on")
+class AuthenticatingWithoutTheValues(RightHandler):
+    async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
+        client_id = (await super().authenticate(Context(), user, password)).value(CLIENT_ID)
+        return ctx if client_id is None else ctx.with_value(CLIENT_ID, client_id)
+
+
 @trial.breaks("carries", history="25cd60d #896 a buffer is used again too early")
 class CuttingTheRest(RightHandler):
     async def copy(self, ctx: Context, source: Conn, sink: Conn, limiter: Limiter | None) -> None:
@@ -876,6 +889,13 @@ class CountingAClientOnce(RightHandler):
         if host not in self.passed:
             super().limit_requests(client)
         self.passed.add(host)
+
+
+@trial.breaks("rate-limited")
+class SpendingTwice(RightHandler):
+    def limit_requests(self, client: Conn) -> None:
+        super().limit_requests(client)
+        super().limit_requests(client)
 
 
 @trial.breaks("forward-target")

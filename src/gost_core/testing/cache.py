@@ -16,7 +16,7 @@ from gost_core.testing._families.lent import lend
 from gost_core.testing._families.lookups import Changes
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, owned, raises, start, turns, within
+from gost_core.testing._run.waiting import ended, expect, owned, raises, start, turns, within
 
 __all__ = ("CacheContract",)
 
@@ -203,6 +203,26 @@ class CacheContract(
         entry = await self._answer(cache, "key")
         anew = entry is None or not _is_over(entry)
         expect(anew, "without a ttl of its own, a new entry had that of the one before")
+
+    @clause(
+        "After a cancelled set(), one of the two entries is found, whole, or none.",
+        "D20, D75",
+        after=("last_found", "lives"),
+    )
+    async def cancelled_whole(self) -> None:
+        cache = self._build()
+        for after in range(12):
+            key, entries = f"key {after}", {b"A" * len(_LARGE): False, _LARGE: True}
+            await self._set(cache, key, b"A" * len(_LARGE), with_ttl(math.inf))
+            setting = start(cache.set(Context(), key, _LARGE, with_ttl(_LONG)))
+            await turns(after)
+            setting.cancel()
+            await ended(setting)
+            entry = await self._answer(cache, key)
+            whole = entry is None or entries.get(entry.data) is bool(entry.expiration)
+            expect(
+                whole, f"set() was cancelled, and get({key!r}) returned a mixture: {entry!r:.99}"
+            )
 
     @clause("Calls of several tasks at once do not mix.", "D22, D75", after=("keys_apart", "lives"))
     async def concurrent(self) -> None:

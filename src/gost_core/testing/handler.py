@@ -41,7 +41,6 @@ from gost_core.testing._stage.fakes.lookups import FakeAuthenticator, FakeBypass
 from gost_core.testing._stage.fakes.recorded import out_of_reach
 from gost_core.testing._stage.handled import (
     GARBAGE,
-    MARK,
     TARGET,
     Connect,
     Login,
@@ -190,11 +189,9 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         expect(call.address == TARGET, f"for {TARGET!r} the router was asked {call.address!r}")
         expect(call.network.startswith("tcp"), f"the network that was asked for: {call.network!r}")
 
-    @clause("The router is given the values of the connection.", "D28", after=("dials_target",))
+    @clause("What it asks is given the values of the connection.", "D28", after=("dials_target",))
     async def context_handed_on(self) -> None:
-        served, _, _, _ = await self._site.connected()
-        value = served.router.dials[0].ctx.value(MARK)
-        expect(value == "here", "the router was given a context without the connection's values")
+        await handled.expect_values(self._site)
 
     @clause("What is sent arrives, both ways, whole and in order.", "D8", after=("dials_target",))
     async def carries(self) -> None:
@@ -295,13 +292,14 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         await served.expect_not_dialed(self._site.asking(served), why)
 
     @clause(
-        "A client over its limit of requests is refused: nothing is dialed.",
-        "D51",
+        "A request spends the limit once; a client over it is refused: nothing is dialed.",
+        "D28, D51",
         after=("dials_target", "concurrent"),
     )
     async def rate_limited(self) -> None:
         limiter = FakeRateLimiter(allows=True)
         served = (await self._site.connected(rate_limiter_option(limiter)))[0]
+        expect(limiter.taken == 1, f"one request spent {limiter.taken} of the rate limit")
         limiter.allows = False
         await served.expect_next_refused(self._site.asking(served), "the limit is used up")
 

@@ -943,3 +943,45 @@ class WaitingOnceItIsClosed(RightListener):
 class AskingOn(RightListener):
     async def ask(self, conn: ServedConn) -> None:
         await asyncio.shield(asyncio.ensure_future(super().ask(conn)))
+
+
+@local.breaks("silent-admission")
+class AskingAboutOneAtATime(RightListener):
+    def __init__(self, *opts: Option) -> None:
+        super().__init__(*opts)
+        self.asking = asyncio.Lock()
+
+    async def ask(self, conn: ServedConn) -> None:
+        async with self.asking:
+            await super().ask(conn)
+
+
+@local.breaks("lent-stays-open")
+class ClosingWhatWasLentWhenInitFails(RightListener):
+    async def init(self, metadata: Metadata | None, /) -> None:
+        try:
+            await super().init(metadata)
+        except ValueError:
+            if isinstance(self.options.admission, Closer):
+                await self.options.admission.close()
+            raise
+
+
+@local.breaks("stats-counted")
+class ForgettingTheCounts(RightListener):
+    async def close(self) -> None:
+        await super().close()
+        if self.options.stats is not None:
+            self.options.stats.reset()
+
+
+@local.breaks("close-beside-init")
+class BindingAfterClose(RightListener):
+    async def init(self, metadata: Metadata | None, /) -> None:
+        if self.initialized:
+            raise RuntimeError("this listener was initialized before")
+        self.initialized = True
+        self.read_settings(metadata)
+        await asyncio.sleep(0)
+        self.bind()
+        self.listen()

@@ -46,7 +46,7 @@ from gost_core.testing._stage.fakes.recorded import Call, out_of_reach
 from gost_core.testing._stage.memory import ForwardingConn, MemoryConn, connected_pair
 from gost_core.testing._stage.streams import end_of, read_exactly
 
-__all__ = ("DATA", "GARBAGE", "MARK", "TARGET", "Client", "Connect", "Login", "Served", "Site")
+__all__ = ("DATA", "GARBAGE", "TARGET", "Client", "Connect", "Login", "Served", "Site")
 
 Connect: TypeAlias = Callable[[Conn, str], Awaitable[Conn]]
 Login: TypeAlias = Callable[[Conn, str, str, str], Awaitable[Conn]]
@@ -263,6 +263,19 @@ async def try_cancel_closes_target(site: Site, /) -> None:
     await served.router.dials.reached("the router")
     await expect_cancelled(client.handling, "handle()")
     expect(served.router.dials.cancelled == 1, "handle() has ended, and the dial goes on")
+
+
+async def expect_values(site: Site, /) -> None:
+    rules, users = FakeBypass(), FakeAuthenticator("user", "password", "client-7")
+    served = (await site.connected(bypass_option(rules)))[0]
+    if site.login is not None:
+        await (await site.logged_in(users))[0].dialed("nothing is dialed")
+    contexts = [("router", served.router.dials[0].ctx)]
+    contexts += [("bypass", ctx) for ctx in rules.contexts]
+    contexts += [("authenticator", ctx) for ctx in users.contexts]
+    for who, ctx in contexts:
+        what = f"the {who} was given a context without the connection's values"
+        expect(ctx.value(MARK) == "here", what)
 
 
 async def expect_rate_first(site: Site, /) -> None:

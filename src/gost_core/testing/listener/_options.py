@@ -48,7 +48,7 @@ from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing._stage.streams import begin, end_of
 from gost_core.testing.listener._serving import ListenerSite, Serving
 
-__all__ = ("CountedPlaces", "OneVerdict", "ServingOptions")
+__all__ = ("CountedPlaces", "OneVerdict", "ServingOptions", "SilentAdmission")
 
 SiteT = TypeVar("SiteT", bound=ListenerSite)
 
@@ -94,12 +94,14 @@ class OneVerdict(Lent, Admission):
         return verdict
 
 
-class _SilentAdmission(Admission):
-    """Never answers."""
+class SilentAdmission(Admission):
+    """Never answers for the first client, and admits all others."""
 
     was_asked = ended = False
 
     async def admit(self, ctx: Context, network: str, addr: str, /, *opts: AdmitOption) -> bool:
+        if self.was_asked:
+            return True
         self.was_asked = True
         try:
             await asyncio.Event().wait()
@@ -239,6 +241,11 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
                 await site.meet()
                 await within(site.listener.close(), "close()")
             expect(not lent.closed, f"close() closed the {type(lent).__name__} that it was lent")
+            if self.bad_metadata is not None:
+                failing = self._build(option).listener.init(self.bad_metadata)
+                with suppress(ValueError):
+                    await within(failing, "init(bad_metadata)")
+            expect(not lent.closed, f"init(bad_metadata) closed the {type(lent).__name__}")
 
     @clause("An admission that fails refuses.", "D49", after=("admission_refuses",))
     async def admission_fails_closed(self) -> None:
@@ -263,7 +270,7 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         after=("accepts", "admission_refuses", "close_wakes_accept"),
     )
     async def close_ends_admission(self) -> None:
-        admission = _SilentAdmission()
+        admission = SilentAdmission()
         site = await self._given(admission_option(admission))
         accepting = await begin(site.listener.accept())
         start(site.connect_refused())
@@ -289,13 +296,16 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         )
 
     @clause(
-        "Each connection counts in the stats once, and no longer as open once it is closed.",
+        "Each connection counts in the stats once, and no longer as open once it is closed; "
+        "close() of the listener changes no count.",
         "D54",
-        after=("accepts",),
+        after=("accepts", "accepted_survive"),
     )
     async def stats_counted(self) -> None:
         stats = FakeStats()
-        await self._close_one_of_two(await self._given(stats_option(stats)), 1)
+        site = await self._given(stats_option(stats))
+        await self._close_one_of_two(site, 1)
+        await within(site.listener.close(), "close()")
         counts = stats.get(Kind.TOTAL_CONNS), stats.get(Kind.CURRENT_CONNS)
         expect(
             counts == (2, 1),

@@ -193,6 +193,24 @@ class Serving(Acceptors[SiteT], Generic[SiteT]):
         await within(listener.close(), "close() after init() had failed")
 
     @clause(
+        "close() beside init() leaves nothing bound.",
+        "D1, D27",
+        after=("address_freed", "close_before_init"),
+    )
+    async def close_beside_init(self) -> None:
+        for after in range(3):
+            site = await self._bound()
+            addr = site.addr()
+            await given(site.listener.close(), "close()")
+            await self._leave(site)
+            listener = self._build_at(str(addr), site).listener
+            initializing = start(listener.init(MemoryMetadata()))
+            await turns(after)
+            await within(listener.close(), "close() beside init()")
+            await ended(initializing)
+            await self._expect_freed(site, addr, "after a close() beside init()")
+
+    @clause(
         "The listener and what it accepted outlive the tasks of init() and accept().",
         "D4",
         after=("accepts",),

@@ -87,10 +87,11 @@ class FakeMatcher(Matcher):
 
 
 class FakeAuthenticator(auth.Authenticator):
-    """An authenticator that knows one user; it records the names of users."""
+    """An authenticator that knows one user; it records the names of users, and the contexts."""
 
     def __init__(self, user: str, password: str, client_id: str) -> None:
         self.asked = Recorded[str]()
+        self.contexts: list[Context] = []
         self._known = (user, password)
         self._client_id = client_id
 
@@ -98,5 +99,6 @@ class FakeAuthenticator(auth.Authenticator):
         self, ctx: Context, user: str, password: str, /, *opts: auth.Option
     ) -> str | None:
         """Decide."""
+        self.contexts.append(ctx)
         await self.asked.record(user)
         return self._client_id if (user, password) == self._known else None
