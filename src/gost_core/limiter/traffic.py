@@ -39,7 +39,7 @@ class Limiter(Protocol):
             dropped, on write with an OSError. A caller that loops on 0 never ends (D52).
 
         Cancelling the wait takes nothing from the budget. Any number of connections may wait at
-        once.
+        once, and none waits for ever while others are served (D52).
 
         Example::
 

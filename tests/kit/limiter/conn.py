@@ -238,6 +238,25 @@ class ConnLimiterWithScope(RightConnLimiter):
         return super().limiter(key)
 
 
+@conn_limiters.breaks("first-callers")
+class TwoForFirstCallersAfterChange(RightConnLimiter):
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        super().__init__(limits)
+        self.changed: dict[str, float] = {}
+
+    def limiter(self, key: str, /) -> RightPlaces | None:
+        found = super().limiter(key)
+        if found is None and self.changed.get(key):
+            found = self.made(self.changed[key])
+            time.sleep(0)
+            self.limiters[key] = found
+        return found
+
+    def change(self, key: str, limit: float) -> None:
+        self.limiters.pop(key, None)
+        self.changed[key] = limit
+
+
 for clause, faults in FAULTS.items():
     for fault in faults:
         conn_limiters.breaks(clause)(mixed(fault, RightConnLimiter))

@@ -272,6 +272,22 @@ class TwiceBehindItsBurst(RightTraffic):
         return super().take(n)
 
 
+@traffics.breaks("rate")
+class ServingTheGreatestFirst(RightTraffic):
+    def __init__(self, per_second: int, *, refuses: bool = False) -> None:
+        super().__init__(per_second, refuses=refuses)
+        self.asked: list[int] = []
+
+    async def wait(self, ctx: Context, n: int, /) -> int:
+        self.asked.append(n)
+        try:
+            while self.per_second > 0 and n < max(self.asked):
+                await self.sleep()
+            return await super().wait(ctx, n)
+        finally:
+            self.asked.remove(n)
+
+
 @traffics.breaks("set-governs")
 class FilledBySetting(RightTraffic):
     def set(self, n: int, /) -> None:

@@ -329,6 +329,12 @@ class OnePerKey(Limits[FindingT, Granting], first=("limit_found",)):
         lookups = [self._build() for _ in range(_LOOKUPS)]
         for lookup in lookups[::2]:
             _limiter(lookup, LIMITED[1])
+        # After a change, callers are the first again; a limit below 1 cannot be set.
+        if self.change_limit is not None and self._limit >= 1:
+            for lookup in lookups[1::2]:
+                for limit in (2, int(self._limit)):
+                    await given(self.change_limit(lookup, LIMITED[0], limit), "change_limit()")
+            await self.elapse(self.kept_for)
         granted = await in_threads(
             lambda number: spend(_limiter(lookups[number], LIMITED[0])),
             _LOOKUPS,
