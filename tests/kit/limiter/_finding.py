@@ -152,11 +152,11 @@ class Made(Finder[GrantingT]):
 
 
 class Remembering(OrderedDict[str, GrantingT]):
-    """Forgets all but the last thousand."""
+    """Forgets all but the last four thousand or so."""
 
     def __setitem__(self, key: str, value: GrantingT) -> None:
         super().__setitem__(key, value)
-        if len(self) > 1000:
+        if len(self) > 4096:
             self.popitem(last=False)
 
 

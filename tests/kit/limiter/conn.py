@@ -148,6 +148,12 @@ class NoPlacesForZero(RightPlaces):
         return super().allow(n) and (n < 0 or self.places > 0)
 
 
+@places.breaks("unlimited-grants")
+class NoPlacesForLess(RightPlaces):
+    def allow(self, n: int, /) -> bool:
+        return super().allow(n) and (n < 0 or self.places >= 0)
+
+
 @places.breaks("threads")
 class UnlockedPlaces(RightPlaces):
     def allow(self, n: int, /) -> bool:

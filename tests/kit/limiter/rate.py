@@ -192,6 +192,12 @@ class NothingForZero(RightBucket):
         return self.per_second > 0 and super().allow(n)
 
 
+@buckets.breaks("unlimited-grants")
+class NothingForLess(RightBucket):
+    def allow(self, n: int, /) -> bool:
+        return self.per_second >= 0 and super().allow(n)
+
+
 @buckets.breaks("threads")
 class UnlockedBucket(RightBucket):
     def allow(self, n: int, /) -> bool:

@@ -5,6 +5,7 @@ import gc
 import math
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import ClassVar, Final, Generic, TypeAlias
 
 from typing_extensions import Protocol, TypeVar
@@ -45,7 +46,7 @@ LIKE: Final[tuple[str, ...]] = (
     *("2001:db8::1", "2001:db8::2", "92.0.2.1"),
 )
 """Keys of which one is a part of another, or begins as another does; the last has no limit."""
-MANY: Final[tuple[str, ...]] = tuple(f"198.18.{n >> 8}.{n & 255}" for n in range(1100))
+MANY: Final[tuple[str, ...]] = tuple(f"198.18.{n >> 8}.{n & 255}" for n in range(5100))
 """More keys than are kept where they are kept in a small place."""
 OTHER: Final[int] = 7
 """A limit that a key is given later."""
@@ -99,7 +100,7 @@ class Budget(Contract, Generic[GrantingT]):
     """The clauses of limiters that grant or refuse at once.
 
     Hooks: ``_full`` makes a limiter with all of its budget, of which nothing comes back by itself;
-    ``_unlimited`` one without limit, which is asked for each of ``_amounts``.
+    ``_unlimited`` one whose limit is 0 or less, which is asked for each of ``_amounts``.
     """
 
     group: Callable[[Sequence[GrantingT]], Granting] | None = None
@@ -112,15 +113,20 @@ class Budget(Contract, Generic[GrantingT]):
         """Make a limiter with all of its budget."""
 
     @abstractmethod
-    def _unlimited(self) -> GrantingT:
-        """Make a limiter without limit."""
+    def _unlimited(self, limit: int, /) -> GrantingT:
+        """Make a limiter without limit, by this number."""
 
     @clause("A limiter without limit grants everything, and limit() is 0 or less.", "D51")
     async def unlimited_grants(self) -> None:
-        limiter = self._unlimited()
-        expect(limiter.limit() <= 0, f"limit() was {limiter.limit()} without a limit")
-        for n in self._amounts:
-            expect(limiter.allow(n), f"allow({n}) was False without a limit")
+        limiters = [self._unlimited(0)]
+        expect(limiters[0].limit() <= 0, f"limit() was {limiters[0].limit()} without a limit")
+        # What makes them may take no negative number, or make 0 of it.
+        with suppress(ValueError):
+            limiters.append(self._unlimited(-1))
+        for limiter in limiters:
+            for n in self._amounts:
+                granted = limiter.limit() > 0 or limiter.allow(n)
+                expect(granted, f"allow({n}) was False at a limit() of {limiter.limit()}")
 
     @clause("A group that refuses takes nothing from any of its members.", "D51", after=(FIRST,))
     async def group_refusal_free(self) -> None:

@@ -37,7 +37,8 @@ class LimiterContract(Budget[LimiterT], interface=Limiter, first=("grants_to_lim
     """What a limiter of connections promises."""
 
     make: Callable[[int], LimiterT] = field(kw_only=False)
-    """Makes a limiter with so many places, all of them free; 0 = unlimited."""
+    """Makes a limiter with so many places, all of them free; 0 = unlimited. For -1 it may raise
+    ValueError."""
     wrap: Callable[[Conn, LimiterT], Conn] | None = None
     """Takes one place of a limiter, and returns the connection wrapped in one that gives it back
     when it is closed."""
@@ -50,8 +51,8 @@ class LimiterContract(Budget[LimiterT], interface=Limiter, first=("grants_to_lim
     def _full(self) -> LimiterT:
         return self.make(3)
 
-    def _unlimited(self) -> LimiterT:
-        return self.make(0)
+    def _unlimited(self, limit: int, /) -> LimiterT:
+        return self.make(limit)
 
     @clause("limit() tells how many places there are.", "D51")
     async def limit_told(self) -> None:

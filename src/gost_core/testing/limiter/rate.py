@@ -33,7 +33,8 @@ class LimiterContract(Budget[LimiterT], interface=Limiter, first=("refusal_free"
 
     make: Callable[[float], LimiterT] = field(kw_only=False)
     """Makes a limiter to which so many come back each second, with a full budget; 0 = unlimited.
-    The burst is its own affair; it should be from 2 to some thousands."""
+    For -1 it may raise ValueError. The burst is its own affair; it should be from 2 to some
+    thousands."""
 
     _amounts = (1, PLENTY, PLENTY)
 
@@ -43,8 +44,8 @@ class LimiterContract(Budget[LimiterT], interface=Limiter, first=("refusal_free"
     def _full(self) -> LimiterT:
         return self.make(_NEVER)
 
-    def _unlimited(self) -> LimiterT:
-        return self.make(0.0)
+    def _unlimited(self, limit: int, /) -> LimiterT:
+        return self.make(float(limit))
 
     @clause("limit() tells how many come back each second.", "D51")
     async def limit_told(self) -> None:
