@@ -321,6 +321,7 @@ class OnePerKey(Limits[FindingT, Granting], first=("limit_found",)):
         expect(not _limiter(lookup, LIMITED[0]).allow(1), "unused, a budget began anew")
         for key in MANY:
             _limiter(lookup, key).allow(1)
+            await asyncio.sleep(0)
         await self._wear(lookup)
         fresh = _limiter(lookup, LIMITED[0]).allow(1)
         expect(not fresh, f"after {len(MANY)} other keys, a budget began anew")
