@@ -50,13 +50,20 @@ class RightReverse(ServesOptions, Listener):
         bind = self.options.router.bind(Context(), "tcp", self.options.addr)
         self.binding = asyncio.ensure_future(bind)
         try:
-            self.bound = await self.binding
+            bound = await self.binding
         except asyncio.CancelledError:
             if self.closed:
                 raise ClosedError("this listener was closed") from None
             raise
-        self.address = self.bound.addr()
-        return self.bound
+        await self.keep(bound)
+        self.address = bound.addr()
+        return bound
+
+    async def keep(self, bound: net.Listener) -> None:
+        if self.closed:
+            await bound.close()
+            raise ClosedError("this listener was closed")
+        self.bound = bound
 
     async def accept(self) -> Conn:
         if not self.initialized:
@@ -146,6 +153,12 @@ class ForgettingWhoIsAsked(RightReverse):
 class BindingWhileClosed(RightReverse):
     def end_binding(self) -> None:
         """Leave it to the router."""
+
+
+@reverse.breaks("reverse-close-binding")
+class KeepingWhatCameBesideClose(RightReverse):
+    async def keep(self, bound: net.Listener) -> None:
+        self.bound = bound
 
 
 @reverse.breaks("reverse-close")

@@ -23,6 +23,7 @@ from gost_core.listener import (
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
+    ended,
     expect,
     expect_cancelled,
     owned,
@@ -30,6 +31,7 @@ from gost_core.testing._run.waiting import (
     returned,
     settle,
     start,
+    turns,
     until,
     within,
 )
@@ -247,3 +249,12 @@ class ReverseListenerContract(ServingOptions[_ReverseSite], interface=Listener):
         site.router.answers.set()
         await settle()
         expect(not site.router.in_use, "close() has ended, and the router has bound the address")
+        # The bind may end just before.
+        for after in range(6):
+            site = await self._ready()
+            accepting = start(site.listener.accept())
+            await turns(after)
+            await within(site.listener.close(), "close() beside accept()")
+            await ended(accepting)
+            await settle()
+            expect(not site.router.in_use, "close() beside accept() left an address bound")
