@@ -73,10 +73,15 @@ async def server(
         with suppress(ConnectionError):
             await serve(reader, writer)
 
+    def ended(task: asyncio.Task[None]) -> None:
+        tasks.discard(task)
+        _ = task.cancelled() or task.exception()  # looked at, so that asyncio does not log it
+
     def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Known before its first step, so that none is forgotten that has not begun.
         task = asyncio.create_task(handled(reader, writer))
         tasks.add(task)
+        task.add_done_callback(ended)
         task.add_done_callback(lambda _: writer.transport.abort())
 
     listening = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)

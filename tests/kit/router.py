@@ -321,9 +321,10 @@ class JoiningQuestions(RightRouter):
         if table not in self.tables:
             return await self.find(dst, ())
         if dst not in self.asked:
-            self.asked[dst] = asyncio.ensure_future(self.find(dst, self.tables[table]))
+            asking = self.find(dst, self.tables[table])
+            self.asked[dst] = asyncio.create_task(asking, name="a shared question")
             self.asked[dst].add_done_callback(lambda _: self.asked.pop(dst, None))
-        return await self.asked[dst]
+        return await asyncio.shield(self.asked[dst])
 
 
 trials = (trial,)
