@@ -945,17 +945,6 @@ class AskingOn(RightListener):
         await asyncio.shield(asyncio.ensure_future(super().ask(conn)))
 
 
-@local.breaks("silent-admission")
-class AskingAboutOneAtATime(RightListener):
-    def __init__(self, *opts: Option) -> None:
-        super().__init__(*opts)
-        self.asking = asyncio.Lock()
-
-    async def ask(self, conn: ServedConn) -> None:
-        async with self.asking:
-            await super().ask(conn)
-
-
 @local.breaks("lent-stays-open")
 class ClosingWhatWasLentWhenInitFails(RightListener):
     async def init(self, metadata: Metadata | None, /) -> None:

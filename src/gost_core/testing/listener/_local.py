@@ -10,15 +10,7 @@ from dataclasses import field
 from typing import Final
 
 from gost_core.common.net import Addr, Closer, Conn, PacketConn
-from gost_core.listener import (
-    AcceptError,
-    BindError,
-    ClosedError,
-    Listener,
-    Option,
-    addr_option,
-    admission_option,
-)
+from gost_core.listener import AcceptError, BindError, ClosedError, Listener, Option, addr_option
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     ended,
@@ -30,12 +22,10 @@ from gost_core.testing._run.waiting import (
     owned,
     raises,
     start,
-    until,
     within,
 )
 from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing._stage.streams import begin, end_of, read
-from gost_core.testing.listener._options import SilentAdmission
 from gost_core.testing.listener._proxied import Proxied
 from gost_core.testing.listener._serving import BadClient, ListenerSite, MakeListener, all_of
 
@@ -159,20 +149,6 @@ class ListenerContract(Proxied, interface=Listener, first=("bound",)):
             )
         first = await read(await site.accept(), 1)
         expect(first == b"0", f"the client that was accepted first was number {first!r}, not 0")
-
-    @clause(
-        "A client about whom the admission is silent does not keep the next one waiting.",
-        "D26",
-        after=("close_ends_admission",),
-    )
-    async def silent_admission(self) -> None:
-        admission = SilentAdmission()
-        site = await self._given(admission_option(admission))
-        finding = start(site.find(b"good", "one about whom the admission is silent"))
-        start(site.connect_refused())
-        await until(lambda: admission.was_asked, "the admission was not asked about a client")
-        start(site.connect_refused(b"good"))
-        await finding
 
     async def _failing(self, site: ListenerSite, error: OSError) -> "asyncio.Future[Conn]":
         """Have what is beneath an accept() fail."""

@@ -48,7 +48,7 @@ from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing._stage.streams import begin, end_of
 from gost_core.testing.listener._serving import ListenerSite, Serving
 
-__all__ = ("CountedPlaces", "OneVerdict", "ServingOptions", "SilentAdmission")
+__all__ = ("CountedPlaces", "OneVerdict", "ServingOptions")
 
 SiteT = TypeVar("SiteT", bound=ListenerSite)
 
@@ -94,14 +94,12 @@ class OneVerdict(Lent, Admission):
         return verdict
 
 
-class SilentAdmission(Admission):
-    """Never answers for the first client, and admits all others."""
+class _SilentAdmission(Admission):
+    """Never answers."""
 
     was_asked = ended = False
 
     async def admit(self, ctx: Context, network: str, addr: str, /, *opts: AdmitOption) -> bool:
-        if self.was_asked:
-            return True
         self.was_asked = True
         try:
             await asyncio.Event().wait()
@@ -270,7 +268,7 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         after=("accepts", "admission_refuses", "close_wakes_accept"),
     )
     async def close_ends_admission(self) -> None:
-        admission = SilentAdmission()
+        admission = _SilentAdmission()
         site = await self._given(admission_option(admission))
         accepting = await begin(site.listener.accept())
         start(site.connect_refused())
