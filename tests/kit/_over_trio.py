@@ -122,6 +122,8 @@ class StreamListener(Listener):
         host, _, port = self.options.addr.rpartition(":")
         [self.listener] = await trio.open_tcp_listeners(int(port), host=host)
         self.bound = address(self.listener.socket.getsockname())
+        if self.closed:
+            await self.close()
 
     async def accept(self) -> Conn:
         if self.closed:
