@@ -170,7 +170,7 @@ class OneLock(DatagramConn):
 
 @packet_conn.breaks("writers-not-mixed")
 class KeepingTheTarget(DatagramConn):
-    target = "", 0
+    target: tuple[str, int] = ("", 0)
 
     async def write_to(self, data: Buffer, addr: Addr, /) -> None:
         self.target = split(str(addr))
