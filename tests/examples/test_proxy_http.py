@@ -287,6 +287,7 @@ def test_small_chunks_leave_others_their_turn() -> None:
             counting = asyncio.create_task(count())
             assert len([one async for one in messages.body()]) == 100
             counting.cancel()
+            await asyncio.wait({counting})
         assert turns >= 100
 
     run(main())

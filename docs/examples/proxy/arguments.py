@@ -212,8 +212,9 @@ def seconds(text: str) -> float:
 
 def record(path: str) -> Path:
     """Read the argument of --record; what cannot be written is known before anybody is served."""
-    with open(path, "ab", opener=private):
-        return Path(path)
+    if not (file := Path(path)).is_fifo():  # opening one waits for who reads it
+        open(file, "ab", opener=private).close()
+    return file
 
 
 def directory(url: str) -> SD:

@@ -47,10 +47,14 @@ class SocketListener(Listener):
         if not colon or not port.isdecimal() or int(port) > 65535:
             raise ValueError(f"{self._options.addr!r} is no address; write it as host:port")
         # Bound when this returns (D25). No host is everywhere (D12): here, all of IPv4.
-        self._server = await asyncio.start_server(
+        server = await asyncio.start_server(
             self._arrive, host or "0.0.0.0", int(port), family=socket.AF_INET
         )
-        self._addr = SocketAddr.of(self._server.sockets[0].getsockname())
+        if self._closed:  # meanwhile (D1)
+            server.close()
+            raise ClosedError("this listener was closed")
+        self._server = server
+        self._addr = SocketAddr.of(server.sockets[0].getsockname())
 
     async def accept(self) -> Conn:
         if self._server is None and not self._closed:

@@ -126,5 +126,4 @@ async def addresses_of(host: str, network: str, client: str = "") -> list[str]:
 
 def _look_up(host: str, family: int, pool: ThreadPoolExecutor) -> list[str]:
     """Ask the system; the pool lasts as long, whether or not anybody still waits."""
-    found = socket.getaddrinfo(host, None, family=family, type=socket.SOCK_STREAM)
-    return [str(name[0]) for _, _, _, _, name in found]
+    return [str(name[0]) for *_, name in socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)]

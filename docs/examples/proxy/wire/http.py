@@ -18,7 +18,7 @@ from ..net.wrapper import Wrapper
 # A key of this package's own: a handler says to which target it has a request of HTTP for a proxy.
 FORWARDED: Final[Key[str]] = Key("FORWARDED")
 
-HEAD: Final = 65536  # bytes of a head at most
+HEAD: Final = 16384  # bytes of a head at most
 FIELDS: Final = 256  # in it at most: each of them costs more than its bytes
 TRAILERS: Final = 2048  # bytes behind a body that comes in chunks, at most
 INTERIM: Final = 16  # responses before the final one, at most
