@@ -252,8 +252,9 @@ class DialerContract(Contract, interface=Dialer):
         server = EchoServer()
         addr = await server.tcp()
         dialer, before = self._build(), asyncio.all_tasks()
-        for count in range(TURNS):
-            await expect_cancelled(await self._dial_silent(dialer), "dial()")
+        silent = await asyncio.gather(*(self._dial_silent(dialer) for _ in range(TURNS)))
+        for count, waiting in enumerate(silent):
+            await expect_cancelled(waiting, "dial()")
             dialing = start(dialer.dial(Context(), "tcp", addr))
             await turns(count)
             dialing.cancel()
