@@ -307,7 +307,7 @@ def test_arguments_come_from_a_file_which_keeps_passwords_from_others(tmp_path: 
     ("content", "said"),
     [
         (b"-L 'http://me:secret@:0", "quotation"),
-        (b"@arguments", "no other"),
+        (b"-L http://:0 @arguments", "unrecognized arguments: @arguments"),
         (b"-L http://me:secret\xe9@:0", "percent-encoded"),
     ],
 )

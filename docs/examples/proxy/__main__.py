@@ -11,7 +11,7 @@ from gost_core import chain, recorder
 from gost_core.common.net import Closer
 from gost_core.logger import LogLevel, default, set_default
 
-from .arguments import parser
+from .arguments import parser, words
 from .build import Shared, make_hop, make_service
 from .chain.chainer import HopChain
 from .chain.router import RetryRouter
@@ -97,7 +97,7 @@ def _allow_many_files() -> None:
 def main() -> int:
     """Run the program; return its exit code."""
     arguments = parser()
-    options = arguments.parse_args()
+    options = arguments.parse_args([*words(arguments)])
     level = LEVELS[LogLevel(options.log_level)]
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
     # Found out for each line, and shown in none.

@@ -2,7 +2,8 @@
 
 import argparse
 import shlex
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
@@ -55,27 +56,24 @@ INSTEAD = {
 }
 
 
-class Parser(argparse.ArgumentParser):
-    """Takes arguments from files, too: as a shell would, with comments."""
-
-    def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
+def words(made: argparse.ArgumentParser) -> Iterator[str]:
+    """Return what the command line says; a @FILE says it as a shell would, with comments."""
+    for one in sys.argv[1:]:
+        file = Path(one[1:]) if one.startswith("@") else None
         try:
-            words = shlex.split(arg_line, comments=True)
-        except ValueError as error:  # without the line, in which a password may stand
-            self.error(f"a file of arguments has a line with {str(error).lower()}")
-        if any(word.startswith("@") for word in words):
-            self.error("a file of arguments names no other one")
-        return words
+            text = file.read_text("utf-8", "surrogateescape") if file else ""
+            yield from shlex.split(text, comments=True) if file else [one]
+        except (OSError, ValueError) as error:  # of which none shows the text, with its passwords
+            made.error(f"{one}: {error}")
 
 
-def parser() -> Parser:
+def parser() -> argparse.ArgumentParser:
     """Make what reads the arguments."""
-    made = Parser(
+    made = argparse.ArgumentParser(
         prog="python -m proxy",
         description="A SOCKS5 and HTTP proxy that can go through other proxies.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        fromfile_prefix_chars="@",
     )
     try:
         installed = version("gost-example-proxy")
@@ -88,7 +86,7 @@ def parser() -> Parser:
     return made
 
 
-def _add_ways(made: Parser) -> None:
+def _add_ways(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "-L",
         dest="services",
@@ -117,7 +115,7 @@ def _add_ways(made: Parser) -> None:
     )
 
 
-def _add_names(made: Parser) -> None:
+def _add_names(made: argparse.ArgumentParser) -> None:
     made.add_argument("--hosts", type=argument(hosts), help="map names as this hosts file says")
     made.add_argument(
         "--resolver",
@@ -133,7 +131,7 @@ def _add_names(made: Parser) -> None:
     )
 
 
-def _add_views(made: Parser) -> None:
+def _add_views(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--record",
         type=argument(record),
