@@ -114,9 +114,8 @@ def parse(urls: str) -> list[Address]:
             scheme = scheme.lower()
             user, at, addr = addr.rpartition("@")
             name, colon, password = user.partition(":")
-            if (
-                at and not unquote(name).strip()
-            ):  # as unset variables leave it, which would let anybody in
+            # As unset variables leave it, which would let anybody in.
+            if at and not unquote(name).strip():
                 raise ValueError("in front of @ no user has a name; leave the @ out, or name one")
             auth = Userinfo(unquote(name), unquote(password) if colon else None) if at else None
         addr, _, target = addr.partition("/")
