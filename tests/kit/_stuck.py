@@ -73,3 +73,21 @@ def ending_at_the_limit(right: Any, method: str) -> Any:
         return made
 
     return type("EndingAtTheLimit", (right,), {method: call})
+
+
+def closing_ahead(right: Any) -> Any:
+    """Return a class of which a second close() returns while the first is at work."""
+
+    async def close(self: Any) -> None:
+        if self.is_closing:
+            self.is_contended = True
+            return
+        self.is_closing = True
+        try:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0.5 if self.is_contended else 0)
+        finally:
+            await right.close(self)
+
+    members = {"is_closing": False, "is_contended": False, "close": close}
+    return type("ClosingAhead", (right,), members)

@@ -12,7 +12,7 @@ from typing_extensions import Buffer, TypeVar
 from gost_core.cache import Cache, Entry, NotFoundError, SetOption, SetOptions, with_ttl
 from gost_core.context import Context
 from gost_core.testing._families.calls import Methods
-from gost_core.testing._families.lent import lend
+from gost_core.testing._families.lent import lend_several
 from gost_core.testing._families.lookups import Changes
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.contract import clause
@@ -160,7 +160,9 @@ class CacheContract(
         cache = self._build()
         # The second time, each replaces an entry.
         for _ in range(2):
-            lent = await lend(lambda key, data: cache.set(Context(), f"{key}", data), "set()")
+            lent = await lend_several(
+                lambda key, data: cache.set(Context(), f"{key}", data), "set()"
+            )
             for key, data in enumerate(lent):
                 await self._expect(cache, f"{key}", data, ", when its buffer had changed")
 

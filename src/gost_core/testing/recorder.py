@@ -13,7 +13,7 @@ from gost_core.context import Context
 from gost_core.recorder import Recorder, RecordOptions, metadata_record_option
 from gost_core.testing._families.calls import Calls, Methods
 from gost_core.testing._families.closers import closed_at_once, closes_cut_short
-from gost_core.testing._families.lent import lend
+from gost_core.testing._families.lent import lend_several
 from gost_core.testing._families.lookups import Mended
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.contract import clause
@@ -116,7 +116,7 @@ class RecorderContract(
     )
     async def buffer_returned(self) -> None:
         recorder = self._build()
-        lent = await lend(lambda _, data: recorder.record(Context(), data), "record()")
+        lent = await lend_several(lambda _, data: recorder.record(Context(), data), "record()")
         await self._expect_kept(recorder, *lent)
 
     @clause(

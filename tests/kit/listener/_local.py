@@ -27,6 +27,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address, MemoryMetadata
 from gost_core.testing.listener import ListenerContract
+from tests.kit._stuck import closing_ahead
 from tests.kit.common.net._sockets import SocketConn
 from tests.kit.dialer._protocol import read_exactly
 from tests.kit.listener._serving import RightWrapper, ServedConn, ServesOptions
@@ -558,21 +559,7 @@ class ClosingOnce(RightListener):
         await super().close()
 
 
-@local.breaks("close-at-once")
-class ClosingAhead(RightListener):
-    closing = False
-    contended = False
-
-    async def close(self) -> None:
-        if self.closing:
-            self.contended = True
-            return
-        self.closing = True
-        try:
-            await asyncio.sleep(0)
-            await asyncio.sleep(0.5 if self.contended else 0)
-        finally:
-            await super().close()
+local.breaks("close-at-once")(closing_ahead(RightListener))
 
 
 @local.breaks(

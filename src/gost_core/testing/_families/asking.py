@@ -4,9 +4,9 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-from gost_core.testing._families.steps import expect_no_task_left
+from gost_core.testing._families.steps import MANY, expect_no_task_left
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
@@ -24,9 +24,6 @@ from gost_core.testing._stage.fakes.recorded import Recorded, out_of_reach
 __all__ = ("Asking", "Waits")
 
 Waits: TypeAlias = Iterator[tuple[str, Recorded[Any], Callable[[], Awaitable[object]]]]
-
-# So many are named by D22; a lock with several places has fewer.
-_MANY: Final[int] = 100
 
 
 class Asking(Contract):
@@ -91,33 +88,33 @@ class Asking(Contract):
     @clause("However many calls were cancelled, the next works.", "D20", after=("cancel_passes",))
     async def many_cancelled(self) -> None:
         for who, asked, call in self._waits():
-            for _ in range(_MANY):
+            for _ in range(MANY):
                 asked.hang(1)
                 calling = start(call())
                 await asked.reached(who)
                 calling.cancel()
                 await ended(calling)
-            await given(call(), f"a call after {_MANY} cancelled ones, which waited for {who},")
+            await given(call(), f"a call after {MANY} cancelled ones, which waited for {who},")
 
     @clause("However many calls have failed, the next works.", "D20", after=("failure_over",))
     async def many_failed(self) -> None:
         for who, asked, call in self._waits():
-            for _ in range(_MANY):
+            for _ in range(MANY):
                 asked.fail(ConnectionResetError("the step failed"))
                 with suppress(Exception):
                     await within(call(), f"a call where {who} fails")
-            await given(call(), f"a call after {_MANY} that had failed at {who}")
+            await given(call(), f"a call after {MANY} that had failed at {who}")
 
     @clause(
         "However many calls wait for another component, all go on.", "D22", after=("concurrent",)
     )
     async def many_waiting(self) -> None:
         for who, asked, call in self._waits():
-            reached = len(asked) + _MANY
-            asked.hang(_MANY)
-            for _ in range(_MANY):
+            reached = len(asked) + MANY
+            asked.hang(MANY)
+            for _ in range(MANY):
                 start(call())
-            few = f"of {_MANY} calls at once some did not come as far as {who}"
+            few = f"of {MANY} calls at once some did not come as far as {who}"
             await until(lambda: len(asked) == reached, few)  # noqa: B023
 
     @clause("Calls at once, different in every argument, do not mix.", "D22", after=(FIRST,))

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from typing_extensions import Buffer
 
 from gost_core.testing._run.attempt import Broken
-from gost_core.testing._run.waiting import within
+from gost_core.testing._run.waiting import expect, within
 
-__all__ = ("lend",)
+__all__ = ("lend", "lend_several")
 
 # A caller may hand over any of these, short or long.
 _VIEWS: Final[tuple[Callable[[bytearray], Buffer], ...]] = (
@@ -20,25 +21,35 @@ _VIEWS: Final[tuple[Callable[[bytearray], Buffer], ...]] = (
 )
 
 
-async def lend(call: Callable[[int, Buffer], Awaitable[object]], what: str, /) -> list[bytes]:
-    """Make calls at once, each with a number from 0 and a buffer; return what was in these.
+async def lend(
+    call: Callable[[Buffer], Awaitable[object]],
+    buffer: bytearray,
+    view: Callable[[bytearray], Buffer] = _VIEWS[0],
+    /,
+) -> None:
+    """Make a call with a view of a buffer, which is then filled with b"-" and emptied.
 
-    Each buffer is changed as soon as its own call is over. It must not be in use any more then.
+    Break the clause if the call has changed it, or if it is still in use once the call is over.
     """
+    lent, before = view(buffer), bytes(buffer)
+    await call(lent)
+    expect(bytes(buffer) == before, "the buffer that was lent for a call was changed")
+    buffer[:] = b"-" * len(buffer)
+    try:
+        if isinstance(lent, memoryview):
+            lent.release()
+        buffer.clear()
+    except BufferError:
+        raise Broken("the buffer that was lent for a call was in use after it") from None
+
+
+async def lend_several(
+    call: Callable[[int, Buffer], Awaitable[object]], what: str, /
+) -> list[bytes]:
+    """Make calls at once, each with a number from 0 and a buffer; return what was in these."""
     buffers = [bytearray(b"lent for a call " * times) for times in (1, 4096) for _ in _VIEWS]
-    lent = [view(buffer) for view, buffer in zip(_VIEWS * 2, buffers, strict=True)]
-    contents = [bytes(one) for one in lent]
-
-    async def lend_one(number: int) -> None:
-        buffer, view = buffers[number], lent[number]
-        await call(number, view)
-        buffer[:] = b"-" * len(buffer)
-        try:
-            if isinstance(view, memoryview):
-                view.release()
-            buffer.clear()
-        except BufferError:
-            raise Broken(f"after {what} its buffer was still in use") from None
-
-    await within(asyncio.gather(*map(lend_one, range(len(lent)))), f"{what}, several at once,")
+    views = [*enumerate(_VIEWS * 2)]
+    contents = [bytes(view(buffers[number])) for number, view in views]
+    calls = (lend(partial(call, number), buffers[number], view) for number, view in views)
+    await within(asyncio.gather(*calls), f"{what}, several at once,")
     return contents

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Final, TypeAlias
 from typing_extensions import Buffer
 
 from gost_core.common.net import ClosedError, Conn
-from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.waiting import (
     ended,
@@ -24,7 +23,7 @@ from gost_core.testing._run.waiting import (
 )
 from gost_core.testing._stage.streams import ALL, TURNS, begin
 
-__all__ = ("Readers", "Send", "lend", "not_refused")
+__all__ = ("Readers", "Send", "not_refused")
 
 Send: TypeAlias = Callable[[Buffer], Awaitable[None]]
 
@@ -142,18 +141,6 @@ class Readers(Contract):
             received == [b"ab", b"x"],
             f"{self._verb}(2) of b'abcdef' and then of b'x' returned {received}",
         )
-
-
-async def lend(write: Send, data: bytearray, /) -> None:
-    """Write a buffer, and break the clause unless it is its owner's when that has returned."""
-    before = bytes(data)
-    await write(data)
-    expect(bytes(data) == before, "the buffer was changed that was given to be written")
-    data[:] = b"y" * len(data)
-    try:
-        data.clear()
-    except BufferError:
-        raise Broken("after it was written, the bytearray was still in use") from None
 
 
 async def not_refused(

@@ -59,6 +59,7 @@ __all__ = (
     "Addressed",
     "Answered",
     "BENEATH",
+    "MANY",
     "Component",
     "ComponentT",
     "Made",
@@ -82,12 +83,12 @@ UNOFFERED: Final[str] = (
     "A network that is not offered raises UnsupportedError, before anything is sent."
 )
 NODE: Final[str] = "192.0.2.10:1080"
+MANY: Final[int] = 100
+"""How many calls wait at once, as D22 says; a lock with several places has fewer."""
 """Where a connection to a node leads that no dialer of the object made."""
 
 # Up to how many turns of the event loop a call gets before it is cancelled.
 _TURNS: Final[int] = 50
-# A pool of places has fewer.
-_MANY: Final[int] = 100
 _numbers: Final = count(1)
 
 
@@ -355,7 +356,7 @@ class OverConn(Step[ComponentT, NodeT, ClosableT]):
     )
     async def many_waiting(self) -> None:
         component = await self._ready()
-        for number in range(_MANY):
+        for number in range(MANY):
             conn = await self._over(await self._network(silent))
             call = start(self._begin(component, conn))
             begun = f"beside {number} that wait for silent nodes, {self._called} did not begin"

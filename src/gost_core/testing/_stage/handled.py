@@ -1,4 +1,7 @@
-"""What handlers are tried with: clients that come, and targets that a router of the kit reaches."""
+"""What handlers are tried with: clients that come, and targets that a router of the kit reaches.
+
+The longer scenarios are here too, since one module holds no more than can be read.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable

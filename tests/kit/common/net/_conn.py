@@ -16,6 +16,7 @@ from gost_core.testing import Contract
 from gost_core.testing.common.net import (
     ConnContract,
 )
+from tests.kit._stuck import closing_ahead
 from tests.kit.common.net._sockets import SocketAddr, SocketConn, sockets, wake
 from tests.kit.trial import Trial
 
@@ -528,21 +529,7 @@ class ClosingOnce(SocketConn):
         await super().close()
 
 
-@conn.breaks("close-at-once")
-class ClosingAhead(SocketConn):
-    closing = False
-    contended = False
-
-    async def close(self) -> None:
-        if self.closing:
-            self.contended = True
-            return
-        self.closing = True
-        try:
-            await asyncio.sleep(0)
-            await asyncio.sleep(0.5 if self.contended else 0)
-        finally:
-            await super().close()
+conn.breaks("close-at-once")(closing_ahead(SocketConn))
 
 
 @conn.breaks("close-after-peer", history="007ff0b close fails when the other side has closed")

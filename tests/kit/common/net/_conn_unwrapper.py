@@ -21,6 +21,7 @@ from gost_core.testing import Contract
 from gost_core.testing.common.net import (
     ConnUnwrapperContract,
 )
+from tests.kit._stuck import closing_ahead
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.0
@@ -210,24 +211,11 @@ def closing_once(inner: Conn) -> Conn:
     return right_wrap(inner) if isinstance(inner, PacketConn) else ClosedOnce(inner)
 
 
-class ClosedAhead(RightWrapper):
-    begun = False
-    contended = False
-
-    async def close(self) -> None:
-        if self.begun:
-            self.contended = True
-            return
-        self.begun = True
-        try:
-            await asyncio.sleep(0)
-            await asyncio.sleep(0.5 if self.contended else 0)
-        finally:
-            await super().close()
+ClosedAhead = closing_ahead(RightWrapper)
 
 
 @wrapper.breaks("close-at-once")
-def closing_ahead(inner: Conn) -> Conn:
+def closed_ahead(inner: Conn) -> Conn:
     return right_wrap(inner) if isinstance(inner, PacketConn) else ClosedAhead(inner)
 
 

@@ -23,6 +23,7 @@ from gost_core.testing._stage.memory import (
 from gost_core.testing.common.net import (
     ListenerContract,
 )
+from tests.kit._stuck import closing_ahead
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.0
@@ -223,21 +224,7 @@ class ListenerClosedOnce(RightListener):
         await super().close()
 
 
-@listener.breaks("close-at-once")
-class ListenerClosedAhead(RightListener):
-    begun = False
-    contended = False
-
-    async def close(self) -> None:
-        if self.begun:
-            self.contended = True
-            return
-        self.begun = True
-        try:
-            await asyncio.sleep(0)
-            await asyncio.sleep(0.5 if self.contended else 0)
-        finally:
-            await super().close()
+listener.breaks("close-at-once")(closing_ahead(RightListener))
 
 
 @listener.breaks("address-freed", history="#754 ba3e1cb the address is still in use after close")

@@ -28,7 +28,7 @@ from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, need, owned, raises, until, within
 from gost_core.testing._stage.fakes.connections import CarryingConn, LayeredConn, Scene, Wrapper
 from gost_core.testing._stage.memory import MemoryConn, MemoryMetadata, connected_pair
-from gost_core.testing._stage.streams import ALL, CHUNK, begin, carry, read, write
+from gost_core.testing._stage.streams import ALL, FLOOD, begin, carry, read, write
 
 __all__ = ("ConnUnwrapperContract",)
 
@@ -136,7 +136,7 @@ class ConnUnwrapperContract(Closers, interface=ConnUnwrapper):
     async def close_wakes_waiting(self) -> None:
         wrapper, *_ = self._wrapped()
         reading = await begin(wrapper.read(ALL))
-        writing = await begin(wrapper.write(bytes(CHUNK)))
+        writing = await begin(wrapper.write(bytes(FLOOD)))
         await within(wrapper.close(), "close() beside waiting calls")
         await raises(reading, "the waiting read()", ClosedError)
         await raises(writing, "the waiting write()", ClosedError)

@@ -9,7 +9,8 @@ from typing import TypeAlias
 from typing_extensions import Buffer
 
 from gost_core.common.net import Addr, ClosedError, Conn, PacketConn, UnsupportedError
-from gost_core.testing._families.readers import Readers, Send, lend, not_refused
+from gost_core.testing._families.lent import lend
+from gost_core.testing._families.readers import Readers, Send, not_refused
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, given, need, owned, raises, start, within
 from gost_core.testing._stage.memory import Address, words
