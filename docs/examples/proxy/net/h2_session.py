@@ -48,7 +48,7 @@ class Session(ClosedOnce, net.Closer):
         backlog: int = 0,
         budget: Budget | None = None,
     ) -> None:
-        self.h2: Final = H2Connection(H2Configuration(client_side=client))
+        self.h2: Final = _connection(client)
         """For its streams, who call ``flush`` then."""
         self.conn: Final = conn
         self._peer = str(conn.remote_addr())
@@ -67,21 +67,6 @@ class Session(ClosedOnce, net.Closer):
         self._budget.sessions += 1
         self._heard = False
         self._fault: Exception | None = None
-        # In force from the beginning: what is changed later is so when the peer has heard of it.
-        self.h2.local_settings = Settings(
-            client,
-            {
-                SettingCodes.MAX_CONCURRENT_STREAMS: STREAMS,
-                SettingCodes.MAX_HEADER_LIST_SIZE: self.h2.DEFAULT_MAX_HEADER_LIST_SIZE,
-            },
-        )
-        self.h2.initiate_connection()
-        self.h2.update_settings(
-            {SettingCodes.INITIAL_WINDOW_SIZE: WINDOW, SettingCodes.MAX_FRAME_SIZE: FRAME}
-        )
-        # Nothing waits for the window of the whole session: a stream that nobody reads would fill
-        # it, and hold up all the others.
-        self.h2.increment_flow_control_window(UNLIMITED - self.h2.inbound_flow_control_window)
         self._task = asyncio.create_task(self._run(), name=f"session with {self._peer}")
 
     @property
@@ -290,3 +275,24 @@ class Session(ClosedOnce, net.Closer):
                 await self.conn.close_write()
         except OSError:
             await self.conn.close()  # which ends the task that receives, and with it the session
+
+
+def _connection(client: bool) -> H2Connection:
+    """Return what has begun a session, with its own settings said."""
+    h2 = H2Connection(H2Configuration(client_side=client))
+    # In force from the beginning: what is changed later is so when the peer has heard of it.
+    h2.local_settings = Settings(
+        client,
+        {
+            SettingCodes.MAX_CONCURRENT_STREAMS: STREAMS,
+            SettingCodes.MAX_HEADER_LIST_SIZE: h2.DEFAULT_MAX_HEADER_LIST_SIZE,
+        },
+    )
+    h2.initiate_connection()
+    h2.update_settings(
+        {SettingCodes.INITIAL_WINDOW_SIZE: WINDOW, SettingCodes.MAX_FRAME_SIZE: FRAME}
+    )
+    # Nothing waits for the window of the whole session: a stream that nobody reads would fill
+    # it, and hold up all the others.
+    h2.increment_flow_control_window(UNLIMITED - h2.inbound_flow_control_window)
+    return h2
