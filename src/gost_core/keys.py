@@ -46,8 +46,8 @@ CLIENT_ID: Final[Key[str]] = Key("CLIENT_ID")
 
 HASH_SOURCE: Final[Key[str]] = Key("HASH_SOURCE")
 """What a hash strategy hashes, so that equal sources reach the same node; set by the service to the
-client's host, and by a handler that hashes something else (D28). With the PROXY protocol the host
-is that of the header, which is as trustworthy as the peer (D71)."""
+client's host, that of SOURCE_ADDRESS, and by a handler that hashes something else (D28). With the
+PROXY protocol the host is that of the header, which is as trustworthy as the peer (D71)."""
 
 LABELS: Final[Key[Mapping[str, str]]] = Key("LABELS")
 """What the operator wants attached to records; set by the service, read only (D28)."""

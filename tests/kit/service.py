@@ -216,7 +216,6 @@ class HandlingTheLast(RightService):
         super().begin(conn)
 
     async def handle(self, conn: Conn) -> None:
-        await asyncio.sleep(0)
         await super().handle(self.last)
 
 
@@ -251,10 +250,9 @@ class PausingAfterFailures(RightService):
                 self.stats.add(Kind.TOTAL_ERRS, 1)
 
     async def accept(self) -> Conn:
-        conn = await super().accept()
         if self.failed:
             await self.finish_handlers()
-        return conn
+        return await super().accept()
 
 
 @trial.breaks("failure-contained")
@@ -292,16 +290,43 @@ class OneAfterTheOther(RightService):
 
 @trial.breaks("accept-alone")
 class AcceptingTwice(RightService):
+    waits = False
+
     async def accept(self) -> Conn:
-        beside = asyncio.ensure_future(self.listener.accept())
-        asyncio.get_running_loop().call_soon(beside.cancel)
-        return await super().accept()
+        asyncio.get_running_loop().call_soon(self.accept_too)
+        self.waits = True
+        try:
+            return await super().accept()
+        finally:
+            self.waits = False
+
+    def accept_too(self) -> None:
+        if self.waits:
+            beside = asyncio.ensure_future(self.listener.accept())
+            asyncio.get_running_loop().call_soon(beside.cancel)
 
 
 @trial.breaks("session-id")
 class OneSession(RightService):
     def context(self, conn: Conn) -> Context:
         return super().context(conn).with_value(SESSION_ID, "session")
+
+
+@trial.breaks("session-id")
+class NamedByTheirPlaceInMemory(RightService):
+    def context(self, conn: Conn) -> Context:
+        return super().context(conn).with_value(SESSION_ID, f"{id(conn):x}")
+
+
+@trial.breaks("handled")
+class NeedingHostAndPort(RightService):
+    """Ends with a client that has no port, as one of a Unix socket has none."""
+
+    def begin(self, conn: Conn) -> None:
+        _, _, port = str(conn.remote_addr()).rpartition(":")
+        if not port.isdecimal():
+            raise ValueError(f"no port: {conn.remote_addr()}")
+        super().begin(conn)
 
 
 @trial.breaks("addresses")
@@ -332,6 +357,13 @@ class OverwritingAddresses(RightService):
         if ctx.value(SOURCE_ADDRESS) is not None:
             ctx = ctx.with_value(SOURCE_ADDRESS, conn.remote_addr())
         return ctx
+
+
+@trial.breaks("carried-addresses")
+class HashingTheSocket(RightService):
+    def context(self, conn: Conn) -> Context:
+        host = self.host(str(conn.remote_addr()))
+        return super().context(conn).with_value(HASH_SOURCE, host)
 
 
 @trial.breaks("carried-none")
@@ -525,6 +557,18 @@ class AcceptingInATask(RightService):
         finally:
             accepting.cancel()
         return accepting.result()
+
+
+@trial.breaks("cancel-closes")
+class LeavingTheUnbegun(RightService):
+    async def handle(self, conn: Conn) -> None:
+        await asyncio.sleep(0)
+        await super().handle(conn)
+
+    async def cancel_handlers(self) -> None:
+        for task in self.conns:
+            task.cancel()
+        await self.finish_handlers()
 
 
 @trial.breaks("backoff")

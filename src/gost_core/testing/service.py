@@ -153,9 +153,9 @@ class ServiceContract(Contract, interface=Service):
 
     # ---- Handling
 
-    @clause("Each connection that is accepted is handled.", "D28")
+    @clause("Each connection that is accepted is handled, whatever its addresses are.", "D2, D28")
     async def handled(self) -> None:
-        await self._serve().handles(_conn(), _conn())
+        await self._serve().handles(_conn(), _conn(), _conn("@"), _conn(""))
 
     @clause("A handler at work does not hold up the next connection.", "D28", after=("handled",))
     async def handlers_concurrent(self) -> None:
@@ -170,11 +170,7 @@ class ServiceContract(Contract, interface=Service):
 
     @clause("The context has a session id, another for each connection.", "D28", after=("handled",))
     async def session_id(self) -> None:
-        served = self._serve()
-        await served.handles(_conn(), _conn())
-        first, second = (ctx.value(SESSION_ID) for ctx in served.handler.contexts)
-        expect(bool(first) and bool(second), f"the session ids are {first!r} and {second!r}")
-        expect(first != second, f"two connections have the session id {first!r}")
+        await _expect_ids(self._serve())
 
     @clause(
         "The context's source address is the client's, its destination address where it "
@@ -190,6 +186,7 @@ class ServiceContract(Contract, interface=Service):
         for client, host in (
             ("192.0.2.1:1024", "192.0.2.1"),
             ("[2001:db8::1]:1024", "2001:db8::1"),
+            ("a client", "a client"),
         ):
             found = (await self._context_of(_conn(client))).value(HASH_SOURCE)
             expect(found == host, f"for a client at {client}, HASH_SOURCE is {found!r}")
@@ -209,9 +206,10 @@ class ServiceContract(Contract, interface=Service):
             expect(_is_in_session(ctx), f"with a context {where} there is no session id")
 
     @clause(
-        "What the carried context says of source and destination stays.",
+        "What the carried context says of source and destination stays, and the hash source is "
+        "that source's host.",
         "D28",
-        after=("carried_context",),
+        after=("carried_context", "hash_source"),
     )
     async def carried_addresses(self) -> None:
         source, destination = "203.0.113.7:5000", "203.0.113.8:443"
@@ -219,6 +217,8 @@ class ServiceContract(Contract, interface=Service):
         carried = carried.with_value(DESTINATION_ADDRESS, Address("tcp", destination))
         ctx = await self._context_of(CarryingConn(Scene(), _conn(), carried))
         _expect_addresses(ctx, source, destination)
+        found = ctx.value(HASH_SOURCE)
+        expect(found == "203.0.113.7", f"for a client said to be at {source}, it is {found!r}")
 
     @clause("A connection that carries None is handled as any other.", "D28", after=("handled",))
     async def carried_none(self) -> None:
@@ -256,7 +256,7 @@ class ServiceContract(Contract, interface=Service):
             await served.handles(_conn())
             await settle()
             expect(not served.serving.done(), "a handler failed, and serve() ended")
-            await served.handles(_conn())
+            await served.handles(_conn(), _conn())
 
     # ---- Closing
 
@@ -544,6 +544,19 @@ def _conn(client: str = "192.0.2.1:1024") -> MemoryConn:
 
 def _is_in_session(ctx: Context) -> bool:
     return ctx.value(SESSION_ID) not in (None, "")
+
+
+async def _expect_ids(served: _Served) -> None:
+    """Break the clause unless connections have ids of their own, also after others have gone."""
+    for _ in range(_STEPS):
+        await served.handles(_conn(), _conn())
+        await served.handled()
+        # What is free now may lie again where these lay.
+        served.handler.conns.clear()
+        served.listener.taken.clear()
+    ids = [ctx.value(SESSION_ID) for ctx in served.handler.contexts]
+    expect(all(ids), f"the session ids are {ids}")
+    expect(len(set(ids)) == len(ids), f"of {len(ids)} connections, two have one session id")
 
 
 def _expect_addresses(ctx: Context, source: str, destination: str) -> None:

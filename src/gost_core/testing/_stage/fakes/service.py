@@ -38,8 +38,6 @@ class FakeListener(MemoryListener, listener.Listener):
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            # Two accepts at once would be seen even if there were something to accept.
-            await asyncio.sleep(0)
             self.taken.append(await super().accept())
         except ClosedError as error:
             raise listener.ClosedError("the listener was closed") from error
