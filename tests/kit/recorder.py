@@ -10,7 +10,15 @@ from gost_core.options import apply
 from gost_core.recorder import RecordOption, RecordOptions
 from gost_core.testing import Contract
 from gost_core.testing.recorder import RecorderContract
-from tests.kit._backend import Asking, Deaf, GivingUp, break_backend, mend_backend
+from tests.kit._backend import (
+    Asking,
+    Deaf,
+    GivingUp,
+    LeavingTasks,
+    break_backend,
+    mend_backend,
+    stall_backend,
+)
 from tests.kit.trial import Trial
 
 
@@ -47,7 +55,12 @@ async def kept(recorder: RightRecorder) -> Sequence[bytes]:
 
 def run(make: Callable[[], RightRecorder]) -> Contract:
     return RecorderContract(
-        make, records=kept, break_backend=break_backend, mend_backend=mend_backend, time_limit=2.0
+        make,
+        records=kept,
+        break_backend=break_backend,
+        mend_backend=mend_backend,
+        stall_backend=stall_backend,
+        time_limit=2.0,
     )
 
 
@@ -112,7 +125,7 @@ class WritingInParts(RightRecorder):
 @trial.breaks("concurrent-whole", history="bf70f07 without a lock, records mix")
 class Unlocked(WritingInParts):
     async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
-        await asyncio.shield(self.write(bytes(data) + b"\n"))
+        await self.write(bytes(data) + b"\n")
 
 
 @trial.breaks("buffer-returned")
@@ -280,3 +293,7 @@ class DroppingWhenClosed(RightRecorder):
 
 
 trials = (trial,)
+
+
+@trial.breaks("no-task-left")
+class RecorderLeavingTasks(LeavingTasks, RightRecorder): ...

@@ -27,6 +27,7 @@ from gost_core.testing._run.waiting import (
     given,
     in_threads,
     keep,
+    noting_tasks,
     owned,
     start,
     within,
@@ -601,6 +602,35 @@ def test_what_a_factory_built_is_closed_if_it_can_be() -> None:
 
     assert tried(Owning())["owning"] == ("held", "")
     assert closed == ["closed"]
+
+
+def test_calls_that_overlap_note_their_own_tasks_and_leave_the_loop_as_it_was() -> None:
+    def factory(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        return asyncio.Task(coro, loop=loop, **options)
+
+    async def begin(name: str, release: asyncio.Event) -> None:
+        for _ in range(2):
+            await asyncio.create_task(release.wait(), name=name)
+
+    async def noted(before: Any, last: int) -> list[list[str]]:
+        loop, releases = asyncio.get_running_loop(), [asyncio.Event(), asyncio.Event()]
+        loop.set_task_factory(before)
+        begun: list[list[asyncio.Task[Any]]] = [[], []]
+        calls = [
+            asyncio.ensure_future(noting_tasks(begin(str(number), releases[number]), begun[number]))
+            for number in range(2)
+        ]
+        await asyncio.sleep(0)
+        for number in (1 - last, last):
+            releases[number].set()
+            await calls[number]
+        await asyncio.create_task(asyncio.sleep(0), name="nobody's")
+        assert loop.get_task_factory() is before
+        return [[task.get_name() for task in one] for one in begun]
+
+    for before in (None, factory):
+        for last in range(2):
+            assert asyncio.run(noted(before, last)) == [["0", "0"], ["1", "1"]]
 
 
 # ---- Threads

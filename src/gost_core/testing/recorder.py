@@ -11,10 +11,10 @@ from typing_extensions import TypeVar
 from gost_core.common.net import Closer
 from gost_core.context import Context
 from gost_core.recorder import Recorder, RecordOptions, metadata_record_option
-from gost_core.testing._families.calls import Calls, Methods
+from gost_core.testing._families.calls import Methods
 from gost_core.testing._families.closers import closed_at_once, closes_cut_short
 from gost_core.testing._families.lent import lend_several
-from gost_core.testing._families.lookups import Mended
+from gost_core.testing._families.lookups import Mended, Stalling
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
@@ -42,7 +42,11 @@ _RECORDS: Final[tuple[bytes, ...]] = tuple(bytes([letter]) * _LONG for letter in
 
 
 class RecorderContract(
-    Mended[RecorderT], Calls[RecorderT], TakesOptions, interface=Recorder, first=("metadata_taken",)
+    Mended[RecorderT],
+    Stalling[RecorderT],
+    TakesOptions,
+    interface=Recorder,
+    first=("metadata_taken",),
 ):
     """What a recorder promises."""
 

@@ -7,7 +7,15 @@ from gost_core.observer import Event, Option, Options
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.observer import ObserverContract
-from tests.kit._backend import Asking, Deaf, Leaking, break_backend, mend_backend
+from tests.kit._backend import (
+    Asking,
+    Deaf,
+    Leaking,
+    LeavingTasks,
+    break_backend,
+    mend_backend,
+    stall_backend,
+)
 from tests.kit.trial import Trial
 
 
@@ -51,6 +59,7 @@ def run(make: Callable[[], RightObserver]) -> Contract:
         delivered_events=delivered,
         break_backend=break_backend,
         mend_backend=mend_backend,
+        stall_backend=stall_backend,
         time_limit=2.0,
     )
 
@@ -241,3 +250,7 @@ class ApplyingTwice(RightObserver):
 
 
 trials = (trial,)
+
+
+@trial.breaks("no-task-left")
+class ObserverLeavingTasks(LeavingTasks, RightObserver): ...

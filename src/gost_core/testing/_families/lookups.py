@@ -44,6 +44,7 @@ __all__ = (
     "OptionLookup",
     "Question",
     "Respell",
+    "Stalling",
     "expect_sequence",
     "is_empty",
     "split_port",
@@ -126,17 +127,52 @@ class Mended(Backed[ComponentT]):
                 await asyncio.sleep(0.01)
 
 
-class Answers(Mended[ComponentT], Calls[ComponentT], Generic[ComponentT, QuestionT, AnswerT]):
+class Stalling(Backed[ComponentT], Calls[ComponentT]):
+    """The clause of all whose calls wait for what they ask."""
+
+    stall_backend: Callable[[ComponentT], Awaitable[object]] | None = None
+    """Has what a component asks leave the next call without an answer, and answer those that come
+    after it."""
+
+    async def _stalled(
+        self, component: ComponentT, call: Callable[[], Awaitable[ResultT]], /
+    ) -> "asyncio.Future[ResultT] | None":
+        """Make a call that is left without an answer; None if it needs none of the backend."""
+        await given(need(self.stall_backend, "stall_backend")(component), "stall_backend()")
+        stalled = start(call())
+        await settle()
+        return None if stalled.done() else stalled
+
+    async def _use(self, component: ComponentT, what: str, /) -> None:
+        """Have it open what it opens for its first call, before the call ``what`` is tried."""
+        await given((await self._methods(component))[what](), what)
+
+    @clause(
+        "A call that is cancelled while it waits for what it asks leaves no task behind.",
+        "D20",
+        after=(FIRST, "cancelled"),
+    )
+    async def no_task_left(self) -> None:
+        for what in await self._methods(await self._ready()):
+            component, begun = await self._ready(), list[asyncio.Task[object]]()
+            await self._use(component, what)
+            call = (await self._methods(component))[what]
+            stalled = await self._stalled(component, lambda: noting_tasks(call(), begun))  # noqa: B023
+            if stalled is not None:
+                stalled.cancel()
+                await ended(stalled, *begun)
+                # What belongs to the component has a name; a task may be without, or called None.
+                left = [one for one in begun if not one.done() and _NAMELESS.match(one.get_name())]
+                expect(not left, f"{what} was cancelled, and left {left}")
+
+
+class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, QuestionT, AnswerT]):
     """The clauses of what is asked something, whatever it is.
 
     Hooks: ``_questions`` says what to ask, ``_ask`` asks it, ``_named`` is the name of that call in
     a report. ``_expect_right`` judges an answer. ``_expect_safe`` judges one that was given out of
     reach of what knows it; by default that must be right as well, from memory.
     """
-
-    stall_backend: Callable[[ComponentT], Awaitable[object]] | None = None
-    """Has what a component asks leave the next question without an answer, and answer those that
-    come after it."""
 
     @abstractmethod
     async def _questions(self) -> Sequence[QuestionT]:
@@ -166,18 +202,17 @@ class Answers(Mended[ComponentT], Calls[ComponentT], Generic[ComponentT, Questio
         """Break the clause unless the answer may be given out of reach of what knows it."""
         self._expect_right(question, answer, " out of reach of what it asks")
 
-    async def _stalled(
-        self, component: ComponentT, call: Callable[[], Awaitable[ResultT]], /
-    ) -> "asyncio.Future[ResultT] | None":
-        """Make a call that is left without an answer; None if it needs none of the backend."""
-        await given(need(self.stall_backend, "stall_backend")(component), "stall_backend()")
-        stalled = start(call())
-        await settle()
-        return None if stalled.done() else stalled
-
     async def _answer(self, component: ComponentT, question: QuestionT, /) -> AnswerT:
         """Ask, within the time limit."""
         return await within(self._ask(component, question), self._named(question))
+
+    async def _use(self, component: ComponentT, what: str, /) -> None:
+        # The answer to what is asked next may be kept.
+        asked = await self._questions()
+        same = [one for one in asked if self._named(one) == what]
+        for other in asked:
+            if not any(self._may_share(one, other) for one in same):
+                await self._answer(component, other)
 
     async def _judge(self, component: ComponentT, question: QuestionT, when: str, /) -> None:
         """Ask, and break the clause unless the answer is right."""
@@ -250,27 +285,6 @@ class Answers(Mended[ComponentT], Calls[ComponentT], Generic[ComponentT, Questio
                     self._expect_safe(question, stalled.result())
             else:
                 await expect_cancelled(stalled, self._named(question))
-
-    @clause(
-        "A call that is cancelled while it waits for what it asks leaves no task behind.",
-        "D20",
-        after=(FIRST, "others_go_on"),
-    )
-    async def no_task_left(self) -> None:
-        questions = await self._questions()
-        for question in questions:
-            component, begun = await self._ready(), list[asyncio.Task[object]]()
-            # What is opened for the first call may stay.
-            for other in (one for one in questions if not self._may_share(question, one)):
-                await self._answer(component, other)
-            ask = partial(self._ask, component, question)
-            stalled = await self._stalled(component, lambda: noting_tasks(ask(), begun))  # noqa: B023
-            if stalled is not None:
-                stalled.cancel()
-                await ended(stalled, *begun)
-                # What belongs to the component has a name; a task may be without, or called None.
-                left = [one for one in begun if not one.done() and _NAMELESS.match(one.get_name())]
-                expect(not left, f"{self._named(question)} was cancelled, and left {left}")
 
 
 class Changes(Answers[ComponentT, QuestionT, AnswerT]):

@@ -275,22 +275,40 @@ def start(awaitable: Awaitable[R], /) -> "asyncio.Future[R]":
 
 
 async def noting_tasks(awaitable: Awaitable[R], begun: list[asyncio.Task[Any]], /) -> R:
-    """Await in the task that calls, and note those that it begins, and nobody else's."""
+    """Await in the task that calls, and note those that it begins meanwhile, and nobody else's."""
     loop = asyncio.get_running_loop()
-    before = loop.get_task_factory()
+    found = loop.get_task_factory()
+    noting = found if isinstance(found, _Noting) else _Noting(found)
+    loop.set_task_factory(noting)
+    noting.calls += 1
+    _begun.set(begun)
+    try:
+        return await awaitable
+    finally:
+        noting.calls -= 1
+        if not noting.calls and loop.get_task_factory() is noting:
+            loop.set_task_factory(noting.before)
 
-    def begin(
-        loop: asyncio.AbstractEventLoop, coro: Any, /, **options: Any
+
+class _Noting:
+    """Makes the tasks of a loop while calls are to note theirs: one for all of them."""
+
+    def __init__(self, before: Callable[..., "asyncio.Future[Any]"] | None) -> None:
+        self.before: Final = before
+        self.calls = 0
+
+    def __call__(
+        self, loop: asyncio.AbstractEventLoop, coro: Any, /, **options: Any
     ) -> "asyncio.Future[Any]":
-        task = before(loop, coro, **options) if before else asyncio.Task(coro, loop=loop, **options)
-        if _begun.get() is begun and isinstance(task, asyncio.Task):
+        task = (self.before or _task)(loop, coro, **options)
+        begun = _begun.get()
+        if begun is not None and isinstance(task, asyncio.Task):
             begun.append(task)
         return task
 
-    loop.set_task_factory(begin)
-    keep(lambda: loop.set_task_factory(before))
-    _begun.set(begun)
-    return await awaitable
+
+def _task(loop: asyncio.AbstractEventLoop, coro: Any, /, **options: Any) -> "asyncio.Task[Any]":
+    return asyncio.Task(coro, loop=loop, **options)
 
 
 def _no_news(done: "asyncio.Future[Any]") -> None:

@@ -9,8 +9,8 @@ from typing_extensions import TypeVar
 
 from gost_core.context import Context
 from gost_core.observer import Event, EventType, Observer, Options
-from gost_core.testing._families.calls import Calls, Methods
-from gost_core.testing._families.lookups import Backed
+from gost_core.testing._families.calls import Methods
+from gost_core.testing._families.lookups import Stalling
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
@@ -32,7 +32,7 @@ ObserverT = TypeVar("ObserverT", bound=Observer, default=Observer)
 
 
 class ObserverContract(
-    Backed[ObserverT], Calls[ObserverT], TakesOptions, interface=Observer, first=("again_legal",)
+    Stalling[ObserverT], TakesOptions, interface=Observer, first=("again_legal",)
 ):
     """What an observer of events promises."""
 
