@@ -818,6 +818,18 @@ class LimitingByHost(RightHandler):
         await super().exchange(ctx, client, target)
 
 
+@trial.breaks("traffic-limited")
+class DroppingTheRest(RightHandler):
+    """Passes on what is granted of each read."""
+
+    async def copy(self, ctx: Context, source: Conn, sink: Conn, limiter: Limiter | None) -> None:
+        while data := await source.read(65536):
+            n = len(data) if limiter is None else await limiter.wait(ctx, len(data))
+            self.granted(n)
+            await sink.write(data[:n])
+        await self.end(sink)
+
+
 @trial.breaks("cancel-closes-target")
 class ShieldingTheDial(RightHandler):
     async def dial(self, ctx: Context, address: str) -> Conn:

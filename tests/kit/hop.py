@@ -288,6 +288,23 @@ class RememberingRules(RightHop):
         return self.answers[key]
 
 
+@hops.breaks("chosen-anew")
+class StayingWithTheHost(RightHop):
+    """Sends each host to the node that it was sent to before, while that fits."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        super().__init__(nodes)
+        self.sent: dict[str, Node | None] = {}
+
+    async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
+        options = apply(SelectOptions(), *opts)
+        fitting = [node for node in self.own_nodes if await self.fits(ctx, node, options)]
+        if options.host and (before := self.sent.get(options.host)) in fitting:
+            return before
+        chosen = self.sent[options.host] = self.choose(fitting)
+        return chosen
+
+
 @hops.breaks("reset-lives", history="core marker: whoever reads the time alone never sees a reset")
 class ReadingTheTimeAlone(RightHop):
     def failed(self, node: Node) -> bool:

@@ -469,3 +469,36 @@ class DeletingOutOfReach(RightIngress):
 
 
 trials = (trial,)
+
+
+@trial.breaks("set-deletes")
+class RememberingAnswers(RightIngress):
+    """Remembers what it found for a host, until the rule of just that host is set."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.known: dict[str, Rule | None] = {}
+        super().__init__(rules)
+
+    def store(self, rule: Rule) -> bool:
+        self.known.pop(self.plain(rule.hostname), None)
+        return super().store(rule)
+
+    async def find(self, host: str) -> Rule | None:
+        found = await super().find(host)
+        return self.known.setdefault(host, found)
+
+
+@trial.breaks("set-once")
+class KeepingTheClaim(RightIngress):
+    """Has whoever comes first claim the host, and forgets the claim of a call that is cancelled."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.claims: dict[str, str] = {}
+        super().__init__(rules)
+
+    async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
+        if rule.endpoint and self.claims.setdefault(rule.hostname, rule.endpoint) != rule.endpoint:
+            return False
+        stored = await super().set_rule(ctx, rule, *opts)
+        self.claims.pop(rule.hostname, None)
+        return stored

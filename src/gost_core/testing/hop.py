@@ -104,10 +104,11 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
         rules, matcher = FakeBypass(), FakeMatcher(True)
         one = _node("one", matcher_node_option(matcher))
         two = _node("two", bypass_node_option(rules))
-        hop, addr = self._hop(one, two), addr_select_option("192.0.2.9:80")
+        hop, client = self._hop(one, two), Context().with_value(HASH_SOURCE, "192.0.2.1")
+        asked = addr_select_option("192.0.2.9:80"), host_select_option("target.example:80")
 
         async def expect_now(name: str, since: str) -> None:
-            found = {await self._select(hop, addr) for _ in range(_TIMES)}
+            found = {await self._select(hop, *asked, ctx=client) for _ in range(_TIMES)}
             expect(found == {name}, f"{since}, and of one and two the hop chose {found}")
 
         two.marker().mark()

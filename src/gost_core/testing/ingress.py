@@ -13,7 +13,7 @@ from gost_core.testing._families.calls import Methods
 from gost_core.testing._families.lookups import Changes, Hosts, OptionLookup, Respell
 from gost_core.testing._families.options import AnyOption
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import applies, expect, owned, within
+from gost_core.testing._run.waiting import applies, ended, expect, owned, start, turns, within
 
 __all__ = ("IngressContract",)
 
@@ -238,7 +238,8 @@ class IngressContract(
         expect(free, f"when the rule of a.example had been deleted, get_rule() returned {found!r}")
 
     @clause(
-        "Of several endpoints that want one host at once, exactly one gets it.",
+        "Of several endpoints that want one host at once, exactly one gets it; one that is "
+        "cancelled leaves it to the next.",
         "D62",
         after=("others_kept",),
     )
@@ -251,6 +252,16 @@ class IngressContract(
         rule = await self._answer(ingress, "b.example")
         right = rule is not None and stored == [rule.endpoint]
         expect(right, f"set_rule() was True for {stored}, and get_rule() returned {rule!r}")
+        for number in range(1, 4):
+            first, second = (Rule(hostname=f"c{number}.example", endpoint=end) for end in ends[:2])
+            claim = start(self._set(ingress, first))
+            await turns(number)
+            claim.cancel()
+            await ended(claim)
+            got = await self._set(ingress, second)
+            rule = await self._answer(ingress, second.hostname)
+            right = rule is not None and got is (rule.endpoint == second.endpoint)
+            expect(right, f"after a call that was cancelled, set_rule({second!r}) was {got}")
 
     @clause(
         "set_rule() compares host names as get_rule() does hosts.",
@@ -293,10 +304,14 @@ class IngressContract(
             await self._expect_rule(ingress, host, host)
         await self._set(ingress, Rule(hostname="y.c.example"))
         await self._expect_rule(ingress, "y.c.example", "*.c.example")
-        # The two spellings mean the same.
-        for other in (".c.example", "*.d.example"):
+        # The two spellings mean the same; what was found before does not stay.
+        for other, hostname in ((".c.example", "*.c.example"), ("*.d.example", ".d.example")):
+            host = f"x{other.removeprefix('*')}"
+            await self._expect_rule(ingress, host, hostname)
             await self._set(ingress, Rule(hostname=other))
-            await self._expect_rule(ingress, f"x{other.removeprefix('*')}", None)
+            await self._expect_rule(ingress, host, None)
+            await self._set(ingress, _rule(hostname))
+            await self._expect_rule(ingress, host, hostname)
 
 
 def _rule(hostname: str) -> Rule:

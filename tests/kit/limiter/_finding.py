@@ -212,6 +212,24 @@ class TwoForFirstCallersOfAKey(TwoForFirstCallers[GrantingT]):
         return super().begun(limit) if self.kept else self.made(limit)
 
 
+class TwoForTheVeryFirst(TwoForFirstCallers[GrantingT]):
+    """Is careful once anybody has asked, or a limit has changed."""
+
+    used = False
+
+    def limiter(self, key: str, /) -> GrantingT | None:
+        found = super().limiter(key)
+        self.used = True
+        return found
+
+    def change(self, key: str, limit: float) -> None:
+        self.used = True
+        super().change(key, limit)
+
+    def begun(self, limit: float) -> GrantingT:
+        return self.made(limit) if self.used else super().begun(limit)
+
+
 class KeyOnTheObject(Finder[GrantingT]):
     asked = ""
 
@@ -271,6 +289,15 @@ class CutKeys(Finder[GrantingT]):
         return super().limiter(key if key in LIMITED else next(like, key))
 
 
+class NetworksForHosts(Finder[GrantingT]):
+    """Takes the hosts of an IPv6 network for one, as each of them has many addresses."""
+
+    def limiter(self, key: str, /) -> GrantingT | None:
+        network, colons, _ = key.partition("::")
+        like = (one for one in self.limiters if colons and one.startswith(network + colons))
+        return super().limiter(key) or super().limiter(next(like, key))
+
+
 FAULTS: Final[Mapping[str, tuple[type[Finder[Granting]], ...]]] = {
     "limit-found": (ByPort,),
     "same-budget": (Fresh,),
@@ -280,9 +307,9 @@ FAULTS: Final[Mapping[str, tuple[type[Finder[Granting]], ...]]] = {
     "broken-backend-raises": (FailingOpen, WrongError),
     "backend-mended": (GivingUp,),
     "budget-lasts": (ForgettingOfMany, ForgettingUnheld, ForgettingIdle, BegunAnewByChange),
-    "first-callers": (TwoForFirstCallers, TwoForFirstCallersOfAKey),
+    "first-callers": (TwoForFirstCallers, TwoForFirstCallersOfAKey, TwoForTheVeryFirst),
     "threads-apart": (KeyOnTheObject,),
     "changed-limit-acts": (KeptAfterChange, Raised, RemovedForGood),
-    "keys-whole": (ThatBeginSo, ThatEndSo, CutKeys, WithoutPorts),
+    "keys-whole": (ThatBeginSo, ThatEndSo, CutKeys, WithoutPorts, NetworksForHosts),
 }
 """By the clauses that they break."""

@@ -25,6 +25,7 @@ from gost_core.testing._run.waiting import (
 )
 
 __all__ = (
+    "ALIKE",
     "LIKE",
     "LIMITED",
     "MANY",
@@ -43,9 +44,11 @@ LIMITED: Final[tuple[str, str]] = ("192.0.2.1", "2001:db8::1")
 _LONG: Final[str] = "client." * 20
 LIKE: Final[tuple[str, ...]] = (
     *(LIMITED[0], f"{LIMITED[0]}0", f"{LIMITED[0]}00", f"{_LONG}example", f"{_LONG}test"),
-    *("2001:db8::1", "2001:db8::2", "92.0.2.1"),
+    *("2001:db8::1", "2001:db8::2"),
 )
-"""Keys of which one is a part of another, or begins as another does; the last has no limit."""
+"""Keys of which one is a part of another, or begins as another does."""
+ALIKE: Final[tuple[str, ...]] = ("92.0.2.1", "192.0.2.2", "2001:db8::3")
+"""Keys without a limit, of which each is like one of those."""
 MANY: Final[tuple[str, ...]] = tuple(f"198.18.{n >> 8}.{n & 255}" for n in range(5100))
 """More keys than are kept where they are kept in a small place."""
 OTHER: Final[int] = 7
@@ -334,11 +337,11 @@ class OnePerKey(Limits[FindingT, Granting], first=("limit_found",)):
     async def first_callers(self) -> None:
         full = spend(_limiter(self._build(), LIMITED[0]))
         lookups = [self._build() for _ in range(_LOOKUPS)]
-        for lookup in lookups[::2]:
+        for lookup in lookups[::3]:
             _limiter(lookup, LIMITED[1])
         # After a change, callers are the first again; a limit below 1 cannot be set.
         if self.change_limit is not None and self._limit >= 1:
-            for lookup in lookups[1::2]:
+            for lookup in lookups[1::3]:
                 for limit in (2, int(self._limit)):
                     await given(self.change_limit(lookup, LIMITED[0], limit), "change_limit()")
             await self.elapse(self.kept_for)
@@ -368,13 +371,14 @@ class OnePerKey(Limits[FindingT, Granting], first=("limit_found",)):
 
     @clause("Keys are compared whole.", "D51", after=("keys_apart", "unlimited_free"))
     async def keys_whole(self) -> None:
-        lookup = self._of(*LIKE[:-1])
-        for key in LIKE[:-1]:
+        lookup = self._of(*LIKE)
+        for key in LIKE:
             expect(_limiter(lookup, key).allow(1), f"a key like {key!r} took its budget")
             spend(_limiter(lookup, key))
-        other = lookup.limiter(LIKE[-1])
-        free = other is None or other.limit() <= 0
-        expect(free, f"{LIKE[-1]!r} has a limit, of a key like it")
+        for key in ALIKE:
+            other = lookup.limiter(key)
+            free = other is None or other.limit() <= 0
+            expect(free, f"{key!r} has a limit, of a key like it")
 
     @clause(
         'The key "", of a client without a host, is legal, and so is one that is no address.',

@@ -283,3 +283,25 @@ class SendingAfterClose(DatagramConn):
     async def write_to(self, data: Buffer, addr: Addr, /) -> None:
         if not self.closed:
             await super().write_to(data, addr)
+
+
+@packet_conn.breaks("use-after-close")
+class ClosingByAndBy(DatagramConn):
+    async def close(self) -> None:
+        if not self.closed:
+            self.end()
+            try:
+                await asyncio.sleep(0.05)
+            finally:
+                self.sock.close()
+
+
+@packet_conn.breaks("whole")
+class EndingByNothing(DatagramConn):
+    """Takes an empty datagram for the end."""
+
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        data, addr = await super().read_from(n)
+        if not data:
+            raise ConnectionResetError("the peer has ended it")
+        return data, addr

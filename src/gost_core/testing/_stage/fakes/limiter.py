@@ -1,4 +1,4 @@
-"""Limiters that allow and grant everything, or nothing."""
+"""Limiters that allow and grant something, or nothing."""
 
 from gost_core import limiter
 from gost_core.context import Context
@@ -17,8 +17,9 @@ class _Budget(traffic.Limiter):
         await self._limiter.waits.record(n)
         if self._limiter.refuses:
             return 0
-        self._limiter.granted += n
-        return n
+        granted = n - n // 2
+        self._limiter.granted += granted
+        return granted
 
     def limit(self) -> int:
         return 1_000_000_000
@@ -28,7 +29,7 @@ class _Budget(traffic.Limiter):
 
 
 class FakeTrafficLimiter(Lent, traffic.TrafficLimiter):
-    """A limiter that grants everything and counts it, or grants nothing."""
+    """A limiter that grants half of what it is asked for and counts it, or grants nothing."""
 
     def __init__(self, *, refuses: bool = False) -> None:
         self.refuses = refuses
