@@ -66,5 +66,7 @@ class Resolver(Protocol):
         Raises:
             InvalidError: leave the address as it is.
             OSError: no server answered, or its answer is malformed; the attempt fails (D15, D39).
+                Answers may be kept for a time that the resolver documents, and no longer than that
+                when no server answers (D39).
         """
         ...

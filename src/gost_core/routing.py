@@ -46,8 +46,8 @@ class Request:
 class Matcher(Protocol):
     """A rule on requests.
 
-    It keeps no state, and is asked for many requests at once. Networks match by prefix: ``tcp``
-    matches ``tcp4`` (D11).
+    It keeps no state, not even an answer (D48), and is asked for many requests at once. Networks
+    match by prefix: ``tcp`` matches ``tcp4`` (D11).
 
     Checked by :class:`gost_core.testing.routing.MatcherContract`.
     """

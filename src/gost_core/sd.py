@@ -89,6 +89,7 @@ class SD(Protocol):
         are none; never None inside (D61). The caller's own may be among them.
 
         Raises:
-            OSError: the directory cannot be reached.
+            OSError: the directory cannot be reached. Entries that were kept may be given as long as
+                their leases last, and no longer (D61).
         """
         ...

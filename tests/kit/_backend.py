@@ -111,3 +111,15 @@ class GivingUp(Asking):
         self.gave_up = self.gave_up or not self.reachable
         if self.gave_up:
             raise ConnectionRefusedError("it was out of reach")
+
+
+class Breaking(Asking):
+    """Asks nobody any more once that has failed three times."""
+
+    failures = 0
+
+    async def ask(self) -> None:
+        await super().ask()
+        self.failures += not self.reachable
+        if self.failures >= 3:
+            raise ConnectionRefusedError("it was out of reach")

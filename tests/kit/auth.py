@@ -2,7 +2,9 @@
 
 import asyncio
 import hmac
+import logging
 import unicodedata
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Final
 
@@ -193,6 +195,27 @@ class ReportingPasswords(RightAuthenticator):
         if not self.reachable:
             raise OSError(f"cannot check {user}:{password}")
         return await super().authenticate(ctx, user, password, *opts)
+
+
+@trial.breaks("passwords-hidden")
+class LoggingTheHeader(RightAuthenticator):
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        header = b64encode(f"{user}:{password}".encode()).decode()
+        logging.getLogger(__name__).debug("Authorization: Basic %s", header)
+        return await super().authenticate(ctx, user, password, *opts)
+
+
+@trial.breaks("passwords-hidden")
+class LoggingWhatIsRefused(RightAuthenticator):
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        client_id = await super().authenticate(ctx, user, password, *opts)
+        if client_id is None:
+            logging.getLogger(__name__).debug("%s has another password than %s", user, password)
+        return client_id
 
 
 @trial.breaks("cancelled")

@@ -252,6 +252,12 @@ class HostMapperOneAtATime(OneAtATime, RightHostMapper): ...
 class HostMapperGivingUp(GivingUp, RightHostMapper): ...
 
 
+@trial.breaks("backend-broken")
+class NotMappedIfNotKnown(RightHostMapper):
+    async def find(self, host: str) -> Sequence[IP] | None:
+        return await super().find(host) if self.reachable or host in self.mapping else None
+
+
 @trial.breaks("best-first")
 class TakingTurns(RightHostMapper):
     asked = 0

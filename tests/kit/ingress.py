@@ -380,6 +380,12 @@ class IngressOneAtATime(OneAtATime, RightIngress): ...
 class IngressGivingUp(GivingUp, RightIngress): ...
 
 
+@trial.breaks("backend-broken")
+class NoRuleForOthers(RightIngress):
+    async def find(self, host: str) -> Rule | None:
+        return await super().find(host) if self.reachable or host in self.rules else None
+
+
 @trial.breaks("rest")
 class NamesOnlyForTheRest(RightIngress):
     def candidates(self, host: str) -> Iterator[str]:

@@ -12,6 +12,7 @@ from gost_core.testing import Contract
 from gost_core.testing.resolver import ResolverContract
 from tests.kit._backend import (
     Asking,
+    Breaking,
     Deaf,
     Exhausting,
     GivingUp,
@@ -202,7 +203,7 @@ class SharingResults(RightResolver):
     async def resolve(
         self, ctx: Context, network: str, host: str, /, *opts: Option
     ) -> Sequence[IP]:
-        query = (network, host, str(self.records))
+        query = (network, host, f"{self.reachable} {self.records}")
         if query not in self.cache:
             self.cache[query] = await super().resolve(ctx, network, host, *opts)
         return self.cache[query]
@@ -346,6 +347,36 @@ class EmptyWhenItTakesLong(Impatient, RightResolver):
 
 @trial.breaks("backend-mended")
 class ResolverGivingUp(GivingUp, RightResolver): ...
+
+
+@trial.breaks("backend-mended")
+class ResolverBreaking(Breaking, RightResolver): ...
+
+
+@trial.breaks("backend-broken")
+class KeepingOldAnswers(RightResolver):
+    def __init__(self) -> None:
+        super().__init__()
+        self.old: dict[str, list[IP]] = {}
+
+    async def query(self, host: str) -> list[IP]:
+        try:
+            self.old[host] = await super().query(host)
+        except OSError:
+            if host not in self.old:
+                raise
+        return self.old[host]
+
+
+@trial.breaks("backend-broken")
+class EmptyForWhatItNeverFound(RightResolver):
+    async def query(self, host: str) -> list[IP]:
+        try:
+            return await super().query(host)
+        except OSError:
+            if plain(host) in self.records:
+                raise
+            return []
 
 
 @trial.breaks("change-found")

@@ -248,6 +248,13 @@ class RouterOneAtATime(OneAtATime, RightRouter): ...
 class RouterGivingUp(GivingUp, RightRouter): ...
 
 
+@trial.breaks("backend-broken")
+class NoRouteForOthers(RightRouter):
+    async def find(self, dst: str, table: Sequence[Route]) -> Route | None:
+        listed = any(route.dst == dst for route in table)
+        return await super().find(dst, table) if self.reachable or listed else None
+
+
 @trial.breaks("network")
 class HostsOnly(RightRouter):
     def is_within(self, dst: str, route: Route) -> bool:

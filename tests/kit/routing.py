@@ -9,6 +9,7 @@ from gost_core.testing import Contract
 from gost_core.testing.routing import MatcherContract
 from tests.kit._backend import (
     Asking,
+    Breaking,
     Deaf,
     Exhausting,
     GivingUp,
@@ -224,6 +225,33 @@ class MatcherOneAtATime(OneAtATime, RightMatcher): ...
 
 @trial.breaks("backend-mended")
 class MatcherGivingUp(GivingUp, RightMatcher): ...
+
+
+@trial.breaks("backend-mended")
+class MatcherBreaking(Breaking, RightMatcher): ...
+
+
+@trial.breaks("backend-broken")
+class KeepingTheLast(RightMatcher):
+    def __init__(self) -> None:
+        self.known: dict[str, bool] = {}
+
+    async def match(self, request: Request, /) -> bool:
+        try:
+            self.known[request.host] = await super().match(request)
+        except OSError:
+            if request.host not in self.known:
+                raise
+        return self.known[request.host]
+
+
+@trial.breaks("backend-broken")
+class SkippingWhatItCannotAsk(RightMatcher):
+    async def match(self, request: Request, /) -> bool:
+        try:
+            return await super().match(request)
+        except OSError:
+            return self.applies(request)
 
 
 trials = (trial,)

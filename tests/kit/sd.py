@@ -414,6 +414,32 @@ class RememberingTheService(RightSD):
 class SDGivingUp(GivingUp, RightSD): ...
 
 
+@trial.breaks("backend-broken")
+class KeepingTheLastList(RightSD):
+    def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
+        super().__init__(entries)
+        self.lists: dict[str, Sequence[Service]] = {}
+
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        try:
+            self.lists[name] = await super().get(ctx, name)
+        except OSError:
+            if name not in self.lists:
+                raise
+        return self.lists[name]
+
+
+@trial.breaks("backend-broken")
+class NothingOfOtherNames(RightSD):
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        try:
+            return await super().get(ctx, name)
+        except OSError:
+            if any(service.name == name for service, _ in self.entries.values()):
+                raise
+            return []
+
+
 @trial.breaks("key")
 class JoiningKeysByASlash(RightSD):
     def key(self, service: Service) -> Key:

@@ -207,8 +207,9 @@ class Conn(Protocol):
         call has returned.
 
         Args:
-            data: any C-contiguous buffer; ``memoryview(data)`` and its ``nbytes`` serve all of
-                them. On a datagram connection: one datagram.
+            data: a buffer of whose bytes ``memoryview(data).cast("B")`` is a view, such as bytes, a
+                bytearray or an array; ``len(data)`` need not be their number. On a datagram
+                connection: one datagram.
 
         Raises:
             ClosedError: this side closed the connection, perhaps during the call.
@@ -378,7 +379,7 @@ class PacketConn(Protocol):
         """Send one datagram to ``addr``.
 
         Args:
-            data: any buffer, sent whole.
+            data: a buffer as :meth:`Conn.write` takes it, sent whole.
             addr: any :class:`Addr`, taken by ``network()`` and ``str()``. On a connected socket
                 it must be the peer. A name is resolved here if a Router of this side gave the
                 connection, by that Router's HostMapper and Resolver and never by the system in

@@ -51,6 +51,9 @@ class IngressContract(
     async def _questions(self) -> Sequence[str]:
         return "a.example", "b.example"
 
+    def _more_questions(self) -> Sequence[str]:
+        return ("c.example",)
+
     def _ask(self, component: IngressT, question: str, /, *opts: Option) -> Awaitable[Rule | None]:
         return component.get_rule(Context(), question, *opts)
 

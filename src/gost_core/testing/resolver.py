@@ -41,8 +41,8 @@ class ResolverContract(
     first=("both_families", "literals", "one_family"),
     said={
         "backend_broken": (
-            "When no server answers, resolve() raises OSError; it does not say that the name does "
-            "not exist, nor that there is no resolver.",
+            "When no server answers, resolve() raises OSError, once answers are not kept any more; "
+            "it does not say that the name does not exist, nor that there is no resolver.",
             "D14, D39",
         )
     },
@@ -78,6 +78,11 @@ class ResolverContract(
 
     def _more_questions(self) -> Sequence[Question]:
         return [] if self.unknown is None else [("ip", self.unknown)]
+
+    async def _forget(self) -> bool:
+        await self.elapse(self.kept_for)
+        # Without either hook nobody has said for how long.
+        return bool(self.kept_for or self.change_addresses)
 
     async def _any_question(self) -> Question:
         return "ip", _IPV4

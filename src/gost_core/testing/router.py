@@ -49,6 +49,9 @@ class RouterContract(
     async def _questions(self) -> Sequence[str]:
         return "192.0.2.1", "client one"
 
+    def _more_questions(self) -> Sequence[str]:
+        return "192.0.2.2", "client two"
+
     def _ask(self, component: RouterT, question: str, /, *opts: Option) -> Awaitable[Route | None]:
         return component.get_route(Context(), question, *opts)
 

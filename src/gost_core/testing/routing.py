@@ -50,8 +50,8 @@ class MatcherContract(
     first=("answer",),
     said={
         "backend_broken": (
-            "When what the rule asks is out of reach, match() raises OSError and makes no answer "
-            "up.",
+            "When what the rule asks is out of reach, match() raises OSError; it neither makes an "
+            "answer up nor keeps one from before.",
             "D36",
         )
     },
@@ -68,7 +68,8 @@ class MatcherContract(
     positive: bool = False
     """True if the rule asks for something, and does not only exclude something."""
     break_backend: Callable[[MatcherT], Awaitable[object]] | None = None
-    """Puts what the rule asks, such as a bypass, out of a matcher's reach."""
+    """Puts what the rule asks, such as a bypass, out of a matcher's reach. One of the requests at
+    least cannot be judged without."""
 
     def _build(self) -> MatcherT:
         return owned(self.make())
@@ -79,6 +80,10 @@ class MatcherContract(
 
     def _ask(self, component: MatcherT, question: _Sample) -> Awaitable[bool]:
         return component.match(_copy(question[0]))
+
+    async def _forget(self) -> bool:
+        # A rule keeps no state.
+        return True
 
     # Requests hold what clients sent, so no report shows them (D17).
 

@@ -38,8 +38,8 @@ class SDContract(
     first=("deregister_unknown", "registered", "renew_by_key"),
     said={
         "backend_broken": (
-            "When the directory is out of reach, get() raises OSError; it does not say that there "
-            "is no service.",
+            "When the directory is out of reach, get() raises OSError, once all leases are over; "
+            "it does not say that there is no service.",
             "D14",
         )
     },
@@ -75,6 +75,14 @@ class SDContract(
 
     async def _questions(self) -> Sequence[str]:
         return "web", "mail"
+
+    def _more_questions(self) -> Sequence[str]:
+        return ("files",)
+
+    async def _forget(self) -> bool:
+        if self.lease is not None:
+            await self.elapse(1.5 * self.lease)
+        return self.lease is not None
 
     def _changes(self, component: SDT) -> Methods:
         return {

@@ -1,6 +1,7 @@
 """Trials of the contract of connectors."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Callable
 
 from typing_extensions import Buffer
@@ -438,6 +439,16 @@ class TellingInTheError(RightConnector):
             super().judge(answer, address)
         except PermissionError:
             raise PermissionError(f"{self.auth.password!r} was refused") from None
+
+
+@connectors.breaks("secret-hidden")
+class TellingTheHeader(RightConnector):
+    def judge(self, answer: str, address: str) -> None:
+        try:
+            super().judge(answer, address)
+        except PermissionError:
+            pair = f"{self.auth.username}:{self.auth.password}"
+            raise PermissionError(f"Basic {b64encode(pair.encode())!r} was refused") from None
 
 
 class EndingASecondLater(RightConnector):

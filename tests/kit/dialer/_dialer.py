@@ -1,6 +1,8 @@
 """Trials of the contract of dialers."""
 
 import asyncio
+import logging
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from typing import ClassVar
@@ -424,6 +426,14 @@ class MalformedAsValue(RightDialer):
 class TellingInRepr(RightDialer):
     def __repr__(self) -> str:
         return f"<TellingInRepr {self.auth.username}:{self.auth.password}>"
+
+
+@dialers.breaks("secret-hidden")
+class LoggingTheToken(RightDialer):
+    async def log_in(self, conn: Conn) -> None:
+        token = urlsafe_b64encode(str(self.auth.password).encode()).decode()
+        logging.getLogger(__name__).debug("the token is %s", token)
+        await super().log_in(conn)
 
 
 @dialers.breaks("secret-hidden")

@@ -58,6 +58,8 @@ ResultT = TypeVar("ResultT")
 
 # More than most pools have places.
 _CALLS: Final[int] = 40
+# As many failures as make most breakers open.
+_FAILURES: Final[int] = 5
 # For how many seconds a question is left without an answer.
 _PATIENCE: Final[float] = 1.5
 
@@ -75,7 +77,8 @@ class Backed(Contract, Generic[ComponentT]):
     break_backend: Callable[[ComponentT], Awaitable[object]] | None = None
     """Puts what a component asks out of its reach, as when a server has gone."""
     mend_backend: Callable[[ComponentT], Awaitable[object]] | None = None
-    """Undoes that."""
+    """Undoes that. What a component does after failures, such as to ask nobody for a while, must
+    be over within ``time_limit``."""
 
     @abstractmethod
     def _build(self) -> ComponentT:
@@ -111,7 +114,7 @@ class Mended(Backed[ComponentT]):
         mend_backend, component = need(self.mend_backend, "mend_backend"), await self._ready()
         calls = await self._methods(component)
         await self._break(component)
-        await ended(*(start(call()) for call in calls.values()))
+        await ended(*(start(call()) for call in calls.values() for _ in range(_FAILURES)))
         await given(mend_backend(component), "mend_backend()")
         loop = asyncio.get_running_loop()
         limit = loop.time() + self.time_limit
@@ -171,7 +174,8 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
 
     Hooks: ``_questions`` says what to ask, ``_ask`` asks it, ``_named`` is the name of that call in
     a report. ``_expect_right`` judges an answer. ``_expect_safe`` judges one that was given out of
-    reach of what knows it; by default that must be right as well, from memory.
+    reach of what knows it; by default that must be right as well, from memory. ``_forget`` ends
+    what is kept in memory, by default nothing does.
     """
 
     @abstractmethod
@@ -191,8 +195,12 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
         """Break the clause unless the answer is right; ``when`` says what is special, or is ""."""
 
     def _more_questions(self) -> Sequence[QuestionT]:
-        """Return what else can be asked, whatever its answer is."""
+        """Return what else can be asked: what is not there, and so in no memory."""
         return ()
+
+    async def _forget(self) -> bool:
+        """Let the time pass for which answers are kept; tell whether none is kept any more."""
+        return False
 
     def _may_share(self, question: QuestionT, other: QuestionT, /) -> bool:
         """Tell whether two questions may be asked as one."""
@@ -230,13 +238,26 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
         after=(FIRST,),
     )
     async def backend_broken(self) -> None:
-        questions, component = await self._questions(), await self._broken()
-        for question in questions:
-            try:
-                answer = await self._answer(component, question)
-            except OSError:
-                continue
-            self._expect_safe(question, answer)
+        questions = await self._questions()
+        for before in ((), questions):
+            component, raised = await self._ready(), False
+            for question in before:
+                await self._answer(component, question)
+            await self._break(component)
+            forgotten = bool(before) and await self._forget()
+            for question in questions:
+                try:
+                    answer = await self._answer(component, question)
+                except OSError:
+                    raised = True
+                else:
+                    self._expect_safe(question, answer)
+            expect(
+                raised or not forgotten, "answers were kept though what it asks was out of reach"
+            )
+            # Who cannot tell what is there cannot tell what is not.
+            for other in self._more_questions() if raised else ():
+                await raises(self._ask(component, other), f"{self._named(other)} likewise", OSError)
 
     @clause(
         "However many calls have failed, since what it asks is out of reach, the next one ends, "

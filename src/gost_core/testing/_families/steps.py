@@ -465,9 +465,14 @@ class Secretive(Step[ComponentT, NodeT, ClosableT]):
 
     secret: str | None = field(default=None, repr=False)
     """The password that ``make`` gives, or whatever else is never to be told; one that stands for
-    nothing else. Of fewer than 8 characters it is found only where it is a word of its own."""
+    nothing else. Of fewer than 8 characters it is found only where it is a word of its own, and
+    not in base64."""
 
-    @clause("No credential is in the repr or in an error.", "D17", after=(FIRST,))
+    @clause(
+        "No credential is in the repr, in an error or a log, plain or in base64.",
+        "D17",
+        after=(FIRST,),
+    )
     async def secret_hidden(self) -> None:
         secret = need(self.secret, "secret")
         with overheard(secret):
