@@ -277,7 +277,7 @@ def test_a_signal_stops_the_program_cleanly_also_in_mid_connection(number: signa
         (["-L", "http://:0", "-F", "http://a:1,b"], ["-F", "http://a:1,b", "host:port"]),
         (["-L", "http://:0", "-F", "http://a%3ab@a:1"], ["-F", "http://a:1", "colon"]),
         (["-L", "http://:0?backlog=many"], ["-L", "http://:0", "backlog", "many", "number"]),
-        (["-L", "me:p@:80"], ["-L", "***@:80", "http://"]),
+        (["-L", "me:p@:80"], ["-L", "***@:80", "protocol://"]),
         (["-L", "http://me:p,w@:80"], ["-L", "***", "percent-encoded"]),
         (["-L", "http://me:p?w@:80"], ["-L", "***", "percent-encoded"]),
     ],

@@ -94,8 +94,8 @@ def test_a_client_has_so_many_places_as_the_settings_say() -> None:
         (["-L", "http://:0?bypass=a.b&Bypass=c.d"], ["-L", "Bypass", "twice"]),
         (["-L", "http://:@:0"], ["-L", "user"]),
         (["-L", "socks5://@:0"], ["-L", "user"]),
-        (["-L", "socks5://me:@:0"], ["-L", "me", "password"]),
-        (["-L", "socks5://me@:0"], ["-L", "me", "password"]),
+        (["-L", "socks5://me:@:0"], ["-L", "socks5://:0", "no password"]),
+        (["-L", "socks5://me@:0"], ["-L", "socks5://:0", "no password"]),
         (["-L", "http://:0?limiter=nan"], ["-L", "limiter", "number"]),
         (["-L", "http://:0?limiter=inf"], ["-L", "limiter", "number"]),
         (["-L", "http://:0?limiter=1e99"], ["-L", "limiter", "number"]),
@@ -121,6 +121,10 @@ def test_a_client_has_so_many_places_as_the_settings_say() -> None:
         (["-L", "http://:0", "--metrics", ""], ["--metrics", "port"]),
         (["-L", "http://:0", "--record", ""], ["--record"]),
         (["-L", "http://:0", "--sd", "redis://"], ["--sd", "port"]),
+        (["-L", "http://:0", "--record", " "], ["--record", "no file"]),
+        (["-L", "http+://:0"], ["-L", "http+://:0", "protocol"]),
+        (["-L", "http://:0", "-F", "http+://a:1"], ["-F", "protocol"]),
+        (["-L", "gateway://:0?ingress=a.example=%20"], ["-L", "HOST=SERVICE"]),
         # What could never be of use, or not as it says.
         (["-L", "tcp://:0/127.0.0.1"], ["-L", "127.0.0.1", "port"]),
         (["-L", "tcp://:0/127.0.0.1:80;"], ["-L", "port"]),
@@ -128,6 +132,12 @@ def test_a_client_has_so_many_places_as_the_settings_say() -> None:
         (["-L", "http://:0", "-F", "http://a:1/path"], ["-F", "settings"]),
         (["-L", "http://:0", "-F", "http+tls://a:1?serverName=a..b"], ["-F", "a..b"]),
         (["-L", "gateway://:0?ingress=A=one,a=two"], ["-L", "two services"]),
+        (["-L", "http://0x7f000001:0"], ["-L", "0x7f000001", "four decimal parts"]),
+        (["-L", "http://0:0"], ["-L", "http://0:0", "four decimal parts"]),
+        (["-L", "http://:0", "-F", "http://127.1:1"], ["-F", "127.1", "four decimal parts"]),
+        (["-L", "http://:0", "--metrics", "0:0"], ["--metrics", "four decimal parts"]),
+        (["-L", "http://:0", "--sd", "redis://a:1/one"], ["--sd", "percent-encoded"]),
+        (["-L", "http://:0", "--time", "5"], ["unrecognized", "--time"]),
         # Files that are no files, or no text.
         (["-L", "http://:0", "--record", "."], ["--record", "directory"]),
         (["-L", "http://:0", "--record", "missing/file"], ["--record", "missing/file"]),
@@ -142,6 +152,37 @@ def test_a_bad_setting_is_named(arguments: list[str], said: list[str]) -> None:
         for words in said:
             assert words in message
         assert "Traceback" not in message
+
+
+@pytest.mark.one_python
+@pytest.mark.parametrize(
+    "arguments", ["-L http://:0 --hosts {}", "@{}", "-L http+tls://:0?certFile={}&keyFile={}"]
+)
+def test_nobody_waits_for_a_named_pipe_that_says_nothing(arguments: str, tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    with program(*arguments.format(pipe, pipe).split()) as running:
+        assert running.ended() == 2
+        assert f"{pipe} is a named pipe" in "".join(running.lines)
+
+
+@pytest.mark.one_python
+def test_a_record_that_nobody_reads_keeps_the_program_from_no_end(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    with program("-L", "http://127.0.0.1:0", "--record", str(pipe)) as running:
+        running.wait_for("recording fails: .*No such device")
+        assert running.stop() == 0
+
+
+@pytest.mark.one_python
+def test_a_record_may_be_a_pipe_that_somebody_reads(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with program("-L", "http://127.0.0.1:0", "--record", str(pipe)) as running:
+        running.address("http")
+        assert running.stop() == 0
+    with open(reader, "rb") as read:
+        told = [json.loads(json.loads(line)["record"])["state"] for line in read]
+    assert told == ["running", "closed"]
 
 
 def test_names_are_mapped_by_the_hosts_file(tmp_path: Path) -> None:
@@ -284,10 +325,30 @@ def test_a_scheme_may_be_written_in_capitals() -> None:
         ["--sd", "redis://me:clever@127.0.0.1:none"],
         ["--sd", "redis://me:cl/ever@127.0.0.1:1"],
         ["--sd", "redis://127.0.0.1:1?password=clever"],
+        ["--sd", "redis:/me:clever@127.0.0.1:1"],
+        *(
+            [option, f"{scheme}://{words}"]
+            for scheme, options in (
+                ("http", ("-L", "-F", "--resolver", "--metrics", "--log-level", "", "--no=")),
+                ("redis", ("--sd",)),
+            )
+            for option in options
+            for words in (
+                *("me:clever", "me:clever:0", "me:clever/127.0.0.1:0", "me:clever,127.0.0.1:0"),
+                *("me:clever%40127.0.0.1:0", "me:clever#127.0.0.1:0", "me:clever 127.0.0.1:0"),
+                *("me:pa?clever", "me:1?5=clever", "me:clever\n@127.0.0.1:a"),
+            )
+        ),
+        ["-L", "http//me:clever:0"],
+        ["-L", "me:clever://127.0.0.1:0"],
+        ["-L", "http://clever@:0"],
+        ["-L", "http://:0", "-Lhttp://me:clever:0"],
     ],
 )
 def test_no_character_in_a_password_brings_it_into_the_log(arguments: list[str]) -> None:
     serve = [] if "-L" in arguments else ["-L", "http://127.0.0.1:0"]
+    if arguments[0] in ("", "--no="):
+        arguments = ["".join(arguments)]
     with program(*serve, *arguments) as running:
         assert running.ended() == 2
         assert not re.search("cl.?ever|ever@|cl[/?]", "".join(running.lines))
@@ -307,7 +368,7 @@ def test_arguments_come_from_a_file_which_keeps_passwords_from_others(tmp_path: 
     ("content", "said"),
     [
         (b"-L 'http://me:secret@:0", "quotation"),
-        (b"-L http://:0 @arguments", "unrecognized arguments: @arguments"),
+        (b"-L http://:0 @arguments", "unrecognized arguments: ['@arguments']"),
         (b"-L http://me:secret\xe9@:0", "percent-encoded"),
     ],
 )

@@ -16,6 +16,7 @@ from .build import Shared, make_hop, make_service
 from .chain.chainer import HopChain
 from .chain.router import RetryRouter
 from .logger import LEVELS, StandardLogger
+from .net.address import hidden
 from .observer.events import RecordingObserver
 from .plugins import left_out, remedy
 from .recorder import FileRecorder
@@ -97,7 +98,9 @@ def _allow_many_files() -> None:
 def main() -> int:
     """Run the program; return its exit code."""
     arguments = parser()
-    options = arguments.parse_args([*words(arguments)])
+    options, unknown = arguments.parse_known_args([*words(arguments)])
+    if unknown:
+        arguments.error(f"unrecognized arguments: {[*map(hidden, unknown)]}")
     level = LEVELS[LogLevel(options.log_level)]
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
     # Found out for each line, and shown in none.

@@ -1,27 +1,5 @@
-"""What the command line says, and what may stand on it."""
+"""What the command line says, and what may stand on it.
 
-import argparse
-import shlex
-import sys
-from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import TypeVar
-
-from gost_core.hosts import HostMapper
-from gost_core.logger import LogLevel
-from gost_core.resolver import Resolver
-from gost_core.sd import SD
-
-from .hosts import TableHostMapper
-from .net.address import hidden, split_host_port, split_target
-from .plugins import connectors, handlers, listeners, resolvers, sds
-from .recorder import private
-from .urls import Address, Settings, parse
-
-T = TypeVar("T")
-
-EXAMPLES = """\
 examples, each behind "python -m proxy":
   a SOCKS5 proxy for this machine, and one that speaks TLS with its clients:
     -L socks5://127.0.0.1:1080
@@ -46,6 +24,26 @@ settings stand behind a "?":
     must have); of -F besides: serverName, secure=false (whoever answers will do)
 """
 
+import argparse
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from gost_core.logger import LogLevel
+from gost_core.sd import SD
+
+from .hosts import TableHostMapper
+from .metadata import file_at
+from .net.address import hidden, split_target
+from .net.hosts import split_place
+from .plugins import connectors, handlers, listeners, resolvers, sds
+from .recorder import private
+from .urls import Address, Settings, parse
+
 # What GOST has under one name and this program under another.
 INSTEAD = {
     "": "write http:// or socks5:// in front; for both, an -L each",
@@ -59,10 +57,12 @@ INSTEAD = {
 def words(made: argparse.ArgumentParser) -> Iterator[str]:
     """Return what the command line says; a @FILE says it as a shell would, with comments."""
     for one in sys.argv[1:]:
-        file = Path(one[1:]) if one.startswith("@") else None
         try:
-            text = file.read_text("utf-8", "surrogateescape") if file else ""
-            yield from shlex.split(text, comments=True) if file else [one]
+            if one.startswith("@"):
+                text = file_at(one[1:]).read_text("utf-8-sig", "surrogateescape")
+                yield from shlex.split(text, comments=True)
+            else:
+                yield one
         except (OSError, ValueError) as error:  # of which none shows the text, with its passwords
             made.error(f"{one}: {error}")
 
@@ -72,21 +72,15 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m proxy",
         description="A SOCKS5 and HTTP proxy that can go through other proxies.",
-        epilog=EXAMPLES,
+        epilog=(__doc__ or "").partition("\n\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     try:
         installed = version("gost-example-proxy")
     except PackageNotFoundError:
         made.error("its parts are found once it is installed: pip install ./docs/examples")
     made.add_argument("--version", action="version", version=installed)
-    _add_ways(made)
-    _add_names(made)
-    _add_views(made)
-    return made
-
-
-def _add_ways(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "-L",
         dest="services",
@@ -107,110 +101,57 @@ def _add_ways(made: argparse.ArgumentParser) -> None:
         help="go through protocol[+transport]://[user:password@]host:port[?settings]; several in "
         "one argument, separated by commas, take turns; several arguments are passed in order",
     )
-    made.add_argument(
-        "--timeout",
-        type=argument(seconds),
-        default=0,
-        help="seconds for one attempt to reach a target",
-    )
+    for name, read, what in OPTIONS:
+        made.add_argument(name, type=argument(read), help=what)
+    levels = [level.value for level in LogLevel]
+    made.add_argument("--log-level", type=hidden, choices=levels, help="log this, and more severe")
+    made.set_defaults(timeout=0, sd="memory", log_level=LogLevel.INFO.value)
+    return made
 
 
-def _add_names(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--hosts", type=argument(hosts), help="map names as this hosts file says")
-    made.add_argument(
-        "--resolver",
-        type=argument(resolver),
-        help="resolve names by the DNS server at this host:port",
-    )
-    made.add_argument(
-        "--sd",
-        type=argument(directory),
-        default="memory",
-        help="find services, and register them, in this directory: memory, or "
-        "redis://[user:password@]host:port, which several proxies can share",
-    )
-
-
-def _add_views(made: argparse.ArgumentParser) -> None:
-    made.add_argument(
-        "--record",
-        type=argument(record),
-        help="append to this file who connects, what is dialed, and states",
-    )
-    made.add_argument(
-        "--metrics",
-        type=argument(split_host_port),
-        help="show metrics over HTTP, for Prometheus, at this host:port; without a host, here only",
-    )
-    made.add_argument(
-        "--log-level",
-        choices=[level.value for level in LogLevel],
-        default=LogLevel.INFO.value,
-        help="log this, and what is more severe",
-    )
-
-
-def argument(read: Callable[[str], T]) -> Callable[[str], T]:
+def argument(read: Callable[[str], object]) -> Callable[[str], object]:
     """Have an argument of the command line read, with errors that name it and hide its secrets."""
 
-    def reading(text: str) -> T:
+    def reading(text: str) -> object:
         try:
             return read(text)
         except (OSError, TypeError, ValueError) as error:
-            said = hidden(text).partition("?")[0]
-            raise argparse.ArgumentTypeError(f"{said!r}: {error}") from None
+            reason = getattr(error, "strerror", None) or error
+            raise argparse.ArgumentTypeError(f"{hidden(text)!r}: {reason}") from None
 
     return reading
 
 
 def services(text: str) -> list[Address]:
     """Read an argument of -L."""
-    return _checked(text, {*handlers.get_all(), *listeners.get_all()}, split_host_port)
+    return _checked(text, {*handlers.get_all(), *listeners.get_all()})
 
 
 def hop(text: str) -> list[Address]:
     """Read an argument of -F."""
-    found = _checked(text, {*connectors.get_all()}, split_target)
-    if any(address.target for address in found):
-        raise ValueError("nothing stands behind the address of a node but settings")
+    found = _checked(text, {*connectors.get_all()})
+    for address in found:
+        split_target(address.addr)
+        if address.target:
+            raise ValueError("nothing stands behind the address of a node but settings")
     return found
 
 
-def _checked(text: str, protocols: set[str], split: Callable[[str], object]) -> list[Address]:
+def _checked(text: str, protocols: set[str]) -> list[Address]:
     found = parse(text)
     for address in found:
-        if address.protocol not in protocols:
+        if address.protocol not in protocols or address.scheme.endswith("+"):
             names = ", ".join(f"{name}://" for name in sorted(protocols))
             hint = INSTEAD.get(address.scheme, f"it must begin with one of {names}")
-            raise ValueError(f"{address.scheme or 'nothing'}:// is not known here; {hint}")
-        try:
-            split(address.addr)
-        except ValueError:
-            raise ValueError(
-                f"it must have host:port behind {address.scheme}://, with a port up to 65535, "
-                "an IPv6 host in brackets, and , ? @ / in a password percent-encoded"
-            ) from None
+            raise ValueError(f"this protocol is not known here; {hint}")
     return found
-
-
-def hosts(path: str) -> HostMapper:
-    """Read the file of --hosts."""
-    return TableHostMapper.parse(Path(path).read_text(encoding="utf-8-sig").splitlines())
-
-
-def resolver(address: str) -> Resolver:
-    """Read the argument of --resolver."""
-    return resolvers.named("dns")(address)
-
-
-def seconds(text: str) -> float:
-    """Read the argument of --timeout."""
-    return Settings({"--timeout": text}).limit("--timeout")
 
 
 def record(path: str) -> Path:
     """Read the argument of --record; what cannot be written is known before anybody is served."""
-    if not (file := Path(path)).is_fifo():  # opening one waits for who reads it
+    if not path.strip():  # as an unset variable leaves it
+        raise ValueError("it names no file")
+    if not (file := Path(path)).is_fifo():  # nobody may read it yet
         open(file, "ab", opener=private).close()
     return file
 
@@ -218,10 +159,40 @@ def record(path: str) -> Path:
 def directory(url: str) -> SD:
     """Read the argument of --sd."""
     kind, mark, rest = url.partition("://")
-    user, _, address = rest.rpartition("@")
-    if "/" in user or "?" in rest or "#" in rest:  # an error would show them as something else
+    if re.search("[?#]|/.*[^0-9]", rest):  # an error would show them as something else
         raise ValueError("there is a / ? or #, which in a password are percent-encoded")
     make = sds.named(kind)
     if mark:  # else others would take this host
-        split_target(address.partition("/")[0])
+        split_target(rest.rpartition("@")[2].partition("/")[0])
     return make(*([url] if mark else []))
+
+
+OPTIONS: Final[Sequence[tuple[str, Callable[[str], object], str]]] = (
+    (
+        "--timeout",
+        lambda text: Settings({"--timeout": text}).limit("--timeout"),
+        "seconds for one attempt to reach a target",
+    ),
+    (
+        "--hosts",
+        lambda path: TableHostMapper.parse(file_at(path).read_text("utf-8-sig").splitlines()),
+        "map names as this hosts file says",
+    ),
+    (
+        "--resolver",
+        lambda text: resolvers.named("dns")(text),
+        "resolve names by the DNS server at this host:port",
+    ),
+    (
+        "--sd",
+        directory,
+        "find services, and register them, in this directory: memory, or "
+        "redis://[user:password@]host:port, which several proxies can share",
+    ),
+    ("--record", record, "append to this file who connects, what is dialed, and states"),
+    (
+        "--metrics",
+        split_place,
+        "show metrics over HTTP, for Prometheus, at this host:port; without a host, here only",
+    ),
+)

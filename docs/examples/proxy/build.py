@@ -152,14 +152,14 @@ def _handler(address: Address, router: Router, shared: Shared) -> handler.Handle
 
 def _users(user: Userinfo | None) -> UserTable | None:
     if user is not None and not (user.password or "").strip():  # as an unset variable leaves it
-        raise ValueError(f"the user {user.username!r} has no password")
+        raise ValueError("the user in front of the @ has no password")
     return None if user is None else UserTable(user)
 
 
 def _targets(address: Address, sd: SD) -> Hop:
     rules = [rule.partition("=") for rule in text(address.settings, "ingress").split(",")]
     if rules != [("", "", "")]:
-        if not all(host and endpoint for host, _, endpoint in rules):
+        if not all(host and endpoint.strip() for host, _, endpoint in rules):
             raise ValueError("'ingress' must be HOST=SERVICE, several with commas between them")
         known = [Rule(hostname=host, endpoint=endpoint) for host, _, endpoint in rules]
         return IngressHop(MemoryIngress(*known), sd)

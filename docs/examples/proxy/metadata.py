@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from gost_core.metadata import Metadata
@@ -52,6 +53,13 @@ def whole(metadata: Metadata | None, key: str, default: int) -> int:
     if found % 1:
         raise ValueError(f"the setting {key!r} is {found}; it must be a whole number")
     return int(found)
+
+
+def file_at(path: str) -> Path:
+    """Return a path; a named pipe is refused, which could be waited for without end."""
+    if (file := Path(path)).resolve().is_fifo():  # the pipe of a shell resolves to no file
+        raise ValueError(f"{path} is a named pipe; give a file")
+    return file
 
 
 def text(metadata: Metadata | None, key: str) -> str:

@@ -15,6 +15,7 @@ from gost_core import connector, dialer, handler, listener
 from gost_core.resolver import Resolver
 from gost_core.sd import SD
 
+from .net.address import hidden
 from .registry import MemoryRegistry
 
 Option = TypeVar("Option")
@@ -78,7 +79,7 @@ class Plugins(MemoryRegistry[Plugin[Option, Component]]):
         """Return the plug-in of a name; a ValueError says what there is instead of it."""
         plugin = self.get(name)
         if plugin is None:
-            raise ValueError(f"{name!r} is not one of {', '.join(sorted(self.get_all()))}")
+            raise ValueError(f"{hidden(name)!r} is not one of {', '.join(sorted(self.get_all()))}")
         return plugin
 
 

@@ -83,15 +83,15 @@ class FileRecorder(recorder.Recorder, net.Closer):
 
     def _append(self, line: bytes) -> None:
         with open(self._path, "ab", buffering=0, opener=private) as file:
-            end = file.tell()
-            if file.write(line) < len(line):  # all or nothing (D55)
-                file.truncate(end)
+            written = file.write(line) or 0
+            if written < len(line):  # all or nothing (D55)
+                file.truncate(file.tell() - written)
                 raise OSError(f"{self._path} has no room for a record")
 
 
 def private(path: str, flags: int) -> int:
-    """Open a file that nobody else reads: records say who goes where."""
-    return os.open(path, flags, 0o600)
+    """Open a file that nobody else reads: records say who goes where. A pipe waits for nobody."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o600)
 
 
 class RecordPoint:

@@ -21,9 +21,7 @@ class MemoryRegistry(Registry[T]):
 
     def register(self, name: str, value: T, /) -> None:
         if not name or value is None:
-            raise ValueError(
-                "a registry needs a name that is not empty and a value that is not None"
-            )
+            raise ValueError("a registry needs a name that is not empty, and a value")
         with self._lock:
             if name in self._values:
                 raise DuplicateError(f"{name!r} is registered already; unregister it first")

@@ -1,5 +1,6 @@
 """What the URLs of the command line say."""
 
+import re
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import unquote, unquote_plus
@@ -7,6 +8,8 @@ from urllib.parse import unquote, unquote_plus
 from gost_core.common.url import Userinfo
 
 from .metadata import MemoryMetadata, number, text, whole
+from .net.address import split_host_port
+from .net.hosts import split_place
 
 
 class Settings(MemoryMetadata):
@@ -22,7 +25,9 @@ class Settings(MemoryMetadata):
         found: dict[str, object] = {}
         for part in query.split("&") if query else []:
             key, _, value = map(unquote_plus, part.partition("="))
-            if not key.strip() or not value.strip():
+            if not re.fullmatch(r"[A-Za-z][\w.-]*", key):  # not shown: it may be of a password
+                raise ValueError("behind ? stand NAME=VALUE, with & between them")
+            if not value.strip():
                 raise ValueError(f"the setting {key!r} says nothing; give a value, or leave it out")
             if key.casefold() in map(str.casefold, found):
                 raise ValueError(f"the setting {key!r} is given twice")
@@ -52,9 +57,7 @@ class Settings(MemoryMetadata):
         """Return a limit that is more than nothing, or 0 if there is none."""
         found = number(self, key, 0)
         if self.is_exists(key) and not found:
-            raise ValueError(
-                f"the setting {key!r} must be more than 0; without it, no limit is set"
-            )
+            raise ValueError(f"the setting {key!r} must be more than 0; or leave it out")
         return found
 
     def whole_limit(self, key: str) -> int:
@@ -105,8 +108,7 @@ def parse(urls: str) -> list[Address]:
         raise ValueError("there is nothing behind the ?")
     if "@" in query:  # it would be shown as a setting's name
         raise ValueError("there is a ? before an @; , ? @ / in a password are percent-encoded")
-    settings = Settings.parse(query)
-    found: list[Address] = []
+    found: list[tuple[str, Userinfo | None, str, str]] = []
     scheme, auth = "", None
     for addr in before.split(","):
         if "://" in addr:
@@ -119,5 +121,14 @@ def parse(urls: str) -> list[Address]:
                 raise ValueError("in front of @ no user has a name; leave the @ out, or name one")
             auth = Userinfo(unquote(name), unquote(password) if colon else None) if at else None
         addr, _, target = addr.partition("/")
-        found.append(Address(scheme, auth, addr, target, settings))
-    return found
+        try:
+            split_host_port(addr)
+        except ValueError:
+            raise ValueError(
+                "it must be protocol://host:port, with a port up to 65535, an IPv6 "
+                "host in brackets, and , ? @ / in a password percent-encoded"
+            ) from None
+        split_place(addr)
+        found.append((scheme, auth, addr, target))
+    settings = Settings.parse(query)  # after all else: it shows names
+    return [Address(*one, settings) for one in found]

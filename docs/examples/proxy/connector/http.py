@@ -48,8 +48,6 @@ class HTTPConnector(ProxyConnector):
         response, conn = await read_final_response(conn, "CONNECT")
         status = response.status_code
         if not 200 <= status < 300:
-            reason = f"{address}: status {status}, says {conn.remote_addr()}"
-            raise (
-                PermissionError(reason) if status in (403, 407) else ConnectionRefusedError(reason)
-            )
+            error = PermissionError if status in (403, 407) else ConnectionRefusedError
+            raise error(f"{address}: status {status}, says {conn.remote_addr()}")
         return conn

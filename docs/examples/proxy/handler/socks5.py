@@ -57,9 +57,7 @@ class SOCKS5Handler(ProxyHandler):
         client_id = await self._greet(ctx, conn)
         version, command, _ = await read_exactly(conn, 3)
         if version != socks5.VERSION:
-            raise RefusedError(
-                f"SOCKS version {version} in the request", reply(Reply.GENERAL_FAILURE)
-            )
+            raise RefusedError(f"a request of SOCKS {version}", reply(Reply.GENERAL_FAILURE))
         try:
             packed = await read_packed(conn)
             # From where a client will send datagrams, it often does not know itself.

@@ -64,8 +64,17 @@ def join_host_port(host: str, port: int) -> str:
 
 
 def hidden(text: str) -> str:
-    """Return a text without the credentials that may stand in it (D17)."""
-    return re.sub(r"(?s)^([^:/]*://)?.*@", r"\1***@", text)
+    """Return what is known to be no secret (D17): of what follows a colon, that is a port alone."""
+    scheme, mark, rest = text.partition("://")
+    if not mark or not re.fullmatch("[A-Za-z0-9+]*", scheme):
+        scheme, mark, rest = "", "", text
+    user, at, rest = rest.rpartition("@")
+    shown = rest.partition("?")[0]
+    for addr in shown.split(","):
+        host = addr.rpartition(":")[0].strip("[]")
+        if ":" in addr and not ip_of(host) and not re.fullmatch(r"[\w.*-]*:\d{0,5}", addr):
+            shown = "***"
+    return scheme + mark + ("***" if user else "") + at + shown
 
 
 @lru_cache(KEPT)

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import idna
 
-from .address import KEPT, LONGEST, hidden, ip_of, join_host_port, split_target
+from .address import KEPT, LONGEST, hidden, ip_of, join_host_port, split_host_port, split_target
 
 IP = IPv4Address | IPv6Address
 V = TypeVar("V")
@@ -38,6 +38,12 @@ def normal_host(host: str) -> str:
     if re.fullmatch(r"\d+|0x[0-9a-f]*", host.rpartition(".")[2]):
         raise ValueError(f"{host!r}: write an address of IPv4 in four decimal parts")
     return host
+
+
+def split_place(addr: str) -> tuple[str, int]:
+    """Take apart an address to listen at, which needs no host."""
+    host, port = split_host_port(addr)
+    return normal_host(host) if host else "", port
 
 
 @lru_cache(KEPT)
@@ -121,7 +127,5 @@ class NameSet:
 def _name(text: str) -> str:
     name = normal_host(text)
     if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name):
-        raise ValueError(
-            f"{text!r} is neither a name nor a network; a rule has no port, and no range"
-        )
+        raise ValueError(f"{text!r} is neither a name nor a network; no port or range is one")
     return name

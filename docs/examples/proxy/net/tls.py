@@ -14,7 +14,7 @@ from gost_core.context import Context
 from gost_core.keys import PEER_CERTIFICATE
 from gost_core.metadata import Metadata
 
-from ..metadata import flag, text
+from ..metadata import file_at, flag, text
 from .address import host_of
 from .closing import ClosedOnce
 from .hosts import normal_host
@@ -200,9 +200,7 @@ async def connect_tls(inner: net.Conn, config: TLSConfig, addr: str) -> TLSConn:
     """Speak TLS to the node at an address, perhaps through other nodes (D31, D32)."""
     name = config.server_name or host_of(addr)
     if not name and config.context.check_hostname:  # the library would take any name for right
-        raise ValueError(
-            "whom to expect is not known: set 'serverName', or give the node's address"
-        )
+        raise ValueError("whom to expect is not known: set 'serverName', or name the node")
     conn = TLSConn(inner, config, name)
     await conn.handshake()
     return conn
@@ -238,6 +236,8 @@ def server_config(metadata: Metadata | None) -> TLSConfig:
 
 def _context(purpose: ssl.Purpose, metadata: Metadata | None) -> ssl.SSLContext:
     ca_file, cert_file, key_file = (text(metadata, f"{name}File") for name in ("ca", "cert", "key"))
+    for file in filter(None, (ca_file, cert_file, key_file)):
+        file_at(file)
     if key_file and not cert_file:
         raise ValueError("the setting 'keyFile' is of no use without 'certFile'")
     try:
