@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 from gost_core import keys
+from gost_core.common.net import Conn, ConnUnwrapper, PacketConn
+from gost_core.testing._stage.memory import ForwardingConn
 
 
 def stuck(right: Any, method: str) -> Any:
@@ -91,3 +93,26 @@ def closing_ahead(right: Any) -> Any:
 
     members = {"is_closing": False, "is_contended": False, "close": close}
     return type("ClosingAhead", (right,), members)
+
+
+class EndedByBreaks(ForwardingConn, ConnUnwrapper):
+    """A stream that looks complete when it was cut."""
+
+    async def read(self, n: int, /) -> bytes:
+        try:
+            return await super().read(n)
+        except ConnectionResetError:
+            return b""
+
+    def unwrap_conn(self) -> Conn:
+        return self.inner
+
+
+def ended_by_breaks(right: Any, method: str) -> Any:
+    """Return a class of which a call gives streams that look complete when they were cut."""
+
+    async def call(self: Any, *args: Any, **options: Any) -> Any:
+        made = await getattr(right, method)(self, *args, **options)
+        return made if isinstance(made, PacketConn) else EndedByBreaks(made)
+
+    return type("HidingBreaks", (right,), {method: call})

@@ -285,14 +285,14 @@ class CuttingTheOriginal(RightChainer):
 
 @trial.breaks("multiplexing-independent", history="569572d routes overwrite each other")
 class OneCopyForAll(RightChainer):
-    copies: dict[str, tuple[Node, Transporter]]
+    copies: dict[Node, tuple[Node, Transporter]]
 
     def __init__(self, hops: Sequence[Hop]) -> None:
         super().__init__(hops)
         self.copies = {}
 
     def cut(self, node: Node, transport: Transporter, before: list[Node]) -> Node:
-        twin, transport = self.copies.setdefault(node.name, (node.copy(), transport.copy()))
+        twin, transport = self.copies.setdefault(node, (node.copy(), transport.copy()))
         transport.options().route = RightRoute(before)
         twin.options().transport = transport
         return twin
@@ -402,3 +402,16 @@ class KnowingWhoMultiplexes(RightChainer):
 
 trial.breaks("many-failed")(losing_places(RightChainer, "route", Exception))
 trial.breaks("many-waiting")(few_places(RightChainer, "route"))
+
+
+@trial.breaks("asked-anew")
+class KeepingTheCutOfAName(RightChainer):
+    def __init__(self, hops: Sequence[Hop]) -> None:
+        super().__init__(hops)
+        self.cuts = dict[tuple[str, ...], Node]()
+
+    def cut(self, node: Node, transport: Transporter, before: list[Node]) -> Node:
+        names = (node.name, *(one.name for one in before))
+        if names not in self.cuts:
+            self.cuts[names] = super().cut(node, transport, before)
+        return self.cuts[names]

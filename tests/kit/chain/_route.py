@@ -17,7 +17,7 @@ from gost_core.chain import (
     Route,
     Transporter,
 )
-from gost_core.common.net import Addr, Conn, Listener, PacketConn
+from gost_core.common.net import Addr, Conn, ConnUnwrapper, Listener, PacketConn
 from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.selector import Marker
@@ -26,6 +26,7 @@ from gost_core.testing._stage.fakes.connections import LayeredConn
 from gost_core.testing._stage.memory import ForwardingConn
 from gost_core.testing.chain import RouteContract
 from tests.kit._stuck import (
+    ended_by_breaks,
     ending_at_the_limit,
     ending_with_the_task,
     few_places,
@@ -688,3 +689,69 @@ trial.breaks("many-failed")(losing_places(RightRoute, "reach", Exception))
 trial.breaks("many-waiting")(few_places(RightRoute, "reach"))
 trial.breaks("listener-outlives")(ending_with_the_task(RightRoute, "bind"))
 trial.breaks("outlives-limit")(ending_at_the_limit(RightRoute, "dial"))
+trial.breaks("break-shown")(ended_by_breaks(RightRoute, "dial"))
+
+
+@trial.breaks("dial-order")
+class DatagramsFromHere(RightRoute):
+    """Opens a datagram socket that is not connected on this host, whatever the nodes are."""
+
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        if network.startswith("udp") and not address:
+            self.check_limit(ctx)
+            return await dial_here(network, address)
+        return await super().dial(ctx, network, address, *opts)
+
+
+@trial.breaks("options-unchanged")
+class FillingInTheAddress(RightRoute):
+    async def first(self, ctx: Context, transport: Transporter, addr: str) -> Conn:
+        transport.options().addr = transport.options().addr or addr
+        return await super().first(ctx, transport, addr)
+
+
+@trial.breaks("bind-options")
+class KeepingBindOptions(RightRoute):
+    options: Sequence[connector.BindOption] = ()
+
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        self.options = super().bind_options(*opts)
+        return await super().bind(ctx, network, address, *opts)
+
+    def bind_options(self, *opts: BindOption) -> Sequence[connector.BindOption]:
+        return self.options
+
+
+@trial.breaks("limit-marks")
+class SayingThatItTimedOut(RightRoute):
+    async def reach(self, ctx: Context, network: str) -> tuple[Transporter, Conn]:
+        try:
+            return await super().reach(ctx, network)
+        except asyncio.CancelledError:
+            if self.is_over(ctx):
+                raise TimeoutError("a step took too long") from None
+            raise
+
+
+@trial.breaks("target-marks-nobody")
+class MarkingAllButRefusals(RightRoute):
+    async def release(self, conn: Conn, stage: str) -> None:
+        await super().release(conn, stage)
+        error = sys.exception()
+        expected = (ConnectionRefusedError, TimeoutError)
+        if stage == "target" and isinstance(error, OSError) and not isinstance(error, expected):
+            self.own_nodes[-1].marker().mark()
+
+
+@trial.breaks("target-failure-closes")
+class ClosingWhatIsLowest(RightRoute):
+    """Closes the socket, and not what handshakes have put around it."""
+
+    async def release(self, conn: Conn, stage: str) -> None:
+        task = asyncio.current_task()
+        cancelled = task is not None and task.cancelling()
+        while stage == "target" and not cancelled and isinstance(conn, ConnUnwrapper):
+            conn = conn.unwrap_conn()
+        await super().release(conn, stage)

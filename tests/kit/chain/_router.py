@@ -44,6 +44,7 @@ from gost_core.testing._stage.fakes.recorder import FakeRecorder
 from gost_core.testing._stage.memory import Address, ForwardingConn
 from gost_core.testing.chain import RouterContract
 from tests.kit._stuck import (
+    ended_by_breaks,
     ending_at_the_limit,
     ending_with_the_task,
     few_places,
@@ -1061,3 +1062,4 @@ trial.breaks("many-failed")(losing_places(RightRouter, "dial", Exception))
 trial.breaks("many-waiting")(few_places(RightRouter, "dial"))
 trial.breaks("listener-outlives")(ending_with_the_task(RightRouter, "bind"))
 trial.breaks("outlives-limit")(ending_at_the_limit(RightRouter, "dial"))
+trial.breaks("break-shown")(ended_by_breaks(RightRouter, "dial"))

@@ -19,6 +19,8 @@ from gost_core.testing import Contract
 from gost_core.testing._stage.memory import ForwardingConn
 from gost_core.testing.chain import TransporterContract
 from tests.kit._stuck import (
+    CLOSING,
+    ended_by_breaks,
     ending_at_the_limit,
     ending_with_the_task,
     few_places,
@@ -505,6 +507,7 @@ trial.breaks("many-failed")(losing_places(RightTransporter, "connect", Exception
 trial.breaks("many-waiting")(few_places(RightTransporter, "connect"))
 trial.breaks("listener-outlives")(ending_with_the_task(RightTransporter, "bind"))
 trial.breaks("outlives-limit")(ending_at_the_limit(RightTransporter, "connect"))
+trial.breaks("break-shown")(ended_by_breaks(RightTransporter, "connect"))
 
 
 class SplitPackets(ForwardingConn, PacketConn):
@@ -530,3 +533,25 @@ class SplittingDatagrams(RightTransporter):
     async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
         made = await super().connect(ctx, conn, network, address)
         return SplitPackets(made) if isinstance(made, PacketConn) else made
+
+
+@trial.breaks("handshake-failure-closes")
+class ClosingBehind(RightTransporter):
+    """Has a task close what the first handshake made, and does not wait for it."""
+
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        first = conn
+        if isinstance(self.dialer, dialer.Handshaker):
+            addr = dialer.addr_handshake_option(self.own_options.addr)
+            first = await self.dialer.handshake(ctx, conn, addr)
+        if not isinstance(self.connector, connector.Handshaker):
+            return first
+        try:
+            return await self.connector.handshake(ctx, first)
+        except Exception:
+            if first is not conn:
+                CLOSING.add(asyncio.ensure_future(first.close()))
+            raise
+        except BaseException:
+            await first.close()
+            raise

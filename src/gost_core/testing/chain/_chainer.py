@@ -125,10 +125,12 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
 
     @clause("Hops are asked anew for each request.", "D40", after=("nodes_of_hops", "none_direct"))
     async def asked_anew(self) -> None:
-        scene, hop = Scene(), FakeHop(None)
+        hop = FakeHop(None)
         chainer = self.make((hop,))
-        for name in ("one", "other", "", "one"):
-            hop.node = chosen = node(scene, name) if name else None
+        # Nodes of one name are several.
+        for name in ("one", "other", "", "one", "multiplexing", "multiplexing"):
+            made, _ = proxy(Scene(), name, RESOLVED, multiplexes=name == "multiplexing")
+            hop.node = chosen = made if name else None
             host = with_host_route_option(f"{name}.example")
             route = await within(chainer.route(Context(), "tcp", TARGET, host), "route()")
             # It may be a copy, which has the marker of its original.

@@ -1,9 +1,11 @@
 """The contract of routes."""
 
 import asyncio
+import copy
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -31,13 +33,12 @@ from gost_core.testing._run.waiting import (
 from gost_core.testing._stage.fakes.chain import FakeTransporter, proxy
 from gost_core.testing._stage.fakes.connections import LayeredConn, Scene
 from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver
-from gost_core.testing._stage.fakes.recorded import Recorded
+from gost_core.testing._stage.fakes.recorded import Recorded, out_of_reach
 from gost_core.testing.chain._shared import (
     SOON,
     TARGET,
     Limited,
     Opening,
-    each_bound,
     expect_bind_options,
     expect_carries,
     expect_context,
@@ -46,7 +47,6 @@ from gost_core.testing.chain._shared import (
     expect_step_error,
     interrupted,
     kept,
-    many_visitors,
     names,
     request,
     step_error,
@@ -153,10 +153,12 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
         after=("outlives",),
     )
     async def dial_order(self) -> None:
-        two = self._two()
-        conn = await within(two.dial(network="udp"), "dial()")
-        two.expect_steps(f"two: connect udp {TARGET}")
-        await expect_carries(conn, two.scene.far_ends[0], "the result of dial()")
+        # Without an address it gives a PacketConn that is not connected, by the same way.
+        for target in (TARGET, ""):
+            two = self._two()
+            conn = await within(kept(two.dial(network="udp", target=target)), "dial()")
+            two.expect_steps(f"two: connect udp {target}")
+            await expect_carries(conn, two.scene.far_ends[0], "the result of dial()")
 
     @clause("The steps of a bind are those of a dial, and the last node binds.", "D31")
     async def bind_order(self) -> None:
@@ -167,9 +169,21 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
     @clause("The last node is given the options of the bind.", "D35", after=("bind_order",))
     async def bind_options(self) -> None:
         two = self._two()
-        await within(two.route.bind(Context(), "tcp", ":0", many_visitors, each_bound), "bind()")
-        await within(two.bind(), "bind() without options")
-        expect_bind_options([one.options for one in two.two.binds])
+        await expect_bind_options(partial(two.route.bind, Context(), "tcp", ":0"), two.two.binds)
+
+    @clause(
+        "Dials and binds change no options of the nodes and their transports.",
+        "D23, D41",
+        after=("dial_order", "bind_order"),
+    )
+    async def options_unchanged(self) -> None:
+        two = self._two()
+        lent = (*two.nodes, two.one, two.two)
+        before = [copy.copy(one.options()) for one in lent]
+        for using in (_Two.dial, _Two.bind):
+            await within(using(two), "the call")
+            after = [one.options() for one in lent]
+            expect(after == before, f"options were {before}, and are {after}")
 
     @clause(
         "A node's own host mapper and resolver tell its address.", "D39, D42", after=("dial_order",)
@@ -344,8 +358,8 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
 
     @clause(
         "A node that is silent until the TIME_LIMIT is marked, and no other is; a target that is "
-        "silent marks nobody.",
-        "D43, D69",
+        "silent marks nobody. A call that is cancelled then ends as cancelled.",
+        "D14, D43, D69",
         after=("failure_marks", "target_marks_nobody"),
     )
     async def limit_marks(self) -> None:
@@ -412,10 +426,12 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
     @clause("A target that cannot be reached marks nobody.", "D43")
     async def target_marks_nobody(self) -> None:
         two = self._two()
-        for calls, call in ((two.two.connects, two.dial), (two.two.binds, two.bind)):
-            calls.fail_always(ConnectionRefusedError(TARGET))
-            await raises(call(), "the call", Exception)
-            two.expect_marks([], "the target refused, or the bind")
+        two.two.binds.fail_always(ConnectionRefusedError(TARGET))
+        await raises(two.bind(), "the bind", Exception)
+        for error in (*out_of_reach(TARGET), PermissionError(TARGET)):
+            two.two.connects.fail_always(error)
+            await raises(two.dial(), "the dial", Exception)
+            two.expect_marks([], f"a bind was refused, and a target was out of reach by {error!r}")
 
     # ---- Without nodes
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
@@ -54,7 +54,6 @@ __all__ = (
     "RESOLVED",
     "SOON",
     "TARGET",
-    "each_bound",
     "expect_bind_options",
     "expect_carries",
     "expect_context",
@@ -64,7 +63,6 @@ __all__ = (
     "interrupted",
     "kept",
     "loopback",
-    "many_visitors",
     "names",
     "node",
     "request",
@@ -148,25 +146,35 @@ async def expect_direct(dial: Callable[[Context, str, str], Awaitable[Conn]], /)
 # ---- Options of a bind
 
 
-def many_visitors(options: chain.BindOptions | connector.BindOptions, /) -> None:
+def _many_visitors(options: chain.BindOptions | connector.BindOptions, /) -> None:
     """Let many connections come; an option of a bind, as the next one is."""
     options.mux = True
 
 
-def each_bound(options: chain.BindOptions | connector.BindOptions, /) -> None:
+def _each_bound(options: chain.BindOptions | connector.BindOptions, /) -> None:
     """Set every other bound, each to another number."""
     options.backlog, options.udp_data_queue_size, options.udp_data_buffer_size = 2, 3, 4
     options.udp_conn_ttl = 5.0
 
 
-def expect_bind_options(told: Sequence[chain.BindOptions | connector.BindOptions], /) -> None:
-    """Break the clause unless one bind was told these options, and the next one none."""
-    fields = [
-        (o.mux, o.backlog, o.udp_data_queue_size, o.udp_data_buffer_size, o.udp_conn_ttl)
-        for o in told
-    ]
+async def expect_bind_options(
+    bind: Callable[..., Awaitable[Listener]], binds: Recorded[Any], /
+) -> None:
+    """Break the clause unless of two binds, also at once, one is told its options, and one none."""
     right = [(True, 2, 3, 4, 5), (False, 0, 0, 0, 0)]
-    expect(fields == right, f"the options of two binds were {right}, and were told as {fields}")
+    both: list[Callable[[], Awaitable[Listener]]] = [
+        partial(bind, _many_visitors, _each_bound),
+        bind,
+    ]
+    for at_once in (False, True):
+        for calls in [both] if at_once else [[one] for one in both]:
+            await within(asyncio.gather(*(call() for call in calls)), "bind()")
+        fields = [
+            (o.mux, o.backlog, o.udp_data_queue_size, o.udp_data_buffer_size, o.udp_conn_ttl)
+            for o in (one.options for one in binds[-2:])
+        ]
+        told = sorted(fields, reverse=True) if at_once else fields
+        expect(told == right, f"the options of two binds were {right}, and were told as {told}")
 
 
 # ---- A step that is interrupted, or fails
@@ -195,8 +203,9 @@ async def interrupted(
     expect(hanging.done(), f"a call {outcome_of(calling)} before the step that hangs")
     if by_limit:
         await asyncio.sleep(moment + 0.01 - loop.time())
-    calling.cancel()
+    cut = calling.cancel()
     await ended(calling)
+    expect(calling.cancelled() or not cut, f"a call that was cancelled {outcome_of(calling)}")
     return on_trial
 
 
@@ -260,6 +269,17 @@ class Connecting(Contract):
         await settle()
         await asyncio.sleep(1.5 * self._timeout)
         await expect_carries(conn, scene.far_ends[-1], "a connection whose task has ended")
+
+    @clause(
+        "A stream that breaks off does not look complete: read() raises ConnectionResetError.",
+        "D8",
+        after=("outlives",),
+    )
+    async def break_shown(self) -> None:
+        call, scene = self._opening(Context())
+        conn = await within(call, "the call")
+        scene.far_ends[-1].break_off()
+        await raises(conn.read(1), "read() of what broke off", ConnectionResetError)
 
     @clause("The listener outlives the task of the call.", "D4", after=("outlives",))
     async def listener_outlives(self) -> None:

@@ -37,14 +37,12 @@ from gost_core.testing.chain._shared import (
     RESOLVED,
     TARGET,
     Connecting,
-    each_bound,
     expect_bind_options,
     expect_carries,
     expect_context,
     expect_step_error,
     kept,
     loopback,
-    many_visitors,
     node,
     request,
     step_error,
@@ -244,17 +242,14 @@ class TransporterContract(
     async def bind(self) -> None:
         scene, _, connector, transport = self._over(FakeDialer, BindingConnector)
         conn = scene.connection("the connection")
-        await within(
-            transport.bind(request(), conn, "tcp", ":0", many_visitors, each_bound), "bind()"
-        )
+        bind = partial(transport.bind, request(), conn, "tcp", ":0")
+        await expect_bind_options(bind, connector.binds)
         made = connector.binds[0]
         expect_context(made.ctx, "the connector")
         expect(
             (made.network, made.address) == ("tcp", ":0"),
             f"bind('tcp', ':0') had the connector bind {made.network} {made.address}",
         )
-        await within(transport.bind(Context(), conn, "tcp", ":0"), "bind() without options")
-        expect_bind_options([one.options for one in connector.binds])
 
     @clause("bind() with a connector that is no Binder raises BindUnsupportedError.", "D16")
     async def bind_unsupported(self) -> None:

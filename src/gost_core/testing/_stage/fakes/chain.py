@@ -28,8 +28,8 @@ from gost_core.hop import Hop, SelectOption, SelectOptions
 from gost_core.options import apply
 from gost_core.testing._stage.fakes.connections import (
     FakeNetListener,
-    LayeredConn,
     Scene,
+    Wrapper,
     layer,
 )
 from gost_core.testing._stage.fakes.recorded import Call, Lent, Recorded
@@ -61,7 +61,7 @@ class FakeTransporter(Transporter):
         """Put a layer on ``conn``."""
         self._log("handshake")
         await self.handshakes.record(Call(ctx, None, conn=conn))
-        return LayeredConn(self.scene, f"what the handshake of {self.name} made", conn)
+        return Wrapper(self.scene, f"what the handshake of {self.name} made", conn)
 
     async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
         """Put a layer on ``conn``."""

@@ -1,6 +1,7 @@
 """Connections and listeners that know whether they were closed."""
 
 import asyncio
+from typing import Final
 
 from typing_extensions import Buffer
 
@@ -14,7 +15,7 @@ from gost_core.common.net import (
     PacketConn,
 )
 from gost_core.context import Context
-from gost_core.testing._run.waiting import keep
+from gost_core.testing._run.waiting import keep, turns
 from gost_core.testing._stage.memory import Address, ForwardingConn, MemoryConn, connected_pair
 
 __all__ = (
@@ -26,6 +27,9 @@ __all__ = (
     "Wrapper",
     "layer",
 )
+
+# For how many turns of the event loop a layer says goodbye.
+_GOODBYE: Final[int] = 5
 
 
 class Scene:
@@ -65,9 +69,12 @@ class LayeredConn(ForwardingConn):
         scene.opened.append(self)
 
     async def close(self) -> None:
-        """Close this layer and those below."""
-        self.closed = True
-        await super().close()
+        """Close this layer and those below; as in real ones, that takes a moment."""
+        try:
+            await turns(_GOODBYE)
+        finally:
+            self.closed = True
+            await super().close()
 
 
 class LayeredPackets(LayeredConn, PacketConn):
@@ -93,7 +100,7 @@ class LayeredPackets(LayeredConn, PacketConn):
 
 def layer(scene: Scene, name: str, inner: Conn, network: str) -> LayeredConn:
     """Put a layer on a connection that carries what the network does."""
-    made = LayeredPackets if network.startswith("udp") else LayeredConn
+    made = LayeredPackets if network.startswith("udp") else Wrapper
     return made(scene, name, inner)
 
 
