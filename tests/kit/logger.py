@@ -286,6 +286,16 @@ class LevelCopied(RightLogger):
         return child
 
 
+@loggers.breaks("level-shared")
+class RememberingWhatIsEnabled(RightLogger):
+    def __init__(self, level: LogLevel) -> None:
+        super().__init__(level)
+        self.known: dict[LogLevel, bool] = {}
+
+    def is_level_enabled(self, level: LogLevel, /) -> bool:
+        return self.known.setdefault(level, self.enabled(level))
+
+
 @loggers.breaks("fatal-exits", history="x nop logger: fatal returns")
 class SurvivingFatal(RightLogger):
     def fatal(self, *args: object) -> NoReturn:  # type: ignore  # the fault

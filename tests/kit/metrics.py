@@ -420,6 +420,21 @@ class AddingWithoutTheLock(RightGauge):
 
 
 @gauges.breaks("set-replaces")
+class PartForEachThread(RightGauge):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: dict[int, float] = {}
+
+    def add(self, value: float, /) -> None:
+        self.set(self.parts.get(threading.get_ident(), 0) + value)
+
+    def set(self, value: float, /) -> None:
+        with self.lock:
+            self.parts[threading.get_ident()] = value
+            self.value = sum(self.parts.values())
+
+
+@gauges.breaks("set-replaces")
 class ZeroIsNotGiven(RightGauge):
     def set(self, value: float, /) -> None:
         if value:

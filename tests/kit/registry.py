@@ -2,6 +2,7 @@
 
 import threading
 import time
+import unicodedata
 from collections.abc import Callable
 
 from gost_core.chain import Chainer, Route, RouteOption
@@ -220,6 +221,49 @@ class DefaultForNoName(RightRegistry):
 class StrippingNames(RightRegistry):
     def unregister(self, name: str, /) -> None:
         super().unregister(name.strip())
+
+
+@trial.breaks("names-exact")
+class NormalizingNames(RightRegistry):
+    def register(self, name: str, value: Value, /) -> None:
+        super().register(unicodedata.normalize("NFC", name), value)
+
+    def is_registered(self, name: str, /) -> bool:
+        return super().is_registered(unicodedata.normalize("NFC", name))
+
+
+@trial.breaks("unregister-leaves-open")
+class ClosingWhatItRefuses(RightRegistry):
+    def register(self, name: str, value: Value, /) -> None:
+        try:
+            super().register(name, value)
+        except DuplicateError:
+            getattr(value, "close", int)()
+            raise
+
+
+@trial.breaks("unregister-removes")
+class ListingWhatWasRemoved(RightRegistry):
+    """Makes its list anew when something is registered."""
+
+    listed: dict[str, Value] | None = None
+
+    def register(self, name: str, value: Value, /) -> None:
+        super().register(name, value)
+        self.listed = None
+
+    def get_all(self) -> dict[str, Value]:
+        self.listed = self.listed or super().get_all()
+        return self.listed.copy()
+
+
+@trial.breaks("threads-snapshot")
+class CopyingWithoutTheLock(RightRegistry):
+    def unregister(self, name: str, /) -> None:
+        kept = self.values.copy()
+        kept.pop(name, None)
+        time.sleep(0)
+        self.values = kept
 
 
 @trial.breaks("reference-gone")

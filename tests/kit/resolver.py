@@ -1,6 +1,8 @@
 """Trials of the contract of resolvers."""
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Final
@@ -171,6 +173,14 @@ class NoneForUnknown(RightResolver):
     ) -> Sequence[IP] | None:
         found = await super().resolve(ctx, network, host, *opts)
         return found or (None if host == "unknown.example" else found)
+
+
+@trial.breaks("unknown-empty")
+class ReadingNumbersAsTheSystemDoes(RightResolver):
+    async def query(self, host: str) -> list[IP]:
+        with contextlib.suppress(OSError):
+            return [ip_address(socket.inet_aton(host))]
+        return await super().query(host)
 
 
 @trial.breaks("missing-invalid")

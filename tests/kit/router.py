@@ -232,6 +232,17 @@ class DeafRouter(Deaf, RightRouter): ...
 class ExhaustingRouter(Exhausting, RightRouter): ...
 
 
+@trial.breaks("next-after-failures")
+class LookingInTasks(RightRouter):
+    async def find(self, dst: str, table: Sequence[Route]) -> Route | None:
+        found, _ = await asyncio.gather(super().find(dst, table), self.ask_again())
+        return found
+
+    async def ask_again(self) -> None:
+        for _ in range(10):
+            await self.ask()
+
+
 @trial.breaks("next-after-cancelled")
 class LeakingRouter(Leaking, RightRouter): ...
 

@@ -153,6 +153,14 @@ class MakingMarkers(RightMarkable):
         return FailMarker()
 
 
+@markable_trial.breaks("same-each-time")
+class AfreshAfterASuccess(RightMarkable):
+    def marker(self) -> Marker | None:
+        if self.failures.time() and not self.failures.count():
+            self.failures = FailMarker()
+        return self.failures
+
+
 # ---- Selector, Strategy, Filter
 
 
@@ -334,6 +342,30 @@ class UnweightedBackups(RightSelector):
         return 1 if item.setting("backup") else super().weight(item)
 
 
+@selector_trial.breaks("weight")
+class ReservingForTheCancelled(RightSelector):
+    def __init__(self) -> None:
+        self.reserved: list[Item] = []
+
+    async def select(self, ctx: Context, /, *items: Item) -> Item | None:
+        eligible = await self.filter(ctx, *items) or items[:1]
+        free = [item for item in eligible if item not in self.reserved]
+        if (chosen := await self.apply(ctx, *free or eligible)) is not None:
+            self.reserved.append(chosen)
+            await self.ask()
+            self.reserved.remove(chosen)
+        return chosen
+
+
+@selector_trial.breaks("items-unchanged")
+class ResettingInTime(RightSelector):
+    def has_failed(self, item: Item) -> bool:
+        failed = super().has_failed(item)
+        if not failed and item.marker().count() >= self.max_fails(item):
+            item.marker().reset()
+        return failed
+
+
 @selector_trial.breaks("weight-default")
 class NeverOfWeightZero(RightSelector):
     def weight(self, item: Item) -> float:
@@ -435,6 +467,45 @@ class WithoutBackups(RightSelector):
     async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
         found = await super().filter(ctx, *items)
         return [item for item in found if not item.setting("backup")]
+
+
+@strategy_trial.breaks("concurrent")
+class WeighingForOthers(RightStrategy):
+    weights: Sequence[float] = ()
+
+    async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
+        self.weights = [self.weight(item) for item in items]
+        await self.ask()
+        return random.choices(items, self.weights)[0] if items else None
+
+
+@strategy_trial.breaks("weight")
+class PreferringByPosition(RightStrategy):
+    """Has the place of the heaviest of the call that came last."""
+
+    place = 0
+
+    async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
+        weights = [self.weight(item) for item in items]
+        self.place = weights.index(max(weights)) if len(set(weights)) > 1 else -1
+        await self.ask()
+        return (
+            items[self.place]
+            if self.place in range(len(items))
+            else await super().apply(ctx, *items)
+        )
+
+
+@strategy_trial.breaks("wrong-type-refused")
+class WeighingInTasks(RightStrategy):
+    async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
+        weights = await asyncio.gather(*map(self.weigh, range(len(items)), items))
+        return random.choices(items, weights)[0] if items else None
+
+    async def weigh(self, number: int, item: Item) -> float:
+        for _ in range(number):
+            await self.ask()
+        return self.weight(item)
 
 
 @strategy_trial.breaks("shape")

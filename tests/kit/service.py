@@ -10,6 +10,7 @@ from gost_core.common.net import (
     Addr,
     Closer,
     Conn,
+    ConnUnwrapper,
     ContextCarrier,
     DeniedError,
     UnsupportedError,
@@ -350,6 +351,17 @@ class LookingAtTheOutside(RightService):
         return (conn.context() if isinstance(conn, ContextCarrier) else None) or Context()
 
 
+@trial.breaks("carried-context")
+class LookingAtTheInside(RightService):
+    def carried(self, conn: Conn) -> Context:
+        found = super().carried(conn)
+        while isinstance(conn, ConnUnwrapper):
+            conn = conn.unwrap_conn()
+            if isinstance(conn, ContextCarrier):
+                found = super().carried(conn)
+        return found
+
+
 @trial.breaks("carried-addresses")
 class OverwritingAddresses(RightService):
     def carried(self, conn: Conn) -> Context:
@@ -683,6 +695,12 @@ class RefusalsWithinGroups(RightService):
         within: Sequence[Exception] = getattr(error, "exceptions", ())
         refused = any(isinstance(one, DeniedError) for one in within)
         return not refused and super().counts(error)
+
+
+@trial.breaks("failure-counted")
+class CountingUntilItIsClosed(RightService):
+    def counts(self, error: Exception) -> bool:
+        return super().counts(error) and not self.closing.is_set()
 
 
 @trial.breaks("cancel-handlers")

@@ -23,26 +23,14 @@ _LINES: Final[int] = 50
 _Method: TypeAlias = Callable[..., None]
 
 
-def _plain(logger: Logger) -> dict[str, _Method]:
+def _plain(logger: Logger, end: str = "") -> dict[str, _Method]:
     """Return the methods that join their arguments, by name and severity, but ``fatal``."""
-    return {
-        "trace": logger.trace,
-        "debug": logger.debug,
-        "info": logger.info,
-        "warn": logger.warn,
-        "error": logger.error,
-    }
+    return {name: getattr(logger, name) for name in (one.value + end for one in _LEVELS[:-1])}
 
 
 def _formatting(logger: Logger) -> dict[str, _Method]:
     """Return the methods that format, by name and severity, but ``fatalf``."""
-    return {
-        "tracef": logger.tracef,
-        "debugf": logger.debugf,
-        "infof": logger.infof,
-        "warnf": logger.warnf,
-        "errorf": logger.errorf,
-    }
+    return _plain(logger, "f")
 
 
 class LoggerContract(Contract, Generic[LoggerT], interface=Logger):
@@ -210,16 +198,22 @@ class LoggerContract(Contract, Generic[LoggerT], interface=Logger):
                 f"times and the new one {new} times",
             )
 
-    @clause("A logger made by with_fields() shares the level, also when it changes.", "D59")
+    @clause(
+        "A logger made by with_fields() shares the level, also when it changes.",
+        "D59",
+        after=("level_told", "levels_ordered"),
+    )
     async def level_shared(self) -> None:
         logger = self.make(LogLevel.WARN)
         child = logger.with_fields({"first_key": "first-value"})
-        level = child.get_level()
-        expect(level is LogLevel.WARN, f"with_fields() of a logger of WARN gave one of {level!r}")
-        set_level = need(self.set_level, "set_level")
-        await given(set_level(logger, LogLevel.DEBUG), "set_level()")
-        level = child.get_level()
-        expect(level is LogLevel.DEBUG, f"the level stayed {level!r} where it was made before")
+        for level in (LogLevel.WARN, LogLevel.DEBUG, LogLevel.ERROR):
+            if level is not LogLevel.WARN:
+                set_level = need(self.set_level, "set_level")
+                await given(set_level(logger, level), "set_level()")
+            for one in (logger, child):
+                told, warns = one.get_level(), one.is_level_enabled(LogLevel.WARN)
+                right = told is level and warns is (level is not LogLevel.ERROR)
+                expect(right, f"at {level.name}, one told {told!r}, and for WARN {warns}")
 
     @clause("fatal() and fatalf() raise SystemExit(1).", "D59")
     async def fatal_exits(self) -> None:

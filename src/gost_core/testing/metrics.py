@@ -123,7 +123,7 @@ class GaugeContract(_Value[GaugeT], interface=Gauge, first=("dec_subtracts_one",
         gauge.add(-4)
         self._expect(gauge, -1.5, "add(2.5) and add(-4)")
 
-    @clause("set() replaces the value.", "D58", after=("add_adds",))
+    @clause("set() replaces the value, whoever has written it.", "D21, D58", after=("add_adds",))
     async def set_replaces(self) -> None:
         gauge = self.make()
         gauge.inc()
@@ -132,6 +132,8 @@ class GaugeContract(_Value[GaugeT], interface=Gauge, first=("dec_subtracts_one",
             self._expect(gauge, value, f"set({value})")
         gauge.add(1)
         self._expect(gauge, 4, "set(3) and add(1)")
+        await in_threads(lambda _: gauge.set(7), 1, "set() in threads")
+        self._expect(gauge, 7, "set(7) in several threads")
 
 
 class ObserverContract(

@@ -1,6 +1,7 @@
 """The contract of resolvers."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -133,13 +134,17 @@ class ResolverContract(
     async def both_families(self) -> None:
         await self._expect_found(self._build(), "ip", self._both_families())
 
-    @clause("A name that does not exist gives an empty sequence.", "D39")
+    @clause("A name that does not exist gives an empty sequence; 127.1 is no host.", "D12, D39")
     async def unknown_empty(self) -> None:
         unknown, resolver = need(self.unknown, "unknown"), self._build()
         for network in ("ip", "ip4", "ip6"):
             # Not None: callers could not tell it from a failure of their own.
             found = await self._answer(resolver, (network, unknown))
             expect(is_empty(found), f"resolve({network!r}, {unknown!r}) returned {found!r}")
+        for spelling in ("127.1", "2130706433", "0x7f000001", "0177.0.0.1"):
+            with contextlib.suppress(OSError, ValueError):
+                found = await self._answer(resolver, ("ip", spelling))
+                expect(is_empty(found), f"resolve('ip', {spelling!r}) returned {found!r}")
 
     @clause(
         "A resolver that has nobody to ask raises InvalidError, and the address is left as it is.",

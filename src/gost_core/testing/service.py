@@ -192,13 +192,14 @@ class ServiceContract(Contract, interface=Service):
             expect(found == host, f"for a client at {client}, HASH_SOURCE is {found!r}")
 
     @clause(
-        "A context that the connection carries is the handler's, also beneath wrappers.",
+        "The outermost context that a connection carries is the handler's, also beneath wrappers.",
         "D10, D28",
         after=("handled",),
     )
     async def carried_context(self) -> None:
         scene = Scene()
-        carrier = CarryingConn(scene, _conn(), Context().with_value(_MARK, "here"))
+        beneath = CarryingConn(scene, _conn(), Context().with_value(_MARK, "beneath"))
+        carrier = CarryingConn(scene, beneath, Context().with_value(_MARK, "here"))
         for conn in (carrier, Wrapper(scene, "a wrapper", carrier)):
             ctx = await self._context_of(conn)
             where = "carried" if conn is carrier else "carried beneath a wrapper"
@@ -495,9 +496,7 @@ class ServiceContract(Contract, interface=Service):
 
     # ---- Counting
 
-    @clause(
-        "A handler that fails is counted as an error.", "D28", after=("handled", "close_ends_serve")
-    )
+    @clause("A handler that fails is counted, also after close().", "D15", after=("serve_waits",))
     async def failure_counted(self) -> None:
         group = ExceptionGroup("both directions", [OSError("one"), DeniedError("the other")])
         for error in (
@@ -506,8 +505,9 @@ class ServiceContract(Contract, interface=Service):
             KeyError("x"),
             group,
         ):
-            errors = await self._errors_of(_raising(error))
-            expect(errors == 1, f"one handler raised {error!r}, and TOTAL_ERRS is {errors}")
+            for steps in (0, _STEPS):
+                errors = await self._errors_of(_raising(error, steps))
+                expect(errors == 1, f"one handler raised {error!r}, and TOTAL_ERRS is {errors}")
 
     @clause(
         "A handler that raises DeniedError, or is cancelled, is not counted as an error.",
@@ -585,8 +585,9 @@ async def _expect_handled_on(served: _Served) -> None:
     )
 
 
-def _raising(error: BaseException) -> _Serve:
+def _raising(error: BaseException, steps: int = 0) -> _Serve:
     async def fail(ctx: Context, conn: Conn) -> None:
+        await turns(steps)
         raise error
 
     return fail
@@ -634,10 +635,9 @@ async def _expect_waits(
 async def _expect_one_handled(served: _Served, cancels: bool, /) -> None:
     """Have a service handle one connection, or be cancelled while it does."""
     served.listener.push(_conn())
+    await given(served.handler.came.wait(), "the handling of a connection")
     if cancels:
-        await given(served.handler.came.wait(), "the handling of a connection")
         await expect_cancelled(served.serving, "serve()")
     else:
-        await served.handled()
         await given(served.close(), "close()")
         await given(served.serving, "serve()")

@@ -1,5 +1,6 @@
 """Trials of the contract of observers of events."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from gost_core.context import Context
@@ -90,6 +91,17 @@ class WaitingForMore(RightObserver):
 class AtMostAHundred(RightObserver):
     async def send(self, events: Sequence[ServiceEvent]) -> None:
         await super().send(events[:100])
+
+
+@trial.breaks("failure-raises")
+class DeliveringEachInATask(RightObserver):
+    async def send(self, events: Sequence[ServiceEvent]) -> None:
+        await asyncio.gather(*map(self.deliver, range(len(events)), events))
+
+    async def deliver(self, number: int, event: ServiceEvent) -> None:
+        for _ in range(number % 9):
+            await asyncio.sleep(0)
+        await super().send([event])
 
 
 @trial.breaks("failure-raises")

@@ -19,6 +19,7 @@ from gost_core.testing._run.waiting import (
     ended,
     expect,
     expect_raises,
+    leaving_no_task,
     need,
     owned,
     start,
@@ -120,6 +121,13 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
                 drawn += chosen
         return drawn
 
+    async def _cancel(self, stage: int, chooser: ChooserT, *items: T) -> None:
+        """Have it choose, and cancel the call after so many turns of the event loop."""
+        call = start(self._choose(chooser, Context(), *items))
+        await turns(stage)
+        call.cancel()
+        await ended(call)
+
     async def _expect_never(self, unwanted: T, other: T, why: str, /, *more: T) -> None:
         """Break the clause if an item is ever chosen that must not be; ``why`` says what it is."""
         drawn = await self._draw(unwanted, other, *more)
@@ -145,8 +153,11 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
         "Items are not changed: neither their metadata nor their markers.", "D44", after=("chosen",)
     )
     async def items_unchanged(self) -> None:
-        metadata = _WatchedMetadata(weight=2)
+        metadata = _WatchedMetadata(weight=2, failTimeout=_SHORT)
         item = need(self.item_with, "item_with")(metadata)
+        if (marker := _marker(item)) is not None:
+            marker.mark()
+        await asyncio.sleep(2 * _SHORT)
         before = _state(item)
         await self._draw(item, self.item())
         expect(not metadata.changes, f"set() was called on metadata for {metadata.changes}")
@@ -179,26 +190,28 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
     )
     async def concurrent(self) -> None:
         chooser = self._build()
-        groups = [(self.item(), self.item()) for _ in range(_CALLS)]
+        groups = [[self.item() for _ in range(1 + n % 3)] for n in range(_CALLS)]
         choices = asyncio.gather(*(self._choose(chooser, Context(), *one) for one in groups))
         found = await within(choices, f"{_CALLS} calls at once")
         for group, chosen in zip(groups, found, strict=True):
             _expect_mine(chosen, group, [item for group in groups for item in group])
 
     @clause(
-        "A value of another type raises a ValueError that names the key: weight and maxFails are "
-        "whole numbers, failTimeout is a finite number, backup a bool, and a bool is no number.",
-        "D45",
+        "A value of another type raises a ValueError that names the key and leaves no task: weight "
+        "and maxFails are whole numbers, failTimeout finite, backup a bool; a bool is no number.",
+        "D20, D45",
         after=("chosen",),
     )
     async def wrong_type_refused(self) -> None:
         need(self.honours or None, "honours")
         for key in self.honours:
             for value in _OTHER_TYPES[key]:
-                items, what = [self._with(**{key: value}), self.item()], f"{key}={value!r}"
+                what = f"{key}={value!r}"
+                items = [self._with(**{key: value}), *(self.item() for _ in range(5))]
                 with expect_raises(f"a choice of an item with {what}", ValueError):
                     try:
-                        await self._choice(self._build(), Context(), *items)
+                        choice = self._choose(self._build(), Context(), *items)
+                        await within(leaving_no_task(choice, what), what)
                     except ValueError as error:
                         expect(key in str(error), f"the ValueError of {what} does not name the key")
                         raise
@@ -335,10 +348,7 @@ class ByFailures(Choice[ChooserT, T]):
     async def chosen_anew(self) -> None:
         chooser, one, other = self._build(), self._failed(), self._failed()
         for stage, failed, working in ((1, one, other), (2, other, one), (3, one, other)):
-            call = start(self._choose(chooser, Context(), self.item()))
-            await turns(stage)
-            call.cancel()
-            await ended(call)
+            await self._cancel(stage, chooser, self.item())
             self._marker(failed).mark()
             self._marker(working).reset()
             drawn = await self._draw(failed, working, chooser=chooser)
@@ -356,7 +366,7 @@ class ByWeight(Choice[ChooserT, T]):
         found = await self._choice(self._build(), Context())
         expect(list(found) == [None], f"{list(found)!r} was chosen of no items")
 
-    @clause("The greater its weight, the more often an item is chosen.", "D45", after=("chosen",))
+    @clause("An item of greater weight is chosen more often.", "D22, D45", after=("concurrent",))
     async def weight(self) -> None:
         self._needs("weight")
         heavy, light = self._with(weight=10_000), self._with(weight=1)
@@ -370,7 +380,12 @@ class ByWeight(Choice[ChooserT, T]):
                 first, last = [self._with(weight=one, backup=True) for one in (1, 10_000)]
                 cases.append((failed, first, last))
         for items in cases:
-            drawn = [one for one in await self._draw(*items) if one is not failed]
+            chooser, drawn = self._build(), list[T | None]()
+            for stage in range(_DRAWS):
+                await self._cancel(stage, chooser, *items)
+                pair = (self._choose(chooser, Context(), *one) for one in (items, items[::-1]))
+                for found in await within(asyncio.gather(*pair), "2 choices at once"):
+                    drawn += [one for one in found if one is not failed]
             count = sum(one is items[-1] for one in drawn)
             expect(
                 count >= 0.9 * len(drawn),

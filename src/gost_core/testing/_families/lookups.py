@@ -8,7 +8,6 @@
 import asyncio
 import contextlib
 import ipaddress
-import re
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -24,6 +23,8 @@ from gost_core.testing._run.waiting import (
     expect,
     expect_cancelled,
     given,
+    leaving_no_task,
+    left_of,
     need,
     noting_tasks,
     raises,
@@ -62,8 +63,6 @@ _CALLS: Final[int] = 40
 _FAILURES: Final[int] = 5
 # For how many seconds a question is left without an answer.
 _PATIENCE: Final[float] = 1.5
-
-_NAMELESS: Final[re.Pattern[str]] = re.compile(r"Task-\d+$|None$")
 
 
 class Backed(Contract, Generic[ComponentT]):
@@ -164,8 +163,7 @@ class Stalling(Backed[ComponentT], Calls[ComponentT]):
             if stalled is not None:
                 stalled.cancel()
                 await ended(stalled, *begun)
-                # What belongs to the component has a name; a task may be without, or called None.
-                left = [one for one in begun if not one.done() and _NAMELESS.match(one.get_name())]
+                left = left_of(begun)
                 expect(not left, f"{what} was cancelled, and left {left}")
 
 
@@ -261,7 +259,7 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
 
     @clause(
         "However many calls have failed, since what it asks is out of reach, the next one ends, "
-        "and makes no answer up.",
+        "makes no answer up and leaves no task behind.",
         "D20",
         after=(FIRST, "backend_broken"),
     )
@@ -272,6 +270,9 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
             await ended(*asked)
             hangs = not all(one.done() for one in asked)
             expect(not hangs, f"{self._named(question)}, {_CALLS} times out of reach, did not end")
+            last = leaving_no_task(self._ask(component, question), self._named(question))
+            asked.append(start(last))
+            await ended(*asked)
             for one in asked:
                 with contextlib.suppress(OSError):
                     self._expect_safe(question, one.result())

@@ -6,6 +6,7 @@ What a scenario opens it keeps, what it begins it starts, so that nothing outliv
 
 import asyncio
 import contextlib
+import re
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator
@@ -32,6 +33,8 @@ __all__ = (
     "given",
     "in_threads",
     "keep",
+    "leaving_no_task",
+    "left_of",
     "need",
     "noting_tasks",
     "outcome_of",
@@ -48,6 +51,8 @@ __all__ = (
 R = TypeVar("R")
 
 _THREADS: Final[int] = 4
+# What belongs to a component has a name (D20); a task may be without, or called None.
+_NAMELESS: Final[re.Pattern[str]] = re.compile(r"Task-\d+$|None$")
 _begun: Final[ContextVar[list[asyncio.Task[Any]] | None]] = ContextVar("_begun", default=None)
 # More than a single call does that threads make.
 _ADDITIONS: Final[int] = 10_000
@@ -309,6 +314,23 @@ class _Noting:
 
 def _task(loop: asyncio.AbstractEventLoop, coro: Any, /, **options: Any) -> "asyncio.Task[Any]":
     return asyncio.Task(coro, loop=loop, **options)
+
+
+def left_of(begun: list[asyncio.Task[Any]], /) -> list[asyncio.Task[Any]]:
+    """Return the tasks that go on, and belong to a call: those of a component have names."""
+    return [one for one in begun if not one.done() and _NAMELESS.match(one.get_name())]
+
+
+async def leaving_no_task(call: Awaitable[R], what: str, /) -> R:
+    """Await in a task of its own, and break the clause if it fails while what it began goes on."""
+    begun = list[asyncio.Task[Any]]()
+    try:
+        return await noting_tasks(call, begun)
+    except Exception:
+        # What was cancelled may still be about to end.
+        left = [one for one in left_of(begun) if not one.cancelling()]
+        expect(not left, f"{what} failed, and left {left}")
+        raise
 
 
 def _no_news(done: "asyncio.Future[Any]") -> None:

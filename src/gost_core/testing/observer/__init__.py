@@ -17,6 +17,7 @@ from gost_core.testing._run.waiting import (
     ended,
     expect,
     given,
+    leaving_no_task,
     need,
     owned,
     raises,
@@ -106,12 +107,13 @@ class ObserverContract(
         await self._observe(observer, batch, "observe()")
         await self._observe(observer, batch, "observe() of the same batch again")
 
-    @clause("A batch that cannot be delivered raises OSError.", "D56")
+    @clause("A batch that cannot be delivered raises OSError, and leaves no task.", "D20, D56")
     async def failure_raises(self) -> None:
         observer = await self._broken()
         for number in range(3):
-            observing = observer.observe(Context(), [self.event()])
-            await raises(observing, f"observe() {number} with its backend broken", OSError)
+            what, batch = f"observe() {number}, out of reach,", [self.event() for _ in range(3)]
+            observing = leaving_no_task(observer.observe(Context(), batch), what)
+            await raises(observing, what, OSError)
         calls = [start(observer.observe(Context(), [self.event()])) for _ in range(3)]
         for number, call in enumerate(calls):
             await raises(call, f"observe() {number} of 3 at once, with its backend broken", OSError)

@@ -104,8 +104,16 @@ def layer(scene: Scene, name: str, inner: Conn, network: str) -> LayeredConn:
     return made(scene, name, inner)
 
 
-class CarryingConn(LayeredConn, ContextCarrier):
-    """A connection that brings a context."""
+class Wrapper(LayeredConn, ConnUnwrapper):
+    """A wrapper that shows what it wraps."""
+
+    def unwrap_conn(self) -> Conn:
+        """Return what is wrapped."""
+        return self.inner
+
+
+class CarryingConn(Wrapper, ContextCarrier):
+    """A wrapper that brings a context."""
 
     def __init__(self, scene: Scene, inner: Conn, carried: Context | None) -> None:
         super().__init__(scene, "the connection", inner)
@@ -114,14 +122,6 @@ class CarryingConn(LayeredConn, ContextCarrier):
     def context(self) -> Context | None:
         """Return the context."""
         return self._carried
-
-
-class Wrapper(LayeredConn, ConnUnwrapper):
-    """A wrapper that shows what it wraps."""
-
-    def unwrap_conn(self) -> Conn:
-        """Return what is wrapped."""
-        return self.inner
 
 
 class FakeNetListener(Listener):
