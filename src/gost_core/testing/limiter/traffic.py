@@ -301,18 +301,22 @@ async def _measure(limiter: Limiter) -> None:
     """Break the clause unless several callers are granted as much as the limit says."""
     meter = Meter(_FAST, _FAST)
     served: set[int] = set()
+    all_served = asyncio.Event()
 
     async def take(number: int) -> None:
         while not meter.too_much():
             granted = await limiter.wait(Context(), 1 if number == 9 else 7)
             meter.granted += granted
-            served.add(number)
             expect(granted > 0, "wait() was refused")
+            served.add(number)
+            if len(served) == 10:
+                all_served.set()
             await asyncio.sleep(0)
 
     callers = [start(take(number)) for number in range(10)]
     await meter.run(lambda: [one.result() for one in callers if one.done()])
-    expect(len(served) == 10, f"{len(served)} of 10 callers at once were ever granted a byte")
+    # On a busy machine one may lose each race for a while; who is starved loses all of them.
+    await within(all_served.wait(), "the first grant of each of 10 callers at once")
     for one in callers:
         one.cancel()
 
