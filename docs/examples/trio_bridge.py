@@ -50,7 +50,7 @@ async def call(
     """Call ``function`` in a task of trio, which is cancelled when this call is.
 
     The call ends when the task has ended. A task that was done before the cancellation came to it
-    still gives its result, so that nothing is lost.
+    still gives its result, so that nothing is lost; if that is None, the call ends as cancelled.
     """
     ended: asyncio.Future[R] = asyncio.get_running_loop().create_future()
     scope = trio.CancelScope()
@@ -65,12 +65,17 @@ async def call(
             ended.cancel()  # has an effect only if there is neither
 
     nursery.start_soon(run)
+    cancelled: asyncio.CancelledError | None = None
     while not ended.done():
         try:
             await asyncio.wait([ended])
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            cancelled = error
             scope.cancel()
-    return ended.result()
+    result = ended.result()
+    if cancelled is not None and result is None:
+        raise cancelled
+    return result
 
 
 class TrioConn(ForwardingConn, HalfCloser):

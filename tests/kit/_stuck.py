@@ -1,6 +1,7 @@
 """Faults of what a call leaves behind, and of when what it gives ends."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from gost_core import keys
@@ -116,3 +117,15 @@ def ended_by_breaks(right: Any, method: str) -> Any:
         return made if isinstance(made, PacketConn) else EndedByBreaks(made)
 
     return type("HidingBreaks", (right,), {method: call})
+
+
+def closing_undisturbed(right: Any) -> Any:
+    """Return a class whose close() goes on as if nothing were when it is cancelled."""
+
+    async def close(self: Any) -> None:
+        with suppress(asyncio.CancelledError):
+            for _ in range(3):
+                await asyncio.sleep(0)
+        await right.close(self)
+
+    return type("ClosingUndisturbed", (right,), {"close": close})

@@ -19,6 +19,7 @@ from tests.kit._backend import (
     mend_backend,
     stall_backend,
 )
+from tests.kit._stuck import closing_undisturbed
 from tests.kit.trial import Trial
 
 
@@ -170,6 +171,9 @@ class ClosingOnce(RightRecorder):
         if not self.open:
             raise OSError("bad file descriptor")
         await super().close()
+
+
+trial.breaks("close-twice")(closing_undisturbed(RightRecorder))
 
 
 @trial.breaks("cancelled")

@@ -286,6 +286,18 @@ def test_what_was_done_before_the_cancellation_came_is_not_lost() -> None:
     assert asyncio.run(main()) == b"taken"
 
 
+def test_a_call_that_gives_nothing_ends_as_cancelled_though_it_was_done_before() -> None:
+    async def main() -> None:
+        async with trio_inside() as nursery:
+            calling = asyncio.create_task(call(nursery, trio.lowlevel.cancel_shielded_checkpoint))
+            await asyncio.sleep(0)
+            calling.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await calling
+
+    asyncio.run(main())
+
+
 def test_the_end_of_trio_ends_the_calls_that_wait_there() -> None:
     async def main() -> None:
         async with trio_inside() as nursery:

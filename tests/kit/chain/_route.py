@@ -26,6 +26,7 @@ from gost_core.testing._stage.fakes.connections import LayeredConn
 from gost_core.testing._stage.memory import ForwardingConn
 from gost_core.testing.chain import RouteContract
 from tests.kit._stuck import (
+    closing_undisturbed,
     ended_by_breaks,
     ending_at_the_limit,
     ending_with_the_task,
@@ -644,6 +645,16 @@ class TellingTheTargetNoLimit(RightRoute):
         except BaseException:
             await self.release(conn, "target")
             raise
+
+
+Undisturbed = closing_undisturbed(ForwardingConn)
+
+
+@trial.breaks("close-closes-all")
+class ClosingUndisturbed(RightRoute):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        conn = await super().dial(ctx, network, address, *opts)
+        return conn if isinstance(conn, PacketConn) else Undisturbed(conn)
 
 
 class ClosingOnce(ForwardingConn):

@@ -23,7 +23,13 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address
 from gost_core.testing.connector import BinderContract
-from tests.kit._stuck import ending_at_the_limit, few_places, losing_places, stuck
+from tests.kit._stuck import (
+    closing_undisturbed,
+    ending_at_the_limit,
+    few_places,
+    losing_places,
+    stuck,
+)
 from tests.kit.connector._connector import (
     CancelledAsTimeout,
     EndingASecondLater,
@@ -383,6 +389,16 @@ class CuttableListener(CarefulListener):
 class ClosingUnlessCancelled(RightBinder):
     def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
         return CuttableListener(tunnel, bound)
+
+
+Undisturbed = closing_undisturbed(TunnelListener)
+
+
+@binders.breaks("close-cancelled")
+class ClosingUndisturbed(RightBinder):
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        listener: Listener = Undisturbed(tunnel, bound)
+        return listener
 
 
 class LateListener(TunnelListener):

@@ -25,7 +25,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing.dialer import DialerContract
-from tests.kit._stuck import ending_at_the_limit
+from tests.kit._stuck import closing_undisturbed, ending_at_the_limit
 from tests.kit.dialer import _protocol
 from tests.kit.dialer._protocol import (
     LIFE_FAULTS,
@@ -548,6 +548,9 @@ class EndingOneByOne(RightDialer):
     async def close(self) -> None:
         self.closed = True
         await self.end()
+
+
+dialers.breaks("close-ends-sessions")(closing_undisturbed(RightDialer))
 
 
 @dialers.breaks("address-dialed")

@@ -27,7 +27,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address, MemoryMetadata
 from gost_core.testing.listener import ListenerContract
-from tests.kit._stuck import closing_ahead
+from tests.kit._stuck import closing_ahead, closing_undisturbed
 from tests.kit.common.net._sockets import SocketConn
 from tests.kit.dialer._protocol import read_exactly
 from tests.kit.listener._serving import RightWrapper, ServedConn, ServesOptions
@@ -560,6 +560,7 @@ class ClosingOnce(RightListener):
 
 
 local.breaks("close-at-once")(closing_ahead(RightListener))
+local.breaks("close-cancelled")(closing_undisturbed(RightListener))
 
 
 @local.breaks(

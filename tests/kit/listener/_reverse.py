@@ -18,6 +18,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address, MemoryMetadata
 from gost_core.testing.listener import ReverseListenerContract
+from tests.kit._stuck import closing_undisturbed
 from tests.kit.listener._serving import RightWrapper, ServedConn, ServesOptions
 from tests.kit.trial import Trial
 
@@ -173,6 +174,9 @@ class ClosingItsRouter(RightReverse):
 class FinishingTheAdmission(RightReverse):
     def end_admissions(self) -> None:
         """Leave them to those who were asked."""
+
+
+reverse.breaks("close-cancelled")(closing_undisturbed(RightReverse))
 
 
 @reverse.breaks("reverse-binds-in-accept")

@@ -251,8 +251,9 @@ class Acceptors(Closers, Generic[SiteT]):
         await second.meet()
 
     @clause(
-        "A cancelled close() frees the address all the same, and closes what nobody accepted.",
-        "D1, D27",
+        "A cancelled close() ends as cancelled, frees the address all the same, and closes what "
+        "nobody accepted.",
+        "D1, D14, D27",
         after=("address_freed", "close_twice", "unaccepted_closed"),
     )
     async def close_cancelled(self) -> None:

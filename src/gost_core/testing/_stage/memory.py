@@ -203,6 +203,8 @@ class MemoryConn(AddressedConn, HalfCloser):
         for pipe in (self._incoming, self._outgoing):
             pipe.ended = True
             pipe.wake()
+        # A real one tells its peer.
+        await asyncio.sleep(0)
 
     def _check_open(self) -> None:
         if self.closed:

@@ -327,8 +327,8 @@ class BinderContract(
         return await succeeds(self._binding(connector, conn), "bind()"), conn, outside
 
     @clause(
-        "A close() of the listener that is cancelled ends the tunnel all the same.",
-        "D1",
+        "A cancelled close() of the listener ends as cancelled, and ends the tunnel all the same.",
+        "D1, D14",
         after=("close_ends_tunnel",),
     )
     async def close_cancelled(self) -> None:

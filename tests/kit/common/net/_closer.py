@@ -11,6 +11,7 @@ from gost_core.testing import Contract
 from gost_core.testing.common.net import (
     CloserContract,
 )
+from tests.kit._stuck import closing_undisturbed
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.0
@@ -117,6 +118,9 @@ class ReleasingLast(RightComponent):
         self.working.cancel()
         await asyncio.sleep(0.001)
         await super().close()
+
+
+closer.breaks("cancelled")(closing_undisturbed(RightComponent))
 
 
 @closer.breaks("wakes-waiting", history="x wt: close does not wake Accept")

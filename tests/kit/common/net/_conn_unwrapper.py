@@ -21,7 +21,7 @@ from gost_core.testing import Contract
 from gost_core.testing.common.net import (
     ConnUnwrapperContract,
 )
-from tests.kit._stuck import closing_ahead
+from tests.kit._stuck import closing_ahead, closing_undisturbed
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.0
@@ -217,6 +217,14 @@ ClosedAhead = closing_ahead(RightWrapper)
 @wrapper.breaks("close-at-once")
 def closed_ahead(inner: Conn) -> Conn:
     return right_wrap(inner) if isinstance(inner, PacketConn) else ClosedAhead(inner)
+
+
+ClosedUndisturbed = closing_undisturbed(RightWrapper)
+
+
+@wrapper.breaks("close-cancelled")
+def closed_undisturbed(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else ClosedUndisturbed(inner)
 
 
 class HidingHalfClose(PlainWrapper, Aborter, ConnUnwrapper):

@@ -23,7 +23,7 @@ from gost_core.testing._stage.memory import (
 from gost_core.testing.common.net import (
     ListenerContract,
 )
-from tests.kit._stuck import closing_ahead
+from tests.kit._stuck import closing_ahead, closing_undisturbed
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.0
@@ -225,6 +225,7 @@ class ListenerClosedOnce(RightListener):
 
 
 listener.breaks("close-at-once")(closing_ahead(RightListener))
+listener.breaks("close-cancelled")(closing_undisturbed(RightListener))
 
 
 @listener.breaks("address-freed", history="#754 ba3e1cb the address is still in use after close")

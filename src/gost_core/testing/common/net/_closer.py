@@ -79,9 +79,9 @@ class CloserContract(Contract, Generic[CloserT], interface=Closer):
         await closed_at_once(await self._specimen())
 
     @clause(
-        "A cancelled close() releases everything and ends waiting calls all the same, and leaves "
-        "no task.",
-        "D1, D20",
+        "A cancelled close() ends as cancelled, releases everything and ends waiting calls all the "
+        "same, and leaves no task.",
+        "D1, D14, D20",
         after=("releases", "no_task_left", "twice", "wakes_waiting"),
     )
     async def cancelled(self) -> None:

@@ -142,8 +142,8 @@ class ConnUnwrapperContract(Closers, interface=ConnUnwrapper):
         await raises(writing, "the waiting write()", ClosedError)
 
     @clause(
-        "A cancelled close() of the wrapper closes what it wraps all the same.",
-        "D1",
+        "A cancelled close() of the wrapper ends as cancelled, and closes what it wraps.",
+        "D1, D14",
         after=("close_closes_inner",),
     )
     async def close_cancelled(self) -> None:
