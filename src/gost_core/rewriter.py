@@ -37,6 +37,9 @@ def metadata_rewrite_option(metadata: object, /) -> RewriteOption:
 class Rewriter(Protocol):
     """Replaces the body of an HTTP message, or the events of an event stream, one by one.
 
+    A body is rewritten whole, whatever its length. Nothing of one body or stream shows in another
+    one (D57).
+
     Concurrency: the calls for one stream follow each other; those for different ones overlap
     (D57).
 

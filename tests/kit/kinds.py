@@ -302,9 +302,9 @@ KINDS: Final = (
             "address-freed addresses-after-close asked-anew asking-clears change-found "
             "changed-limit-acts chosen-anew delete-removes deregister-removes expires "
             "fail-timeout failures-expire get-keeps get-leaves-mark last-found latest "
-            "level-shared lives next-stream node-comes-back nodes-resolved options-live "
-            "reference-follows reference-gone register-replaces renew-expired renew-extends "
-            "reset-clears reset-keeps-time reset-lives reset-restores reset-zeroes "
+            "level-shared lives next-stream node-comes-back nodes-resolved nothing-carried-over "
+            "options-live reference-follows reference-gone register-replaces renew-expired "
+            "renew-extends reset-clears reset-keeps-time reset-lives reset-restores reset-zeroes "
             "retries-at-once reverse-accept-error route-each-attempt same-each-time "
             "selector.Strategy.items-not-kept set-answer set-deletes set-governs set-once "
             "set-replaces set-told shared snapshot unregister-removes updated"
@@ -336,10 +336,10 @@ KINDS: Final = (
             "datagram-cut datagram-not-empty datagram-too-long datagram-whole datagrams "
             "delivered early-bytes early-visitor empty-is-no-end empty-kept empty-legal end "
             "end-is-no-answer end-legal ends-stream exchange exchange-ends failure-beneath "
-            "kept-whole last-words one-way reading-goes-on reads-at-least-one reads-at-most "
-            "reads-what-is-there recorded retry-delivers rewritten target-half-closes "
-            "target-speaks-first told-truly too-long transfer truncated udp udp-packets whole "
-            "write-to-gone-peer write-waits writing-goes-on"
+            "kept-whole last-words long-whole one-way reading-goes-on reads-at-least-one "
+            "reads-at-most reads-what-is-there recorded retry-delivers rewritten "
+            "target-half-closes target-speaks-first told-truly too-long transfer truncated "
+            "udp udp-packets whole write-to-gone-peer write-waits writing-goes-on"
         ),
         {
             "It carries no bytes.": any_of(

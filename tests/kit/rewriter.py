@@ -110,6 +110,44 @@ class EndedByEmpty(RightRewriter):
         return b"" if self.ended else await super().rewrite(ctx, data, *opts)
 
 
+@trial.breaks("long-whole")
+class CuttingAt64KiB(RightRewriter):
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        return (await super().rewrite(ctx, data, *opts))[: 64 * 1024]
+
+
+@trial.breaks("nothing-carried-over")
+class RememberingByLength(RightRewriter):
+    def __init__(self) -> None:
+        self.made: dict[int, bytes] = {}
+
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        length = len(bytes(data or b""))
+        if length not in self.made:
+            self.made[length] = await super().rewrite(ctx, data, *opts)
+        return self.made[length]
+
+
+@trial.breaks("nothing-carried-over")
+class KeepingHalfAWord(RightRewriter):
+    rest = b""
+
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        body = self.rest + bytes(data or b"")
+        self.rest = b"ca" if body.endswith(b"ca") else b""
+        return await super().rewrite(ctx, body.removesuffix(b"ca"), *opts)
+
+
+@trial.breaks("next-stream")
+class EndingWithTheLast(RightRewriter):
+    last = b""
+
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        if data:
+            self.last = await super().rewrite(ctx, data, *opts)
+        return self.last if data or data is None else b""
+
+
 @trial.breaks("cancelled")
 class DeafRewriter(Deaf, RightRewriter): ...
 

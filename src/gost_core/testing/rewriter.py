@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from functools import partial
+from typing import Final
 
 from typing_extensions import Buffer
 
@@ -16,6 +17,9 @@ from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, need, owned, within
 
 __all__ = ("RewriterContract",)
+
+# Bytes: more than most buffers hold.
+_LONG: Final[int] = 300_000
 
 
 class RewriterContract(Calls[Rewriter], TakesOptions, interface=Rewriter, first=("rewritten",)):
@@ -60,9 +64,28 @@ class RewriterContract(Calls[Rewriter], TakesOptions, interface=Rewriter, first=
             result = await self._rewrite(rewriter, data, f"rewrite({data!r})", *opts)
             expect(result == wanted, f"rewrite({data!r}) returned {result!r}{when}, not {wanted!r}")
 
+    async def _tried(self, rewriter: Rewriter, data: bytes) -> bytes | None:
+        """Rewrite what is perhaps no body; return None if that is refused."""
+        try:
+            return await self._rewrite(rewriter, data, f"rewrite() of {len(data)} bytes")
+        except Broken:
+            raise
+        except Exception:
+            return None
+
     @clause("rewrite() returns, as bytes, what stands in place of what it was given.", "D57")
     async def rewritten(self) -> None:
         await self._expect_rewritten(self._build(), "")
+
+    @clause("A long body is rewritten whole, or refused.", "D57", after=("rewritten",))
+    async def long_whole(self) -> None:
+        for data, wanted in self._samples().items():
+            rewriter = self._build()
+            many = _LONG // max(1, len(data))
+            made = {n: await self._tried(rewriter, data * n) for n in (2, 3, many)}
+            *few, long = [result in (None, wanted * n) for n, result in made.items()]
+            # To some, what stands there several times is something else.
+            expect(long or not all(few), f"a body of {len(data) * many} bytes was not rewritten")
 
     @clause('b"", an empty body, is legal.', "D57")
     async def empty_legal(self) -> None:
@@ -78,12 +101,26 @@ class RewriterContract(Calls[Rewriter], TakesOptions, interface=Rewriter, first=
         after=("empty_legal", "end_legal", "rewritten"),
     )
     async def next_stream(self) -> None:
-        rewriter = self._build()
+        rewriter, samples = self._build(), self._samples()
         for _ in range(2):
             await self._expect_rewritten(rewriter, " after the end of a stream")
             await self._rewrite(rewriter, b"", 'rewrite(b"")')
             await self._expect_rewritten(rewriter, " after an empty body")
-            await self._rewrite(rewriter, None, "rewrite(None)")
+            end = await self._rewrite(rewriter, None, "rewrite(None)")
+            again = end and end in samples.values()
+            expect(not again, f"rewrite(None) returned {end!r}, which an earlier body became")
+
+    @clause("Nothing of a body that is cut off shows in a later one.", "D57", after=("rewritten",))
+    async def nothing_carried_over(self) -> None:
+        rewriter = self._build()
+        # At most some 30 of each.
+        sizes = {data: range(1, len(data), len(data) // 30 + 1) for data in self._samples()}
+        parts = [data[:size] for data, several in sizes.items() for size in several]
+        for part in parts:
+            await self._tried(rewriter, part)
+        for part in parts:
+            await self._tried(rewriter, part)
+            await self._expect_rewritten(rewriter, f" after {part!r}")
 
     @clause("Any buffer is taken, and is not changed.", "D57", after=("rewritten",))
     async def input_unchanged(self) -> None:

@@ -245,11 +245,9 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
             forgotten = bool(before) and await self._forget()
             for question in questions:
                 try:
-                    answer = await self._answer(component, question)
+                    self._expect_safe(question, await self._answer(component, question))
                 except OSError:
                     raised = True
-                else:
-                    self._expect_safe(question, answer)
             expect(
                 raised or not forgotten, "answers were kept though what it asks was out of reach"
             )

@@ -468,11 +468,7 @@ class Secretive(Step[ComponentT, NodeT, ClosableT]):
     nothing else. Of fewer than 8 characters it is found only where it is a word of its own, and
     not in base64."""
 
-    @clause(
-        "No credential is in the repr, in an error or a log, plain or in base64.",
-        "D17",
-        after=(FIRST,),
-    )
+    @clause("No repr, error or log tells a credential, not even in base64.", "D17", after=(FIRST,))
     async def secret_hidden(self) -> None:
         secret = need(self.secret, "secret")
         with overheard(secret):
