@@ -559,6 +559,14 @@ class ClosingOnce(RightListener):
         await super().close()
 
 
+@local.breaks("lent-stays-open")
+class ClosingItsRouter(RightListener):
+    async def close(self) -> None:
+        await super().close()
+        if isinstance(self.options.router, Closer):
+            await self.options.router.close()
+
+
 local.breaks("close-at-once")(closing_ahead(RightListener))
 local.breaks("close-cancelled")(closing_undisturbed(RightListener))
 

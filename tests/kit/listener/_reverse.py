@@ -179,6 +179,13 @@ class FinishingTheAdmission(RightReverse):
 reverse.breaks("close-cancelled")(closing_undisturbed(RightReverse))
 
 
+@reverse.breaks("close-at-once")
+class LeavingTheSecondCloseEarly(RightReverse):
+    async def close(self) -> None:
+        if not self.closed:
+            await super().close()
+
+
 @reverse.breaks("reverse-binds-in-accept")
 class BindingInInit(RightReverse):
     async def init(self, metadata: Metadata | None, /) -> None:

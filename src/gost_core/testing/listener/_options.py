@@ -19,6 +19,7 @@ from gost_core.listener import (
     Option,
     admission_option,
     conn_limiter_option,
+    router_option,
     stats_option,
     traffic_limiter_option,
 )
@@ -41,6 +42,7 @@ from gost_core.testing._run.waiting import (
     until,
     within,
 )
+from gost_core.testing._stage.fakes.chain import FakeRouter
 from gost_core.testing._stage.fakes.limiter import FakeTrafficLimiter
 from gost_core.testing._stage.fakes.recorded import Lent
 from gost_core.testing._stage.fakes.service import FakeStats
@@ -227,12 +229,13 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
     @clause("Closing it leaves open what was lent to it.", "D19", after=("admission_refuses",))
     async def lent_stays_open(self) -> None:
         admission, places = OneVerdict(True), CountedPlaces(100)
-        stats, limiter = FakeStats(), FakeTrafficLimiter()
+        stats, limiter, router = FakeStats(), FakeTrafficLimiter(), FakeRouter()
         for lent, option in (
             (admission, admission_option(admission)),
             (places, conn_limiter_option(places)),
             (stats, stats_option(stats)),
             (limiter, traffic_limiter_option(limiter)),
+            (router, router_option(router)),
         ):
             with suppress(Exempt):
                 site = await self._given(option)

@@ -46,13 +46,23 @@ __all__ = ("ReverseListenerContract",)
 _ANY_PORT: Final[str] = "127.0.0.1:0"
 
 
+class _FarListener(MemoryListener):
+    """Where a router has bound."""
+
+    closing_takes = 0.0
+
+    async def close(self) -> None:
+        await super().close()
+        await asyncio.sleep(self.closing_takes)
+
+
 class _BindingRouter(FakeRouter):
     """A router that binds addresses of its own, at which the scenario plays the clients."""
 
     def __init__(self) -> None:
         super().__init__()
         self.failures: list[Exception] = []
-        self.bound: list[MemoryListener] = []
+        self.bound: list[_FarListener] = []
         self.answers = asyncio.Event()
         self.answers.set()
         self.binding = 0
@@ -73,11 +83,11 @@ class _BindingRouter(FakeRouter):
             raise OSError(errno.EADDRINUSE, f"{address} is in use")
         host, _, port = address.rpartition(":")
         number = next(self._ports) if port in ("", "0") else int(port)
-        self.bound.append(MemoryListener(Address(network, f"{host or '127.0.0.1'}:{number}")))
+        self.bound.append(_FarListener(Address(network, f"{host or '127.0.0.1'}:{number}")))
         return self.bound[-1]
 
     @property
-    def in_use(self) -> list[MemoryListener]:
+    def in_use(self) -> list[_FarListener]:
         """What was bound and is not closed."""
         return [one for one in self.bound if not one.closed]
 
@@ -126,8 +136,14 @@ class ReverseListenerContract(ServingOptions[_ReverseSite], interface=Listener):
         return self._build_through(site.router, addr_option(addr))
 
     def _build_through(self, router: _BindingRouter, *opts: Option) -> _ReverseSite:
-        listener = owned(self.make(all_of(router_option(router), *opts)))
+        listener = owned(self.make(all_of(*opts, router_option(router))))
         return _ReverseSite(listener, router.reach, router)
+
+    async def _to_close(self) -> Listener:
+        site = await self._bound()
+        # Longer than what is ready to happen.
+        site.router.in_use[-1].closing_takes = 0.05
+        return site.listener
 
     async def _silent_client(self, site: _ReverseSite) -> Closer:
         return site.router.in_use[-1].connect()
