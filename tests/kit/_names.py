@@ -1,5 +1,6 @@
 """What right implementations know of names and addresses."""
 
+import contextlib
 import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -13,7 +14,10 @@ VERSIONS: Final = {"ip": (4, 6), "ip4": (4,), "ip6": (6,)}
 def plain(name: str) -> str:
     """Return what is compared of a name: all but case and trailing dot, in ASCII."""
     name = name.removesuffix(".").lower()
-    return name if name.isascii() else name.encode("idna").decode()
+    # What is no name equals none.
+    with contextlib.suppress(UnicodeError):
+        return name if name.isascii() else name.encode("idna").decode()
+    return name
 
 
 def host_of(addr: str) -> str:

@@ -21,7 +21,7 @@ from tests.kit._backend import (
     mend_backend,
     stall_backend,
 )
-from tests.kit._names import host_of, rules_of
+from tests.kit._names import host_of, one_address, rules_of
 from tests.kit.trial import Trial
 
 
@@ -245,6 +245,16 @@ class RefusingTheKnownAlone(RightAdmission):
         if self.reachable and not admitted:
             self.refused.add(addr)
         return admitted
+
+
+@trial.breaks("unreadable-source")
+class EncodingWhateverComes(RightAdmission):
+    """Has each host encoded by IDNA, also one that no name can have."""
+
+    def names(self, network: str, addr: str) -> bool:
+        if addr.isascii() and not one_address(host_of(addr)):
+            host_of(addr).encode("idna")
+        return super().names(network, addr)
 
 
 trials = (trial,)

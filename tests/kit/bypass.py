@@ -273,4 +273,23 @@ class PassingNamedHosts(RightBypass):
         return await super().contains(ctx, network, addr)
 
 
+@trial.breaks("next-after-failures")
+class ReconnectingBehind(RightBypass):
+    """Looks in the background, after a failure, for what it asks to come back."""
+
+    retrying: asyncio.Task[None] | None = None
+
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        try:
+            return await super().contains(ctx, network, addr, *opts)
+        except OSError:
+            if self.retrying is None or self.retrying.done():
+                self.retrying = asyncio.create_task(self.retry())
+            raise
+
+    async def retry(self) -> None:
+        while not self.reachable:  # noqa: ASYNC110 nothing tells
+            await asyncio.sleep(5)
+
+
 trials = (trial,)

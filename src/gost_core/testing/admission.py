@@ -29,6 +29,16 @@ _QUESTIONS: Final[tuple[Question, ...]] = (
     ("", "192.0.2.1:1024"),
 )
 
+_UNREADABLE: Final[tuple[str, ...]] = (
+    "",
+    "not an address",
+    ":::",
+    # No IDNA has these: a label that is empty, and one that is too long.
+    "host..example:80",
+    f"{64 * 'x'}.example:80",
+    f"b\u00fccher.{64 * 'x'}.example:80",
+)
+
 
 class AdmissionContract(
     Verdicts[AdmissionT],
@@ -89,7 +99,7 @@ class AdmissionContract(
     )
     async def unreadable_source(self) -> None:
         unmatched = need(self.unmatched, "unmatched")
-        await self._expect_verdicts(dict.fromkeys(("", "not an address", ":::"), unmatched))
+        await self._expect_verdicts(dict.fromkeys(_UNREADABLE, unmatched))
 
     @clause(
         "Every kind of source has an answer: an IP or a name, with or without port, a path, "

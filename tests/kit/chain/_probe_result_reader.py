@@ -121,3 +121,26 @@ class NeverResettingTheMarker(Probed):
         await super().probe(node, success)
         while node.marker().count() < count:
             node.marker().mark()
+
+
+@trial.breaks("latest")
+class StoringChangesOnly(Editing):
+    """Stores a result when what is probed has come up or gone down."""
+
+    async def probe(self, node: Node, success: bool) -> None:
+        before = node.probe_result()
+        await super().probe(node, success)
+        if before is not None and before.success is success:
+            node.set_probe_result(before)
+
+
+@trial.breaks("success-resets")
+class ResettingWhenUpAgain(Probed):
+    """Resets the marker only if the probe before has failed."""
+
+    async def probe(self, node: Node, success: bool) -> None:
+        before, count = node.probe_result(), node.marker().count()
+        await super().probe(node, success)
+        if success and before is not None and before.success:
+            for _ in range(count):
+                node.marker().mark()

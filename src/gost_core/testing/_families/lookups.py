@@ -256,21 +256,22 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
                 await raises(self._ask(component, other), f"{self._named(other)} likewise", OSError)
 
     @clause(
-        "However many calls have failed, since what it asks is out of reach, the next one ends, "
-        "makes no answer up and leaves no task behind.",
+        "However many calls have failed, since what it asks is out of reach, the next one ends; "
+        "none makes an answer up or leaves a task behind.",
         "D20",
         after=(FIRST, "backend_broken"),
     )
     async def next_after_failures(self) -> None:
         component = await self._broken()
         for question in await self._questions():
-            asked = [start(self._ask(component, question)) for _ in range(_CALLS)]
+            what = self._named(question)
+            calls = (leaving_no_task(self._ask(component, question), what) for _ in range(_CALLS))
+            asked = [*map(start, calls)]
+            await ended(*asked)
+            asked.append(start(leaving_no_task(self._ask(component, question), what)))
             await ended(*asked)
             hangs = not all(one.done() for one in asked)
-            expect(not hangs, f"{self._named(question)}, {_CALLS} times out of reach, did not end")
-            last = leaving_no_task(self._ask(component, question), self._named(question))
-            asked.append(start(last))
-            await ended(*asked)
+            expect(not hangs, f"{what}, {_CALLS} times out of reach, did not end")
             for one in asked:
                 with contextlib.suppress(OSError):
                     self._expect_safe(question, one.result())

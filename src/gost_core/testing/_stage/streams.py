@@ -114,10 +114,10 @@ async def read_exactly(conn: Conn, count: int, n: int = ALL, /) -> bytes:
     return bytes(data)
 
 
-async def carry(source: Conn, sink: Conn, data: bytes, /) -> None:
-    """Break the clause unless ``data`` gets from one end to the other."""
+async def carry(source: Conn, sink: Conn, data: bytes, n: int = ALL, /) -> None:
+    """Break the clause unless ``data`` gets from one end to the other, read ``n`` at a time."""
     await write(source, data)
-    received = await read_exactly(sink, len(data))
+    received = await read_exactly(sink, len(data), n)
     expect(received == data, f"{data!r:.60} was written, {received!r:.60} was read")
 
 

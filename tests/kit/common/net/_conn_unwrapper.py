@@ -124,12 +124,15 @@ def unwrapping_itself(inner: Conn) -> Conn:
     return right_wrap(inner) if isinstance(inner, PacketConn) else Itself(inner)
 
 
+MASK = bytes(byte ^ 42 for byte in range(256))
+
+
 class Masking(RightWrapper):
     async def read(self, n: int, /) -> bytes:
-        return bytes(byte ^ 42 for byte in await super().read(n))
+        return (await super().read(n)).translate(MASK)
 
     async def write(self, data: Buffer, /) -> None:
-        await super().write(bytes(byte ^ 42 for byte in bytes(data)))
+        await super().write(bytes(data).translate(MASK))
 
 
 @wrapper.breaks("bytes-unchanged")
@@ -277,3 +280,22 @@ def streaming(inner: Conn) -> Conn:
 @wrapper.breaks("invents-no-packets")
 def always_packets(inner: Conn) -> Conn:
     return RightPacketWrapper(inner)
+
+
+class Sniffing(RightWrapper):
+    """Looks at what comes first, and loses what the second read leaves of it."""
+
+    head: bytes | None = None
+
+    async def read(self, n: int, /) -> bytes:
+        if self.head is None:
+            data = await super().read(n if n < 1 else max(n, 512))
+            self.head = data[n:]
+            return data[:n]
+        data, self.head = self.head[:n], b""
+        return data or await super().read(n)
+
+
+@wrapper.breaks("bytes-unchanged")
+def sniffing(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else Sniffing(inner)

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
+from gost_core import keys
 from gost_core.common.net import (
     ContextCarrier,
 )
 from gost_core.context import Context
-from gost_core.keys import CLIENT_ID
 from gost_core.testing import Contract
 from gost_core.testing.common.net import (
     ContextCarrierContract,
@@ -19,7 +19,7 @@ TIME_LIMIT = 1.0
 
 class RightCarrier(ContextCarrier):
     def __init__(self) -> None:
-        self.values = Context().with_value(CLIENT_ID, "a client")
+        self.values = Context().with_value(keys.CLIENT_ID, "a client")
 
     def context(self) -> Context | None:
         return self.values
@@ -64,3 +64,11 @@ class EndingWithItsMaker(RightCarrier):
 
     def forget(self, _: object) -> None:
         self.values = Context()
+
+
+@carrier.breaks("outlives-its-maker")
+class WithTheLimitOfItsHandshake(RightCarrier):
+    def __init__(self) -> None:
+        super().__init__()
+        limit = asyncio.get_running_loop().time() + 3600.0
+        self.values = self.values.with_value(keys.TIME_LIMIT, limit)

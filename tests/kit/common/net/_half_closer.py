@@ -15,7 +15,7 @@ from gost_core.testing import Contract
 from gost_core.testing.common.net import (
     HalfCloserContract,
 )
-from tests.kit.common.net._sockets import SocketConn, sockets
+from tests.kit.common.net._sockets import SocketConn, sockets, unsent
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.0
@@ -196,3 +196,40 @@ class ClosingInstead(RightHalfCloser):
         if not self.able:
             await self.close()
         await super().close_write()
+
+
+@half_closer.breaks("next-after-cancelled")
+class EndedBeforeItEnds(RightHalfCloser):
+    """Notes that the stream has ended, and then waits until all of it is sent."""
+
+    ended = False
+
+    async def close_write(self) -> None:
+        self.check_open()
+        if self.ended:
+            return
+        self.ended = self.able
+        while self.able and unsent(self.sock):  # noqa: ASYNC110 nothing tells
+            await asyncio.sleep(0.01)
+        await super().close_write()
+
+
+@half_closer.breaks("unsupported")
+class WatchingForTheEnd(RightHalfCloser):
+    """Watches how long a connection stays half closed, also one that does not become so."""
+
+    watching: asyncio.Task[None] | None = None
+
+    async def close_write(self) -> None:
+        watching = asyncio.create_task(asyncio.sleep(60))
+        await super().close_write()
+        self.stop()
+        self.watching = watching
+
+    async def close(self) -> None:
+        self.stop()
+        await super().close()
+
+    def stop(self) -> None:
+        if self.watching is not None:
+            self.watching.cancel()

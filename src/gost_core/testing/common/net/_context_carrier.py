@@ -46,8 +46,9 @@ class ContextCarrierContract(Contract, interface=ContextCarrier):
         expect(first == second, f"context() held {first}, and then {second}")
 
     @clause(
-        "The values live as long as the connection, beyond the task that made it.",
-        "D4",
+        "The values live as long as the connection, beyond the task that made it; so none is a "
+        "TIME_LIMIT.",
+        "D4, D69",
         after=("same_each_time",),
     )
     async def outlives_its_maker(self) -> None:
@@ -60,6 +61,9 @@ class ContextCarrierContract(Contract, interface=ContextCarrier):
         await settle()
         after = _values(carrier)
         expect(before == after, f"context() held {before}; when its maker had ended, {after}")
+        context = carrier.context()
+        limit = None if context is None else context.value(keys.TIME_LIMIT)
+        expect(limit is None, "context() holds the TIME_LIMIT of a call")
 
 
 def _is_context_or_none(value: object) -> bool:

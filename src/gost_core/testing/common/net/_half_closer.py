@@ -1,5 +1,6 @@
 """The contract of connections that can end their own direction of a stream."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import field
 
@@ -13,6 +14,7 @@ from gost_core.testing._run.waiting import (
     expect_cancelled,
     given,
     need,
+    noting_tasks,
     owned,
     raises,
     settle,
@@ -106,12 +108,15 @@ class HalfCloserContract(Contract, interface=HalfCloser):
     async def next_after_cancelled(self) -> None:
         for after in range(3):
             here, there = await self._pair()
+            # What is unsent may have to be sent first.
+            await fill(here, there)
             ending = start(_half(here).close_write())
             await turns(after)
             ending.cancel()
             await ended(ending)
+            receiving = start(drained(there))
             await self._end(here)
-            await within(drained(there), "the peer's stream, after a cancelled close_write(),")
+            await within(receiving, "the peer's stream, after a cancelled close_write(),")
 
     @clause(
         "close_write() may be called twice, and reading goes on.",
@@ -160,8 +165,9 @@ class HalfCloserContract(Contract, interface=HalfCloser):
         expect(len(received) == CHUNK, f"of {CHUNK} bytes, {len(received)} arrived")
 
     @clause(
-        "Over a connection that cannot, close_write() raises UnsupportedError, and all else works.",
-        "D10",
+        "Over a connection that cannot, close_write() raises UnsupportedError, all else works, and "
+        "nothing goes on.",
+        "D10, D20",
     )
     async def unsupported(self) -> None:
         applies(self.wraps, "it is no wrapper")
@@ -169,10 +175,15 @@ class HalfCloserContract(Contract, interface=HalfCloser):
         conn = owned(await given(make_unable(), "`make_unable`"))
         if not isinstance(conn, HalfCloser):
             return
+        begun = list[asyncio.Task[object]]()
         for _ in range(2):
             what = "close_write() over a connection that cannot"
-            await raises(conn.close_write(), what, UnsupportedError)
+            await raises(noting_tasks(conn.close_write(), begun), what, UnsupportedError)
         await within(conn.write(b"x"), "write() after close_write() was refused")
+        await within(conn.close(), "close()")
+        await ended(asyncio.gather(*begun, return_exceptions=True))
+        left = [one for one in begun if not one.done()]
+        expect(not left, f"close_write() was refused, and close() left {left}")
 
 
 def _half(conn: Conn) -> HalfCloser:
