@@ -188,7 +188,11 @@ class ConnUnwrapperContract(Closers, interface=ConnUnwrapper):
         wrapper.abort()
         expect(inner.aborted, "after abort() of the wrapper, what it wraps was not aborted")
 
-    @clause("What is beneath is found through the wrapper: the context, the metadata.", "D10")
+    @clause(
+        "What is beneath is found through the wrapper: the context, the metadata.",
+        "D10",
+        after=("shows_inner",),
+    )
     async def shows_capabilities(self) -> None:
         carried = Context().with_value(keys.CLIENT_ID, "a client")
         wrapper = owned(self.wrap(CarryingConn(Scene(), connected_pair()[0], carried)))
