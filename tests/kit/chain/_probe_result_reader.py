@@ -123,7 +123,7 @@ class NeverResettingTheMarker(Probed):
             node.marker().mark()
 
 
-@trial.breaks("latest")
+@trial.breaks("latest-alike")
 class StoringChangesOnly(Editing):
     """Stores a result when what is probed has come up or gone down."""
 

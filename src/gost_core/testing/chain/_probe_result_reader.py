@@ -33,7 +33,6 @@ class ProbeResultReaderContract(Contract, Generic[ReaderT], interface=ProbeResul
         return self.make()
 
     async def _probed(self, *successes: bool) -> ReaderT:
-        need(self.probe, "probe")
         reader = self.make()
         for success in successes:
             await self._probe(reader, success)
@@ -67,17 +66,20 @@ class ProbeResultReaderContract(Contract, Generic[ReaderT], interface=ProbeResul
     @clause("The latest result counts.", "D43, D46", after=("success_stored", "failure_stored"))
     async def latest(self) -> None:
         for last in (True, False):
-            reader = await self._probed(not last, last)
-            result = returned(reader.probe_result(), "after two probes, probe_result()")
+            result = await self._result(not last, last)
             right = result.success is last
             expect(right, f"after probes of success {not last} and {last} the result is {result}")
-            # One that ends in the same way is another one; a clock may be coarse.
-            stays = f"after more probes of success {last} the result is still {result}"
-            limit = asyncio.get_running_loop().time() + self.time_limit
-            while reader.probe_result() == result:
-                expect(asyncio.get_running_loop().time() < limit, stays)
+
+    @clause("A probe that ends as the one before has a result too.", "D46", after=("latest",))
+    async def latest_alike(self) -> None:
+        for success in (True, False):
+            reader = await self._probed(success)
+            first, limit = reader.probe_result(), time.monotonic() + self.time_limit
+            # The clock of the probe may be a coarser one.
+            while reader.probe_result() == first:
+                expect(time.monotonic() < limit, f"after more probes the result is still {first}")
                 await asyncio.sleep(0.001)
-                await self._probe(reader, last)
+                await self._probe(reader, success)
 
     @clause(
         "A result says how long the probe took, and when it ended.",
@@ -102,15 +104,16 @@ class ProbeResultReaderContract(Contract, Generic[ReaderT], interface=ProbeResul
     @clause("A probe that fails marks.", "D46")
     async def failure_marks(self) -> None:
         reader = await self._probed(False)
-        expect(self._count(reader) > 0, "the probe failed, and the marker counts 0")
+        expect(self._marker(reader).count() > 0, "the probe failed, and the marker counts 0")
 
     @clause("A probe that succeeds resets the marker.", "D46", after=("failure_marks",))
     async def success_resets(self) -> None:
         reader = await self._probed(False, True)
         for _ in range(2):
-            expect(self._count(reader) == 0, f"the marker counts {self._count(reader)}")
+            marker = self._marker(reader)
+            expect(marker.count() == 0, f"the marker counts {marker.count()}")
             # Those who use a node may mark it between two successes.
-            self._marker(reader).mark()
+            marker.mark()
             await self._probe(reader, True)
 
     def _marker(self, reader: ReaderT) -> Marker:
@@ -118,6 +121,3 @@ class ProbeResultReaderContract(Contract, Generic[ReaderT], interface=ProbeResul
         if marker is None:
             raise Exempt("it has no marker")
         return marker
-
-    def _count(self, reader: ReaderT) -> int:
-        return self._marker(reader).count()

@@ -146,7 +146,7 @@ async def expect_direct(dial: Callable[[Context, str, str], Awaitable[Conn]], /)
 # ---- Options of a bind
 
 
-def _many_visitors(options: chain.BindOptions | connector.BindOptions, /) -> None:
+def _mux(options: chain.BindOptions | connector.BindOptions, /) -> None:
     """Let many connections come; an option of a bind, as the next one is."""
     options.mux = True
 
@@ -162,10 +162,7 @@ async def expect_bind_options(
 ) -> None:
     """Break the clause unless of two binds, also at once, one is told its options, and one none."""
     right = [(True, 2, 3, 4, 5), (False, 0, 0, 0, 0)]
-    both: list[Callable[[], Awaitable[Listener]]] = [
-        partial(bind, _many_visitors, _each_bound),
-        bind,
-    ]
+    both: list[Callable[[], Awaitable[Listener]]] = [partial(bind, _mux, _each_bound), bind]
     for at_once in (False, True):
         for calls in [both] if at_once else [[one] for one in both]:
             await within(asyncio.gather(*(call() for call in calls)), "bind()")

@@ -66,7 +66,7 @@ class EndingWithItsMaker(RightCarrier):
         self.values = Context()
 
 
-@carrier.breaks("outlives-its-maker")
+@carrier.breaks("no-limit")
 class WithTheLimitOfItsHandshake(RightCarrier):
     def __init__(self) -> None:
         super().__init__()

@@ -214,7 +214,7 @@ class EndedBeforeItEnds(RightHalfCloser):
         await super().close_write()
 
 
-@half_closer.breaks("unsupported")
+@half_closer.breaks("refusal-over")
 class WatchingForTheEnd(RightHalfCloser):
     """Watches how long a connection stays half closed, also one that does not become so."""
 
