@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from collections import deque
+from typing import Any
 
 
 class Asking:
@@ -123,3 +125,13 @@ class Breaking(Asking):
         self.failures += not self.reachable
         if self.failures >= 3:
             raise ConnectionRefusedError("it was out of reach")
+
+
+def remembering(right: Any, method: str) -> Any:
+    """Return a class that keeps what its last calls were given."""
+
+    async def call(self: Any, *args: Any) -> Any:
+        self.__dict__.setdefault("calls", deque[Any](maxlen=64)).append(args)
+        return await getattr(right, method)(self, *args)
+
+    return type("Remembering", (right,), {method: call})

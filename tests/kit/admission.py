@@ -19,6 +19,7 @@ from tests.kit._backend import (
     OneAtATime,
     break_backend,
     mend_backend,
+    remembering,
     stall_backend,
 )
 from tests.kit._names import host_of, one_address, rules_of
@@ -256,5 +257,7 @@ class EncodingWhateverComes(RightAdmission):
             host_of(addr).encode("idna")
         return super().names(network, addr)
 
+
+trial.breaks("nothing-kept")(remembering(RightAdmission, "admit"))
 
 trials = (trial,)

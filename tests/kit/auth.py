@@ -23,6 +23,7 @@ from tests.kit._backend import (
     OneAtATime,
     break_backend,
     mend_backend,
+    remembering,
     stall_backend,
 )
 from tests.kit.trial import Trial
@@ -344,6 +345,24 @@ class RememberingTheUser(RightAuthenticator):
 
 @trial.breaks("backend-mended")
 class AuthenticatorGivingUp(GivingUp, RightAuthenticator): ...
+
+
+trial.breaks("nothing-kept")(remembering(RightAuthenticator, "authenticate"))
+
+
+@trial.breaks("nothing-kept")
+class KeepingWhoIsIn(RightAuthenticator):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = dict[str, Context]()
+
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        found = await super().authenticate(ctx, user, password, *opts)
+        if found is not None:
+            self.seen[user] = ctx
+        return found
 
 
 trials = (trial,)

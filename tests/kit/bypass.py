@@ -18,6 +18,7 @@ from tests.kit._backend import (
     OneAtATime,
     break_backend,
     mend_backend,
+    remembering,
     stall_backend,
 )
 from tests.kit._names import host_of, rule_of, rules_of
@@ -291,5 +292,7 @@ class ReconnectingBehind(RightBypass):
         while not self.reachable:  # noqa: ASYNC110 nothing tells
             await asyncio.sleep(5)
 
+
+trial.breaks("nothing-kept")(remembering(RightBypass, "contains"))
 
 trials = (trial,)

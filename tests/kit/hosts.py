@@ -19,6 +19,7 @@ from tests.kit._backend import (
     OneAtATime,
     break_backend,
     mend_backend,
+    remembering,
     stall_backend,
 )
 from tests.kit._names import IP, VERSIONS, plain
@@ -280,5 +281,7 @@ class RememberingWhatIsMissing(RightHostMapper):
         found = await super().find(host)
         return None if self.missing else found or ()
 
+
+trial.breaks("nothing-kept")(remembering(RightHostMapper, "lookup"))
 
 trials = (trial,)

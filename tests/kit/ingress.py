@@ -18,6 +18,7 @@ from tests.kit._backend import (
     OneAtATime,
     break_backend,
     mend_backend,
+    remembering,
     stall_backend,
 )
 from tests.kit._names import plain
@@ -473,6 +474,8 @@ class DeletingOutOfReach(RightIngress):
         gone = not rule.endpoint and not self.reachable
         return gone or await super().set_rule(ctx, rule, *opts)
 
+
+trial.breaks("nothing-kept")(remembering(RightIngress, "get_rule"))
 
 trials = (trial,)
 

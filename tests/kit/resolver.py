@@ -24,6 +24,7 @@ from tests.kit._backend import (
     OneAtATime,
     break_backend,
     mend_backend,
+    remembering,
     stall_backend,
 )
 from tests.kit._names import IP, VERSIONS, plain
@@ -417,5 +418,7 @@ class OneListForTwins(RightResolver):
         self.lists.pop((network, host), None)
         return mine
 
+
+trial.breaks("nothing-kept")(remembering(RightResolver, "resolve"))
 
 trials = (trial,)

@@ -20,6 +20,7 @@ from tests.kit._backend import (
     OneAtATime,
     break_backend,
     mend_backend,
+    remembering,
     stall_backend,
 )
 from tests.kit.trial import Trial
@@ -344,5 +345,7 @@ class JoiningQuestions(RightRouter):
             self.asked[dst].add_done_callback(lambda _: self.asked.pop(dst, None))
         return await asyncio.shield(self.asked[dst])
 
+
+trial.breaks("nothing-kept")(remembering(RightRouter, "get_route"))
 
 trials = (trial,)

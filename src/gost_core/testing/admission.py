@@ -7,9 +7,9 @@ from typing import Final
 from typing_extensions import TypeVar
 
 from gost_core.admission import Admission, Option, Options
-from gost_core.context import Context
 from gost_core.testing._families.lookups import Question, versions
 from gost_core.testing._families.verdicts import Verdicts
+from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, need, owned
 
@@ -74,7 +74,7 @@ class AdmissionContract(
         return owned(self.make())
 
     def _ask(self, component: AdmissionT, question: Question, /, *opts: Option) -> Awaitable[bool]:
-        return component.admit(Context(), *question, *opts)
+        return component.admit(current().ctx, *question, *opts)
 
     def _named(self, question: Question) -> str:
         return f"admit{question}"

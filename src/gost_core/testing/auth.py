@@ -8,8 +8,8 @@ from typing import NamedTuple, TypeAlias
 from typing_extensions import TypeVar
 
 from gost_core.auth import Authenticator, Option, Options, with_service
-from gost_core.context import Context
 from gost_core.testing._families.lookups import OptionLookup
+from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.secrets import expect_untold, overheard
 from gost_core.testing._run.waiting import expect, given, need, owned
@@ -82,7 +82,7 @@ class AuthenticatorContract(
     def _ask(
         self, component: AuthenticatorT, question: _Login, /, *opts: Option
     ) -> Awaitable[str | None]:
-        return component.authenticate(Context(), *question.pair, *opts)
+        return component.authenticate(current().ctx, *question.pair, *opts)
 
     async def _authenticate(self, component: AuthenticatorT, pair: _Pair) -> str | None:
         return await self._answer(component, _Login(pair, None))

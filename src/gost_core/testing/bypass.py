@@ -9,10 +9,10 @@ from typing import Final
 from typing_extensions import TypeVar
 
 from gost_core.bypass import Bypass, Option, Options, with_host_option
-from gost_core.context import Context
 from gost_core.testing._families.lookups import Question, versions
 from gost_core.testing._families.options import AnyOption
 from gost_core.testing._families.verdicts import Verdicts
+from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import need, owned
 
@@ -64,7 +64,7 @@ class BypassContract(
         return owned(self.make())
 
     def _ask(self, component: BypassT, question: Question, /, *opts: Option) -> Awaitable[bool]:
-        return component.contains(Context(), *question, *opts)
+        return component.contains(current().ctx, *question, *opts)
 
     def _named(self, question: Question) -> str:
         return f"contains{question}"

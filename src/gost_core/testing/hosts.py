@@ -7,9 +7,9 @@ from typing import Final
 
 from typing_extensions import TypeVar
 
-from gost_core.context import Context
 from gost_core.hosts import HostMapper, Option, Options
 from gost_core.testing._families.lookups import Addresses, IPs, Question, Respell, expect_sequence
+from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, expect_raises, owned
 
@@ -66,7 +66,7 @@ class HostMapperContract(
     def _ask(
         self, component: HostMapperT, question: Question, /, *opts: Option
     ) -> Awaitable[IPs | None]:
-        return component.lookup(Context(), *question, *opts)
+        return component.lookup(current().ctx, *question, *opts)
 
     def _named(self, question: Question) -> str:
         return f"lookup{question}"

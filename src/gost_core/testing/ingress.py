@@ -12,6 +12,7 @@ from gost_core.ingress import Ingress, Option, Options, Rule, with_service
 from gost_core.testing._families.calls import Methods
 from gost_core.testing._families.lookups import Changes, Hosts, OptionLookup, Respell
 from gost_core.testing._families.options import AnyOption
+from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import applies, ended, expect, owned, start, turns, within
 
@@ -55,7 +56,7 @@ class IngressContract(
         return ("c.example",)
 
     def _ask(self, component: IngressT, question: str, /, *opts: Option) -> Awaitable[Rule | None]:
-        return component.get_rule(Context(), question, *opts)
+        return component.get_rule(current().ctx, question, *opts)
 
     def _named(self, question: str) -> str:
         return f"get_rule({question!r})"

@@ -19,6 +19,7 @@ from gost_core.testing._families.lookups import (
     expect_sequence,
     is_empty,
 )
+from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, given, need, owned, raises, start, turns, within
 
@@ -89,7 +90,7 @@ class ResolverContract(
         return "ip", _IPV4
 
     def _ask(self, component: ResolverT, question: Question, /, *opts: Option) -> Awaitable[IPs]:
-        return component.resolve(Context(), *question, *opts)
+        return component.resolve(current().ctx, *question, *opts)
 
     def _named(self, question: Question) -> str:
         return f"resolve{question}"

@@ -10,6 +10,7 @@ from typing_extensions import TypeVar
 from gost_core.context import Context
 from gost_core.router import Option, Options, Route, Router, id_option
 from gost_core.testing._families.lookups import OptionLookup
+from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, need, owned, within
 
@@ -53,7 +54,7 @@ class RouterContract(
         return "192.0.2.2", "client two"
 
     def _ask(self, component: RouterT, question: str, /, *opts: Option) -> Awaitable[Route | None]:
-        return component.get_route(Context(), question, *opts)
+        return component.get_route(current().ctx, question, *opts)
 
     def _named(self, question: str) -> str:
         return f"get_route({question!r})"

@@ -7,16 +7,20 @@
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+from weakref import ref
 
+from gost_core.context import Context
+from gost_core.keys import SESSION_ID
 from gost_core.testing._families.calls import Calls, Methods
 from gost_core.testing._families.options import AnyOption, TakesOptions
-from gost_core.testing._run.attempt import Broken
+from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.waiting import (
     ended,
@@ -61,6 +65,8 @@ ResultT = TypeVar("ResultT")
 _CALLS: Final[int] = 40
 # As many failures as make most breakers open.
 _FAILURES: Final[int] = 5
+# More calls than those of which something may still be held.
+_LENT: Final[int] = 100
 # For how many seconds a question is left without an answer.
 _PATIENCE: Final[float] = 1.5
 
@@ -400,6 +406,32 @@ class OptionLookup(Lookup[ComponentT, QuestionT, AnswerT], TakesOptions):
         for _ in range(2):
             await self._ask(component, question, *opts)
 
+    @clause(
+        "Nothing is kept that was given for a call: no context and no option.",
+        "D23",
+        after=(FIRST, "options"),
+    )
+    async def nothing_kept(self) -> None:
+        component, (*first, last) = await self._ready(), await self._questions()
+        lent = [await self._lend(component, one) for one in first]
+        later = [await self._lend(component, last) for _ in range(_LENT)]
+        gc.collect()
+        expect(not any(map(_alive, lent)), f"after {_LENT} other calls, what a call had is kept")
+        kept = sum(map(_alive, later))
+        # What serves one call after the other may hold the last.
+        expect(kept < _LENT / 2, f"after {_LENT} calls, what {kept} of them had is kept")
+
+    async def _lend(self, component: ComponentT, question: QuestionT) -> Sequence[ref[Any]]:
+        """Ask with a context and an option of which nothing else knows."""
+
+        def option(_: object) -> None:
+            """Set nothing."""
+
+        current().ctx = ctx = Context().with_value(SESSION_ID, "one")
+        await within(self._ask(component, question, option), self._named(question))
+        current().ctx = Context()
+        return ref(ctx), ref(option)
+
 
 # ---- Hosts
 
@@ -461,6 +493,10 @@ class Addresses(OptionLookup[ComponentT, Question, AnswerT], Hosts):
 
 
 # ---- Verbs
+
+
+def _alive(lent: Sequence[ref[Any]]) -> bool:
+    return any(one() is not None for one in lent)
 
 
 def expect_sequence(found: object, what: str, /) -> None:
