@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
+from typing import Any
 
 from typing_extensions import Buffer
 
@@ -81,6 +82,12 @@ class Clock:
         self.ticked = asyncio.Event()
         for _ in range(10):
             await asyncio.sleep(0)
+
+    async def tick(self, work: "asyncio.Future[Any]") -> None:
+        """Wait until time has passed, or ``work`` is done."""
+        ticking = asyncio.ensure_future(self.ticked.wait())
+        await asyncio.wait({work, ticking}, return_when=asyncio.FIRST_COMPLETED)
+        ticking.cancel()
 
 
 CLOCK = Clock()
@@ -499,6 +506,29 @@ class EndingTheIdle(RightHandler):
         await super().copy(ctx, EndingWhenIdle(source), sink, limiter)
 
 
+@trial.breaks("one-way")
+class HastyOnceOneHasEnded(RightHandler):
+    """Ends the exchange 30 s after the end of one direction."""
+
+    async def exchange(self, ctx: Context, client: Conn, target: Conn) -> None:
+        if self.options.limiter is not None:
+            await super().exchange(ctx, client, target)
+            return
+        up = asyncio.ensure_future(self.copy(ctx, client, target, None))
+        down = asyncio.ensure_future(self.copy(ctx, target, client, None))
+        try:
+            await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
+            both, ended = asyncio.gather(up, down), CLOCK.now
+            while not both.done() and CLOCK.now < ended + 30:
+                await CLOCK.tick(both)
+            if both.done():
+                both.result()
+        finally:
+            up.cancel()
+            down.cancel()
+            await asyncio.wait({up, down})
+
+
 class EndingWhenIdle(Watched):
     """Ends the stream when nothing comes for 15 s."""
 
@@ -507,9 +537,7 @@ class EndingWhenIdle(Watched):
         reading = asyncio.ensure_future(super().read(n))
         try:
             while not reading.done():
-                tick = asyncio.ensure_future(CLOCK.ticked.wait())
-                await asyncio.wait({reading, tick}, return_when=asyncio.FIRST_COMPLETED)
-                tick.cancel()
+                await CLOCK.tick(reading)
                 if not reading.done() and CLOCK.now - began >= 15:
                     raise TimeoutError("nothing came for 15 s")
             return reading.result()

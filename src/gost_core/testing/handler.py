@@ -216,9 +216,9 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         await handled.expect_half_close(far, near, "target", "client")
 
     @clause(
-        "A transfer may take its time in one direction while the other is silent.",
-        "Go's implementations",
-        after=("carries",),
+        "A transfer may take its time in one direction while the other is silent, or has ended.",
+        "D28",
+        after=("carries", "client_half_closes"),
     )
     async def one_way(self) -> None:
         await handled.try_one_way(self._site)

@@ -13,6 +13,7 @@ from typing_extensions import Buffer
 
 from gost_core.common.net import Addr, Closer, Conn, ProtocolError
 from gost_core.context import Context
+from gost_core.limiter.traffic import TrafficLimiter
 from gost_core.listener import (
     AcceptError,
     ClosedError,
@@ -680,7 +681,7 @@ class KeepingThePlaceOfACutClose(RightListener):
 class TakingThePlaceFirst(RightListener):
     async def ask(self, conn: ServedConn) -> None:
         places = self.options.conn_limiter
-        host = str(conn.remote_addr()).rpartition(":")[0]
+        host = self.host_of(str(conn.remote_addr()))
         place = None if places is None else places.limiter(host)
         if place is not None and not place.allow(1):
             raise PermissionError(f"{conn.remote_addr()} is beyond the limit")
@@ -768,6 +769,12 @@ class JudgingTheSocket(RightListener):
             conn.remote = remote
 
 
+@local.breaks("proxied-judged")
+class CuttingAtTheFirstColon(RightListener):
+    def host_of(self, addr: str) -> str:
+        return addr.partition(":")[0]
+
+
 @local.breaks("proxied-invalid")
 class DoingWithoutAHeader(RightListener):
     async def read_header(self, conn: ServedConn) -> None:
@@ -829,9 +836,9 @@ class RefusalAsError(RightListener):
 
 @local.breaks("admission-fails-closed", history="ed93d60 a plugin that is out of reach admits")
 class FailingOpen(RightListener):
-    async def admit(self, conn: ServedConn) -> None:
+    async def ask(self, conn: ServedConn) -> None:
         try:
-            await super().admit(conn)
+            await super().ask(conn)
         except PermissionError:
             raise
         except OSError:
@@ -896,6 +903,31 @@ class ReadingFreely(ServedConn):
 @local.breaks("refused-reads-raise")
 class LimitingWritesOnly(RightListener):
     served = ReadingFreely
+
+
+@local.breaks("limit-keeps-serving")
+class OpenWithoutTheLimits(RightListener):
+    def take_place(self, conn: ServedConn) -> None:
+        try:
+            super().take_place(conn)
+        except PermissionError:
+            raise
+        except OSError:
+            return
+
+
+@local.breaks("refused-traffic-raises")
+class UnlimitedWritesOutOfReach(RightListener):
+    async def find_budget(self, conn: ServedConn, limits: TrafficLimiter) -> None:
+        with suppress(OSError):
+            await super().find_budget(conn, limits)
+
+
+@local.breaks("refused-reads-raise")
+class UnlimitedReadsOutOfReach(RightListener):
+    async def find_allowance(self, conn: ServedConn, limits: TrafficLimiter) -> None:
+        with suppress(OSError):
+            await super().find_allowance(conn, limits)
 
 
 @local.breaks("close-ends-admission")

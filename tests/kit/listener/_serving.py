@@ -6,6 +6,7 @@ from gost_core.common.net import Addr, Conn
 from gost_core.context import Context
 from gost_core.limiter.conn import Limiter as ConnPlaces
 from gost_core.limiter.traffic import Limiter as Budget
+from gost_core.limiter.traffic import TrafficLimiter
 from gost_core.listener import (
     Listener,
     Options,
@@ -81,15 +82,26 @@ class ServesOptions:
 
     async def admit(self, conn: ServedConn) -> None:
         await self.ask(conn)
-        remote, options = conn.remote_addr(), self.options
-        if options.conn_limiter is not None:
-            place = options.conn_limiter.limiter(str(remote).rpartition(":")[0])
+        self.take_place(conn)
+        if self.options.traffic_limiter is not None:
+            await self.find_budget(conn, self.options.traffic_limiter)
+            await self.find_allowance(conn, self.options.traffic_limiter)
+
+    def take_place(self, conn: ServedConn) -> None:
+        if self.options.conn_limiter is not None:
+            place = self.options.conn_limiter.limiter(self.host_of(str(conn.remote_addr())))
             if place is not None and not place.allow(1):
-                raise PermissionError(f"{remote} is beyond the limit")
+                raise PermissionError(f"{conn.remote_addr()} is beyond the limit")
             conn.place = place
-        if options.traffic_limiter is not None:
-            conn.budget = await options.traffic_limiter.out(Context(), str(remote))
-            conn.allowance = await options.traffic_limiter.in_(Context(), str(remote))
+
+    def host_of(self, addr: str) -> str:
+        return addr.rpartition(":")[0].strip("[]")
+
+    async def find_budget(self, conn: ServedConn, limits: TrafficLimiter) -> None:
+        conn.budget = await limits.out(Context(), str(conn.remote_addr()))
+
+    async def find_allowance(self, conn: ServedConn, limits: TrafficLimiter) -> None:
+        conn.allowance = await limits.in_(Context(), str(conn.remote_addr()))
 
     async def ask(self, conn: ServedConn) -> None:
         remote, admission = conn.remote_addr(), self.options.admission

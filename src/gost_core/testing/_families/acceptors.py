@@ -32,6 +32,7 @@ from gost_core.testing._stage.streams import (
     begin,
     carry,
     end_of,
+    expect_written_right,
     race_with_cancels,
     read_exactly,
     write,
@@ -164,14 +165,18 @@ class Acceptors(Closers, Generic[SiteT]):
                 return
 
     @clause(
-        "A client's connection comes out of accept(), and carries bytes both ways.",
-        "D5, D26",
+        "A client's connection comes out of accept() of the listener at its address, with both "
+        "addresses, and carries bytes both ways.",
+        "D2, D5, D26",
         after=(FIRST,),
     )
     async def accepts(self) -> None:
-        conn, client = await (await self._ready()).meet()
-        await carry(conn, client, b"pong")
-        await carry(client, conn, b"ping")
+        sites = await self._ready(), await self._ready()
+        for site in sites:
+            conn, client = await site.meet()
+            expect_written_right(conn)
+            await carry(conn, client, b"pong")
+            await carry(client, conn, b"ping")
 
     @clause("A client that says nothing comes out of accept() too.", "D31", after=("accepts",))
     async def silent_accepted(self) -> None:

@@ -394,14 +394,17 @@ async def try_closed_whole(site: Site, /) -> None:
 
 async def try_one_way(site: Site, /) -> None:
     elapse = need(site.elapse, "elapse")
-    _, _, near, far = await site.connected()
-    for _ in range(4):
-        await given(elapse(5.0), "letting 5 s pass")
-        # If this fails, nothing arrives.
-        with suppress(OSError):
-            await far.write(b"data")
-        data = await within(read_exactly(near, 4), "what the target sends, 5 s after the last")
-        expect(data == b"data", f"b'data' was sent, and {data!r} arrived")
+    for client in ("silent", "ended"):
+        _, _, near, far = await site.connected()
+        if client == "ended" and isinstance(near, HalfCloser):
+            await within(near.close_write(), "close_write() of the client")
+        for _ in range(15):
+            await given(elapse(5.0), "letting 5 s pass")
+            # If this fails, nothing arrives.
+            with suppress(OSError):
+                await far.write(b"data")
+            data = await within(read_exactly(near, 4), "what the target sends, 5 s after the last")
+            expect(data == b"data", f"b'data' came to a client that is {client}: it read {data!r}")
 
 
 async def try_traffic_limited(site: Site, /) -> None:

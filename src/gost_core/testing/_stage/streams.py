@@ -37,6 +37,7 @@ __all__ = (
     "connect",
     "drained",
     "end_of",
+    "expect_written_right",
     "fill",
     "flood",
     "packets",
@@ -78,6 +79,18 @@ def addresses_of(conn: Conn, /) -> list[tuple[str, Addr]]:
         ("local_addr()", returned(conn.local_addr(), "local_addr()")),
         ("remote_addr()", returned(conn.remote_addr(), "remote_addr()")),
     ]
+
+
+def expect_written_right(conn: Conn, /) -> None:
+    """Break the clause unless both addresses are there, and written as the contract has them."""
+    for what, addr in addresses_of(conn):
+        network, text = addr.network(), str(addr)
+        expect(network == network.lower(), f"{what}.network() is {network!r}; write it lower case")
+        if text and network.startswith(("tcp", "udp")):
+            host, _, port = text.rpartition(":")
+            bare = ":" in host and not (host.startswith("[") and host.endswith("]"))
+            expect(not bare, f"{what} is {text!r}; write IPv6 in brackets")
+            expect(port.isdecimal(), f"{what} is {text!r}, and not host:port")
 
 
 def packets(conn: Conn, /) -> PacketConn:

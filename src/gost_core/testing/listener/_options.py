@@ -1,6 +1,7 @@
 """What listeners promise of what they are given to serve: admission, limits, and statistics."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Generic
 
@@ -10,11 +11,8 @@ from gost_core.admission import Admission
 from gost_core.admission import Option as AdmitOption
 from gost_core.common.net import Conn, PacketConn
 from gost_core.context import Context
-from gost_core.limiter import Option as LimiterOption
 from gost_core.limiter.conn import ConnLimiter
 from gost_core.limiter.conn import Limiter as ConnPlaces
-from gost_core.limiter.traffic import Limiter as Budget
-from gost_core.limiter.traffic import TrafficLimiter
 from gost_core.listener import (
     Option,
     admission_option,
@@ -44,13 +42,13 @@ from gost_core.testing._run.waiting import (
 )
 from gost_core.testing._stage.fakes.chain import FakeRouter
 from gost_core.testing._stage.fakes.limiter import FakeTrafficLimiter
-from gost_core.testing._stage.fakes.recorded import Lent
+from gost_core.testing._stage.fakes.recorded import Lent, Recorded
 from gost_core.testing._stage.fakes.service import FakeStats
 from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing._stage.streams import begin, end_of
 from gost_core.testing.listener._serving import ListenerSite, Serving
 
-__all__ = ("CountedPlaces", "OneVerdict", "ServingOptions")
+__all__ = ("CountedPlaces", "OneVerdict", "ServingOptions", "host_of")
 
 SiteT = TypeVar("SiteT", bound=ListenerSite)
 
@@ -63,11 +61,14 @@ class CountedPlaces(Lent, ConnPlaces, ConnLimiter):
 
     def __init__(self, places: int) -> None:
         self.free = places
+        self.reachable = True
         self.keys: list[str] = []
         self._places = places
 
     def limiter(self, key: str, /) -> ConnPlaces:
         self.keys.append(key)
+        if not self.reachable:
+            raise OSError("the limits are out of reach")
         return self
 
     def allow(self, n: int, /) -> bool:
@@ -82,57 +83,16 @@ class CountedPlaces(Lent, ConnPlaces, ConnLimiter):
 
 
 class OneVerdict(Lent, Admission):
-    """Says something of one source, once, and admits all others."""
+    """Refuses one source or none, once, and admits all others."""
 
-    def __init__(self, verdict: bool | Exception) -> None:
-        self.sources: list[tuple[str, str]] = []
+    def __init__(self, verdict: bool) -> None:
+        self.sources = Recorded[tuple[str, str]]()
         self._verdict = verdict
 
     async def admit(self, ctx: Context, network: str, addr: str, /, *opts: AdmitOption) -> bool:
-        self.sources.append((network, addr))
+        await self.sources.record((network, addr))
         verdict, self._verdict = self._verdict, True
-        if isinstance(verdict, Exception):
-            raise verdict
         return verdict
-
-
-class _SilentAdmission(Admission):
-    """Never answers."""
-
-    was_asked = ended = False
-
-    async def admit(self, ctx: Context, network: str, addr: str, /, *opts: AdmitOption) -> bool:
-        self.was_asked = True
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self.ended = True
-        return False
-
-
-class _OneWay(Budget, TrafficLimiter):
-    """Limits one direction; grants everything there, and later nothing."""
-
-    def __init__(self, *, reads: bool) -> None:
-        self._reads = reads
-        self.grants = True
-
-    async def in_(self, ctx: Context, key: str, /, *opts: LimiterOption) -> Budget | None:
-        return self if self._reads else None
-
-    async def out(self, ctx: Context, key: str, /, *opts: LimiterOption) -> Budget | None:
-        return None if self._reads else self
-
-    async def wait(self, ctx: Context, n: int, /) -> int:
-        # A caller that asks again for ever must not stop the event loop.
-        await asyncio.sleep(0)
-        return n if self.grants else 0
-
-    def limit(self) -> int:
-        return 1
-
-    def set(self, n: int, /) -> None:
-        raise AssertionError("only the owner of a limiter sets it")
 
 
 class ServingOptions(Serving[SiteT], Generic[SiteT]):
@@ -150,8 +110,9 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         return site
 
     @clause(
-        "A client for whom the limiter has no place is closed, and the next one that fits comes.",
-        "D26",
+        "A client for whom the limiter has no place, or cannot be found, is closed, and the next "
+        "one that fits comes.",
+        "D26, D53",
         after=("accepts",),
     )
     async def limit_keeps_serving(self) -> None:
@@ -163,12 +124,17 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         if client is not None and not isinstance(client, PacketConn):
             await within(end_of(client), "the connection of a client beyond the limit")
         await settle()
-        what = f"with a client beyond the limit, accept() {outcome_of(accepting)}"
-        expect(not accepting.done(), what)
+        _expect_none(accepting, "a client beyond the limit")
         await within(conn.close(), "close() of the accepted connection")
         await site.connect()
         conn = owned(await within(accepting, "accept(), after a place became free,"))
         expect(set(places.keys) <= {_host(conn)}, f"the limiter was asked for {places.keys}")
+        await within(conn.close(), "close() of the accepted connection")
+        places.reachable = False
+        accepting = await begin(site.listener.accept())
+        await site.connect_refused()
+        await settle()
+        _expect_none(accepting, "a client whose limit is out of reach")
 
     @clause(
         "A connection gives its place back once, however often it is closed.",
@@ -250,7 +216,9 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
 
     @clause("An admission that fails refuses.", "D49", after=("admission_refuses",))
     async def admission_fails_closed(self) -> None:
-        await self._refuse(OneVerdict(OSError("the rules are out of reach")))
+        admission = OneVerdict(True)
+        admission.sources.fail(OSError("the rules are out of reach"))
+        await self._refuse(admission)
 
     async def _refuse(self, admission: OneVerdict, *opts: Option) -> None:
         site = await self._given(admission_option(admission), *opts)
@@ -258,10 +226,7 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         await site.connect_refused()
         await until(lambda: bool(admission.sources), "the admission was not asked about a client")
         await settle()
-        if accepting.done() and failure_of(accepting) is None:
-            owned(accepting.result())
-            raise Broken("a client that was refused came out of accept()")
-        expect(not accepting.done(), f"with a refused client, accept() {outcome_of(accepting)}")
+        _expect_none(accepting, "a client that was refused")
         await site.connect()
         owned(await within(accepting, "accept() of a client after a refused one"))
 
@@ -271,14 +236,16 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         after=("accepts", "admission_refuses", "close_wakes_accept"),
     )
     async def close_ends_admission(self) -> None:
-        admission = _SilentAdmission()
+        admission = OneVerdict(True)
+        admission.sources.hang(1)
         site = await self._given(admission_option(admission))
         accepting = await begin(site.listener.accept())
         start(site.connect_refused())
-        await until(lambda: admission.was_asked, "the admission was not asked about a client")
+        await admission.sources.reached("the admission")
         await within(site.listener.close(), "close() while the admission is asked")
         await raises(accepting, "the waiting accept()", self._closed_error)
-        await until(lambda: admission.ended, "close() has ended, and the admission is still asked")
+        still_asked = "close() has ended, and the admission is still asked"
+        await until(lambda: admission.sources.cancelled == 1, still_asked)
 
     @clause(
         "The admission is told the network and the address of the source.",
@@ -290,7 +257,7 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         conn, _ = await (await self._given(admission_option(admission))).meet()
         source = conn.remote_addr()
         # The port is of no use to rules, and may be left out.
-        told = {(network, _host_of(addr)) for network, addr in admission.sources}
+        told = {(network, host_of(addr)) for network, addr in admission.sources}
         expect(
             told == {(source.network(), _host(conn))},
             f"of a client at {source} by {source.network()}, admit() was told {admission.sources}",
@@ -315,27 +282,44 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         counted, right = stats.get(Kind.INPUT_BYTES), 2 * len(HELLO)
         expect(counted >= right, f"{right} bytes were read, {counted} were counted")
 
-    @clause("When the traffic limiter grants nothing, write() raises.", "D52", after=("accepts",))
+    @clause("What no traffic limiter grants, write() refuses.", "D52, D53", after=("accepts",))
     async def refused_traffic_raises(self) -> None:
-        limiter = _OneWay(reads=False)
-        conn, _ = await (await self._given(traffic_limiter_option(limiter))).meet()
-        limiter.grants = False
-        await raises(conn.write(b"x"), "write() that gets no bytes granted", OSError)
+        await self._expect_limited("out", lambda conn: conn.write(b"x"))
 
-    @clause("When the traffic limiter grants nothing, read() raises.", "D52", after=("accepts",))
+    @clause("What no traffic limiter grants, read() refuses.", "D52, D53", after=("accepts",))
     async def refused_reads_raise(self) -> None:
-        limiter = _OneWay(reads=True)
-        conn, client = await (await self._given(traffic_limiter_option(limiter))).meet()
-        limiter.grants = False
+        await self._expect_limited("in", lambda conn: conn.read(1))
+
+    async def _expect_limited(self, way: str, use: Callable[[Conn], Awaitable[object]]) -> None:
+        limiter = FakeTrafficLimiter(only=way)
+        site = await self._given(traffic_limiter_option(limiter))
+        conn, client = await site.meet()
+        limiter.refuses = True
         await given(client.write(b"x"), "a client's write()")
-        await raises(conn.read(1), "read() that gets no bytes granted", OSError)
+        await raises(use(conn), "a call that gets no bytes granted", OSError)
+        limiter.refuses, limiter.error = False, OSError("the limits are out of reach")
+        accepting = await begin(site.listener.accept())
+        await site.connect_refused()
+        await settle()
+        # The client may be refused before.
+        if accepting.done():
+            conn = owned(await given(accepting, "accept()"))
+            await raises(use(conn), "a call whose limit cannot be found", OSError)
+
+
+def _expect_none(accepting: "asyncio.Future[Conn]", who: str) -> None:
+    """Break the clause unless accept() still waits, whoever came."""
+    if accepting.done() and failure_of(accepting) is None:
+        owned(accepting.result())
+        raise Broken(f"{who} came out of accept()")
+    expect(not accepting.done(), f"with {who}, accept() {outcome_of(accepting)}")
 
 
 def _host(conn: Conn) -> str:
-    return _host_of(str(conn.remote_addr()))
+    return host_of(str(conn.remote_addr()))
 
 
-def _host_of(addr: str) -> str:
+def host_of(addr: str) -> str:
     """Return the host of an address with a port or without one."""
     host, colon, port = addr.rpartition(":")
     return (host if colon and port.isdecimal() else addr).strip("[]")

@@ -639,3 +639,10 @@ class DroppingLongDatagrams(SocketConn):
     async def write(self, data: Buffer, /) -> None:
         if not self.datagrams or memoryview(data).nbytes <= 65507:
             await super().write(data)
+
+
+@conn.breaks("addresses")
+class HostsOnly(SocketConn):
+    def remote_addr(self) -> Addr:
+        remote = super().remote_addr()
+        return SocketAddr(remote.network(), str(remote).rpartition(":")[0])

@@ -83,6 +83,24 @@ class Nothing(RightListener):
         return None  # type: ignore  # the fault
 
 
+class HostOnly(ForwardingConn):
+    def remote_addr(self) -> Addr:
+        return Address("tcp", str(super().remote_addr()).rpartition(":")[0])
+
+
+@listener.breaks("accepts")
+class KeepingTheHostOnly(RightListener):
+    async def accept(self) -> Conn:
+        return HostOnly(await super().accept())
+
+
+@listener.breaks("accepts")
+class GivingAllToTheLatest(RightListener):
+    def connect(self) -> MemoryConn:
+        latest = list(LISTENERS.values())[-1]
+        return RightListener.connect(latest)
+
+
 @listener.breaks("address", history="x dns, pht, http3: addr shows the port that was asked for")
 class ForgettingTheAddress(RightListener):
     def addr(self) -> Address:

@@ -29,24 +29,33 @@ class _Budget(traffic.Limiter):
 
 
 class FakeTrafficLimiter(Lent, traffic.TrafficLimiter):
-    """A limiter that grants half of what it is asked for and counts it, or grants nothing."""
+    """A limiter that grants half of what it is asked for and counts it, or grants nothing.
 
-    def __init__(self, *, refuses: bool = False) -> None:
+    With ``only``, "in" or "out", the other direction has no limit.
+    """
+
+    def __init__(self, *, refuses: bool = False, only: str = "") -> None:
         self.refuses = refuses
+        self.error: Exception | None = None
+        self._only = only
         self.granted = 0
         self.waits = Recorded[int]()
         self.asked: list[tuple[str, str]] = []
         self._budget = _Budget(self)
 
-    async def in_(self, ctx: Context, key: str, /, *opts: limiter.Option) -> traffic.Limiter:
+    async def in_(self, ctx: Context, key: str, /, *opts: limiter.Option) -> traffic.Limiter | None:
         """Return the budget of every key."""
-        return self._asked(key, *opts)
+        return self._asked("in", key, *opts)
 
-    async def out(self, ctx: Context, key: str, /, *opts: limiter.Option) -> traffic.Limiter:
+    async def out(self, ctx: Context, key: str, /, *opts: limiter.Option) -> traffic.Limiter | None:
         """Return the budget of every key."""
-        return self._asked(key, *opts)
+        return self._asked("out", key, *opts)
 
-    def _asked(self, key: str, *opts: limiter.Option) -> traffic.Limiter:
+    def _asked(self, way: str, key: str, *opts: limiter.Option) -> traffic.Limiter | None:
+        if self._only not in ("", way):
+            return None
+        if self.error is not None:
+            raise self.error
         scope = apply(limiter.Options(), *opts).scope
         self.asked.append((scope or limiter.SCOPE_CONN, key))
         return self._budget
