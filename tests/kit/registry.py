@@ -1,5 +1,6 @@
 """Trials of the contract of registries."""
 
+import contextlib
 import threading
 import time
 import unicodedata
@@ -275,6 +276,22 @@ class DirectWhenGone(RightRegistry):
             ) -> Route | None:
                 found = self.serve()
                 return await found.route(ctx, network, address) if found else None
+
+        return Direct(self, name) if name in self.values else None
+
+
+@trial.breaks("reference-gone")
+class DirectWhenItFails(RightRegistry):
+    def get(self, name: str, /) -> Value | None:
+        class Direct(Reference):
+            async def route(
+                self, ctx: Context, network: str, address: str, /, *opts: RouteOption
+            ) -> Route | None:
+                if (found := self.serve()) is None:
+                    return await super().route(ctx, network, address, *opts)
+                with contextlib.suppress(OSError):
+                    return await found.route(ctx, network, address, *opts)
+                return None
 
         return Direct(self, name) if name in self.values else None
 

@@ -11,7 +11,7 @@ from gost_core.testing._families.lookups import Question, versions
 from gost_core.testing._families.verdicts import Verdicts
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, need, owned
+from gost_core.testing._run.waiting import expect, need
 
 __all__ = ("AdmissionContract",)
 
@@ -69,9 +69,6 @@ class AdmissionContract(
 
     _of_named = False
     _options = Options
-
-    def _build(self) -> AdmissionT:
-        return owned(self.make())
 
     def _ask(self, component: AdmissionT, question: Question, /, *opts: Option) -> Awaitable[bool]:
         return component.admit(current().ctx, *question, *opts)

@@ -12,7 +12,7 @@ from gost_core.testing._families.lookups import OptionLookup
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.secrets import expect_untold, overheard
-from gost_core.testing._run.waiting import expect, given, need, owned
+from gost_core.testing._run.waiting import expect, given, need
 
 __all__ = ("AuthenticatorContract",)
 
@@ -61,9 +61,6 @@ class AuthenticatorContract(
     be read any more."""
 
     _options = Options
-
-    def _build(self) -> AuthenticatorT:
-        return owned(self.make())
 
     async def _questions(self) -> Sequence[_Login]:
         accepted = need(self.accepted_pair, "accepted_pair")

@@ -14,7 +14,7 @@ from gost_core.testing._families.options import AnyOption
 from gost_core.testing._families.verdicts import Verdicts
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import need, owned
+from gost_core.testing._run.waiting import need
 
 __all__ = ("BypassContract",)
 
@@ -59,9 +59,6 @@ class BypassContract(
 
     _of_named = True
     _options = Options
-
-    def _build(self) -> BypassT:
-        return owned(self.make())
 
     def _ask(self, component: BypassT, question: Question, /, *opts: Option) -> Awaitable[bool]:
         return component.contains(current().ctx, *question, *opts)

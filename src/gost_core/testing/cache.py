@@ -16,7 +16,7 @@ from gost_core.testing._families.lent import lend_several
 from gost_core.testing._families.lookups import Changes
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import ended, expect, owned, raises, start, turns, within
+from gost_core.testing._run.waiting import ended, expect, raises, start, turns, within
 
 __all__ = ("CacheContract",)
 
@@ -47,9 +47,6 @@ class CacheContract(
     """Has what keeps the entries leave the next call without an answer, and answer later ones."""
 
     _options = SetOptions
-
-    def _build(self) -> CacheT:
-        return owned(self.make())
 
     async def _ready(self) -> CacheT:
         cache = self._build()

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import field
 from typing import Final, Generic, TypeAlias
 
@@ -382,34 +382,23 @@ def _more(labels: Labels) -> Labels:
     return {**labels, "gost_core_testing": "x"}
 
 
-def _use_counter(metrics: Metrics, name: MetricName, labels: Labels) -> None:
-    with _harmless("counter", name, labels):
-        counter = metrics.counter(name, dict(labels))
-        counter.inc()
-        counter.add(1)
+def _user(kind: str, **calls: tuple[float, ...]) -> Callable[[Metrics, MetricName, Labels], None]:
+    """Return what makes an instrument of a kind, and calls its methods, which never fails."""
+
+    def use(metrics: Metrics, name: MetricName, labels: Labels) -> None:
+        try:
+            instrument = getattr(metrics, kind)(name, dict(labels))
+            for method, arguments in calls.items():
+                getattr(instrument, method)(*arguments)
+        except Exception as error:
+            used = f"using {kind}({name!r}, {dict(labels)!r})"
+            raise Broken(f"{used} raised {describe(error)}") from error
+
+    return use
 
 
-def _use_gauge(metrics: Metrics, name: MetricName, labels: Labels) -> None:
-    with _harmless("gauge", name, labels):
-        gauge = metrics.gauge(name, dict(labels))
-        gauge.inc()
-        gauge.dec()
-        gauge.add(-1)
-        gauge.set(2)
-
-
-def _use_observer(metrics: Metrics, name: MetricName, labels: Labels) -> None:
-    with _harmless("observer", name, labels):
-        metrics.observer(name, dict(labels)).observe(0.5)
-
-
-_USES: Final = (_use_counter, _use_gauge, _use_observer)
-
-
-@contextlib.contextmanager
-def _harmless(kind: str, name: MetricName, labels: Labels) -> Generator[None]:
-    try:
-        yield
-    except Exception as error:
-        used = f"using {kind}({name!r}, {dict(labels)!r})"
-        raise Broken(f"{used} raised {describe(error)}") from error
+_USES: Final = (
+    _user("counter", inc=(), add=(1,)),
+    _user("gauge", inc=(), dec=(), add=(-1,), set=(2,)),
+    _user("observer", observe=(0.5,)),
+)

@@ -23,7 +23,6 @@ from gost_core.testing._run.waiting import (
     expect,
     given,
     need,
-    owned,
     raises,
     settle,
     start,
@@ -57,9 +56,6 @@ class RecorderContract(
     characters, so a separator such as a newline cuts none in two."""
     break_backend: Callable[[RecorderT], Awaitable[object]] | None = None
     """Makes whatever keeps the records fail. Not for a recorder that queues."""
-
-    def _build(self) -> RecorderT:
-        return owned(self.make())
 
     _options = RecordOptions
 

@@ -9,7 +9,7 @@ from typing import Final, Generic, cast
 from typing_extensions import TypeVar
 
 from gost_core.registry import DuplicateError, MissingError, Registry, require
-from gost_core.testing._families.references import CLOSED, expect_closed
+from gost_core.testing._families.references import CLOSED, expect_closed, expect_raised
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import (
     expect,
@@ -159,14 +159,15 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
             expect(registry.is_registered("two"), "clearing what get_all() returned took a value")
 
     @clause(
-        "A live reference whose value is gone fails closed, each interface in its own way.",
-        "D60",
+        "A live reference fails closed if its value fails or is gone, each interface its own way.",
+        "D36, D60",
         after=("found", "unregister_removes"),
     )
     async def reference_gone(self) -> None:
-        interface, registry = need(self.interface, "interface"), self.make()
-        registry.register("one", self.value())
+        interface, registry, value = need(self.interface, "interface"), self.make(), self.value()
+        registry.register("one", value)
         reference = returned(registry.get("one"), "get()")
+        await expect_raised(reference, value, interface)
         registry.unregister("one")
         # Each time, and not only the first.
         for _ in range(2):

@@ -71,9 +71,6 @@ class ResolverContract(
 
     _options = Options
 
-    def _build(self) -> ResolverT:
-        return owned(self.make())
-
     async def _questions(self) -> Sequence[Question]:
         known = self._both_families()
         return ("ip4", known), ("ip6", _IPV6), ("ip6", known), ("ip", known), ("ip4", _IPV4)

@@ -14,7 +14,7 @@ from typing_extensions import TypeVar
 from gost_core.routing import Matcher, Request
 from gost_core.testing._families.lookups import Hosts, Lookup, Respell
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, need, owned, within
+from gost_core.testing._run.waiting import expect, need, within
 
 __all__ = ("MatcherContract",)
 
@@ -70,9 +70,6 @@ class MatcherContract(
     break_backend: Callable[[MatcherT], Awaitable[object]] | None = None
     """Puts what the rule asks, such as a bypass, out of a matcher's reach. One of the requests at
     least cannot be judged without."""
-
-    def _build(self) -> MatcherT:
-        return owned(self.make())
 
     async def _questions(self) -> Sequence[_Sample]:
         pairs = ((self.matching, True), (self.other, False))

@@ -65,9 +65,6 @@ class SDContract(
 
     _options = Options
 
-    def _build(self) -> SDT:
-        return owned(self.make())
-
     async def _ready(self) -> SDT:
         sd = self._build()
         await self._register(sd, _SERVICE, _MAIL)

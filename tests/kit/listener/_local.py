@@ -692,6 +692,16 @@ class TakingThePlaceFirst(RightListener):
 
 
 @local.breaks("place-not-kept")
+class LosingThePlaceWithTheLimit(RightListener):
+    async def admit(self, conn: ServedConn) -> None:
+        try:
+            await super().admit(conn)
+        except OSError:
+            conn.place = None
+            raise
+
+
+@local.breaks("place-not-kept")
 class ClosingTheQueuedBeneath(RightListener):
     async def close(self) -> None:
         queued = [one for one in self.queue if isinstance(one, ServedConn)]

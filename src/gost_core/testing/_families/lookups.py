@@ -31,6 +31,7 @@ from gost_core.testing._run.waiting import (
     left_of,
     need,
     noting_tasks,
+    owned,
     raises,
     settle,
     start,
@@ -74,7 +75,7 @@ _PATIENCE: Final[float] = 1.5
 class Backed(Contract, Generic[ComponentT]):
     """What needs something else, such as a server or a file, which can fail. It has no clauses.
 
-    Hooks: ``_build`` makes the component. ``_ready``, by default the same, makes one with all that
+    Hooks: ``_build`` makes the component; ``_ready``, by default the same, makes one with all that
     its questions are about, where that takes calls. ``_methods`` calls each of its methods. The
     verb for scenarios is ``_broken``.
     """
@@ -85,9 +86,10 @@ class Backed(Contract, Generic[ComponentT]):
     """Undoes that. What a component does after failures, such as to ask nobody for a while, must
     be over within ``time_limit``."""
 
-    @abstractmethod
     def _build(self) -> ComponentT:
-        """Make a component, and keep it."""
+        """Make a component, and keep it: by default what ``make`` returns, without arguments."""
+        made: ComponentT = vars(self)["make"]()
+        return owned(made)
 
     async def _ready(self) -> ComponentT:
         """Make a component that can answer the questions."""

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 from gost_core.admission import Admission
 from gost_core.auth import Authenticator
@@ -24,7 +24,7 @@ from gost_core.routing import Matcher, Request
 from gost_core.sd import SD, Service
 from gost_core.testing._run.waiting import expect, raises, within
 
-__all__ = ("CLOSED", "expect_closed")
+__all__ = ("CLOSED", "expect_closed", "expect_raised")
 
 _Call: TypeAlias = tuple[str, tuple[object, ...], object]
 """A method, arguments, and what it answers, or OSError for what it raises."""
@@ -87,6 +87,19 @@ async def expect_closed(reference: object, interface: type[object], /) -> None:
             expect(answer == expected, f"{what} returned {answer!r}")
     if (nodes := getattr(reference, "nodes", None)) is not None:
         expect(not nodes(), "nodes() of what is gone was not empty")
+
+
+async def expect_raised(reference: object, value: object, interface: type[object], /) -> None:
+    """Break the clause if a reference makes answers up where its component raises OSError."""
+    for name, arguments, expected in CLOSED[interface]:
+        if expected is OSError and hasattr(value, "__dict__"):
+            vars(value)[name] = _fail
+            answering = _answer(getattr(reference, name), arguments)
+            await raises(answering, f"{name}() of what fails", OSError)
+
+
+def _fail(*_: object, **__: object) -> NoReturn:
+    raise ConnectionRefusedError("it is out of reach")
 
 
 async def _answer(call: Callable[..., Any], arguments: tuple[object, ...]) -> object:

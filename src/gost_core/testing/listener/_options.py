@@ -174,15 +174,19 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         await self._refuse(OneVerdict(False), conn_limiter_option(places))
         kept = "a client was refused and one accepted, and of two places none became free"
         await until(lambda: places.free == 1, kept)
-        places = CountedPlaces(100)
-        site = await self._given(conn_limiter_option(places))
-        conn, _ = await site.meet()
-        for _ in range(_MANY_CLIENTS):
-            await site.connect_refused()
-        await within(site.listener.close(), "close()")
-        await within(conn.close(), "close() of the accepted connection")
         kept = f"of {_MANY_CLIENTS} clients that nobody accepted, some kept places after close()"
-        await until(lambda: places.free == 100, kept)
+        for limits in ([], [FakeTrafficLimiter()]):
+            places, opts = CountedPlaces(100), [traffic_limiter_option(one) for one in limits]
+            with suppress(Exempt):
+                site = await self._given(conn_limiter_option(places), *opts)
+                conn, _ = await site.meet()
+                for one in limits:
+                    one.error = OSError("the limits are out of reach")
+                for _ in range(_MANY_CLIENTS):
+                    await site.connect_refused()
+                await within(site.listener.close(), "close()")
+                await within(conn.close(), "close() of the accepted connection")
+                await until(lambda: places.free == 100, kept)  # noqa: B023
 
     @clause(
         "A source that the admission refuses is closed, and the next client comes.",

@@ -19,7 +19,6 @@ from gost_core.testing._run.waiting import (
     given,
     leaving_no_task,
     need,
-    owned,
     raises,
     settle,
     start,
@@ -45,9 +44,6 @@ class ObserverContract(
     """Tells how many events have arrived where an observer delivers."""
     break_backend: Callable[[ObserverT], Awaitable[object]] | None = None
     """Makes whatever it delivers to fail."""
-
-    def _build(self) -> ObserverT:
-        return owned(self.make())
 
     _options = Options
 
