@@ -18,7 +18,16 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._families.budgets import LIMITED
 from gost_core.testing.limiter.traffic import LimiterContract, TrafficLimiterContract
-from tests.kit._backend import Asking, Deaf, GivingUp, Leaking, break_backend, mend_backend
+from tests.kit._backend import (
+    Asking,
+    Deaf,
+    GivingUp,
+    Leaking,
+    OneAtATime,
+    break_backend,
+    mend_backend,
+    stall_backend,
+)
 from tests.kit.limiter._wrapper import Wrapper
 from tests.kit.trial import Trial
 
@@ -414,6 +423,7 @@ def run_traffic_limiters(
         change_limit=change_limit,
         break_backend=break_backend,
         mend_backend=mend_backend,
+        stall_backend=stall_backend,
         time_limit=TIME_LIMIT,
     )
 
@@ -669,6 +679,10 @@ class LeakingTrafficLimiter(Leaking, RightTrafficLimiter): ...
 
 @traffic_limiters.breaks("backend-mended")
 class TrafficLimiterGivingUp(GivingUp, RightTrafficLimiter): ...
+
+
+@traffic_limiters.breaks("concurrent")
+class AskingOneAtATime(OneAtATime, RightTrafficLimiter): ...
 
 
 trials = (traffics, traffic_limiters)

@@ -52,6 +52,7 @@ from gost_core.testing._run.waiting import (
     within,
 )
 from gost_core.testing._stage.sink import PEER, Sink
+from gost_core.testing._stage.streams import begin
 
 __all__ = ("LimiterContract", "TrafficLimiterContract")
 
@@ -186,9 +187,8 @@ class LimiterContract(
         for call in waiting:
             call.cancel()
         await settle()
-        await within(
-            limiter.wait(Context(), 1), f"wait(1) at 20 bytes/s, after {count} cancelled ones,"
-        )
+        what = f"wait(1) at 20 bytes/s, after {count} cancelled ones,"
+        await within(limiter.wait(Context(), 1), what)
         full = await _draw(self.make(_LARGE))
         for stage in range(1, 4):
             limiter = self.make(_LARGE)
@@ -242,7 +242,7 @@ class LimiterContract(
 
     @clause("A write that the limiter refuses raises OSError; it does not ask for ever.", "D8, D52")
     async def refused_write_raises(self) -> None:
-        connection = owned(need(self.wrap, "wrap")(Sink(), _Refusing()))
+        connection = owned(need(self.wrap, "wrap")(Sink(), _Sparing(0)))
         await raises(connection.write(b"some bytes"), "write() when refused", OSError)
 
     @clause(
@@ -352,6 +352,7 @@ class _Sparing(Limiter):
         self._most = most
 
     async def wait(self, ctx: Context, n: int, /) -> int:
+        # A caller that asks for ever can be stopped.
         await asyncio.sleep(0)
         granted = min(max(n - 1, 1), self._most - self.granted)
         self.granted += granted
@@ -362,14 +363,6 @@ class _Sparing(Limiter):
 
     def set(self, n: int, /) -> None:
         """Stay as it is."""
-
-
-class _Refusing(_Sparing):
-    """Refuses; it yields, so that a caller who asks for ever can be stopped."""
-
-    async def wait(self, ctx: Context, n: int, /) -> int:
-        await asyncio.sleep(0)
-        return 0
 
 
 class TrafficLimiterContract(
@@ -396,6 +389,8 @@ class TrafficLimiterContract(
     """Another scope that it serves, for which the same limits are."""
     unserved_scope: str | None = None
     """A scope that it does not serve."""
+    stall_backend: Callable[[TrafficLimiterT], Awaitable[object]] | None = None
+    """Has what it asks leave the next call without an answer, and answer those after it."""
 
     _limit = _SLOW
     _options = Options
@@ -543,7 +538,11 @@ class TrafficLimiterContract(
         again = await self._find(lookup, "in_()")
         await _expect_drawn(again, full, began, f"after {len(many)} keys, a budget began anew")
 
-    @clause("Calls at once, of other keys, directions and options, do not mix.", "D22")
+    @clause(
+        "Calls at once, of other keys, directions and options, do not mix, and one that gets no "
+        "answer holds up no other.",
+        "D22",
+    )
     async def concurrent(self) -> None:
         lookup = owned(self.make({key: number + 1 for number, key in enumerate(LIMITED)}))
         served, unserved = scope_option(self.scope), scope_option(self.unserved_scope or self.scope)
@@ -558,6 +557,14 @@ class TrafficLimiterContract(
         for was, found in zip(expected, await within(calling, "calls at once"), strict=True):
             limits = [0 if one is None else one.limit() for one in (was, found)]
             expect(limits[0] == limits[1], f"alone, a call gave {limits[0]}, at once {limits[1]}")
+        if self.stall_backend is not None:
+            lookup = self._build()
+            await given(self.stall_backend(lookup), "stall_backend()")
+            stalled = await begin(lookup.in_(Context(), LIMITED[0], served))
+            if not stalled.done():
+                await within(
+                    self._ways(lookup)["in_()"](LIMITED[1]), "in_(), beside one without answer,"
+                )
 
     @clause(
         'Without a scope, and with "", the scope is that of a connection.',
