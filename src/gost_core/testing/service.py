@@ -471,13 +471,8 @@ class ServiceContract(Contract, interface=Service):
         await self._expect_waits([1, 2, 1], bind, bind, _conn(), bind)
 
     async def _expect_waits(self, expected: list[float], *items: Conn | Exception) -> None:
-        waits: list[float] = []
-
-        async def sleep(seconds: float) -> None:
-            waits.append(seconds)
-            await asyncio.sleep(0)
-
-        await _expect_waits(self._serve_with(sleep), waits, expected, items)
+        waits = Recorded[float]()
+        await _expect_waits(self._serve_with(waits.record), waits, expected, items)
 
     @clause("close() ends the wait too.", "D1, D29", after=("backoff", "close_ends_serve"))
     async def backoff_closed(self) -> None:

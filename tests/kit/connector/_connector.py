@@ -49,6 +49,9 @@ class RightConnector(Settings, Connector):
         await self.ask(conn, "connect", kind, address)
         return self.connection(conn, network, address)
 
+    async def close(self) -> None:
+        """Nothing is kept beyond a call."""
+
     def kind(self, network: str) -> str:
         for kind in ("tcp", "udp"):
             if network in (kind, f"{kind}4", f"{kind}6"):
@@ -126,6 +129,12 @@ class WithoutConnectOptions(RightConnector):
         self, ctx: Context, conn: Conn, network: str, address: str, /
     ) -> Conn:
         return await super().connect(ctx, conn, network, address)
+
+
+@connectors.breaks("close-any-time")
+class ClosableOnceReady(RightConnector):
+    async def close(self) -> None:
+        self.check_ready()
 
 
 @connectors.breaks("connects")

@@ -516,6 +516,17 @@ class SharingTheAttempt(RightDialer):
             raise
 
 
+@dialers.breaks("limit-spares-others")
+class KeepingTheLimitOfTheFirst(RightDialer):
+    async def opened(self, ctx: Context, addr: str, options: DialOptions) -> Session:
+        self.limit = ctx.value(TIME_LIMIT)
+        return await super().opened(ctx, addr, options)
+
+    async def open(self, ctx: Context, addr: str, options: DialOptions) -> Session:
+        async with asyncio.timeout_at(self.limit):
+            return await super().open(ctx, addr, options)
+
+
 @dialers.breaks("node-comes-back", history="18c1d60 #792 a dead session was handed out for ever")
 class HandingOutTheDead(RightDialer):
     def usable(self, session: Session) -> bool:

@@ -3,13 +3,15 @@
 import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable
+from contextlib import suppress
 
 from gost_core.metadata import Metadata
+from gost_core.testing._families.closers import closed_twice
 from gost_core.testing._families.steps import Component, ComponentT, Made
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.report import describe
-from gost_core.testing._run.waiting import expect, need, owned, raises, within
+from gost_core.testing._run.waiting import closable, expect, need, owned, raises, within
 from gost_core.testing._stage.memory import MemoryMetadata
 
 __all__ = ("InitialisedOnce", "LifeCycle")
@@ -69,6 +71,15 @@ class LifeCycle(Made[ComponentT], InitialisedOnce):
             expect(named, f"init() with a wrong {key!r} raised {describe(error)}")
         else:
             raise Broken(f"init() with a wrong {key!r} raised nothing instead of ValueError")
+
+    @clause("If it has a close(), that may be called twice at any time, also before init().", "D18")
+    async def close_any_time(self) -> None:
+        await closed_twice(closable(self._made()))
+        for metadata in (self.metadata, self._wrong_metadata()):
+            component = self._made()
+            with suppress(ValueError):
+                await within(component.init(metadata), "init()")
+            await closed_twice(closable(component))
 
     def _wrong_metadata(self) -> Metadata | None:
         """Return metadata with the wrong setting, if one is known."""

@@ -312,10 +312,6 @@ class _Noting:
         return task
 
 
-def _task(loop: asyncio.AbstractEventLoop, coro: Any, /, **options: Any) -> "asyncio.Task[Any]":
-    return asyncio.Task(coro, loop=loop, **options)
-
-
 def left_of(begun: list[asyncio.Task[Any]], /) -> list[asyncio.Task[Any]]:
     """Return the tasks that go on, and belong to a call: those of a component have names."""
     return [one for one in begun if not one.done() and _NAMELESS.match(one.get_name())]
@@ -331,6 +327,10 @@ async def leaving_no_task(call: Awaitable[R], what: str, /) -> R:
         left = [one for one in left_of(begun) if not one.cancelling()]
         expect(not left, f"{what} failed, and left {left}")
         raise
+
+
+def _task(loop: asyncio.AbstractEventLoop, coro: Any, /, **options: Any) -> "asyncio.Task[Any]":
+    return asyncio.Task(coro, loop=loop, **options)
 
 
 def _no_news(done: "asyncio.Future[Any]") -> None:

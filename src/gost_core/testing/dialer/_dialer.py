@@ -9,6 +9,7 @@ from typing import Final
 from typing_extensions import TypeVar
 
 from gost_core.common.net import ClosedError, Closer, Conn, Listener, UnsupportedError
+from gost_core.context import Context
 from gost_core.dialer import (
     Dialer,
     DialOption,
@@ -19,6 +20,7 @@ from gost_core.dialer import (
     host_dial_option,
     net_dialer_dial_option,
 )
+from gost_core.keys import TIME_LIMIT
 from gost_core.testing._families.closers import closed_at_once, closed_twice, closes_cut_short
 from gost_core.testing._families.life import LifeCycle
 from gost_core.testing._families.options import AnyOption, TakesOptions
@@ -164,15 +166,6 @@ class DialerContract(
 
     async def _call_with(self, *opts: AnyOption) -> None:
         await self._dialed(await self._ready(), await self._network(self.peer), ADDR, *opts)
-
-    @clause("If it has a close(), that may be called twice at any time, also before init().", "D18")
-    async def close_any_time(self) -> None:
-        await closed_twice(closable(self._made()))
-        for metadata in (self.metadata, self._wrong_metadata()):
-            dialer = self._made()
-            with suppress(ValueError):
-                await within(dialer.init(metadata), "init()")
-            await closed_twice(closable(dialer))
 
     @clause(
         "dial() gives a connection to the node, and it carries data.",
@@ -334,14 +327,9 @@ class DialerContract(
             dialer, network = await self._ready(), await self._network(silent)
             network.is_silent = silence == "network"
             dialing = start(self._dialing(dialer, network))
-            await self._begun(network)
+            await _begun(network)
             if not dialing.done():
                 await expect_cancelled(dialing, f"dial() through a silent {silence}")
-
-    async def _begun(self, network: Network) -> None:
-        """Wait until a dial has begun and, if it waits at all, waits."""
-        await until(lambda: bool(network.dials or network.links), "dial() asked for no connection")
-        await settle()
 
     @clause(
         "A cancelled dial() leaves nothing open, wherever it was.",
@@ -380,7 +368,7 @@ class DialerContract(
             if silence == "the network":
                 network.black_holes.add(_OTHER_ADDR)
             waiting = start(self._dialing(dialer, network, _OTHER_ADDR))
-            await self._begun(network)
+            await _begun(network)
             network.peer = self.peer
             await self._works(
                 await self._open(dialer, network),
@@ -394,6 +382,18 @@ class DialerContract(
         after=("concurrent", "cancellable"),
     )
     async def cancel_spares_others(self) -> None:
+        await self._give_one_up(None)
+
+    @clause(
+        "Of two dials to one node that wait, the TIME_LIMIT of one passes: the other goes on.",
+        "D69",
+        after=("cancel_spares_others",),
+    )
+    async def limit_spares_others(self) -> None:
+        await self._give_one_up(asyncio.get_running_loop().time() + 0.5)
+
+    async def _give_one_up(self, limit: float | None) -> None:
+        """Dial twice, the first time with a TIME_LIMIT, and then cancel that."""
         answering = asyncio.Event()
 
         async def slow(conn: Conn) -> None:
@@ -401,17 +401,19 @@ class DialerContract(
             await self.peer(conn)
 
         dialer, network = await self._ready(), await self._network(slow)
-        first = start(self._dialing(dialer, network))
-        await self._begun(network)
+        current().ctx = Context() if limit is None else Context().with_value(TIME_LIMIT, limit)
+        first = start(self._dialed(dialer, network))
+        await _begun(network)
+        current().ctx = Context()
         second = start(self._step(dialer, network))
         await settle()
+        if limit is not None:
+            await asyncio.sleep(limit + 0.01 - asyncio.get_running_loop().time())
         first.cancel()
         await settle()
-        if first.done() and not first.cancelled() and first.exception() is None:
-            await given(first.result().close(), "close()")
         answering.set()
-        conn = await succeeds(second, "dialing, beside a cancelled one,")
-        await self._works(conn, "the connection that was dialed beside a cancelled dial()")
+        conn = await succeeds(second, "dialing, beside a dial() that was given up,")
+        await self._works(conn, "the connection that was dialed beside one that was given up")
 
     # ---- Sessions
 
@@ -515,6 +517,12 @@ class DialerContract(
         if self.listen is None:
             await raises(waiting, "the waiting dial()", ClosedError)
         await raises(self._dialing(dialer, network), "dial() after close()", ClosedError)
+
+
+async def _begun(network: Network) -> None:
+    """Wait until a dial has begun and, if it waits at all, waits."""
+    await until(lambda: bool(network.dials or network.links), "dial() asked for no connection")
+    await settle()
 
 
 def _multiplexer(dialer: Dialer) -> Multiplexer:

@@ -35,8 +35,7 @@ class RightHalfCloser(SocketConn):
     async def close_write(self) -> None:
         if not self.able:
             raise UnsupportedError("the connection beneath cannot half-close")
-        self.check_open()
-        self.sock.shutdown(socket.SHUT_WR)
+        await super().close_write()
 
 
 def run_half_closer(make: type[RightHalfCloser]) -> Contract:
@@ -123,6 +122,19 @@ class ResettingTheSecondTime(RightHalfCloser):
         await super().close_write()
         if self.ended:
             self.sock.shutdown(socket.SHUT_RD)
+        self.ended = True
+
+
+@half_closer.breaks("twice")
+class PassingOnWhatTheSystemSays(RightHalfCloser):
+    ended = False
+
+    async def close_write(self) -> None:
+        if not self.able:
+            await super().close_write()
+        self.check_open()
+        if not self.ended:
+            self.sock.shutdown(socket.SHUT_WR)
         self.ended = True
 
 

@@ -1,6 +1,7 @@
 """Connections over sockets, for the trials of whatever makes or wraps connections."""
 
 import asyncio
+import errno
 import fcntl
 import ipaddress
 import socket
@@ -107,7 +108,10 @@ class SocketConn(Conn, HalfCloser, Aborter):
 
     async def close_write(self) -> None:
         self.check_open()
-        self.sock.shutdown(socket.SHUT_WR)
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise BrokenPipeError(errno.EPIPE, "the peer is gone") from error
 
     async def close(self) -> None:
         if self.closed:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import field
 
-from gost_core.common.net import ClosedError, Conn, HalfCloser, UnsupportedError
+from gost_core.common.net import Aborter, ClosedError, Conn, HalfCloser, UnsupportedError
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import (
@@ -120,15 +120,24 @@ class HalfCloserContract(Contract, interface=HalfCloser):
             await within(receiving, "the peer's stream, after a cancelled close_write(),")
 
     @clause(
-        "close_write() may be called twice, and reading goes on.",
-        "D1, D10",
+        "close_write() may be called twice, and reading goes on; once the peer is gone it raises "
+        "BrokenPipeError or ConnectionResetError, or nothing.",
+        "D1, D10, D14",
         after=("reading_goes_on",),
     )
     async def twice(self) -> None:
-        here, there = await self._pair()
-        await self._end(here)
-        await within(_half(here).close_write(), "a second close_write()")
-        await carry(there, here, b"answer")
+        for breaks in (False, True):
+            here, there = await self._pair()
+            if breaks and isinstance(there, Aborter):
+                there.abort()
+            else:
+                await self._end(here)
+                await within(_half(here).close_write(), "a second close_write()")
+                await carry(there, here, b"answer")
+            await given(there.close(), "the peer's close()")
+            await settle()
+            with suppress(BrokenPipeError, ConnectionResetError):
+                await within(_half(here).close_write(), "close_write() to a peer that is gone")
 
     @clause("write() after close_write() raises BrokenPipeError.", "D14")
     async def write_after(self) -> None:
