@@ -198,6 +198,32 @@ class Unbounded(SocketConn):
 
 
 @conn.breaks("write-waits")
+class SharingTheRoom(SocketConn):
+    """All connections together have room for what waits to be sent."""
+
+    taken: ClassVar[list[int]] = []
+    waiting: ClassVar[list[asyncio.Future[None]]] = []
+
+    async def write(self, data: Buffer, /) -> None:
+        self.check_open()
+        if self.writing:
+            raise RuntimeError("another task is writing")
+        size = memoryview(data).nbytes
+        while self.taken and sum(self.taken) + size > 1 << 20:
+            self.writer = self.loop.create_future()
+            self.waiting.append(self.writer)
+            await self.writer
+            self.check_open()
+        self.taken.append(size)
+        try:
+            await super().write(data)
+        finally:
+            self.taken.remove(size)
+            while self.waiting:
+                wake(self.waiting.pop())
+
+
+@conn.breaks("write-waits")
 class TakingTheLast(SocketConn):
     """Waits until it has sent what it took, and then takes anything."""
 

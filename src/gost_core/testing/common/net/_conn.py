@@ -207,16 +207,15 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         data = await within(reading, "the peer's read()")
         expect(data == b"x", f"after write(b'') and write(b'x') the peer read {data!r}")
 
-    @clause("A slow peer slows the writer: write() waits for room.", "D8")
+    @clause("A slow peer slows its writer, and no other: write() waits for room.", "D8, D22")
     async def write_waits(self) -> None:
         here, _ = await self._stream()
         whole = await begin(here.write(bytes(FLOOD)))
-        here, _ = await self._stream()
+        here, there = await self._stream()
+        await carry(here, there, b"x")
         for writing in (whole, await flood(here)):
-            expect(
-                not writing.done(),
-                f"with a peer that reads nothing, write() of {FLOOD} bytes {outcome_of(writing)}",
-            )
+            done = f"a peer reads nothing, and write() of {FLOOD} bytes {outcome_of(writing)}"
+            expect(not writing.done(), done)
 
     @clause(
         "Who does not read slows the peer: what is read ahead is bounded.",
