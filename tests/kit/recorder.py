@@ -117,6 +117,16 @@ class DroppingEmpty(RightRecorder):
             await super().write(line)
 
 
+@trial.breaks("broken-backend-raises")
+class WritingInTasks(RightRecorder):
+    async def write(self, line: bytes) -> None:
+        await asyncio.gather(super().write(line), self.ask_again())
+
+    async def ask_again(self) -> None:
+        for _ in range(10):
+            await self.ask()
+
+
 class WritingInParts(RightRecorder):
     async def write(self, line: bytes) -> None:
         for start in range(0, len(line), 4096):

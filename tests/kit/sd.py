@@ -356,6 +356,16 @@ class LosingChanges(RightSD):
             await super().register(ctx, service, *opts)
 
 
+@trial.breaks("change-raises")
+class RegisteringInTasks(RightSD):
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        await asyncio.gather(super().register(ctx, service, *opts), self.ask_again())
+
+    async def ask_again(self) -> None:
+        for _ in range(10):
+            await self.ask()
+
+
 @trial.breaks("shared")
 class KeepingWhatWasFound(RightSD):
     """Asks again only when a lease is over, or when it has changed something itself."""

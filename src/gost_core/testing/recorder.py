@@ -22,6 +22,7 @@ from gost_core.testing._run.waiting import (
     ended,
     expect,
     given,
+    leaving_no_task,
     need,
     raises,
     settle,
@@ -149,12 +150,18 @@ class RecorderContract(
             await within(recording, f"record() with the metadata {before}")
             expect(repr(metadata) == before, f"the metadata {before} became {metadata!r}")
 
-    @clause("A record that cannot be kept raises OSError.", "D55", after=("empty_kept",))
+    @clause(
+        "A record that cannot be kept raises OSError, and leaves no task behind.",
+        "D20, D55",
+        after=("empty_kept",),
+    )
     async def broken_backend_raises(self) -> None:
         recorder = await self._broken()
+        what = "record() with its backend broken"
         for _ in range(3):
-            for one in [start(recorder.record(Context(), data)) for data in (b"one", b"", b"two")]:
-                await raises(one, "record() with its backend broken", OSError)
+            calls = [recorder.record(Context(), data) for data in (b"one", b"", b"two")]
+            for one in [start(leaving_no_task(call, what)) for call in calls]:
+                await raises(one, what, OSError)
 
     @clause(
         "A recorder that can be closed can be closed twice, also at once, and after a close() that "

@@ -353,14 +353,16 @@ class Changes(Answers[ComponentT, QuestionT, AnswerT]):
                     await within(change(), f"{other} of another key, beside {what},")
 
     @clause(
-        "A change that cannot be made, since the store is out of reach, raises OSError.",
-        "D14",
+        "A change that cannot be made, since the store is out of reach, raises OSError and leaves "
+        "no task behind.",
+        "D14, D20",
         after=(FIRST,),
     )
     async def change_raises(self) -> None:
         for what, change in self._changes(await self._broken()).items():
             for number in range(3):
-                await raises(change(), f"{what} {number} with its backend broken", OSError)
+                called = f"{what} {number} with its backend broken"
+                await raises(leaving_no_task(change(), called), called, OSError)
 
 
 class Lookup(Answers[ComponentT, QuestionT, AnswerT]):
