@@ -142,6 +142,19 @@ class KeepingTheLimit(LoggingIn):
         pass
 
 
+class Hasty(Secured):
+    async def read(self, n: int, /) -> bytes:
+        async with asyncio.timeout(1.0):
+            return await super().read(n)
+
+
+class KeepingTheLimitOfEachRead(LoggingIn):
+    """Waits no longer for the node at any time than in the handshake."""
+
+    def secured(self, conn: Conn, limit: Limit) -> Conn:
+        return Hasty(conn, limit)
+
+
 class ExpectingAGreeting(LoggingIn):
     async def log_in(self, conn: Conn) -> None:
         try:
@@ -300,6 +313,7 @@ HANDSHAKE_FAULTS: Final[tuple[tuple[str, type[LoggingIn], str], ...]] = (
     ("owns-input", LeavingTheInputOpen, ""),
     ("outlives-call", EndingWithTheHandshake, "221144f x#117 ended with the limit of the call"),
     ("limits-cleared", KeepingTheLimit, "x tls: the handshake's deadline stayed set"),
+    ("limits-cleared", KeepingTheLimitOfEachRead, ""),
     ("node-dies", ExpectingAGreeting, ""),
     ("refused", HandshakeRefusedAsReset, ""),
     ("malformed", HandshakeMalformedAsReset, ""),

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, Generic
 
 from typing_extensions import Protocol, TypeVar
 
-from gost_core.common.net import Conn, DeniedError, ProtocolError
+from gost_core.common.net import Conn, DeniedError, ProtocolError, UnsupportedError
 from gost_core.context import Context
 from gost_core.keys import TIME_LIMIT
 from gost_core.metadata import Metadata
@@ -169,6 +169,10 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
     async def _use_at_once(self, result: ClosableT, /) -> None:
         """Do with a result what shows a failure that the step may leave for later."""
 
+    def _read(self, _: ClosableT, /) -> Awaitable[bytes] | None:
+        """Return a read() of a result, which waits for the peer to speak, if it has one."""
+        return None
+
     async def _network(self, peer: Peer, /) -> Network:
         """Return a network with that peer at its far end."""
         return Network(peer)
@@ -258,9 +262,18 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
         component, peers = await self._ready(), [self._right() for _ in range(2)]
         networks = [await self._network(peer) for peer in peers]
         results = [await succeeds(self._step(component, one), self._called) for one in networks]
+        # A limit of each read shows on one that waits.
+        reads = [start(one) for one in map(self._read, results) if one is not None]
         await given(pass_limit(), "pass_limit()")
         await settle()
         what = f"a result, after the limit of {self._called} itself,"
+        for one in reads:
+            failure = failure_of(one) if one.done() else None
+            # What is only for a connector need not be read.
+            ended_by_it = failure is not None and not isinstance(failure, UnsupportedError)
+            expect(not ended_by_it, f"a read() that waited until the limit {outcome_of(one)}")
+            one.cancel()
+            await ended(one)
         for result, peer in zip(results, peers, strict=True):
             await self._use(component, result, peer, what)
 
@@ -392,6 +405,9 @@ class OverConn(Step[ComponentT, NodeT, ClosableT]):
 
 class Addressed(Step[ComponentT, NodeT, Conn]):
     """The clause of a step that gives a connection."""
+
+    def _read(self, result: Conn, /) -> Awaitable[bytes]:
+        return result.read(1)
 
     async def _addressed(self) -> Conn:
         """Return a result of the step."""
