@@ -443,6 +443,15 @@ class ForgettingTheContext(RightHandler):
 
 
 @trial.breaks("context-handed-on")
+class DialingForTheFirst(RightHandler):
+    first: Context | None = None
+
+    async def dial(self, ctx: Context, address: str) -> Conn:
+        self.first = self.first or ctx
+        return await super().dial(self.first, address)
+
+
+@trial.breaks("context-handed-on")
 class JudgingWithoutTheValues(RightHandler):
     async def check(self, ctx: Context, address: str) -> None:
         await super().check(Context(), address)
@@ -1102,12 +1111,14 @@ class LeavingTheOtherDirection(RightHandler):
 
 @trial.breaks("auther-decides")
 class AuthenticatingOnce(RightHandler):
-    known: Context | None = None
+    known: str | None = None
 
     async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
         if user and self.known is None:
-            self.known = await super().authenticate(ctx, user, password)
-        return self.known or await super().authenticate(ctx, user, password)
+            self.known = (await super().authenticate(ctx, user, password)).value(CLIENT_ID)
+        if self.known is None:
+            return await super().authenticate(ctx, user, password)
+        return ctx.with_value(CLIENT_ID, self.known)
 
 
 trials = (trial,)

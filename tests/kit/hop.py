@@ -433,7 +433,7 @@ class AddressOrHost(RightHop):
         return await super().fits(ctx, node, replace(options, addr=options.addr or options.host))
 
 
-@hops.breaks("bypass-question")
+@hops.breaks("context-handed-on")
 class AskingWithoutContext(RightHop):
     async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
         return await super().fits(Context(), node, options)

@@ -189,7 +189,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         expect(call.address == TARGET, f"for {TARGET!r} the router was asked {call.address!r}")
         expect(call.network.startswith("tcp"), f"the network that was asked for: {call.network!r}")
 
-    @clause("What it asks is given the values of the connection.", "D28", after=("dials_target",))
+    @clause("What it asks gets that client's values.", "D28", after=("dials_target", "concurrent"))
     async def context_handed_on(self) -> None:
         await handled.expect_values(self._site)
 

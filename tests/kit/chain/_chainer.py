@@ -165,6 +165,17 @@ class AskingWithoutContext(RightChainer):
         return await super().select(hop, Context(), network, address, host)
 
 
+@trial.breaks("context-handed-on")
+class AskingForTheFirst(RightChainer):
+    first: Context | None = None
+
+    async def select(
+        self, hop: Hop, ctx: Context, network: str, address: str, host: str
+    ) -> Node | None:
+        self.first = self.first or ctx
+        return await super().select(hop, self.first, network, address, host)
+
+
 @trial.breaks("asked-anew")
 class Remembering(RightChainer):
     known: Route | None = None

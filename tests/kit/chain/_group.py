@@ -116,12 +116,23 @@ class AskingWithoutHost(RightGroup):
         return await super().ask(member, ctx, network, address, *opts)
 
 
-@trial.breaks("question")
+@trial.breaks("context-handed-on")
 class AskingWithoutContext(RightGroup):
     async def ask(
         self, member: Chainer, ctx: Context, network: str, address: str, /, *opts: RouteOption
     ) -> Route | None:
         return await super().ask(member, Context(), network, address, *opts)
+
+
+@trial.breaks("context-handed-on")
+class AskingForTheOneBefore(RightGroup):
+    before: Context | None = None
+
+    async def ask(
+        self, member: Chainer, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        before, self.before = self.before or ctx, ctx
+        return await super().ask(member, before, network, address, *opts)
 
 
 @trial.breaks("cancel-passes")

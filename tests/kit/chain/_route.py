@@ -544,6 +544,17 @@ class ForgettingTheContext(RightRoute):
         return await super().step(ctx if last is None else Context(), last, node, network)
 
 
+@trial.breaks("context-handed-on")
+class BindingForTheFirst(RightRoute):
+    kept_context: Context | None = None
+
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        self.kept_context = self.kept_context or ctx
+        return await super().bind(self.kept_context, network, address, *opts)
+
+
 @trial.breaks("direct-dial")
 class NeedingANode(RightRoute):
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:

@@ -856,6 +856,13 @@ class RoutingWithoutContext(RightRouter):
         return await super().dial_once(Context(), network, address, *opts)
 
 
+@trial.breaks("context-handed-on")
+class LookingUpForNobody(RightRouter):
+    async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
+        is_datagram = network.startswith("udp")
+        return await super().resolve(ctx if is_datagram else Context(), address, network)
+
+
 @trial.breaks("chain-stays-open", history="x router: close() closes a chain that others use")
 class ClosingItsChain(RightRouter, Closer):
     async def close(self) -> None:

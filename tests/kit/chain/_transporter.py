@@ -301,7 +301,7 @@ class StreamsForAll(RightTransporter):
         return ForwardingConn(conn) if network.startswith("udp") else conn
 
 
-@trial.breaks("bind")
+@trial.breaks("context-handed-on")
 class BindingWithoutContext(RightTransporter):
     async def bind(
         self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
@@ -332,6 +332,17 @@ class EmptyContext(RightTransporter):
     async def dial(self, ctx: Context, addr: str, /) -> Conn:
         has_session = ctx.value(keys.SESSION_ID) is not None
         return await super().dial(ctx if has_session else Context(), addr)
+
+
+@trial.breaks("context-handed-on")
+class BindingForTheOneBefore(RightTransporter):
+    before: Context | None = None
+
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
+    ) -> Listener:
+        before, self.before = self.before or ctx, ctx
+        return await super().bind(before, conn, network, address, *opts)
 
 
 @trial.breaks("multiplex")

@@ -4,8 +4,10 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from gost_core.context import Context, Key
+from gost_core.keys import TIME_LIMIT
 from gost_core.testing._families.steps import MANY, expect_no_task_left
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.report import describe
@@ -23,7 +25,9 @@ from gost_core.testing._stage.fakes.recorded import Recorded, out_of_reach
 
 __all__ = ("Asking", "Waits")
 
-Waits: TypeAlias = Iterator[tuple[str, Recorded[Any], Callable[[], Awaitable[object]]]]
+Waits: TypeAlias = Iterator[tuple[str, Recorded[Any], Callable[[Context], Awaitable[object]]]]
+
+_MARK: Final[Key[str]] = Key("a value of the request")
 
 
 class Asking(Contract):
@@ -46,11 +50,13 @@ class Asking(Contract):
     async def cancel_passes(self) -> None:
         for who, asked, call in self._waits():
             asked.hang(1)
-            calling = start(call())
+            calling = start(call(Context()))
             await asked.reached(who)
             await expect_cancelled(calling, f"call that waits for {who}")
             expect(asked.cancelled == 1, f"the call has ended, and {who} still works for it")
-            await given(call(), f"a call after a cancelled one, which had waited for {who},")
+            await given(
+                call(Context()), f"a call after a cancelled one, which had waited for {who},"
+            )
 
     @clause(
         "A call that waits for another component holds up no other call.", "D22", after=(FIRST,)
@@ -58,9 +64,26 @@ class Asking(Contract):
     async def concurrent(self) -> None:
         for who, asked, call in self._waits():
             asked.hang(1)
-            start(call())
+            start(call(Context()))
             await asked.reached(who)
-            await within(call(), f"a call beside one that waits for {who}")
+            await within(call(Context()), f"a call beside one that waits for {who}")
+
+    @clause(
+        "Whoever is asked is given the values of that call, and of no other.",
+        "D28",
+        after=(FIRST,),
+    )
+    async def context_handed_on(self) -> None:
+        for who, asked, call in self._waits():
+            for value in ("here", "there", "elsewhere"):
+                limit = asyncio.get_running_loop().time() + 3600.0
+                ctx = Context().with_value(TIME_LIMIT, limit).with_value(_MARK, value)
+                asked.contexts.clear()
+                await given(call(ctx), f"a call that asks {who}")
+                right = all(one.value(_MARK) == value for one in asked.contexts)
+                expect(right, f"{who} was given a context without the request's values")
+                limited = all(one.value(TIME_LIMIT) is not None for one in asked.contexts)
+                expect(limited, f"{who} was given a context without the request's time limit")
 
     @clause(
         "Whatever OSError another component raises, the call raises one too, and does not go on "
@@ -72,29 +95,33 @@ class Asking(Contract):
         for error in (*out_of_reach("it"), PermissionError("it refuses")):
             for who, asked, call in self._waits():
                 asked.fail_always(error)
-                await raises(call(), f"a call where {who} raises {describe(error)}", OSError)
+                await raises(
+                    call(Context()), f"a call where {who} raises {describe(error)}", OSError
+                )
 
     @clause("A call that fails leaves no task behind, and the next works.", "D20", after=(FIRST,))
     async def failure_over(self) -> None:
         for who, asked, call in self._waits():
-            await given(call(), f"a call that asks {who}")
+            await given(call(Context()), f"a call that asks {who}")
             before = asyncio.all_tasks()
             asked.fail(ConnectionResetError("the step failed"))
             with suppress(Exception):
-                await within(call(), f"a call where {who} fails")
+                await within(call(Context()), f"a call where {who} fails")
             await expect_no_task_left(before, f"a call had failed at {who}")
-            await given(call(), f"a call after one that had failed at {who}")
+            await given(call(Context()), f"a call after one that had failed at {who}")
 
     @clause("However many calls were cancelled, the next works.", "D20", after=("cancel_passes",))
     async def many_cancelled(self) -> None:
         for who, asked, call in self._waits():
             for _ in range(MANY):
                 asked.hang(1)
-                calling = start(call())
+                calling = start(call(Context()))
                 await asked.reached(who)
                 calling.cancel()
                 await ended(calling)
-            await given(call(), f"a call after {MANY} cancelled ones, which waited for {who},")
+            await given(
+                call(Context()), f"a call after {MANY} cancelled ones, which waited for {who},"
+            )
 
     @clause("However many calls have failed, the next works.", "D20", after=("failure_over",))
     async def many_failed(self) -> None:
@@ -102,8 +129,8 @@ class Asking(Contract):
             for _ in range(MANY):
                 asked.fail(ConnectionResetError("the step failed"))
                 with suppress(Exception):
-                    await within(call(), f"a call where {who} fails")
-            await given(call(), f"a call after {MANY} that had failed at {who}")
+                    await within(call(Context()), f"a call where {who} fails")
+            await given(call(Context()), f"a call after {MANY} that had failed at {who}")
 
     @clause(
         "However many calls wait for another component, all go on.", "D22", after=("concurrent",)
@@ -113,7 +140,7 @@ class Asking(Contract):
             reached = len(asked) + MANY
             asked.hang(MANY)
             for _ in range(MANY):
-                start(call())
+                start(call(Context()))
             few = f"of {MANY} calls at once some did not come as far as {who}"
             await until(lambda: len(asked) == reached, few)  # noqa: B023
 

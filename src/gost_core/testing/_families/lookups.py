@@ -64,8 +64,6 @@ ResultT = TypeVar("ResultT")
 
 # More than most pools have places.
 _CALLS: Final[int] = 40
-# As many failures as make most breakers open.
-_FAILURES: Final[int] = 5
 # More calls than those of which something may still be held.
 _LENT: Final[int] = 100
 # For how many seconds a question is left without an answer.
@@ -121,7 +119,8 @@ class Mended(Backed[ComponentT]):
         mend_backend, component = need(self.mend_backend, "mend_backend"), await self._ready()
         calls = await self._methods(component)
         await self._break(component)
-        await ended(*(start(call()) for call in calls.values() for _ in range(_FAILURES)))
+        # As many failures as make most breakers open.
+        await ended(*(start(call()) for call in calls.values() for _ in range(5)))
         await given(mend_backend(component), "mend_backend()")
         loop = asyncio.get_running_loop()
         limit = loop.time() + self.time_limit

@@ -57,6 +57,7 @@ Login: TypeAlias = Callable[[Conn, str, str, str], Awaitable[Conn]]
 TARGET: Final[str] = "target.example:80"
 MARK: Final[Key[str]] = Key("a value of the check")
 _CLIENT: Final[str] = "192.0.2.1:1024"
+_USER: Final[tuple[str, str]] = ("user", "password")
 # More than a handler would keep places for, if each failure kept one.
 _MANY: Final[int] = 20
 # More than any buffer on the way holds, so that all of it must flow.
@@ -112,10 +113,10 @@ class Served:
     handler: Handler
     router: FakeRouter
 
-    def client(self) -> Client:
-        """Have a client come."""
+    def client(self, value: str = "here") -> Client:
+        """Have a client come, with a value of its connection."""
         conn, handled = map(owned, connected_pair())
-        ctx = Context().with_value(MARK, "here")
+        ctx = Context().with_value(MARK, value)
         return Client(conn, handled, start(self.handler.handle(ctx, AbortableConn(handled))))
 
     def serve_targets(self) -> None:
@@ -269,16 +270,21 @@ async def try_cancel_closes_target(site: Site, /) -> None:
 
 
 async def expect_values(site: Site, /) -> None:
-    rules, users = FakeBypass(), FakeAuthenticator("user", "password", "client-7")
-    served = (await site.connected(bypass_option(rules)))[0]
-    if site.login is not None:
-        await (await site.logged_in(users))[0].dialed("nothing is dialed")
-    contexts = [("router", served.router.dials[0].ctx)]
-    contexts += [("bypass", ctx) for ctx in rules.contexts]
-    contexts += [("authenticator", ctx) for ctx in users.contexts]
-    for who, ctx in contexts:
-        what = f"the {who} was given a context without the connection's values"
-        expect(ctx.value(MARK) == "here", what)
+    connect, rules = need(site.connect, "connect"), FakeBypass()
+    users, values = FakeAuthenticator("user", "password", "client-7"), ["here", "there"]
+    ways: list[tuple[handler.Option, Connect]] = [(bypass_option(rules), connect)]
+    if (login := site.login) is not None:
+        ways.append((auther_option(users), lambda conn, addr: login(conn, addr, *_USER)))
+    for option, ask in ways:
+        served = await site.ready(option)
+        for number, value in enumerate(values):
+            start(ask(served.client(value).conn, TARGET))
+            await until(lambda: len(served.router.dials) > number, "nothing is dialed")  # noqa: B023
+        asked = served.router.dials.contexts, rules.asked.contexts, users.asked.contexts
+        for who, contexts in zip(("router", "bypass", "authenticator"), asked, strict=True):
+            told = [*dict.fromkeys(ctx.value(MARK) for ctx in contexts)]
+            what = f"of connections with the values {values} the {who} was given {told}"
+            expect(told == values[: len(contexts)], what)
 
 
 async def expect_rate_first(site: Site, /) -> None:

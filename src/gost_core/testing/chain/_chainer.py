@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import field
-from functools import partial
 from typing import Any, Final
 
 from gost_core.chain import Chainer, Node, Route, with_host_route_option
@@ -24,11 +23,9 @@ from gost_core.testing.chain._shared import (
     RESOLVED,
     SOON,
     TARGET,
-    expect_context,
     interrupted,
     names,
     node,
-    request,
     step_error,
 )
 
@@ -117,12 +114,6 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
             found = names(await within(call, f"route({network!r}, {address!r})"))
             expect(found == ["one"], f"for {network!r}, {address!r} the route has {found}")
 
-    @clause("Hops are given the values of the request.", "D28", after=("nodes_of_hops",))
-    async def context_handed_on(self) -> None:
-        hop = FakeHop(node(Scene(), "one"))
-        await within(self.make((hop,)).route(request(), "tcp", TARGET), "route()")
-        expect_context(hop.asked[0].ctx, "the hop")
-
     @clause("Hops are asked anew for each request.", "D40", after=("nodes_of_hops", "none_direct"))
     async def asked_anew(self) -> None:
         hop = FakeHop(None)
@@ -143,8 +134,8 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
     def _waits(self) -> Waits:
         for position in (0, 1):
             hops = FakeHop(node(Scene(), "one")), FakeHop(node(Scene(), "two"))
-            route = partial(self.make(hops).route, Context(), "tcp", TARGET)
-            yield f"hop {position}", hops[position].asked, route
+            asked, chainer = hops[position].asked, self.make(hops)
+            yield f"hop {position}", asked, lambda ctx: chainer.route(ctx, "tcp", TARGET)  # noqa: B023
 
     async def _expect_apart(self) -> None:
         hops = _ByNetwork(None), _ByNetwork(None)

@@ -41,14 +41,12 @@ from gost_core.testing.chain._shared import (
     Opening,
     expect_bind_options,
     expect_carries,
-    expect_context,
     expect_direct,
     expect_nothing_open,
     expect_step_error,
     interrupted,
     kept,
     names,
-    request,
     step_error,
 )
 
@@ -216,13 +214,6 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
             right = [] if error is None else ["one: dial one.example:1080"]
             expect(scene.log[:1] == right, f"the resolver raised {error}, then came {scene.log}")
 
-    @clause("Every step is given the values of the request.", "D28", after=("dial_order",))
-    async def context_handed_on(self) -> None:
-        two = self._two()
-        await within(two.dial(request()), "dial()")
-        for call in (*two.one.dials, *(two.step(number)[0] for number in range(len(_STEPS)))):
-            expect_context(call.ctx, "a step")
-
     def _waits(self) -> Waits:
         for step, what in (*enumerate(_STEPS), (-1, "dialing the first node")):
             two = self._two()
@@ -232,7 +223,7 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
         known = FakeResolver({"one.example": [ip_address("192.0.2.1")]})
         named, _ = proxy(Scene(), "one", "one.example:80", resolver_node_option(known))
         route = self.make((named,))
-        yield "the resolver of a node", known.asked, lambda: route.dial(Context(), "tcp", TARGET)
+        yield "the resolver of a node", known.asked, lambda ctx: route.dial(ctx, "tcp", TARGET)
 
     async def _expect_apart(self) -> None:
         # Two of them are equal, and have a connection each all the same.

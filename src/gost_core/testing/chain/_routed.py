@@ -283,7 +283,7 @@ async def expect_names_found(make: Callable[[*tuple[RouterOption, ...]], Router]
             await send("localhost", OSError)
             known.asked.fail_always(InvalidError("leave the address alone"))
             await send(literal)
-        told = {(one.value(SESSION_ID), one.value(TIME_LIMIT)) for one in mapper.contexts}
+        told = {(one.value(SESSION_ID), one.value(TIME_LIMIT)) for one in mapper.asked.contexts}
         expect(told == {(network, None)}, f"for {network} the mapper had session and limit {told}")
         families = {one[0] for one in mapper.asked}
         expect(families == {family}, f"for datagrams by {network} the mapper had {families}")

@@ -80,11 +80,9 @@ from gost_core.testing.chain._shared import (
     Limited,
     Opening,
     expect_carries,
-    expect_context,
     expect_direct,
     kept,
     loopback,
-    request,
     step_error,
 )
 
@@ -182,13 +180,6 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
             await raises(call, f"dial() by a chain that raises {error!r}", type(error))
             await settle()
             expect(server.connections == 0, "the target was connected to all the same")
-
-    @clause("Chain and route are given the values of the request.", "D28", after=("dial",))
-    async def context_handed_on(self) -> None:
-        one = self._routed()
-        await within(one.dial(request()), "dial()")
-        expect_context(one.chain.asked[0].ctx, "the chain")
-        expect_context(one.route.dials[0].ctx, "the route")
 
     @clause("A router closes nothing that was only lent to it, such as its chain.", "D19")
     async def chain_stays_open(self) -> None:

@@ -16,7 +16,7 @@ from gost_core.common.net import (
     PacketConn,
     UnsupportedError,
 )
-from gost_core.context import Context, Key
+from gost_core.context import Context
 from gost_core.keys import TIME_LIMIT
 from gost_core.testing._families.closers import closed_at_once, closed_twice, closes_cut_short
 from gost_core.testing._run.attempt import Broken, current
@@ -56,7 +56,6 @@ __all__ = (
     "TARGET",
     "expect_bind_options",
     "expect_carries",
-    "expect_context",
     "expect_direct",
     "expect_nothing_open",
     "expect_step_error",
@@ -65,7 +64,6 @@ __all__ = (
     "loopback",
     "names",
     "node",
-    "request",
     "step_error",
 )
 
@@ -85,19 +83,6 @@ SOON: Final[float] = 0.02
 # Up to how many turns of the event loop a call gets before it is cancelled.
 _TURNS: Final[int] = 40
 _LONG: Final[int] = 30_000
-_MARK: Final[Key[str]] = Key("a value of the request")
-
-
-def request() -> Context:
-    """Return the context of a request that has a value and a time limit."""
-    limit = asyncio.get_running_loop().time() + 3600.0
-    return Context().with_value(_MARK, "here").with_value(TIME_LIMIT, limit)
-
-
-def expect_context(ctx: Context, who: str, /) -> None:
-    """Break the clause unless the context has the values of the request."""
-    has_both = ctx.value(_MARK) == "here" and ctx.value(TIME_LIMIT) is not None
-    expect(has_both, f"{who} was given a context without the request's values")
 
 
 def node(scene: Scene, name: str, /) -> Node:

@@ -39,12 +39,10 @@ from gost_core.testing.chain._shared import (
     Connecting,
     expect_bind_options,
     expect_carries,
-    expect_context,
     expect_step_error,
     kept,
     loopback,
     node,
-    request,
     step_error,
 )
 
@@ -86,7 +84,7 @@ class TransporterContract(
 
     def _opening(self, ctx: Context, network: str = "tcp") -> tuple[Awaitable[Conn], Scene]:
         scene, _, _, transport = self._over(HandshakingDialer, HandshakingConnector)
-        return self._all_steps(transport, network, ctx=ctx), scene
+        return self._all_steps(transport, ctx, network), scene
 
     def _binding(self, ctx: Context) -> tuple[Awaitable[Listener], Scene]:
         scene, _, _, transport = self._over(FakeDialer, BindingConnector)
@@ -107,7 +105,7 @@ class TransporterContract(
     async def dial(self) -> None:
         scene, dialer, _, transport = self._over(FakeDialer, FakeConnector)
         transport.options().addr = NAME
-        conn = await within(transport.dial(request(), RESOLVED), "dial()")
+        conn = await within(transport.dial(Context(), RESOLVED), "dial()")
         expect(len(dialer.dials) == 1, f"the dialer was called {len(dialer.dials)} times")
         addr = dialer.dials[0].address
         expect(addr == RESOLVED, f"dial({RESOLVED!r}) had the dialer dial {addr!r}")
@@ -211,7 +209,7 @@ class TransporterContract(
     async def connect(self) -> None:
         scene, _, connector, transport = self._over(FakeDialer, FakeConnector)
         conn = scene.connection("the connection")
-        result = await within(transport.connect(request(), conn, "udp", TARGET), "connect()")
+        result = await within(transport.connect(Context(), conn, "udp", TARGET), "connect()")
         made = connector.connects[0]
         expect(
             (made.network, made.address) == ("udp", TARGET),
@@ -242,10 +240,9 @@ class TransporterContract(
     async def bind(self) -> None:
         scene, _, connector, transport = self._over(FakeDialer, BindingConnector)
         conn = scene.connection("the connection")
-        bind = partial(transport.bind, request(), conn, "tcp", ":0")
+        bind = partial(transport.bind, Context(), conn, "tcp", ":0")
         await expect_bind_options(bind, connector.binds)
         made = connector.binds[0]
-        expect_context(made.ctx, "the connector")
         expect(
             (made.network, made.address) == ("tcp", ":0"),
             f"bind('tcp', ':0') had the connector bind {made.network} {made.address}",
@@ -278,22 +275,21 @@ class TransporterContract(
     async def errors_pass(self) -> None:
         for step, calls, transport in self._each_step():
             calls.fail_always(step_error())
-            await expect_step_error(self._all_steps(transport), f"{step}, failing,")
+            await expect_step_error(self._all_steps(transport, Context()), f"{step}, failing,")
 
     def _waits(self) -> Waits:
         for step, calls, transport in self._each_step():
             yield step, calls, partial(self._all_steps, transport)
         scene, _, connector, transport = self._over(FakeDialer, BindingConnector)
         conn = scene.connection("the connection")
-        bind = partial(transport.bind, Context(), conn, "tcp", ":0")
-        yield "bind() of the connector", connector.binds, bind
+        yield "a bind", connector.binds, lambda ctx: transport.bind(ctx, conn, "tcp", ":0")
 
     async def _expect_apart(self) -> None:
         scene, dialer, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
         told = [(f"192.0.2.{n}:1080", f"net{n}", f"{n}.example:80") for n in range(3)]
         calls = (
             self._all_steps(
-                transport, network, addr, target, Context().with_value(SESSION_ID, addr)
+                transport, Context().with_value(SESSION_ID, addr), network, addr, target
             )
             for addr, network, target in told
         )
@@ -310,15 +306,6 @@ class TransporterContract(
         for calls_of in (dialer.dials, dialer.handshakes, connector.handshakes, connector.connects):
             ctxs = {one.ctx.value(SESSION_ID) for one in calls_of}
             expect(ctxs == {one[0] for one in told}, f"steps of {told} had the values of {ctxs}")
-
-    @clause("The dialer and the connector are given the values of the request.", "D28")
-    async def context_handed_on(self) -> None:
-        _, dialer, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
-        await given(self._all_steps(transport), "dialing and connecting")
-        for ctx in (dialer.dials[0].ctx, dialer.handshakes[0].ctx):
-            expect_context(ctx, "the dialer")
-        for ctx in (connector.handshakes[0].ctx, connector.connects[0].ctx):
-            expect_context(ctx, "the connector")
 
     @clause(
         "multiplex() is what the dialer says, and False for a dialer that is no Multiplexer.", "D34"
@@ -375,7 +362,7 @@ class TransporterContract(
         twin = self.make(dialer, connector).copy()
         await within(twin.bind(Context(), scene.connection("x"), "tcp", ":0"), "bind() of a copy")
         expect(twin.multiplex(), "the copy of a transport that multiplexes does not")
-        await within(self._all_steps(twin), "the steps of a copy")
+        await within(self._all_steps(twin, Context()), "the steps of a copy")
         expect(len(dialer.dials) == 1, "the copy did not dial by the original's dialer")
         expect(len(connector.connects) == 1, "the copy did not use the original's connector")
 
@@ -421,13 +408,12 @@ class TransporterContract(
     async def _all_steps(
         self,
         transport: Transporter,
+        ctx: Context,
         network: str = "tcp",
         addr: str = RESOLVED,
         target: str = TARGET,
-        ctx: Context | None = None,
     ) -> Conn:
         """Dial, shake hands, and connect to the target; close what was opened if that fails."""
-        ctx = ctx or request()
         conn = await transport.dial(ctx, addr)
         try:
             conn = await transport.handshake(ctx, conn)

@@ -16,19 +16,17 @@ IP: TypeAlias = IPv4Address | IPv6Address
 
 
 class FakeHostMapper(Lent, hosts.HostMapper):
-    """A mapping of hosts; it records the network and the host, and the contexts."""
+    """A mapping of hosts; it records the network and the host."""
 
     def __init__(self, mapping: Mapping[str, Sequence[IP]]) -> None:
         self.asked = Recorded[tuple[str, str]]()
-        self.contexts: list[Context] = []
         self._mapping = mapping
 
     async def lookup(
         self, ctx: Context, network: str, host: str, /, *opts: hosts.Option
     ) -> Sequence[IP] | None:
         """Look up."""
-        self.contexts.append(ctx)
-        await self.asked.record((network, host))
+        await self.asked.record((network, host), ctx)
         return self._mapping.get(host)
 
 
@@ -43,20 +41,19 @@ class FakeResolver(Lent, resolver.Resolver):
         self, ctx: Context, network: str, host: str, /, *opts: resolver.Option
     ) -> Sequence[IP]:
         """Resolve."""
-        await self.asked.record((network, host))
+        await self.asked.record((network, host), ctx)
         return list(self._known.get(host, ()))
 
 
 class FakeBypass(bypass.Bypass):
     """A bypass of those addresses that begin with one of ``prefixes``.
 
-    It records the network, the address and the host, and which contexts it was given. With
-    ``whitelist`` it says that it is one; its answer is the whole answer all the same.
+    It records the network, the address and the host. With ``whitelist`` it says that it is one;
+    its answer is the whole answer all the same.
     """
 
     def __init__(self, *prefixes: str, whitelist: bool = False) -> None:
         self.asked = Recorded[tuple[str, str, str]]()
-        self.contexts: list[Context] = []
         self.prefixes = prefixes
         self._whitelist = whitelist
 
@@ -68,8 +65,7 @@ class FakeBypass(bypass.Bypass):
         self, ctx: Context, network: str, addr: str, /, *opts: bypass.Option
     ) -> bool:
         """Decide by how the address begins."""
-        self.contexts.append(ctx)
-        await self.asked.record((network, addr, apply(bypass.Options(), *opts).host))
+        await self.asked.record((network, addr, apply(bypass.Options(), *opts).host), ctx)
         return bool(self.prefixes) and addr.startswith(self.prefixes)
 
 
@@ -87,11 +83,10 @@ class FakeMatcher(Matcher):
 
 
 class FakeAuthenticator(auth.Authenticator):
-    """An authenticator that knows one user; it records the names of users, and the contexts."""
+    """An authenticator that knows one user; it records the names of users."""
 
     def __init__(self, user: str, password: str, client_id: str) -> None:
         self.asked = Recorded[str]()
-        self.contexts: list[Context] = []
         self._known = (user, password)
         self._client_id = client_id
 
@@ -99,6 +94,5 @@ class FakeAuthenticator(auth.Authenticator):
         self, ctx: Context, user: str, password: str, /, *opts: auth.Option
     ) -> str | None:
         """Decide."""
-        self.contexts.append(ctx)
-        await self.asked.record(user)
+        await self.asked.record(user, ctx)
         return self._client_id if (user, password) == self._known else None

@@ -40,11 +40,13 @@ class Lent(Closer):
 class Recorded(list[CallT]):
     """The calls of one method, which end well unless a scenario tells otherwise.
 
-    ``meanwhile`` is awaited by each; ``cancelled`` counts those that hung and were cancelled.
+    ``meanwhile`` is awaited by each; ``cancelled`` counts those that hung and were cancelled;
+    ``contexts`` are those that they were given.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self.contexts: list[Context] = []
         self.hanging = asyncio.Event()
         self.cancelled = 0
         self.cancelled_at = 0.0
@@ -70,9 +72,11 @@ class Recorded(list[CallT]):
         """Wait until a call hangs; ``what`` names who is called."""
         await given(self.hanging.wait(), f"reaching {what}")
 
-    async def record(self, call: CallT) -> None:
+    async def record(self, call: CallT, ctx: Context | None = None) -> None:
         """Keep a call, and end it as it was told."""
         self.append(call)
+        if (given_ctx := call.ctx if isinstance(call, Call) else ctx) is not None:
+            self.contexts.append(given_ctx)
         if self._hangs:
             self._hangs -= 1
             self.hanging.set()

@@ -17,4 +17,4 @@ class FakeRecorder(Lent, recorder.Recorder):
 
     async def record(self, ctx: Context, data: Buffer, /, *opts: recorder.RecordOption) -> None:
         """Keep the record."""
-        await self.records.record(bytes(data))
+        await self.records.record(bytes(data), ctx)
