@@ -592,6 +592,16 @@ class EverythingIsTcp(RightRoute):
 trial.breaks("failure-over")(stuck(RightRoute, "reach"))
 
 
+@trial.breaks("target-failure-closes")
+class ClosingUndisturbedAfterAFailure(RightRoute):
+    async def release(self, conn: Conn, stage: str) -> None:
+        try:
+            await super().release(conn, stage)
+        except asyncio.CancelledError:
+            if stage != "target":
+                raise
+
+
 @trial.breaks("cancel-closes")
 class LeavingACancelledBind(RightRoute):
     async def release(self, conn: Conn, stage: str) -> None:

@@ -250,19 +250,39 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
 
     # ---- When a step fails
 
-    @clause("When the first handshake fails, what was dialed is closed.", "D3")
+    @clause(
+        "When the first handshake fails, what was dialed is closed, and a call "
+        "that is cancelled then ends so.",
+        "D3, D14",
+        after=("cancel_closes",),
+    )
     async def first_handshake_failure_closes(self) -> None:
         await self._expect_failure_closes(0)
 
-    @clause("When connecting to a later node fails, everything before it is closed.", "D3")
+    @clause(
+        "When connecting to a later node fails, everything before it is closed, and a call "
+        "that is cancelled then ends so.",
+        "D3, D14",
+        after=("cancel_closes",),
+    )
     async def hop_failure_closes(self) -> None:
         await self._expect_failure_closes(1)
 
-    @clause("When a later handshake fails, everything before it is closed.", "D3")
+    @clause(
+        "When a later handshake fails, everything before it is closed, and a call "
+        "that is cancelled then ends so.",
+        "D3, D14",
+        after=("cancel_closes",),
+    )
     async def later_handshake_failure_closes(self) -> None:
         await self._expect_failure_closes(2)
 
-    @clause("When connecting to the target fails, everything is closed.", "D3")
+    @clause(
+        "When connecting to the target fails, everything is closed, and a call "
+        "that is cancelled then ends so.",
+        "D3, D14",
+        after=("cancel_closes",),
+    )
     async def target_failure_closes(self) -> None:
         await self._expect_failure_closes(3)
 
@@ -272,6 +292,13 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
             two.step(step).fail_always(error)
             await raises(two.dial(), "the dial", Exception)
             expect_nothing_open(two.scene, f"{_STEPS[step]} failed by {error!r}")
+
+        def fail(ctx: Context) -> tuple[Awaitable[Conn], Scene]:
+            two = self._two()
+            two.step(step).fail_always(step_error())
+            return two.dial(ctx), two.scene
+
+        await self._expect_freed(fail)
 
     @clause("When binding at the last node fails, everything is closed.", "D3")
     async def bind_failure_closes(self) -> None:

@@ -353,7 +353,11 @@ class Connecting(Contract):
 class Opening(Connecting):
     """The clause of what opens a connection by one call."""
 
-    @clause("Cancelled anywhere, a call leaves nothing open.", "D4", after=("outlives",))
+    @clause(
+        "Cancelled anywhere, a call ends as cancelled and leaves nothing open.",
+        "D4, D14",
+        after=("outlives",),
+    )
     async def cancel_closes(self) -> None:
         await self._expect_freed(self._opening)
         await self._expect_freed(self._binding)
@@ -363,8 +367,10 @@ class Opening(Connecting):
             call, scene = opens(Context())
             opening = start(call)
             await turns(number)
-            opening.cancel()
+            cut = opening.cancel()
             await ended(opening)
+            wrong = cut and isinstance(failure_of(opening), Exception)
+            expect(not wrong, f"a call that was cancelled {outcome_of(opening)}")
             if failure_of(opening) is None:
                 await given(opening.result().close(), "close()")
             else:
