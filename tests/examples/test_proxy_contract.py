@@ -91,8 +91,8 @@ from proxy.listener.tcp import TCPListener
 from proxy.logger import StandardLogger
 from proxy.metadata import MemoryMetadata
 from proxy.net.dialer import SystemDialer
-from proxy.net.stream import PrefixedConn
 from proxy.net.tcp import Readiness, TCPConn
+from proxy.net.wrapper import PrefixedConn
 from proxy.registry import MemoryRegistry
 from proxy.resolver import DNSResolver
 from proxy.routing import RequestMatcher

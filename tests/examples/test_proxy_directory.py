@@ -10,9 +10,11 @@ from ipaddress import ip_network
 import pytest
 from redis.asyncio import Redis
 
+from gost_core import chain
 from gost_core.chain import Chainer, chain_router_option, with_host_route_option
 from gost_core.common.net import Closer
 from gost_core.context import Context
+from gost_core.options import apply
 from gost_core.router import Option, Route, Router
 from gost_core.sd import SD, Service
 from gost_core.sd import Option as SDOption
@@ -24,10 +26,10 @@ from gost_core.testing.sd import SDContract
 from proxy.build import make_node
 from proxy.chain.chainer import HopChain
 from proxy.chain.router import RetryRouter, names_of_route
-from proxy.chain.table import TableChain
 from proxy.handler.socks5 import SOCKS5Handler
 from proxy.hop.nodes import NodeHop
 from proxy.ingress import MemoryIngress
+from proxy.net.address import host_of
 from proxy.router import TableRouter
 from proxy.sd.memory import MemorySD
 from proxy.sd.redis import RedisSD
@@ -54,6 +56,30 @@ class Everywhere(Router):
         return Route(dst=dst, gateway="gate")
 
 
+class TableChain(Chainer):
+    """Goes to a target by the chain of its gateway; without a gateway, directly (D36).
+
+    The name that was asked for may stand in the table as well as the address that it has.
+    """
+
+    def __init__(self, table: Router, gateways: Mapping[str, Chainer]) -> None:
+        self._table = table
+        self._gateways = gateways
+
+    async def route(
+        self, ctx: Context, network: str, address: str, /, *opts: chain.RouteOption
+    ) -> chain.Route | None:
+        found: Route | None = None
+        for target in (apply(chain.RouteOptions(), *opts).host, address):
+            found = found or await self._table.get_route(ctx, host_of(target))
+        if found is None:
+            return None
+        if found.gateway not in self._gateways:
+            # Direct would be past the very gateway that the table asks for.
+            raise PermissionError(f"{address}: the gateway {found.gateway!r} is not known here")
+        return await self._gateways[found.gateway].route(ctx, network, address, *opts)
+
+
 TestTableChain = ChainerContract(
     lambda hops: TableChain(Everywhere(), {"gate": HopChain(*hops)})
 ).as_tests()
@@ -67,8 +93,8 @@ async def gate_of(table: Mapping[str, Sequence[Route]], address: str, host: str 
         )
         for name in ("one", "two")
     }
-    chain = TableChain(TableRouter(table), ways)
-    route = await chain.route(CTX, "tcp", address, with_host_route_option(host))
+    table_chain = TableChain(TableRouter(table), ways)
+    route = await table_chain.route(CTX, "tcp", address, with_host_route_option(host))
     return "" if route is None else route.nodes()[0].addr.removesuffix(":1080")
 
 

@@ -220,24 +220,18 @@ def test_a_body_is_asked_for_by_the_target_and_what_it_says_before_comes_through
 
 @pytest.mark.parametrize("method", [b"OPTIONS", b"TRACE"])
 @both
-def test_a_request_goes_no_further_than_it_may(through: Through, method: bytes) -> None:
+def test_a_request_that_says_how_far_it_may_go_goes_no_further(
+    through: Through, method: bytes
+) -> None:
     async def main() -> None:
         there = Origin(b"one")
         async with server(there) as target, through(target) as address:
-            async with Client(address) as client:
-                may = get(target, b"Max-Forwards: 10\r\n", method=method)
-                assert (await client.ask(may))[1] == b"one"
-                assert b"\r\nMax-Forwards: 9\r\n" in there.heads[0]
-                head, _ = await client.ask(get(target, b"max-forwards: 0\r\n", method=method))
-                assert head.startswith(b"HTTP/1.1 2" if method == b"OPTIONS" else b"HTTP/1.1 501 ")
-            for wrong in (b"-1", b"1, 1", b"\xb2", b""):
-                asked = get(target, b"Max-Forwards: %b\r\n" % wrong, method=method)
-                assert (await whole(address, asked)).startswith(b"HTTP/1.1 400 ")
-            other = get(target, b"Max-Forwards: 0\r\n")
-            assert (await whole(address, other + get(target, b"Connection: close\r\n"))).count(
-                b"HTTP/1.1 200 "
-            ) == 2
-        assert len(there.heads) == 3
+            for field in (b"Max-Forwards: 0\r\n", b"max-forwards: 10\r\n"):
+                asked = get(target, field, method=method)
+                assert (await whole(address, asked)).startswith(b"HTTP/1.1 501 ")
+            other = get(target, b"Max-Forwards: 0\r\nConnection: close\r\n")
+            assert (await whole(address, other)).startswith(b"HTTP/1.1 200 ")
+        assert len(there.heads) == 1
 
     run(main())
 

@@ -21,7 +21,7 @@ from proxy.connector.http import HTTPConnector
 from proxy.handler.http import HTTPHandler
 from proxy.net.address import TCPAddr
 from proxy.net.dialer import SystemDialer
-from proxy.net.stream import PrefixedConn
+from proxy.net.wrapper import PrefixedConn
 from proxy.wire import header, http
 from tests.examples.proxy_harness import connected, logged, proxy, run, server, until
 from tests.examples.test_proxy_protocols import talk

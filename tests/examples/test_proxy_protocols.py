@@ -32,8 +32,8 @@ from proxy.handler.http import HTTPHandler
 from proxy.handler.proxy import ProxyHandler, RefusedError
 from proxy.handler.socks5 import SOCKS5Handler
 from proxy.net.dialer import SystemDialer
-from proxy.net.stream import PrefixedConn
 from proxy.net.tcp import TCPConn
+from proxy.net.wrapper import PrefixedConn
 from tests.examples.proxy_harness import LIMIT, connected, echo, proxy, router_through, run, server
 
 NO_AUTHENTICATION = b"\x05\x01\x00"

@@ -284,27 +284,22 @@ def test_a_plugin_that_cannot_be_loaded_is_named_with_the_reason(
         broken()
 
 
-# ---- hints, secrets, and what others have installed
+# ---- protocols, secrets, and what others have installed
 
 
 @pytest.mark.parametrize(
-    ("arguments", "hint"),
+    "arguments",
     [
-        (["-L", ":1080"], "write http:// or socks5:// in front"),
-        (["-L", "auto://:1080"], "write http:// or socks5://; for both, an -L each"),
-        (["-L", "AUTO://:1080"], "write http:// or socks5://; for both, an -L each"),
-        (["-L", "https://:1080"], r"write http\+tls://"),
-        (["-L", "socks://:1080"], "write socks5://"),
-        (["-F", "socks5h://far:1080"], "write socks5://"),
-        (["-F", "far:1080"], "write http:// or socks5:// in front"),
-        (["-L", "telnet://:1080"], "it must begin with one of"),
+        ["-L", ":1080"],
+        ["-L", "AUTO://:1080"],
+        ["-L", "https://:1080"],
+        ["-F", "socks5h://far:1080"],
+        ["-F", "far:1080"],
     ],
 )
-def test_who_knows_the_words_of_gost_is_told_those_of_this_program(
-    arguments: list[str], hint: str
-) -> None:
+def test_who_names_no_protocol_that_is_known_is_told_which_there_are(arguments: list[str]) -> None:
     with program(*arguments) as running:
-        running.wait_for(hint)
+        running.wait_for(r"it must begin with one of .*http://, .*socks5://")
         assert running.ended() == 2
 
 

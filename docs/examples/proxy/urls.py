@@ -43,10 +43,7 @@ class Settings(MemoryMetadata):
         return super().get(key)
 
     def rules(self, key: str) -> tuple[list[str], bool]:
-        """Return what stands between the commas of a setting, and whether it begins with "~".
-
-        That makes a whitelist of it: all else is refused, or bypassed.
-        """
+        """Return what stands between commas, and whether a "~" in front makes a whitelist of it."""
         rules = text(self, key)
         words = [word.strip() for word in rules.removeprefix("~").split(",")] if rules else []
         if not all(words):

@@ -8,7 +8,7 @@ from gost_core.options import apply
 
 from ..net.address import host_of, join_host_port, split_host_port
 from ..net.dialer import SystemDialer
-from ..net.stream import read_exactly
+from ..net.wrapper import read_exactly
 from ..wire import socks5
 from ..wire.socks5 import Reply, pack_address, read_packed, unpack_address
 from .association import Association

@@ -10,12 +10,11 @@ from gost_core.common import net
 from ..limiter.bucket import Budgets
 from ..limiter.conn import HostConnLimiter, take_place
 from ..net.address import TCPAddr, host_of, split_host_port
-from ..net.closing import ClosedOnce
 from ..net.h2_budget import Budget
 from ..net.h2_session import STREAMS, Session
 from ..net.h2_stream import Stream
 from ..net.relay import ClientGoneError, Traffic, relay
-from ..net.wrapper import Wrapper
+from ..net.wrapper import ClosedOnce, Wrapper
 
 FAREWELL: Final = 5.0  # seconds for the far end to free its address
 PAUSE: Final = 1.0  # seconds after which it is tried again to accept

@@ -9,10 +9,9 @@ from gost_core.metadata import Metadata
 from gost_core.options import apply
 
 from ..component import Component, refuse_options
-from ..net.closing import ClosedOnce
 from ..net.dialer import SystemDialer
 from ..net.h2_session import Session
-from ..net.wrapper import Waits
+from ..net.wrapper import ClosedOnce, Waits
 
 
 class MuxDialer(ClosedOnce, Component, dialer.Dialer, dialer.Multiplexer, net.Closer):

@@ -8,7 +8,7 @@ from gost_core.common.net import Conn
 from gost_core.context import Context
 from gost_core.metadata import Metadata
 
-from .proxy import ProxyHandler, RefusedError, Request
+from .proxy import ProxyHandler, Refusals, RefusedError, Request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,7 @@ class ForwardRequest(Request):
 class ForwardHandler(ProxyHandler, handler.Forwarder):
     """Sends each client to a node of its hop, which is a target and has no transport."""
 
+    refusals: Refusals = ((Exception, b""),)
     _hop: hop.Hop | None = None
 
     def forward(self, hop: hop.Hop | None, /) -> None:
@@ -51,6 +52,3 @@ class ForwardHandler(ProxyHandler, handler.Forwarder):
             raise
         request.node.marker().reset()
         return conn
-
-    def refusal(self, error: Exception, /) -> bytes:
-        return b""

@@ -20,7 +20,7 @@ from ..wire import http
 from ..wire.http import Messages, answer
 from .exchange import Body, Exchange
 from .forward import ForwardHandler, ForwardRequest
-from .http import HTTPHandler, answered, check_length, forwarded
+from .http import HTTPHandler, check_served, forwarded
 from .proxy import RefusedError, Request
 
 UNQUOTED = "/:@!$&'()*+,;=~"
@@ -49,10 +49,7 @@ class Forwarded(Exchange, ForwardRequest):
 
 
 class GatewayHandler(HTTPHandler, ForwardHandler):
-    """Sends each request to the node that a hop chooses for it.
-
-    What comes in a content coding all the same is not rewritten.
-    """
+    """Sends each request to the node that a hop chooses for it."""
 
     async def init(self, metadata: Metadata | None, /) -> None:
         nodes: Sequence[Node] = self._hop.nodes() if isinstance(self._hop, hop.NodeList) else ()
@@ -65,11 +62,9 @@ class GatewayHandler(HTTPHandler, ForwardHandler):
             near = Messages(conn, http.side(h11.SERVER))
             asked = await near.read_request()
             self.count_request(conn)
-            check_length(asked)
+            check_served(asked)
             header = forwarded(asked)
             host, path, query = _parse_url(asked)
-            if fields.hops_left(asked) == 0:
-                return answered(near, asked)
         except (ValueError, ProtocolError) as error:
             raise RefusedError(f"malformed request: {error}", answer(400)) from error
         node = await self._choose(ctx, asked, host, path, query)

@@ -13,7 +13,7 @@ from ..wire import header as fields
 from ..wire import http
 from ..wire.http import FORWARDED, Messages, answer
 from .exchange import Exchange, carry
-from .proxy import ProxyHandler, RefusedError, Request, reply_and_linger
+from .proxy import ProxyHandler, Refusals, RefusedError, Request, reply_and_linger
 
 
 class Answered(Request):
@@ -27,6 +27,10 @@ class HTTPHandler(ProxyHandler):
     """
 
     too_often = answer(429)
+    refusals: Refusals = (
+        *((PermissionError, answer(403)), (TimeoutError, answer(504))),
+        *((ValueError, answer(400)), (Exception, answer(502))),
+    )
 
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
         try:
@@ -34,25 +38,14 @@ class HTTPHandler(ProxyHandler):
             asked = await near.read_request(host=b"-")  # the target says it all
             self.count_request(conn)
             client_id = await self._log_in(ctx, asked)
-            check_length(asked)
+            check_served(asked)
             if asked.method == b"CONNECT":
                 return _tunnel(near, asked, client_id)
-            if (asked.method, asked.target) == (b"OPTIONS", b"*") or fields.hops_left(asked) == 0:
+            if (asked.method, asked.target) == (b"OPTIONS", b"*"):
                 return answered(near, asked)
             return _exchange(near, asked, client_id)
         except (ValueError, ProtocolError, h11.LocalProtocolError) as error:
             raise RefusedError(f"malformed request: {error}", answer(400)) from error
-
-    def refusal(self, error: Exception, /) -> bytes:
-        match error:
-            case PermissionError():
-                return answer(403)
-            case TimeoutError():
-                return answer(504)
-            case ValueError():
-                return answer(400)
-            case _:
-                return answer(502)
 
     def serve(self, ctx: Context, request: Request) -> Awaitable[None]:
         if isinstance(request, Answered):
@@ -111,12 +104,14 @@ def answered(near: Messages, asked: h11.Request) -> Answered:
     return Answered(target="", client=near.conn, reply=answer(status))
 
 
-def check_length(asked: h11.Request) -> None:
-    """Refuse a body that an old client sends without a length, since nobody could find its end."""
+def check_served(asked: h11.Request) -> None:
+    """Refuse a body whose end nobody could find, and a request that says how far it may go."""
     names = {name for name, _ in asked.headers}
     has_body = asked.method in (b"POST", b"PUT", b"PATCH") or b"transfer-encoding" in names
     if asked.http_version == b"1.0" and has_body and b"content-length" not in names:
         raise RefusedError("a body without a length", answer(411))
+    if b"max-forwards" in names and asked.method in (b"OPTIONS", b"TRACE"):
+        raise RefusedError("how far a request goes is not counted here", answer(501))
 
 
 def _tunnel(near: Messages, asked: h11.Request, client_id: str) -> Request:
@@ -150,8 +145,6 @@ def forwarded(asked: h11.Request) -> fields.Header:
     """Return the fields that a request has on its way on."""
     header = fields.header_of(asked)
     passed = [*fields.forwarded(header), fields.via(asked)]
-    if left := fields.hops_left(asked):
-        passed = fields.changed(passed, {"Max-Forwards": str(left - 1)})
     if asked.http_version == b"1.0":  # whose clients cannot ask for another protocol
         return [*passed, ("Connection", "close")]
     return passed + fields.upgrade(header)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -32,6 +32,7 @@ from ..net.newcomers import Newcomers
 from ..net.relay import CHUNK, ClientGoneError, Traffic, break_off, of_client, relay, while_active
 
 T = TypeVar("T")
+Refusals = Sequence[tuple[type[Exception], bytes]]
 
 GREETING_LIMIT = 30.0  # seconds for a client to say what it wants
 
@@ -61,11 +62,13 @@ class Request:
 class ProxyHandler(Component, handler.Handler):
     """Learns from the client where it wants to go, goes there, and copies.
 
-    A protocol adds how it learns that, ``negotiate``, and how it says no, ``refusal``.
+    A protocol adds how it learns that, ``negotiate``, and how it says no, ``refusals``.
     """
 
     too_often: bytes = b""
     """The reply for a host that has failed to log in too often."""
+    refusals: Refusals
+    """The replies for targets that were not reached, by why not; the first that fits holds."""
 
     def __init__(self, *opts: handler.Option) -> None:
         super().__init__()
@@ -91,9 +94,9 @@ class ProxyHandler(Component, handler.Handler):
         It counts the request as soon as it can answer, and asks who the client is after that.
         """
 
-    @abstractmethod
-    def refusal(self, error: Exception, /) -> bytes:
+    def refusal(self, error: Exception) -> bytes:
         """Return the reply for a target that was not reached."""
+        return next(reply for kind, reply in self.refusals if isinstance(error, kind))
 
     def carry(
         self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic

@@ -17,9 +17,8 @@ from ..limiter.bucket import Budgets
 from ..metadata import flag
 from ..net.address import UDPAddr, host_of
 from ..net.relay import Traffic, of_client
-from ..net.stream import read_exactly
 from ..net.udp import UDPConn, open_udp, relay_datagrams
-from ..net.wrapper import Wrapper
+from ..net.wrapper import Wrapper, read_exactly
 from ..wire import socks5
 from ..wire.socks5 import Reply, read_packed, reply, unpack_address
 from .proxy import ProxyHandler, RefusedError, Request
@@ -43,6 +42,13 @@ class SOCKS5Handler(ProxyHandler):
     """Serves SOCKS5 clients; whether they may have it listen, says the setting ``bind``."""
 
     too_often = NOT_LOGGED_IN
+    refusals = (
+        (PermissionError, reply(Reply.NOT_ALLOWED)),
+        (ConnectionRefusedError, reply(Reply.CONNECTION_REFUSED)),
+        (TimeoutError, reply(Reply.TIMED_OUT)),
+        (OSError, reply(Reply.HOST_UNREACHABLE)),
+        (Exception, reply(Reply.GENERAL_FAILURE)),
+    )
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
@@ -79,19 +85,6 @@ class SOCKS5Handler(ProxyHandler):
         # A name goes on as a name: it is resolved where it must be, often by the last proxy (D12).
         granted = reply(Reply.SUCCEEDED)
         return Request(target=target, client=conn, client_id=client_id, reply=granted)
-
-    def refusal(self, error: Exception, /) -> bytes:
-        match error:
-            case PermissionError():
-                return reply(Reply.NOT_ALLOWED)
-            case ConnectionRefusedError():
-                return reply(Reply.CONNECTION_REFUSED)
-            case TimeoutError():
-                return reply(Reply.TIMED_OUT)
-            case OSError():
-                return reply(Reply.HOST_UNREACHABLE)
-            case _:
-                return reply(Reply.GENERAL_FAILURE)
 
     def carry(
         self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic

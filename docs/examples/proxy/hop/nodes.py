@@ -17,10 +17,7 @@ from ..selector.strategies import RoundRobin
 
 
 class NodeHop(Hop, NodeList):
-    """A fixed list of nodes, of which a strategy chooses among those that live.
-
-    Without one they are used in turn.
-    """
+    """A fixed list of nodes, of which a strategy chooses among those that live; else in turn."""
 
     def __init__(self, *nodes: Node, strategy: Strategy[Node] | None = None) -> None:
         self._nodes = nodes

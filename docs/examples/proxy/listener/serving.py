@@ -13,8 +13,8 @@ from gost_core.metadata import Metadata
 
 from ..component import Component
 from ..metadata import whole
-from ..net.closing import ClosedOnce
 from ..net.newcomers import Newcomers
+from ..net.wrapper import ClosedOnce
 
 LIMIT: Final = 10.0  # seconds for one upgrade
 

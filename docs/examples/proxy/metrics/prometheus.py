@@ -51,10 +51,7 @@ class PrometheusMetrics(metrics.Metrics):
 
     @contextmanager
     def shown(self, host: str, port: int) -> Generator[str, None, None]:
-        """Show the numbers over HTTP while the block lasts, in threads of the library's own.
-
-        To others than this host only if the address says so.
-        """
+        """Show the numbers over HTTP while the block lasts, to this host if none is named."""
         server, thread = prometheus.start_http_server(port, host or "127.0.0.1", self.registry)
         try:
             yield join_host_port(host, server.server_port)

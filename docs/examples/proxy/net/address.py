@@ -40,10 +40,8 @@ class SocketAddr:
 class TCPAddr(SocketAddr):
     """An address of a TCP socket.
 
-    It satisfies ``gost_core.common.net.Addr`` without naming it: a protocol asks for the methods
-    alone, and here nothing could be forgotten. The larger classes of this package inherit from
-    their protocols. Then a missing method is reported at the class, by the type checker, and at
-    the constructor, by Python, and not only where an object is handed over.
+    It satisfies ``gost_core.common.net.Addr`` without naming it. The larger classes inherit from
+    their protocols: so a missing method is reported where it is missing.
     """
 
     def network(self) -> str:

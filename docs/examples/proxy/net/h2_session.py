@@ -17,9 +17,9 @@ from h2.settings import SettingCodes, Settings
 
 from gost_core.common import net
 
-from .closing import ClosedOnce
 from .h2_budget import Budget
 from .h2_stream import WINDOW, Stream
+from .wrapper import ClosedOnce
 
 FRAME: Final = 64 * 1024  # bytes of a stream that may wait here to be sent
 UNSENT: Final = 1024 * 1024  # bytes that wait at most for a peer that asks and does not read

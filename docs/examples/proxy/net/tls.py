@@ -16,10 +16,9 @@ from gost_core.metadata import Metadata
 
 from ..metadata import file_at, flag, text
 from .address import host_of
-from .closing import ClosedOnce
 from .hosts import normal_host
 from .relay import CHUNK
-from .wrapper import alone
+from .wrapper import ClosedOnce, alone
 
 RECORD: Final = 16384  # bytes at most in one piece of a TLS stream
 FAREWELL: Final = 1.0  # seconds to tell the peer that this is the end

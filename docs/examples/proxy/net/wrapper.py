@@ -1,6 +1,7 @@
-"""A connection around another one, for whoever adds something to it."""
+"""Connections around others, and what is alike in reading, waiting and closing."""
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
 from copy import copy
@@ -50,6 +51,14 @@ class Wrapper(net.Conn, net.HalfCloser, net.Aborter, net.ConnUnwrapper):
         return self._inner
 
 
+def bare(conn: net.Conn) -> net.Conn:
+    """Return what wrappers are around that neither see nor change what goes through."""
+    plain = Wrapper.read, Wrapper.write
+    while isinstance(conn, Wrapper) and (type(conn).read, type(conn).write) == plain:
+        conn = conn.unwrap_conn()
+    return conn
+
+
 @contextmanager
 def alone(busy: set[str], doing: str) -> Generator[None, None, None]:
     """Note what a task does with a connection; one of two that do the same is refused (D6)."""
@@ -95,3 +104,55 @@ class Waits:
         for limit in limits:
             if not limit.expired():
                 limit.reschedule(0)
+
+
+class ClosedOnce:
+    """Is closed in one task, which runs to its end whoever calls and is cancelled (D1)."""
+
+    _closing: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._end())
+        await asyncio.shield(self._closing)
+
+    def is_closed(self) -> bool:
+        return self._closing is not None
+
+    @abstractmethod
+    async def _end(self) -> None:
+        """Release everything, in bounded time; raise nothing."""
+
+
+async def read_exactly(conn: net.Conn, n: int) -> bytes:
+    """Read ``n`` bytes and none beyond, so that what follows stays for the next reader."""
+    data = await conn.read(n) if n else b""
+    while len(data) < n:
+        data += await read_more(conn, n - len(data))
+    return data
+
+
+async def read_more(conn: net.Conn, n: int) -> bytes:
+    """Read what comes next of a message that is not over."""
+    data = await conn.read(n)
+    if not data:
+        raise ConnectionResetError(f"{conn.remote_addr()} ended the connection in mid-message")
+    return data
+
+
+class PrefixedConn(Wrapper):
+    """A connection whose first bytes have been read already, and are given out again."""
+
+    def __init__(self, inner: net.Conn, prefix: bytes) -> None:
+        super().__init__(inner)
+        self._prefix = prefix
+
+    async def read(self, n: int, /) -> bytes:
+        if not self._prefix or n < 1:
+            return await super().read(n)
+        data, self._prefix = self._prefix[:n], self._prefix[n:]
+        return data
+
+    async def close(self) -> None:
+        self._prefix = b""
+        await super().close()

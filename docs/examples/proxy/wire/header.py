@@ -67,16 +67,6 @@ def via(event: Event) -> tuple[str, str]:
     return "Via", f"{event.http_version.decode('ascii')} gost-example-proxy"
 
 
-def hops_left(asked: h11.Request) -> int | None:
-    """Return by how many others a request may still be passed on; None = by any number."""
-    values = fields_of(header_of(asked)).get("Max-Forwards", [])
-    if not values or asked.method not in (b"OPTIONS", b"TRACE"):
-        return None
-    if len(values) > 1 or not re.fullmatch("[0-9]{1,9}", values[0]):
-        raise ValueError("the field Max-Forwards is no number")
-    return int(values[0])
-
-
 def changed(header: Header, changes: Mapping[str, str]) -> Header:
     """Set fields of a header; an empty value deletes (D67)."""
     names = {name.lower() for name in changes}

@@ -12,8 +12,7 @@ from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Key
 
 from ..net.relay import CHUNK
-from ..net.stream import PrefixedConn, read_more
-from ..net.wrapper import Wrapper
+from ..net.wrapper import PrefixedConn, Wrapper, read_more
 
 # A key of this package's own: a handler says to which target it has a request of HTTP for a proxy.
 FORWARDED: Final[Key[str]] = Key("FORWARDED")

@@ -9,7 +9,7 @@ from gost_core.common import net
 
 from ..net.address import join_host_port, split_target
 from ..net.hosts import normal_target
-from ..net.stream import read_exactly
+from ..net.wrapper import read_exactly
 
 VERSION = 5
 NO_AUTHENTICATION, USER_PASSWORD, NONE_ACCEPTABLE = 0, 2, 0xFF
