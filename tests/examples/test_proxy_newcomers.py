@@ -216,7 +216,7 @@ def test_the_system_asks_peers_that_say_nothing_whether_they_live() -> None:
 
 
 def descriptor(conn: Conn) -> int:
-    found = vars(conn)["_socket"]
+    found = vars(conn)["socket"]
     assert isinstance(found, socket.socket)
     return found.fileno()
 

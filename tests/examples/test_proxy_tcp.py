@@ -285,13 +285,13 @@ def test_a_host_in_trouble_is_reported_as_accept_error(
     async def main() -> None:
         listener = TCPListener(addr_option("127.0.0.1:0"))
         await listener.init(None)
+        dialing = asyncio.create_task(SystemDialer().dial(Context(), "tcp", str(listener.addr())))
         with monkeypatch.context() as patch:
             patch.setattr(socket.socket, "accept", _raiser(OSError(number, "trouble")))
             with pytest.raises(AcceptError) as caught:
                 await listener.accept()
         assert isinstance(caught.value.__cause__, OSError)
         assert caught.value.__cause__.errno == number
-        dialing = asyncio.create_task(SystemDialer().dial(Context(), "tcp", str(listener.addr())))
         await (await listener.accept()).close()
         await (await dialing).close()
         await listener.close()
@@ -305,12 +305,14 @@ def test_a_listener_that_fails_for_good_says_so_once_and_is_closed(
     async def main() -> None:
         listener = TCPListener(addr_option("127.0.0.1:0"))
         await listener.init(None)
+        dialing = asyncio.create_task(SystemDialer().dial(Context(), "tcp", str(listener.addr())))
         with monkeypatch.context() as patch:
             patch.setattr(socket.socket, "accept", _raiser(OSError(errno.EBADF, "gone")))
             with pytest.raises(OSError, match="gone"):
                 await listener.accept()
         with pytest.raises(ListenerClosedError):
             await listener.accept()
+        await (await dialing).close()
 
     run(main())
 

@@ -88,7 +88,10 @@ class StandardLogger(Logger):
 
     def _write(self, level: LogLevel, message: str) -> None:
         fields = [f"{key}={_text(value)}" for key, value in self._fields.items()]
-        self._target.log(LEVELS[level], "%s", " ".join([message, *fields]))
+        text = " ".join([message, *fields])
+        name = self._target.name
+        # Not by log(), which looks for the line of code that calls, and would find this one.
+        self._target.handle(logging.LogRecord(name, LEVELS[level], "", 0, text, None, None))
 
 
 def _text(value: object) -> str:

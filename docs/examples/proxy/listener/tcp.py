@@ -1,6 +1,5 @@
 """Accepting TCP connections."""
 
-import asyncio
 import errno
 import socket
 from typing import Final
@@ -25,10 +24,7 @@ TEMPORARY: Final = {
 
 
 class TCPListener(Component, listener.Listener):
-    """Accepts TCP connections at an address of this host.
-
-    It is a ``gost_core.common.net.Listener`` too, which has the same methods but for ``init``.
-    """
+    """Accepts TCP connections at an address of this host; it is a ``net.Listener`` too."""
 
     def __init__(self, *opts: listener.Option) -> None:
         super().__init__()
@@ -57,18 +53,18 @@ class TCPListener(Component, listener.Listener):
         self._addr = TCPAddr.of(self._socket.getsockname())
 
     async def accept(self) -> net.Conn:
-        await asyncio.sleep(0)  # others have their turn, also when clients come all the time
         while not self._waits.ended:
             self.check_initialized()
             assert self._socket is not None
             if self._arrival.is_awaited():
                 raise RuntimeError("another task is already accepting from this listener")
+            await self._arrival.wait()
+            if self._waits.ended:
+                break
             try:
                 # No await between the readiness and the accept: nothing is lost to a cancel (D26).
                 client, name = self._socket.accept()
             except BlockingIOError:
-                with self._arrival as ready:
-                    await ready
                 continue
             except OSError as error:
                 if error.errno in TEMPORARY:

@@ -1,22 +1,36 @@
 """Copying between a client and what it wanted to reach."""
 
 import asyncio
+import os
+import socket
+import sys
 import time
-from collections.abc import Awaitable
+from asyncio import Future
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from gost_core.common import net
 
 from .tcp import TCPConn
+from .wrapper import bare
 
 T = TypeVar("T")
 
 # What one read of the event loop brings at most; a smaller number would cut it into pieces.
 CHUNK = 256 * 1024
-
 LAST_WORDS = 1.0  # seconds for what was written to be sent
+
+SOME: Final = 64 * 1024  # bytes that are read; where as many come at once, the system moves them
+MUCH: Final = 1024 * 1024  # bytes that it moves at once, by way of a pipe
+PIPES: Final = 64  # of all flows at most, since each is two open files
+
+if sys.platform == "linux":
+    from fcntl import F_SETPIPE_SZ, fcntl
+    from os import SPLICE_F_MOVE, SPLICE_F_NONBLOCK, splice
+
+    NOW: Final = SPLICE_F_MOVE | SPLICE_F_NONBLOCK
 
 
 class ClientGoneError(Exception):
@@ -38,6 +52,12 @@ class Traffic:
     sent: int = 0
     received: int = 0
 
+    def count_sent(self, size: int) -> None:
+        self.sent += size
+
+    def count_received(self, size: int) -> None:
+        self.received += size
+
 
 async def relay(client: net.Conn, target: net.Conn, traffic: Traffic) -> None:
     """Copy both ways until both streams have ended.
@@ -47,36 +67,131 @@ async def relay(client: net.Conn, target: net.Conn, traffic: Traffic) -> None:
     """
 
     async def send() -> None:
-        while True:
-            try:  # as of_client() does, without its frame for each piece and idle client
-                data = await client.read(CHUNK)
-            except (ConnectionResetError, BrokenPipeError) as error:
-                raise ClientGoneError from error
-            if not data:
-                return await _end(target)
+        while data := await of_client(client.read(CHUNK)):
             await target.write(data)
-            traffic.sent += len(data)
+            traffic.count_sent(len(data))
             del data  # or it is kept until there is more, which may be never
+        await _end(target)
 
     async def receive() -> None:
         while data := await target.read(CHUNK):
-            try:
-                await client.write(data)
-            except (ConnectionResetError, BrokenPipeError) as error:
-                raise ClientGoneError from error
-            traffic.received += len(data)
+            await of_client(client.write(data))
+            traffic.count_received(len(data))
             del data
         await _end(client)
 
-    # ClosedError: _end() has closed a connection that cannot half-close.
-    with suppress(net.ClosedError):
+    near, far = bare(client), bare(target)
+    with suppress(net.ClosedError):  # _end() has closed a connection that cannot half-close
+        if isinstance(near, TCPConn) and isinstance(far, TCPConn):
+            far.check()
+            await of_client(_pump(near, far, traffic))
+            far.check()
+        else:
+            await both(send(), receive())
+
+
+async def _pump(near: TCPConn, far: TCPConn, traffic: Traffic) -> None:
+    """Copy until both streams have ended, or ``check`` says why not; it does so of the client."""
+    near.check()
+    done = asyncio.get_running_loop().create_future()
+    flows = Flow(near, far, traffic.count_sent, done), Flow(far, near, traffic.count_received, done)
+    try:
+        await done
+    finally:
+        for flow in flows:
+            flow.stop()
+    near.check()
+
+
+class Flow:
+    """Copies when sockets are ready, without a task; ``done`` learns that both ways have ended."""
+
+    pipes = 0
+
+    def __init__(
+        self, source: TCPConn, sink: TCPConn, count: Callable[[int], None], done: Future[None]
+    ) -> None:
+        self._source, self._sink, self._count, self._done = source, sink, count, done
+        self._pipe: tuple[int, int] | None = None
+        self._piped = 0  # bytes in it
+        self._rest, source.arrived = source.arrived, b""
+        self._send()
+
+    def stop(self) -> None:
+        """Copy no more."""
+        self._source.readable.pause()
+        self._sink.writable.pause()
+        if self._pipe is not None:
+            Flow.pipes -= 1
+            os.close(self._pipe[0])
+            os.close(self._pipe[1])
+
+    def _receive(self) -> None:
+        source, size = self._source.socket, 0
         try:
-            async with asyncio.TaskGroup() as directions:
-                directions.create_task(send())
-                await receive()
-        except BaseExceptionGroup as faults:
-            first = faults.exceptions[0]
-            raise first from first.__cause__
+            if sys.platform == "linux" and self._pipe is not None:
+                size = self._piped = splice(source.fileno(), self._pipe[1], MUCH, flags=NOW)
+            else:
+                self._rest = source.recv(SOME)
+                size = len(self._rest)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._source.fault = error
+            return self._finish()
+        if size:
+            if size == SOME and self._pipe is None:
+                self._make_pipe()
+            return self._send()
+        self._source.peer_ended = self._sink.write_ended = True
+        self._source.readable.pause()
+        with suppress(OSError):  # a peer that is gone needs no end
+            self._sink.socket.shutdown(socket.SHUT_WR)
+        if self._source.write_ended:
+            self._finish()
+
+    def _send(self) -> None:
+        sink = self._sink.socket
+        try:
+            while self._rest:
+                sent = sink.send(self._rest)
+                self._rest = self._rest[sent:]
+                self._count(sent)
+            while sys.platform == "linux" and self._pipe is not None and self._piped:
+                sent = splice(self._pipe[0], sink.fileno(), self._piped, flags=NOW)
+                self._piped -= sent
+                self._count(sent)
+        except BlockingIOError:
+            self._source.readable.pause()
+            self._sink.writable.watch(self._send, self._done)
+            return
+        except OSError as error:
+            self._sink.fault = error
+            return self._finish()
+        self._sink.writable.pause()
+        self._source.readable.watch(self._receive, self._done)
+
+    def _make_pipe(self) -> None:
+        if sys.platform == "linux" and Flow.pipes < PIPES:
+            with suppress(OSError):  # too many files are open, or such a pipe is too much
+                self._pipe = os.pipe()
+                Flow.pipes += 1
+                fcntl(self._pipe[1], F_SETPIPE_SZ, MUCH)
+
+    def _finish(self) -> None:
+        if not self._done.done():
+            self._done.set_result(None)
+
+
+async def both(one: Awaitable[None], other: Awaitable[None]) -> None:
+    """Await two calls, of which a fault of either ends the other."""
+    calls = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
+    try:
+        await asyncio.gather(*calls)
+    finally:
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
 
 
 async def while_active(call: Awaitable[None], traffic: Traffic, seconds: float) -> None:

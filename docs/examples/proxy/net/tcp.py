@@ -10,7 +10,8 @@ import struct
 import sys
 import time
 from array import array
-from collections.abc import Awaitable, Callable
+from asyncio import Future
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -32,13 +33,10 @@ MOST_IN_A_ROW = 64
 
 # A peer that has gone without a word would be waited for without end; so it is asked after a while.
 _SECONDS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+_FOUND = [(getattr(socket, name, 0), value) for name, value in _SECONDS.items()]
 KEEPALIVE: Final = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    *(
-        (socket.IPPROTO_TCP, getattr(socket, name), value)
-        for name, value in _SECONDS.items()
-        if hasattr(socket, name)
-    ),
+    *((socket.IPPROTO_TCP, option, value) for option, value in _FOUND if option),
 ]
 
 if sys.platform == "linux":
@@ -47,7 +45,7 @@ if sys.platform == "linux":
 
 
 class Readiness:
-    """Lets one task at a time wait until a socket can be read, or written: ``with it as ready``.
+    """Lets one task at a time wait until a socket can be read, or written.
 
     No byte passes through here, so a wait that is cancelled loses nothing (D7, D26). The socket is
     watched until it is ready and nobody waits: a task that has read soon waits for more.
@@ -55,30 +53,34 @@ class Readiness:
 
     __slots__ = ("_descriptor", "_for_writing", "_is_watched", "_look", "_waiter")
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        *,
-        for_writing: bool = False,
-        look: Callable[[], None] | None = None,
-    ) -> None:
+    def __init__(self, sock: socket.socket, *, for_writing: bool = False) -> None:
         self._descriptor: Final = sock.fileno()
         self._for_writing: Final = for_writing
-        self._look: Final = look or self.wake  # called when the time has come
         self._is_watched = False
-        self._waiter: asyncio.Future[None] | None = None
+        # Only while somebody waits: it may refer to what owns this object.
+        self._look: Callable[[], None] | None = None
+        self._waiter: Future[None] | None = None
 
-    def __enter__(self) -> Awaitable[None]:
-        loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
+    async def wait(self, look: Callable[[], None] | None = None) -> None:
+        """Wait until it can, or until ``look``, which is called then, has called ``wake``."""
+        try:
+            await self.watch(look or self.wake, asyncio.get_running_loop().create_future())
+        finally:
+            self.pause()
+
+    def watch(self, look: Callable[[], None], waiter: Future[None]) -> Future[None]:
+        """Call ``look`` whenever it can, until the waiter is done."""
+        self._look, self._waiter = look, waiter
         if not self._is_watched:
             self._is_watched = True
+            loop = asyncio.get_running_loop()
             watch = loop.add_writer if self._for_writing else loop.add_reader
             watch(self._descriptor, self._notice)
-        return self._waiter
+        return waiter
 
-    def __exit__(self, *_: object) -> None:
-        self._waiter = None
+    def pause(self) -> None:
+        """Call nobody, and wake nobody."""
+        self._look = self._waiter = None
 
     def is_awaited(self) -> bool:
         return self._waiter is not None
@@ -97,7 +99,7 @@ class Readiness:
             (loop.remove_writer if self._for_writing else loop.remove_reader)(self._descriptor)
 
     def _notice(self) -> None:
-        if self._waiter is None or self._waiter.done():
+        if self._look is None or self._waiter is None or self._waiter.done():
             self.end()
         else:
             self._look()
@@ -116,102 +118,82 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for option in KEEPALIVE:
             connected.setsockopt(*option)
-        self._socket: Final = connected
-        self._readable: Final = Readiness(connected, look=self._receive)
-        self._writable: Final = Readiness(connected, for_writing=True, look=self._send_more)
-        self._arrived = b""
+        self.socket: Final = connected
+        """For what copies, as are ``readable``, ``writable``, ``fault`` and the ends."""
+        self.readable: Final = Readiness(connected)
+        self.writable: Final = Readiness(connected, for_writing=True)
+        self.arrived = b""
         self._wanted = 0
-        self._unsent: memoryview | None = None
         # Asked once: the addresses stay valid after close (D2), the socket does not.
         self._local_addr: Final = TCPAddr.of(connected.getsockname())
         self._remote_addr: Final = TCPAddr.of(remote)
-        self._reads_in_a_row = 0
-        self._peer_ended = False
-        self._write_ended = False
+        self.peer_ended = False
+        self.write_ended = False
         self._closed = False
-        self._fault: OSError | None = None
+        self.fault: OSError | None = None
+
+    def check(self) -> None:
+        """Raise an error if it was closed here, or broke off."""
+        self._check_open()
+        self._check_whole()
 
     async def read(self, n: int, /) -> bytes:
         if n < 1:
             raise ValueError(f"cannot read {n} bytes; ask for at least 1")
-        if self._readable.is_awaited():
+        if self.readable.is_awaited():
             raise RuntimeError("another task is already reading from this connection")
-        self._reads_in_a_row += 1
-        if self._reads_in_a_row > MOST_IN_A_ROW:
-            self._reads_in_a_row = 0
-            await asyncio.sleep(0)
         self._check_open()
         self._wanted = max(LEAST_AT_ONCE, min(n, MOST_AT_ONCE))
-        if not self._arrived:
-            self._receive()
-        while not (self._arrived or self._peer_ended):
+        while not (self.arrived or self.peer_ended):
             self._check_whole()
-            self._reads_in_a_row = 0
-            with self._readable as ready:
-                await ready
+            await self.readable.wait(self._receive)
             self._check_open()
-        data, self._arrived = self._arrived[:n], self._arrived[n:]
+        data, self.arrived = self.arrived[:n], self.arrived[n:]
         return data
 
     def _receive(self) -> None:
-        # Also before the task that waits has its turn, so that the socket is not ready once more.
+        # Before the task that waits has its turn, so that the socket is not ready once more.
         try:
-            self._arrived = self._socket.recv(self._wanted)
+            self.arrived = self.socket.recv(self._wanted)
         except BlockingIOError:
             return
         except OSError as error:
-            self._fault = error
+            self.fault = error
         else:
-            self._peer_ended = not self._arrived and self._fault is None
-        self._readable.wake()
+            self.peer_ended = not self.arrived and self.fault is None
+        self.readable.wake()
 
     async def write(self, data: Buffer, /) -> None:
-        if self._writable.is_awaited():
+        if self.writable.is_awaited():
             raise RuntimeError("another task is already writing to this connection")
-        self._check_open()
-        self._check_whole()
-        if self._write_ended:
+        self.check()
+        if self.write_ended:
             raise BrokenPipeError(errno.EPIPE, "the outgoing stream was ended by close_write()")
-        self._unsent = memoryview(data).cast("B")
-        try:
-            self._send()
-            if self._unsent:
-                with self._writable as ready:
-                    await ready
-                self._check_open()
-                if self._fault is not None:
-                    raise self._fault
-        finally:
-            self._unsent = None
-
-    def _send(self) -> None:
-        assert self._unsent is not None
-        try:
-            self._unsent = self._unsent[self._socket.send(self._unsent) :]
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            self._fault = error
-            raise
-
-    def _send_more(self) -> None:
-        # Without waking the task for each piece that the kernel has room for.
-        with suppress(OSError):
-            self._send()
-        if not self._unsent or self._fault is not None:
-            self._writable.wake()
+        rest = memoryview(data).cast("B")
+        while True:
+            try:
+                rest = rest[self.socket.send(rest) :]
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self.fault = error
+                raise
+            if not rest:
+                return
+            await self.writable.wait()
+            self.check()
 
     async def close_write(self) -> None:
         self._check_open()
-        self._write_ended = True
+        self.write_ended = True
         try:
-            self._socket.shutdown(socket.SHUT_WR)
+            self.socket.shutdown(socket.SHUT_WR)
         except OSError as error:
             raise BrokenPipeError(errno.EPIPE, "the peer is gone") from error
 
     async def close(self) -> None:
-        self._readable.end()
-        self._writable.end()
+        self.readable.end()
+        self.writable.end()
         if not self._closed:
             self._closed = True
             end = time.monotonic() + LAST_WORDS
@@ -220,8 +202,8 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
                 while self._has_to_linger() and time.monotonic() < end:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             finally:  # also if whoever closes it has no time
-                self._socket.close()
-        while self._socket.fileno() >= 0:  # another task closes it  # noqa: ASYNC110
+                self.socket.close()
+        while self.socket.fileno() >= 0:  # another task closes it  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
     def _has_to_linger(self) -> bool:
@@ -230,13 +212,13 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
         Bytes that come after the close, or were left unread, would have the system reset the
         connection, and drop what is unsent.
         """
-        if self._peer_ended or self._fault is not None:
+        if self.peer_ended or self.fault is not None:
             return False
         try:
-            if not self._write_ended:
-                self._socket.shutdown(socket.SHUT_WR)
+            if not self.write_ended:
+                self.socket.shutdown(socket.SHUT_WR)
             for _ in range(MOST_IN_A_ROW):
-                if not self._socket.recv(MOST_AT_ONCE):
+                if not self.socket.recv(MOST_AT_ONCE):
                     return False
         except BlockingIOError:
             pass
@@ -247,22 +229,22 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
     def abort(self) -> None:
         if not self._closed:
             self._closed = True
-            self._readable.end()
-            self._writable.end()
+            self.readable.end()
+            self.writable.end()
             with suppress(OSError):  # closed without a time to linger, it is reset
                 no_linger = struct.pack("ii", 1, 0)
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
-        self._socket.close()
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
+        self.socket.close()
 
     def unsent(self) -> int:
         """Tell how many bytes the system still has to send, where it tells; else 0."""
-        if self._socket.fileno() < 0 or sys.platform != "linux":
+        if self.socket.fileno() < 0 or sys.platform != "linux":
             return 0
         left = array("i", [0])
         with suppress(OSError):
-            state = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+            state = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
             if state != RESET:  # then what is unsent stays so
-                ioctl(self._socket, TIOCOUTQ, left)
+                ioctl(self.socket, TIOCOUTQ, left)
         return left[0]
 
     def local_addr(self) -> net.Addr:
@@ -276,7 +258,7 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
             raise net.ClosedError("this connection was closed here")
 
     def _check_whole(self) -> None:
-        if self._fault is not None:  # the system tells of it only once
+        if self.fault is not None:  # the system tells of it only once
             raise ConnectionResetError(
                 errno.ECONNRESET, f"the connection to {self._remote_addr} broke off"
-            ) from self._fault
+            ) from self.fault

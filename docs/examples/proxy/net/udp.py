@@ -13,7 +13,7 @@ from typing_extensions import Buffer
 from gost_core.common import net
 
 from .address import UDPAddr, addresses_of, split_target
-from .relay import Traffic, of_client
+from .relay import Traffic, both, of_client
 from .tcp import Readiness
 from .wrapper import Wrapper
 
@@ -84,8 +84,7 @@ class UDPConn(DatagramConn):
             try:
                 data, sender = self._call(lambda: self._socket.recvfrom(n))
             except BlockingIOError:
-                with self._readable as ready:
-                    await ready
+                await self._readable.wait()
             else:
                 return data, UDPAddr.of(sender)
 
@@ -188,10 +187,4 @@ async def relay_datagrams(
                 await of_client(client.write_to(data, addr))
                 traffic.received += len(data)
 
-    directions = [asyncio.create_task(send()), asyncio.create_task(receive())]
-    try:
-        await asyncio.gather(*directions)
-    finally:
-        for direction in directions:
-            direction.cancel()
-        await asyncio.gather(*directions, return_exceptions=True)
+    await both(send(), receive())
