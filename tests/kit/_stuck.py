@@ -6,6 +6,7 @@ from typing import Any
 
 from gost_core import keys
 from gost_core.common.net import Conn, ConnUnwrapper, PacketConn
+from gost_core.context import Context
 from gost_core.testing._stage.memory import ForwardingConn
 
 
@@ -94,6 +95,21 @@ def closing_ahead(right: Any) -> Any:
 
     members = {"is_closing": False, "is_contended": False, "close": close}
     return type("ClosingAhead", (right,), members)
+
+
+def timing_out(right: Any, method: str) -> Any:
+    """Return a class that says of a call cancelled at its limit that it took too long."""
+
+    async def call(self: Any, ctx: Context, *args: Any, **options: Any) -> Any:
+        try:
+            return await getattr(right, method)(self, ctx, *args, **options)
+        except asyncio.CancelledError:
+            limit = ctx.value(keys.TIME_LIMIT)
+            if limit is not None and asyncio.get_running_loop().time() >= limit:
+                raise TimeoutError("it took too long") from None
+            raise
+
+    return type("TimingOut", (right,), {method: call})
 
 
 class EndedByBreaks(ForwardingConn, ConnUnwrapper):

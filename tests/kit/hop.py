@@ -19,7 +19,7 @@ from gost_core.routing import Request
 from gost_core.testing import Contract
 from gost_core.testing.hop import HopContract, NodeListContract
 from tests.kit._names import host_of
-from tests.kit._stuck import few_places, losing_places, stuck
+from tests.kit._stuck import few_places, losing_places, stuck, timing_out
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -688,6 +688,7 @@ class ProbingForEver(RightHop, Closer):
 
 
 hops.breaks("failure-over")(stuck(RightHop, "select"))
+hops.breaks("cancelled-at-limit")(timing_out(RightHop, "select"))
 
 
 # ---- NodeList

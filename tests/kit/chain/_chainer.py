@@ -20,7 +20,7 @@ from gost_core.options import apply
 from gost_core.selector import FailMarker, Markable, Marker
 from gost_core.testing import Contract
 from gost_core.testing.chain import ChainerContract
-from tests.kit._stuck import few_places, losing_places, stuck
+from tests.kit._stuck import few_places, losing_places, stuck, timing_out
 from tests.kit.chain._route import RightRoute
 from tests.kit.common.net._sockets import split
 from tests.kit.trial import Trial
@@ -318,6 +318,7 @@ class ClosingItsHops(RightChainer, Closer):
 
 
 trial.breaks("failure-over")(stuck(RightChainer, "route"))
+trial.breaks("cancelled-at-limit")(timing_out(RightChainer, "route"))
 
 
 @trial.breaks("cancel-passes")

@@ -13,7 +13,7 @@ from gost_core.metadata import Metadatable
 from gost_core.selector import Markable, Marker
 from gost_core.testing import Contract
 from gost_core.testing.chain import GroupChainerContract
-from tests.kit._stuck import stuck
+from tests.kit._stuck import stuck, timing_out
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -302,3 +302,4 @@ class ClosingTheMembers(RightGroup, Closer):
 
 
 trial.breaks("failure-over")(stuck(RightGroup, "route"))
+trial.breaks("cancelled-at-limit")(timing_out(RightGroup, "route"))

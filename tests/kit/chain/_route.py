@@ -33,6 +33,7 @@ from tests.kit._stuck import (
     few_places,
     losing_places,
     stuck,
+    timing_out,
 )
 from tests.kit.chain._direct import bind_here, dial_here, lookup
 from tests.kit.chain._transporter import die_with_the_task
@@ -590,6 +591,7 @@ class EverythingIsTcp(RightRoute):
 
 
 trial.breaks("failure-over")(stuck(RightRoute, "reach"))
+trial.breaks("cancelled-at-limit")(timing_out(RightRoute, "reach"))
 
 
 @trial.breaks("target-failure-closes")
@@ -754,17 +756,6 @@ class KeepingBindOptions(RightRoute):
 
     def bind_options(self, *opts: BindOption) -> Sequence[connector.BindOption]:
         return self.options
-
-
-@trial.breaks("limit-marks")
-class SayingThatItTimedOut(RightRoute):
-    async def reach(self, ctx: Context, network: str) -> tuple[Transporter, Conn]:
-        try:
-            return await super().reach(ctx, network)
-        except asyncio.CancelledError:
-            if self.is_over(ctx):
-                raise TimeoutError("a step took too long") from None
-            raise
 
 
 @trial.breaks("target-marks-nobody")

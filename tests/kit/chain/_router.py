@@ -50,6 +50,7 @@ from tests.kit._stuck import (
     few_places,
     losing_places,
     stuck,
+    timing_out,
 )
 from tests.kit.chain._direct import join, lookup
 from tests.kit.chain._route import RightRoute
@@ -871,6 +872,7 @@ class ClosingItsChain(RightRouter, Closer):
 
 
 trial.breaks("failure-over")(stuck(RightRouter, "dial"))
+trial.breaks("cancelled-at-limit")(timing_out(RightRouter, "dial"))
 
 
 @trial.breaks("close-closes-all")

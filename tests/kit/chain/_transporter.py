@@ -26,6 +26,7 @@ from tests.kit._stuck import (
     few_places,
     losing_places,
     stuck,
+    timing_out,
 )
 from tests.kit.trial import Trial
 
@@ -397,6 +398,7 @@ class AskingForTheRoute(RightTransporter):
 
 
 trial.breaks("failure-over")(stuck(RightTransporter, "handshake"))
+trial.breaks("cancelled-at-limit")(timing_out(RightTransporter, "connect"))
 
 
 @trial.breaks("close-closes-all")

@@ -16,6 +16,7 @@ from gost_core.testing._run.waiting import (
     expect,
     expect_cancelled,
     given,
+    outcome_of,
     raises,
     start,
     until,
@@ -57,6 +58,30 @@ class Asking(Contract):
             await given(
                 call(Context()), f"a call after a cancelled one, which had waited for {who},"
             )
+
+    @clause(
+        "A call that is cancelled once its TIME_LIMIT is over ends as cancelled too.",
+        "D14, D69",
+        after=("cancel_passes",),
+    )
+    async def cancelled_at_limit(self) -> None:
+        loop = asyncio.get_running_loop()
+        # A busy machine needs longer to come as far as where a call waits.
+        for seconds in (0.02, 0.5):
+            limit = loop.time() + seconds
+            ctx = Context().with_value(TIME_LIMIT, limit)
+            calls: list[tuple[str, asyncio.Future[object]]] = []
+            for who, asked, call in self._waits():
+                asked.hang(1)
+                calls.append((who, start(call(ctx))))
+            # A little more: a timer may be early.
+            await asyncio.sleep(limit + 0.001 - loop.time())
+            # One that has ended by itself may have done so.
+            cut = [(who, made) for who, made in calls if made.cancel()]
+            await ended(*(made for _, made in calls))
+            for who, made in cut:
+                what = f"cancelled after its TIME_LIMIT, a call to {who} {outcome_of(made)}"
+                expect(made.cancelled(), what)
 
     @clause(
         "A call that waits for another component holds up no other call.", "D22", after=(FIRST,)

@@ -376,8 +376,8 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
 
     @clause(
         "A node that is silent until the TIME_LIMIT is marked, and no other is; a target that is "
-        "silent marks nobody. A call that is cancelled then ends as cancelled.",
-        "D14, D43, D69",
+        "silent marks nobody.",
+        "D43, D69",
         after=("failure_marks", "target_marks_nobody"),
     )
     async def limit_marks(self) -> None:

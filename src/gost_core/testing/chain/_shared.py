@@ -185,9 +185,8 @@ async def interrupted(
     expect(hanging.done(), f"a call {outcome_of(calling)} before the step that hangs")
     if by_limit:
         await asyncio.sleep(moment + 0.01 - loop.time())
-    cut = calling.cancel()
+    calling.cancel()
     await ended(calling)
-    expect(calling.cancelled() or not cut, f"a call that was cancelled {outcome_of(calling)}")
     return on_trial
 
 
