@@ -8,12 +8,13 @@ import asyncio
 import gc
 import os
 import socket
+import ssl
 import statistics
 import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import lru_cache
 from itertools import count, islice
 from pathlib import Path
@@ -24,6 +25,7 @@ import pytest
 from proxy.net import h2_budget
 from tests.examples.proxy_harness import LIMIT, echo, run, server
 from tests.examples.test_reverse import FAR, bound, serving
+from tests.examples.tls_harness import CERT_FILE, KEY_FILE, NAME, client_context
 
 pytestmark = [
     pytest.mark.one_python,
@@ -88,6 +90,10 @@ FRAMES = {
 }
 MANY = 100  # connections at once, all of which may speak in the same turn
 SPACES = b"GET http://x/ HTTP/1.1\r\nHost: x\r\nX:" + b" " * 1000 + b"\0\r\n\r\n"
+# Lengths at which reading them costs most.
+LONG_URL = b"GET http://" + b"1:" * 8000 + b"/ HTTP/1.1\r\nHost: x\r\n\r\n"
+LONG_QUERY = b"GET /?" + b"&a" * 7000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+LONG_NAME = b"\5\1\0\5\1\0\3\xfc" + "ü.".encode() * 84 + b"\0\x50"
 SLOW_NAME = b"\5\1\0\5\1\0\3\x09name.slow\0\x50"
 CONNECTIONS = {
     "half greetings of SOCKS5": ("socks5", b"\5"),
@@ -96,6 +102,9 @@ CONNECTIONS = {
     "no greeting of SOCKS5": ("socks5", b"220 ready\r\n"),
     "1,000 spaces": ("http", SPACES),
     "slow names": ("socks5", SLOW_NAME),
+    "long URLs": ("http", LONG_URL),
+    "long queries": ("gateway", LONG_QUERY),
+    "names that need to be encoded": ("socks5", LONG_NAME),
 }
 
 
@@ -201,9 +210,7 @@ def nothing() -> None:
 
 
 async def neighbour_beside(
-    address: str,
-    connections: int,
-    said: bytes,
+    flood: AbstractAsyncContextManager[None],
     proxy: str,
     target: str,
     afterwards: Callable[[], None] = nothing,
@@ -211,7 +218,7 @@ async def neighbour_beside(
     await cost(proxy, target)  # whatever the first one loads is there now
     async with leaving_nothing(), turns() as longest:
         alone = await usual_cost(ALONE, proxy, target)
-        async with flooding(address, connections, said):
+        async with flood:
             beside = await usual_cost(BESIDE, proxy, target)
         afterwards()
     assert beside < TIMES * alone
@@ -231,7 +238,8 @@ def test_frames_of_one_session_are_hardly_noticed(
             target = await stack.enter_async_context(server(echo))
             flooded, _ = await stack.enter_async_context(serving("socks5+h2://127.0.0.1:0"))
             proxy, _ = await stack.enter_async_context(serving("socks5://127.0.0.1:0"))
-            await neighbour_beside(str(flooded.addr()), 1, said, str(proxy.addr()), target)
+            sending = flooding(str(flooded.addr()), 1, said)
+            await neighbour_beside(sending, str(proxy.addr()), target)
 
     run(main())
 
@@ -254,12 +262,13 @@ def test_many_clients_who_say_no_more_are_hardly_noticed(
         async with AsyncExitStack() as stack:
             target = await stack.enter_async_context(server(echo))
             named = target.replace("127.0.0.1", "localhost")
-            flooded, _ = await stack.enter_async_context(serving(f"{scheme}://127.0.0.1:0"))
+            behind = "/127.0.0.1:1" if scheme == "gateway" else ""
+            url = f"{scheme}://127.0.0.1:0{behind}"
+            flooded, _ = await stack.enter_async_context(serving(url))
             proxy, _ = await stack.enter_async_context(serving("socks5://127.0.0.1:0"))
             stack.callback(over.set)
-            await neighbour_beside(
-                str(flooded.addr()), MANY, said, str(proxy.addr()), named, over.set
-            )
+            flood = flooding(str(flooded.addr()), MANY, said)
+            await neighbour_beside(flood, str(proxy.addr()), named, over.set)
 
     run(main())
 
@@ -272,6 +281,112 @@ def test_visitors_of_a_bound_port_are_hardly_noticed() -> None:
             near, _ = await stack.enter_async_context(
                 serving(f"rtcp://127.0.0.1:0/{target}", f"socks5://{far.addr()}")
             )
-            await neighbour_beside(await bound(near), MANY, b"question", str(far.addr()), target)
+            flood = flooding(await bound(near), MANY, b"question")
+            await neighbour_beside(flood, str(far.addr()), target)
+
+    run(main())
+
+
+async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.read(65536):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("chunk", "times"),
+    [
+        (b"1\r\na\r\n", 5000),
+        (b"1;%b\r\na\r\n" % (b" " * 2000), 200),
+        (b"1;%b\r\na\r\n" % (b"a" * 2000), 500),
+    ],
+    ids=["small", "blanks", "extensions"],
+)
+def test_bodies_in_many_small_chunks_are_hardly_noticed(chunk: bytes, times: int) -> None:
+    async def main() -> None:
+        async with AsyncExitStack() as stack:
+            target = await stack.enter_async_context(server(echo))
+            origin = await stack.enter_async_context(server(swallow))
+            flooded, _ = await stack.enter_async_context(serving("http://127.0.0.1:0"))
+            proxy, _ = await stack.enter_async_context(serving("socks5://127.0.0.1:0"))
+            head = (
+                f"POST http://{origin}/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            )
+            said = head.encode() + chunk * times
+            flood = flooding(str(flooded.addr()), 20, said)
+            await neighbour_beside(flood, str(proxy.addr()), target)
+
+    run(main())
+
+
+def hello() -> bytes:
+    """Return what a client of TLS begins with."""
+    said = ssl.MemoryBIO()
+    client = client_context().wrap_bio(ssl.MemoryBIO(), said, server_hostname=NAME)
+    with suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return said.read()
+
+
+def test_many_who_begin_tls_at_once_are_hardly_noticed() -> None:
+    async def main() -> None:
+        async with AsyncExitStack() as stack:
+            target = await stack.enter_async_context(server(echo))
+            url = f"socks5+tls://127.0.0.1:0?certFile={CERT_FILE}&keyFile={KEY_FILE}"
+            flooded, _ = await stack.enter_async_context(serving(url))
+            proxy, _ = await stack.enter_async_context(serving("socks5://127.0.0.1:0"))
+            flood = flooding(str(flooded.addr()), 5 * MANY, hello())
+            await neighbour_beside(flood, str(proxy.addr()), target)
+
+    run(main())
+
+
+@asynccontextmanager
+async def datagrams(address: str, associations: int, said: bytes) -> AsyncGenerator[None, None]:
+    """Send a datagram again and again through a SOCKS5 proxy."""
+    over = threading.Event()
+
+    def send(peers: list[socket.socket]) -> None:
+        while not over.is_set():
+            for peer in peers:
+                with suppress(OSError):
+                    peer.send(said)
+
+    async with AsyncExitStack() as stack:
+        peers: list[socket.socket] = []
+        for _ in range(associations):
+            host, _, port = address.rpartition(":")
+            reader, writer = await asyncio.open_connection(
+                host, int(port), local_addr=("127.0.0.2", 0)
+            )
+            stack.callback(writer.close)
+            writer.write(b"\5\1\0\5\3\0\1" + bytes(6))
+            relay = (await reader.readexactly(12))[-2:]
+            peer = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            peer.setblocking(False)
+            peer.bind(("127.0.0.2", 0))
+            peer.connect((host, int.from_bytes(relay, "big")))
+            peers.append(peer)
+        sending = asyncio.create_task(asyncio.to_thread(send, peers))
+        try:
+            yield
+        finally:
+            over.set()
+            await sending
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"\0", b"\0\0\0\7" + bytes(6), b"\0\0\0\3\xfc" + "ü.".encode() * 84 + b"\0\x35"],
+    ids=["cut short", "no such type", "names that need to be encoded"],
+)
+def test_datagrams_that_go_nowhere_are_hardly_noticed(said: bytes) -> None:
+    async def main() -> None:
+        async with AsyncExitStack() as stack:
+            target = await stack.enter_async_context(server(echo))
+            flooded, _ = await stack.enter_async_context(serving("socks5://127.0.0.1:0"))
+            proxy, _ = await stack.enter_async_context(serving("socks5://127.0.0.1:0"))
+            await asyncio.to_thread(int)  # the thread that sends is there now
+            flood = datagrams(str(flooded.addr()), 30, said)
+            await neighbour_beside(flood, str(proxy.addr()), target)
 
     run(main())

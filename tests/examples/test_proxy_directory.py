@@ -338,7 +338,8 @@ ENTER = "redis.call('SADD', KEYS[1], KEYS[2]) redis.call(ARGV[1], KEYS[2], ARGV[
 @needs_redis
 def test_bad_entries_are_left_out_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     good = b'{"id": "1", "name": "web", "address": "a:1", "colour": "red"}'
-    bad = [b"{", b"[1]", b"7", b'{"id": 1, "name": "web"}', b"\xff\xfe"]
+    bad = [b"{", b"[1]", b"7", b'{"id": 1, "name": "web"}', b"\xff\xfe", b"[" * 100_000]
+    later = b"another one"
 
     async def main() -> None:
         server = RedisServer()
@@ -346,13 +347,16 @@ def test_bad_entries_are_left_out_and_logged_once(caplog: pytest.LogCaptureFixtu
             for number, text in enumerate([good, *bad]):
                 await redis.eval(ENTER, 2, "sd:web", f"entry {number}", "SET", text)
             await redis.eval(ENTER, 2, "sd:web", "entry 9", "LPUSH", "no text at all")
-            found = await sd.get(CTX, "web")
-            assert found == [Service(id="1", name="web", address="a:1")]
+            listed = [Service(id="1", name="web", address="a:1")]
+            for _ in range(2):
+                assert await sd.get(CTX, "web") == listed
+            await redis.eval(ENTER, 2, "sd:web", "entry 1", "SET", later)
+            assert await sd.get(CTX, "web") == listed
         server.kill()
 
     with logged(caplog):
         run(main())
-    assert len(caplog.messages) == len(bad) + 1
+    assert len(caplog.messages) == len([*bad, "no text at all", later])
     assert all("an entry of 'web' in the directory is left out" in one for one in caplog.messages)
 
 

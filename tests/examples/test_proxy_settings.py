@@ -132,6 +132,10 @@ def test_a_client_has_so_many_places_as_the_settings_say() -> None:
         (["-L", "http://:0", "-F", "http://a:1/path"], ["-F", "settings"]),
         (["-L", "http://:0", "-F", "http+tls://a:1?serverName=a..b"], ["-F", "a..b"]),
         (["-L", "gateway://:0?ingress=A=one,a=two"], ["-L", "two services"]),
+        *(
+            (["-L", f"gateway://:0?ingress={rule}=one"], ["-L", "neither a name nor"])
+            for rule in ("*", "**", "*a", "a*", "a.*.b", "~a", "a|b", "*.a*")
+        ),
         (["-L", "http://0x7f000001:0"], ["-L", "0x7f000001", "four decimal parts"]),
         (["-L", "http://0:0"], ["-L", "http://0:0", "four decimal parts"]),
         (["-L", "http://:0", "-F", "http://127.1:1"], ["-F", "127.1", "four decimal parts"]),
@@ -183,6 +187,32 @@ def test_a_record_may_be_a_pipe_that_somebody_reads(tmp_path: Path) -> None:
     with open(reader, "rb") as read:
         told = [json.loads(json.loads(line)["record"])["state"] for line in read]
     assert told == ["running", "closed"]
+
+
+@pytest.mark.one_python
+@pytest.mark.parametrize(
+    "line", ["127.1 a", "127.0.0.1 a..b", "127.0.0.1 *.a", "127.0.0.1 127.1", "127.0.0.1 a\0b"]
+)
+def test_a_line_of_the_hosts_that_could_map_nothing_is_named(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "hosts"
+    file.write_text(f"127.0.0.1 good\n{line}\n")
+    with program("-L", "http://:0", "--hosts", str(file)) as running:
+        assert running.ended() == 2
+        assert "argument --hosts" in running.lines[-1]
+        assert "line 2 of the hosts" in running.lines[-1]
+
+
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf"], ids=["plain", "marked"])
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_arguments_and_hosts_are_read_however_their_lines_end(
+    before: bytes, end: bytes, tmp_path: Path
+) -> None:
+    arguments, hosts = tmp_path / "arguments", tmp_path / "hosts"
+    hosts.write_bytes(before + b"127.0.0.1 one" + (end or b"\n") + b"127.0.0.1 two" + end)
+    said = before + b"--log-level" + (end or b"\n") + b"info" + end
+    arguments.write_bytes(said)
+    with program("-L", "http://127.0.0.1:0", f"@{arguments}", "--hosts", str(hosts)) as running:
+        running.address("http")
 
 
 def test_names_are_mapped_by_the_hosts_file(tmp_path: Path) -> None:
@@ -324,7 +354,19 @@ def test_a_scheme_may_be_written_in_capitals() -> None:
         *(
             [option, f"{scheme}://{words}"]
             for scheme, options in (
-                ("http", ("-L", "-F", "--resolver", "--metrics", "--log-level", "", "--no=")),
+                (
+                    "http",
+                    (
+                        "-L",
+                        "-F",
+                        "--resolver",
+                        "--metrics",
+                        "--log-level",
+                        "--timeout",
+                        "",
+                        "--no=",
+                    ),
+                ),
                 ("redis", ("--sd",)),
             )
             for option in options

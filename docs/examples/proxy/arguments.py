@@ -22,13 +22,22 @@ settings stand behind a "?":
   of -F: probe=SECONDS; priority; bypass
   of both with +tls: certFile, keyFile, caFile (whom to trust; of -L: whose certificates clients
     must have); of -F besides: serverName, secure=false (whoever answers will do)
+
+the other options:
+  --timeout: seconds for one attempt to reach a target
+  --hosts: map names as this hosts file says
+  --resolver: resolve names by the DNS server at this host:port
+  --sd: find services, and register them, in this directory: memory, which is the default, or
+    redis://[user:password@]host:port, which several proxies can share
+  --record: append to this file who connects, what is dialed, and states
+  --metrics: show metrics over HTTP, for Prometheus, at this host:port; without a host, here only
 """
 
 import argparse
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -49,11 +58,10 @@ def words(made: argparse.ArgumentParser) -> Iterator[str]:
     """Return what the command line says; a @FILE says it as a shell would, with comments."""
     for one in sys.argv[1:]:
         try:
+            text = shlex.quote(one)
             if one.startswith("@"):
                 text = file_at(one[1:]).read_text("utf-8-sig", "surrogateescape")
-                yield from shlex.split(text, comments=True)
-            else:
-                yield one
+            yield from shlex.split(text, comments=True)
         except (OSError, ValueError) as error:  # of which none shows the text, with its passwords
             made.error(f"{one}: {error}")
 
@@ -76,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
         "-L",
         dest="services",
         metavar="URL",
-        type=argument(services),
+        type=argument(lambda text: _checked(text, {*handlers.get_all(), *listeners.get_all()})),
         action="extend",
         required=True,
         help="serve protocol[+transport]://[user:password@][host]:port[?settings]; port 0 takes a "
@@ -92,8 +100,8 @@ def parser() -> argparse.ArgumentParser:
         help="go through protocol[+transport]://[user:password@]host:port[?settings]; several in "
         "one argument, separated by commas, take turns; several arguments are passed in order",
     )
-    for name, read, what in OPTIONS:
-        made.add_argument(name, type=argument(read), help=what)
+    for name, read in OPTIONS.items():
+        made.add_argument(name, type=argument(read))
     levels = [level.value for level in LogLevel]
     made.add_argument("--log-level", type=hidden, choices=levels, help="log this, and more severe")
     made.set_defaults(timeout=0, sd="memory", log_level=LogLevel.INFO.value)
@@ -111,11 +119,6 @@ def argument(read: Callable[[str], object]) -> Callable[[str], object]:
             raise argparse.ArgumentTypeError(f"{hidden(text)!r}: {reason}") from None
 
     return reading
-
-
-def services(text: str) -> list[Address]:
-    """Read an argument of -L."""
-    return _checked(text, {*handlers.get_all(), *listeners.get_all()})
 
 
 def hop(text: str) -> list[Address]:
@@ -157,32 +160,11 @@ def directory(url: str) -> SD:
     return make(*([url] if mark else []))
 
 
-OPTIONS: Final[Sequence[tuple[str, Callable[[str], object], str]]] = (
-    (
-        "--timeout",
-        lambda text: Settings({"--timeout": text}).limit("--timeout"),
-        "seconds for one attempt to reach a target",
-    ),
-    (
-        "--hosts",
-        lambda path: TableHostMapper.parse(file_at(path).read_text("utf-8-sig").splitlines()),
-        "map names as this hosts file says",
-    ),
-    (
-        "--resolver",
-        lambda text: resolvers.named("dns")(text),
-        "resolve names by the DNS server at this host:port",
-    ),
-    (
-        "--sd",
-        directory,
-        "find services, and register them, in this directory: memory, or "
-        "redis://[user:password@]host:port, which several proxies can share",
-    ),
-    ("--record", record, "append to this file who connects, what is dialed, and states"),
-    (
-        "--metrics",
-        split_place,
-        "show metrics over HTTP, for Prometheus, at this host:port; without a host, here only",
-    ),
-)
+OPTIONS: Final[Mapping[str, Callable[[str], object]]] = {
+    "--timeout": lambda text: Settings({"--timeout": text}).limit("--timeout"),
+    "--hosts": lambda at: TableHostMapper.parse(file_at(at).read_text("utf-8-sig").splitlines()),
+    "--resolver": lambda text: resolvers.named("dns")(text),
+    "--sd": directory,
+    "--record": record,
+    "--metrics": split_place,
+}

@@ -1,19 +1,14 @@
 """From names to addresses by a table, as a hosts file has it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Final
+from ipaddress import ip_address
 
 from gost_core import hosts
 from gost_core.context import Context
 from gost_core.options import apply
 
 from .net.address import host_of
-from .net.hosts import normal_host
-
-IP = IPv4Address | IPv6Address
-
-VERSIONS: Final = {"ip4": 4, "ip6": 6}
+from .net.hosts import IP, normal_host, rule_name
 
 
 class TableHostMapper(hosts.HostMapper):
@@ -33,10 +28,10 @@ class TableHostMapper(hosts.HostMapper):
                 continue
             try:
                 found = ip_address(address)
+                for name in names:
+                    table.setdefault(rule_name(name), []).append(found)
             except ValueError as error:
                 raise ValueError(f"line {number} of the hosts: {error}") from None
-            for name in names:
-                table.setdefault(normal_host(name), []).append(found)
         return cls(table)
 
     async def lookup(
@@ -51,5 +46,4 @@ class TableHostMapper(hosts.HostMapper):
 
 def of_family(network: str, found: Sequence[IP]) -> list[IP]:
     """Leave those that ip4 or ip6 asks for."""
-    version = VERSIONS.get(network)
-    return [address for address in found if version in (None, address.version)]
+    return [address for address in found if network[-1:] in f"p{address.version}"]

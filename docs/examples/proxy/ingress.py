@@ -7,7 +7,7 @@ from gost_core.context import Context
 from gost_core.options import apply
 
 from .net.address import host_of
-from .net.hosts import normal_host
+from .net.hosts import normal_host, rule_name
 
 
 class MemoryIngress(ingress.Ingress):
@@ -31,8 +31,8 @@ class MemoryIngress(ingress.Ingress):
 
     def _set(self, rule: ingress.Rule) -> bool:
         # "*.d" and ".d" mean the same, and so are the same key; "." is the rest.
-        above, name = _split(rule.hostname.removeprefix("*"))
-        name = above + (normal_host(name) if name else "")
+        above, name = _split(rule.hostname[rule.hostname.startswith("*.") :])
+        name = above + (rule_name(name) if name else "")
         if not rule.endpoint:
             self._rules.pop(name, None)
             return True

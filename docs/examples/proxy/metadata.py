@@ -7,6 +7,8 @@ from typing import Final
 
 from gost_core.metadata import Metadata
 
+from .net.address import hidden
+
 MOST: Final = 2**31 - 1  # what the system takes for a number, and more than anybody needs
 
 
@@ -40,10 +42,10 @@ def number(metadata: Metadata | None, key: str, default: float) -> float:
         return default
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number and not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", str(value)):
-        raise ValueError(f"the setting {key!r} is {value!r}; it must be a number")
+        raise ValueError(f"the setting {key!r} is {hidden(repr(value))}; it must be a number")
     found = float(str(value))
     if not abs(found) <= MOST:  # which no comparison with NaN is
-        raise ValueError(f"the setting {key!r} is {value!r}; it must be a number up to {MOST}")
+        raise ValueError(f"the setting {key!r} is {found}; it must be a number up to {MOST}")
     return found if found > 0 else default
 
 

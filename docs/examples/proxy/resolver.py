@@ -20,8 +20,9 @@ from gost_core.context import Context
 from gost_core.options import apply
 
 from .cache import MemoryCache
-from .hosts import IP, of_family
+from .hosts import of_family
 from .net.address import split_target
+from .net.hosts import IP
 
 FAMILIES: Final = {"ip4": socket.AF_INET, "ip6": socket.AF_INET6}
 

@@ -23,10 +23,12 @@ class Settings(MemoryMetadata):
     def parse(cls, query: str) -> Self:
         """Read what stands behind the "?" of a URL."""
         found: dict[str, object] = {}
-        for part in query.split("&") if query else []:
+        for part in query.split("&"):
             key, _, value = map(unquote_plus, part.partition("="))
             if not re.fullmatch(r"[A-Za-z][\w.-]*", key):  # not shown: it may be of a password
-                raise ValueError("behind ? stand NAME=VALUE, with & between them")
+                raise ValueError(
+                    "behind ? is nothing written as NAME=VALUE, with & between several"
+                )
             if not value.strip():
                 raise ValueError(f"the setting {key!r} says nothing; give a value, or leave it out")
             if key.casefold() in map(str.casefold, found):
@@ -101,10 +103,6 @@ def parse(urls: str) -> list[Address]:
     before, mark, query = urls.partition("?")
     if not urls.isprintable():
         raise ValueError("there are characters in it that must be percent-encoded")
-    if mark and not query:  # as an unset variable leaves it
-        raise ValueError("there is nothing behind the ?")
-    if "@" in query:  # it would be shown as a setting's name
-        raise ValueError("there is a ? before an @; , ? @ / in a password are percent-encoded")
     found: list[tuple[str, Userinfo | None, str, str]] = []
     scheme, auth = "", None
     for addr in before.split(","):
@@ -113,8 +111,7 @@ def parse(urls: str) -> list[Address]:
             scheme = scheme.lower()
             user, at, addr = addr.rpartition("@")
             name, colon, password = user.partition(":")
-            # As unset variables leave it, which would let anybody in.
-            if at and not unquote(name).strip():
+            if at and not unquote(name).strip():  # as unset variables leave it
                 raise ValueError("in front of @ no user has a name; leave the @ out, or name one")
             auth = Userinfo(unquote(name), unquote(password) if colon else None) if at else None
         addr, _, target = addr.partition("/")
@@ -127,5 +124,5 @@ def parse(urls: str) -> list[Address]:
             ) from None
         split_place(addr)
         found.append((scheme, auth, addr, target))
-    settings = Settings.parse(query)  # after all else: it shows names
+    settings = Settings.parse(query) if mark else Settings({})  # after all else: it shows names
     return [Address(*one, settings) for one in found]

@@ -46,7 +46,7 @@ class ForwardHandler(ProxyHandler, handler.Forwarder):
         assert isinstance(request, ForwardRequest)
         try:
             conn = await super().reach(ctx, request)
-        except OSError as error:  # the hop will know better next time
+        except (OSError, ValueError) as error:  # the hop will know better next time
             if not isinstance(error, PermissionError):
                 request.node.marker().mark()
             raise

@@ -16,6 +16,7 @@ from ..connector.association import Association
 from ..limiter.bucket import Budgets
 from ..metadata import flag
 from ..net.address import UDPAddr, host_of
+from ..net.newcomers import turn
 from ..net.relay import Traffic, of_client
 from ..net.udp import UDPConn, open_udp, relay_datagrams
 from ..net.wrapper import Wrapper, read_exactly
@@ -66,6 +67,7 @@ class SOCKS5Handler(ProxyHandler):
             raise RefusedError(f"a request of SOCKS {version}", reply(Reply.GENERAL_FAILURE))
         try:
             packed = await read_packed(conn)
+            await turn(conn)
             # From where a client will send datagrams, it often does not know itself.
             target = "" if command == socks5.UDP_ASSOCIATE else unpack_address(packed)[0]
         except ValueError as error:

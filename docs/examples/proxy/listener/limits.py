@@ -17,11 +17,9 @@ DECISION_LIMIT = 5.0  # seconds to decide on a client: the next one waits meanwh
 
 
 async def accept_within_limits(inner: net.Conn, options: listener.Options) -> net.Conn | None:
-    """Do with a new connection what the options of its listener say.
+    """Do with a new connection what the options of its listener say; return it, perhaps wrapped.
 
-    Returns:
-        The connection, perhaps wrapped; None if its client is refused, and the connection closed.
-        That is no error of the listener's, which goes on (D26).
+    None: its client is refused, and it is closed, which is no error of the listener's (D26).
     """
     served: net.Conn | None = None
     if options.stats is not None:

@@ -72,7 +72,7 @@ def hidden(text: str) -> str:
         host = addr.rpartition(":")[0].strip("[]")
         if ":" in addr and not ip_of(host) and not re.fullmatch(r"[^:]*:\d{0,5}", addr):
             shown = "***"
-    return scheme + mark + ("***" if user else "") + at + shown
+    return (scheme + mark + ("***" if user else "") + at + shown)[:LONGEST]
 
 
 @lru_cache(KEPT)

@@ -110,7 +110,7 @@ class NameSet:
         self._above: set[str] = set()
         for rule in rules:
             name = rule.removeprefix("*.").removeprefix(".")
-            name = "" if rule == "*" else _name(name)
+            name = "" if rule == "*" else rule_name(name)
             if rule.startswith(("*", ".")):
                 self._above.add(name)
             if not rule.startswith("*"):
@@ -124,8 +124,9 @@ class NameSet:
         return found
 
 
-def _name(text: str) -> str:
+def rule_name(text: str) -> str:
+    """Bring a name that a rule names to its one form; a pattern is none."""
     name = normal_host(text)
-    if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name):
+    if not ip_of(name) and not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name):
         raise ValueError(f"{text!r} is neither a name nor a network; no port or range is one")
     return name

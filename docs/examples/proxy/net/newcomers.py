@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 from typing import Final, TypeVar
+from weakref import WeakValueDictionary
 
 from gost_core.common import net
 
@@ -11,6 +12,18 @@ from .address import host_of
 T = TypeVar("T")
 
 MOST: Final = 512  # at once
+CROWDED: Final = 3  # turns of the loop for each of those who come together from one host
+_turns: Final = WeakValueDictionary[tuple[int, str], asyncio.Lock]()
+
+
+async def turn(conn: net.Conn, crowded: int = CROWDED) -> None:
+    """Wait before work that a peer causes: of those of one host, each has turns of the loop."""
+    loop, host = asyncio.get_running_loop(), host_of(str(conn.remote_addr()))
+    lock = _turns.setdefault((id(loop), host), asyncio.Lock())
+    turns = crowded if lock.locked() else 1
+    async with lock:
+        for _ in range(turns):
+            await asyncio.sleep(0)
 
 
 class Newcomers:

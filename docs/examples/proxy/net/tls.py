@@ -17,6 +17,7 @@ from gost_core.metadata import Metadata
 from ..metadata import file_at, flag, text
 from .address import host_of
 from .hosts import normal_host
+from .newcomers import turn
 from .relay import CHUNK
 from .wrapper import ClosedOnce, alone
 
@@ -65,6 +66,7 @@ class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.Aborter, net.ContextCarr
             except ssl.SSLWantReadError:
                 await self._flush()
                 await self._arrival()
+                await turn(self)
             except ssl.SSLError as error:
                 with suppress(OSError):  # the peer is told why, if it listens
                     async with asyncio.timeout(FAREWELL):

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import asdict, fields
 from typing import Final, TypeVar
 from urllib.parse import quote
@@ -56,6 +56,7 @@ class RedisSD(SD, net.Closer):
             url, retry=again, socket_timeout=None
         )
         self._waits = Waits("directory")
+        self._seen: dict[str, Collection[bytes]] = {}  # entries of the last time
 
     async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
         apply(Options(), *opts)
@@ -75,11 +76,14 @@ class RedisSD(SD, net.Closer):
 
     async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
         services: list[Service] = []
-        for data in await self._ask(self._redis.eval(LIST, 1, _redis_key(name))):
+        found = await self._ask(self._redis.eval(LIST, 1, _redis_key(name)))
+        before, self._seen[name] = self._seen.get(name, ()), found
+        for data in found:
             try:
                 services.append(_service(data))
-            except (TypeError, ValueError) as error:  # somebody else wrote it
-                default().warnf("an entry of %r in the directory is left out: %s", name, error)
+            except (TypeError, ValueError, RecursionError) as error:  # somebody else wrote it
+                if data not in before:  # said then
+                    default().warnf("an entry of %r in the directory is left out: %s", name, error)
         return shuffled(services)
 
     async def close(self) -> None:

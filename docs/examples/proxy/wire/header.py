@@ -84,7 +84,7 @@ def split_url(url: str) -> tuple[str, str]:
 
 def with_port(authority: str, port: int = 80) -> str:
     """Write out the port that an address of HTTP may leave out."""
-    return authority if re.search(r":\d+$", authority) else f"{authority}:{port}"
+    return authority if re.search(r":\d+$", authority[-8:]) else f"{authority}:{port}"
 
 
 def credentials(header: Header) -> tuple[str, str] | None:

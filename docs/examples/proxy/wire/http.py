@@ -1,6 +1,5 @@
 """HTTP/1 as client and server speak it (RFC 9110, RFC 9112); what its bytes mean, h11 says."""
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
@@ -11,6 +10,7 @@ import h11
 from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Key
 
+from ..net.newcomers import turn
 from ..net.relay import CHUNK
 from ..net.wrapper import PrefixedConn, Wrapper, read_more
 
@@ -31,12 +31,7 @@ BLANKS: Final = re.compile(rb"(?<![ \t])[ \t]{256}")
 
 
 async def read_head(conn: Conn) -> tuple[bytes, Conn]:
-    """Read the head of a message, up to and with the empty line.
-
-    Returns:
-        The head, and the connection to go on with: its first bytes are those that came along
-        behind the head (D33).
-    """
+    """Read the head of a message; return it, and what to go on with: what came behind (D33)."""
     data = b""
     while (end := data.find(b"\r\n\r\n")) < 0:
         if len(data) > HEAD:
@@ -47,6 +42,7 @@ async def read_head(conn: Conn) -> tuple[bytes, Conn]:
         data = (data + await read_more(conn, HEAD)).lstrip(b"\r\n")
         if data and not 0x20 < data[0] < 0x7F:  # SOCKS or TLS, say, which would wait too
             raise ProtocolError(f"this is not HTTP: the first byte is {data[0]}")
+    await turn(conn)
     head, rest = data[: end + 4], data[end + 4 :]
     return head, PrefixedConn(conn, rest) if rest else conn
 
@@ -67,10 +63,7 @@ class ForwardingConn(Wrapper):
 class Messages:
     """What is said on a connection, for one request and its response; h11 knows what may follow.
 
-    Args:
-        conn: where it is said; what is read and written passes through ``conn``, which may be
-            wrapped meanwhile.
-        state: a new one, of ``side()``, or one that has said something.
+    ``conn`` may be wrapped meanwhile; ``state``, of ``side()``, may have said something before.
     """
 
     def __init__(self, conn: Conn, state: h11.Connection) -> None:
@@ -103,7 +96,7 @@ class Messages:
         while not self._is_over:
             event = self._next()
             if isinstance(event, h11.Data):
-                await asyncio.sleep(0)  # others have their turn, also if the chunks are small
+                await turn(self.conn, 1)  # others have theirs, also if the chunks are small
                 return bytes(event.data)
             if isinstance(event, h11.EndOfMessage):
                 self._is_over = True
