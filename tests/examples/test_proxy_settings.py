@@ -314,22 +314,27 @@ def test_a_plugin_that_cannot_be_loaded_is_named_with_the_reason(
         broken()
 
 
-# ---- protocols, secrets, and what others have installed
+# ---- hints, secrets, and what others have installed
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "hint"),
     [
-        ["-L", ":1080"],
-        ["-L", "AUTO://:1080"],
-        ["-L", "https://:1080"],
-        ["-F", "socks5h://far:1080"],
-        ["-F", "far:1080"],
+        (["-L", ":1080"], "write http:// or socks5:// in front"),
+        (["-L", "auto://:1080"], "write http:// or socks5:// in front; for both, an -L each"),
+        (["-L", "AUTO://:1080"], "write http:// or socks5:// in front; for both, an -L each"),
+        (["-L", "https://:1080"], r"write http\+tls://"),
+        (["-L", "socks://:1080"], "write socks5://"),
+        (["-F", "socks5h://far:1080"], "write socks5://"),
+        (["-F", "far:1080"], "write http:// or socks5:// in front"),
+        (["-L", "telnet://:1080"], "it must begin with one of .*http://, .*socks5://"),
     ],
 )
-def test_who_names_no_protocol_that_is_known_is_told_which_there_are(arguments: list[str]) -> None:
+def test_who_knows_the_words_of_gost_is_told_those_of_this_program(
+    arguments: list[str], hint: str
+) -> None:
     with program(*arguments) as running:
-        running.wait_for(r"it must begin with one of .*http://, .*socks5://")
+        running.wait_for(hint)
         assert running.ended() == 2
 
 

@@ -53,6 +53,13 @@ from .plugins import connectors, handlers, listeners, resolvers, sds
 from .recorder import private
 from .urls import Address, Settings, parse
 
+# What GOST has under one name and this program under another.
+INSTEAD = {
+    **dict.fromkeys(("", "auto"), "write http:// or socks5:// in front; for both, an -L each"),
+    **dict.fromkeys(("socks", "socks5h"), "write socks5://"),
+    **{"https": "write http+tls://", "http2": "write http+h2://"},
+}
+
 
 def words(made: argparse.ArgumentParser) -> Iterator[str]:
     """Return what the command line says; a @FILE says it as a shell would, with comments."""
@@ -136,7 +143,8 @@ def _checked(text: str, protocols: set[str]) -> list[Address]:
     for address in found:
         if address.protocol not in protocols or address.scheme.endswith("+"):
             names = ", ".join(f"{name}://" for name in sorted(protocols))
-            raise ValueError(f"this protocol is not known here; it must begin with one of {names}")
+            hint = INSTEAD.get(address.scheme, f"it must begin with one of {names}")
+            raise ValueError(f"this protocol is not known here; {hint}")
     return found
 
 
