@@ -325,4 +325,32 @@ class WritingInParts(RightLogger):
         )
 
 
+class Local(threading.local):
+    """What each thread has of its own."""
+
+    fields: Mapping[str, object] = {}
+
+
+@loggers.breaks("threads")
+class FieldsOfTheThread(RightLogger):
+    """Keeps the fields for the thread that has set them."""
+
+    def __init__(self, level: LogLevel) -> None:
+        super().__init__(level)
+        self.local = Local()
+
+    def child(self, fields: Mapping[str, object]) -> RightLogger:
+        child = super().child({})
+        assert isinstance(child, FieldsOfTheThread)
+        child.local.fields = fields
+        return child
+
+    def with_fields(self, fields: Mapping[str, object], /) -> Logger:
+        return self.child({**self.local.fields, **fields})
+
+    def write(self, text: str) -> None:
+        plain = super().child(self.local.fields)
+        RightLogger.write(plain, text)
+
+
 trials = (loggers,)

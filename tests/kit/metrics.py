@@ -91,6 +91,18 @@ class SettingOnce(RightGauge):
             super().set(value)
 
 
+@gauges.breaks("set-replaces")
+class SettingOnlyWhatIsNew(RightGauge):
+    """Does not set what was set last."""
+
+    last: float | None = None
+
+    def set(self, value: float, /) -> None:
+        if value != self.last:
+            self.last = value
+            super().set(value)
+
+
 class RightCounter:
     def __init__(self) -> None:
         self.gauge = RightGauge()
@@ -133,6 +145,21 @@ class WholeNumbers(RightCounter):
         super().add(value if value < 0 else int(value))
 
 
+class Gauge32Bits(RightGauge):
+    def add(self, value: float, /) -> None:
+        with self.lock:
+            self.value = (self.value + value) % 2**32
+
+
+@counters.breaks("add-adds")
+class Counter32Bits(RightCounter):
+    """Begins anew after 4 GiB."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gauge = Gauge32Bits()
+
+
 @counters.breaks("negative-refused")
 class IgnoringNegative(RightCounter):
     def add(self, value: float, /) -> None:
@@ -152,6 +179,29 @@ class UnlockedCounter(RightCounter):
     def __init__(self) -> None:
         super().__init__()
         self.gauge = UnlockedGauge()
+
+
+class CellsOfThreads(RightGauge):
+    """Has a cell for each thread, by its id, which is that of another thread later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells: dict[int, RightGauge] = {}
+        self.local = threading.local()
+
+    def add(self, value: float, /) -> None:
+        if not hasattr(self.local, "cell"):
+            self.local.cell = self.cells[threading.get_ident()] = RightGauge()
+        self.local.cell.add(value)
+        with self.lock:
+            self.value = sum(cell.value for cell in list(self.cells.values()))
+
+
+@counters.breaks("threads")
+class CountingByThread(RightCounter):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gauge = CellsOfThreads()
 
 
 class RightObserver:
@@ -292,6 +342,21 @@ class AddingHost(RightMetrics):
         if isinstance(labels, dict):
             labels["host"] = "example.com"
         return found
+
+
+@metrics.breaks("unknown-name-harmless")
+class NamesInAscii(RightMetrics):
+    def find(self, kind: str, name: MetricName, labels: Labels) -> RightInstrument:
+        name.encode("ascii")
+        return super().find(kind, name, labels)
+
+
+@metrics.breaks("other-keys-harmless")
+class KeysInAscii(RightMetrics):
+    def find(self, kind: str, name: MetricName, labels: Labels) -> RightInstrument:
+        for key in labels:
+            key.encode("ascii")
+        return super().find(kind, name, labels)
 
 
 class LateInstrument(RightInstrument):

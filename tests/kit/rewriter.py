@@ -165,4 +165,15 @@ class KeepingOptions(RightRewriter):
         return await super().rewrite(ctx, data)
 
 
+@trial.breaks("unknown-metadata-ignored")
+class AddingToMetadata(RightRewriter):
+    """Sends the body in the mapping of metadata."""
+
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        payload = apply(RewriteOptions(), *opts).metadata
+        if isinstance(payload, dict):
+            payload["size"] = len(bytes(data or b""))
+        return await super().rewrite(ctx, data, *opts)
+
+
 trials = (trial,)

@@ -799,4 +799,37 @@ class NotNamingTheKey(RightFilter):
             raise ValueError("the settings of an item cannot be read") from None
 
 
+@selector_trial.breaks("wrong-type-refused")
+class RefusingFromThenOn(RightSelector):
+    """Has one wrong item end the choices of all."""
+
+    wrong = ""
+
+    async def select(self, ctx: Context, /, *items: Item) -> Item | None:
+        if self.wrong:
+            raise ValueError(self.wrong)
+        try:
+            return await super().select(ctx, *items)
+        except ValueError as error:
+            self.wrong = str(error)
+            raise
+
+
+@filter_trial.breaks("backup-waits")
+class KnowingItemsById(RightFilter):
+    """Keeps what it has read of an item under an id, which is that of another item later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backups: dict[int, bool] = {}
+
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        await super().filter(ctx, *items)
+        living = [item for item in items if not self.has_failed(item)]
+        return [item for item in living if not self.is_backup(item)] or living
+
+    def is_backup(self, item: Item) -> bool:
+        return self.backups.setdefault(id(item), bool(item.setting("backup")))
+
+
 trials = (filter_trial, markable_trial, marker_trial, selector_trial, strategy_trial)

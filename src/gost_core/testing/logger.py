@@ -231,20 +231,26 @@ class LoggerContract(Contract, Generic[LoggerT], interface=Logger):
         _exit_code(logger.fatalf, "end %d", 7)
         await self._expect_written(logger, "fatalf()", "end 7")
 
-    @clause("Lines that threads write at once stay whole.", "D21", after=("levels_written",))
+    @clause(
+        "Lines that threads write at once stay whole, with their fields.",
+        "D21, D59",
+        after=("fields_added", "levels_written"),
+    )
     async def threads(self) -> None:
         logger = self.make(LogLevel.INFO)
+        child = logger.with_fields({"first_key": "first-value"})
 
         def log(number: int) -> str:
             message = f"begin-{threading.get_ident()}-{number}-end"
-            logger.info(message)
+            child.info(message)
             return message
 
         written = await in_threads(log, _LINES, "info() from threads")
         lines = await self._written(logger, "begin-")
         for message in (message for messages in written for message in messages):
-            count = sum(message in line for line in lines)
-            expect(count == 1, f"after logging from threads, {count} lines held {message!r}")
+            count = sum(message in line and "first-value" in line for line in lines)
+            whole = f"{message!r} and its field"
+            expect(count == 1, f"after logging from threads, {count} lines held {whole}")
         mixed = [line for line in lines if line.count("begin-") > 1]
         expect(not mixed, f"{len(mixed)} lines held the messages of several threads")
 

@@ -38,6 +38,7 @@ _LABELS: Final[Labels] = {"service": "one", "host": "two"}
 _UNKNOWN: Final[tuple[MetricName, ...]] = (
     MetricName("gost_core_testing_unknown"),
     MetricName("no name!"),
+    MetricName("gr\u00f6\u00dfe"),
     MetricName(""),
 )
 
@@ -78,6 +79,9 @@ class CounterContract(_Value[CounterT], interface=Counter, first=("inc_adds_one"
         counter.add(0)
         counter.add(0.5)
         self._expect(counter, 2.5, "add(2), add(0) and add(0.5)")
+        # More bytes than 32 bits can count.
+        counter.add(2.0**40)
+        self._expect(counter, 2.0**40, "add(2 ** 40)")
 
     @clause("A negative add() raises ValueError.", "D58")
     async def negative_refused(self) -> None:
@@ -128,8 +132,11 @@ class GaugeContract(_Value[GaugeT], interface=Gauge, first=("dec_subtracts_one",
         gauge = self.make()
         gauge.inc()
         for value in (7, -2.5, 0, 3):
-            gauge.set(value)
-            self._expect(gauge, value, f"set({value})")
+            for change in (gauge.inc, gauge.dec):
+                gauge.set(value)
+                self._expect(gauge, value, f"set({value})")
+                change()
+        gauge.set(3)
         gauge.add(1)
         self._expect(gauge, 4, "set(3) and add(1)")
         await in_threads(lambda _: gauge.set(7), 1, "set() in threads")
@@ -289,7 +296,7 @@ class MetricsContract(Contract, Generic[MetricsT], interface=Metrics):
     @clause("Label keys other than those of the name give an instrument all the same.", "D58")
     async def other_keys_harmless(self) -> None:
         for use, (name, labels) in zip(_USES, self._known(), strict=True):
-            for other in ({}, {**labels, "gost_core_testing": "x"}, {"no key!": "x"}):
+            for other in ({}, _more(labels), {"no key!": "x"}, {"gr\u00f6\u00dfe": "x"}):
                 metrics = self.make()
                 use(metrics, name, labels)
                 use(metrics, name, other)

@@ -151,15 +151,17 @@ class RewriterContract(Calls[Rewriter], TakesOptions, interface=Rewriter, first=
             )
 
     @clause(
-        "Metadata that it does not know, of any kind that JSON can hold, changes nothing.",
+        "Metadata that it does not know, of any kind that JSON can hold, changes nothing, and is "
+        "not changed.",
         "D23, D57",
         after=("rewritten",),
     )
     async def unknown_metadata_ignored(self) -> None:
         rewriter = self._build()
         for metadata in (None, True, 1, "text", [1, "two"], {"gost-core-testing": {"a": None}}):
-            option = metadata_rewrite_option(metadata)
-            await self._expect_rewritten(rewriter, f" with the metadata {metadata!r}", option)
+            option, before = metadata_rewrite_option(metadata), repr(metadata)
+            await self._expect_rewritten(rewriter, f" with the metadata {before}", option)
+            expect(repr(metadata) == before, f"the metadata {before} became {metadata!r}")
 
 
 def _bytes(result: object, what: str) -> bytes:

@@ -116,6 +116,16 @@ class WrongError(Finder[GrantingT]):
         return super().limiter(key)
 
 
+class BreakerFailingOpen(Finder[GrantingT]):
+    """Asks no more once that has failed ten times, and limits nobody."""
+
+    failures = 0
+
+    def limiter(self, key: str, /) -> GrantingT | None:
+        self.failures += not self.reachable
+        return None if self.failures > 10 else super().limiter(key)
+
+
 class GivingUp(Finder[GrantingT]):
     gave_up = False
 
@@ -304,7 +314,7 @@ FAULTS: Final[Mapping[str, tuple[type[Finder[Granting]], ...]]] = {
     "keys-apart": (OneForAll,),
     "unlimited-free": (LimitedByDefault,),
     "empty-key": (ParsingKeys, AddressesOnly, AnybodyForNobody),
-    "broken-backend-raises": (FailingOpen, WrongError),
+    "broken-backend-raises": (FailingOpen, WrongError, BreakerFailingOpen),
     "backend-mended": (GivingUp,),
     "budget-lasts": (ForgettingOfMany, ForgettingUnheld, ForgettingIdle, BegunAnewByChange),
     "first-callers": (TwoForFirstCallers, TwoForFirstCallersOfAKey, TwoForTheVeryFirst),

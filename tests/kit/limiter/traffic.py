@@ -334,6 +334,20 @@ class RefusingOnce(RightTraffic):
         return 0 if refuses else await super().wait(ctx, n)
 
 
+@traffics.breaks("set-wakes")
+class KeepingWhatIsAsked(RightTraffic):
+    """Keeps what a call asks for where the next one does."""
+
+    asked = 0
+
+    async def wait(self, ctx: Context, n: int, /) -> int:
+        self.asked = n
+        return await super().wait(ctx, n)
+
+    def take(self, n: int) -> int:
+        return super().take(self.asked)
+
+
 class AskingForEver(RightLimited):
     async def write(self, data: Buffer, /) -> None:
         rest = bytes(data)
@@ -683,6 +697,26 @@ class TrafficLimiterGivingUp(GivingUp, RightTrafficLimiter): ...
 
 @traffic_limiters.breaks("concurrent")
 class AskingOneAtATime(OneAtATime, RightTrafficLimiter): ...
+
+
+@traffic_limiters.breaks("keys-whole")
+class IPv6WithoutPort(RightTrafficLimiter):
+    """Limits IPv6 clients by their hosts."""
+
+    def find(self, direction: str, key: str, options: Options) -> Limiter | None:
+        host = key.partition("]")[0].removeprefix("[")
+        return super().find(direction, host, options)
+
+
+@traffic_limiters.breaks("same-budget")
+class SourcesHavePorts(RightTrafficLimiter):
+    """Takes no client that has a path in place of a host and a port."""
+
+    def find(self, direction: str, key: str, options: Options) -> Limiter | None:
+        if options.src:
+            _, port = options.src.rsplit(":", 1)
+            int(port)
+        return super().find(direction, key, options)
 
 
 trials = (traffics, traffic_limiters)

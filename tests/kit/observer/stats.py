@@ -169,4 +169,10 @@ class MarkedBeforeItIsAdded(RightStats):
                 self.values[kind] += n
 
 
+@trial.breaks("counts")
+class Stats32Bits(RightStats):
+    def get(self, kind: Kind, /) -> int:
+        return super().get(kind) % 2**32
+
+
 trials = (trial,)

@@ -261,7 +261,10 @@ class Limits(Mended[LookupT], Generic[LookupT, LimitedT]):
     @clause("A lookup that cannot tell raises OSError.", "D53")
     async def broken_backend_raises(self) -> None:
         for what, find in self._ways(await self._broken()).items():
-            await raises(find(_NEW), f"{what} of a new key with its backend broken", OSError)
+            called = f"{what} of a new key with its backend broken"
+            # As many failures as make most breakers open, and then more.
+            for _ in range(2):
+                await asyncio.gather(*(raises(find(_NEW), called, OSError) for _ in range(10)))
 
 
 class OnePerKey(Limits[FindingT, Granting], first=("limit_found",)):

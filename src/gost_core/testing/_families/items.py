@@ -19,6 +19,7 @@ from gost_core.testing._run.waiting import (
     ended,
     expect,
     expect_raises,
+    given,
     leaving_no_task,
     need,
     owned,
@@ -204,17 +205,19 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
     )
     async def wrong_type_refused(self) -> None:
         need(self.honours or None, "honours")
+        chooser = self._build()
         for key in self.honours:
             for value in _OTHER_TYPES[key]:
                 what = f"{key}={value!r}"
                 items = [self._with(**{key: value}), *(self.item() for _ in range(5))]
                 with expect_raises(f"a choice of an item with {what}", ValueError):
                     try:
-                        choice = self._choose(self._build(), Context(), *items)
+                        choice = self._choose(chooser, Context(), *items)
                         await within(leaving_no_task(choice, what), what)
                     except ValueError as error:
                         expect(key in str(error), f"the ValueError of {what} does not name the key")
                         raise
+                await given(self._choice(chooser, Context(), *items[1:]), f"a choice after {what}")
 
 
 def _expect_mine(chosen: Sequence[T | None], items: Sequence[T], all_items: Sequence[T]) -> None:
@@ -325,6 +328,13 @@ class ByFailures(Choice[ChooserT, T]):
         self._needs("backup")
         main = self._with(backup=False)
         await self._expect_never(self._with(backup=True), main, "that is a backup")
+        chooser = self._build()
+        for number in range(_DRAWS):
+            # Items that are new, and where others have been: what is known of those is over.
+            pair = [self._with(backup=bool(one)) for one in (number // 2 % 2, 1 - number // 2 % 2)]
+            found = await self._choice(chooser, Context(), *pair)
+            backups = any(one is pair[1 - number // 2 % 2] for one in found)
+            expect(not backups, "a backup was chosen, of items that are new")
 
     @clause(
         "A backup is chosen when all others have failed, and not before.",

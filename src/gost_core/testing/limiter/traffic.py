@@ -167,10 +167,13 @@ class LimiterContract(
         limiter = await self._spent()
         # At 1 byte a second, the last of so many would wait for longer than the time limit.
         count = int(2 * self.time_limit) + 2
-        waiting = [start(limiter.wait(Context(), PLENTY)) for _ in range(count)]
+        asked = range(PLENTY, PLENTY + count)
+        waiting = [start(limiter.wait(Context(), n)) for n in asked]
         await settle()
         limiter.set(limit)
-        await within(asyncio.gather(*waiting), f"waiting calls, after set({limit}),")
+        granted = await within(asyncio.gather(*waiting), f"waiting calls, after set({limit}),")
+        mixed = any(one > n for one, n in zip(granted, asked, strict=True))
+        expect(not mixed, "a call was granted what another one had asked for")
 
     @clause(
         "A cancelled wait takes nothing from the budget.",
@@ -439,7 +442,7 @@ class TrafficLimiterContract(
             network_option(f"network-{number}"),
             addr_option(f"192.0.2.2:{1024 + number}"),
             client_option(f"client-{number}"),
-            src_option(f"198.51.100.7:{1024 + number}"),
+            src_option(f"198.51.100.7:{1024 + number}" if number % 2 else "/run/client.sock"),
         )
         return returned(await within(ways[what](LIMITED[0]), what), what)
 
@@ -506,11 +509,12 @@ class TrafficLimiterContract(
         lookup = self._build()
         one, other = [await self._find(lookup, "in_()", key) for key in LIMITED]
         await self._expect_apart(one, other, "a key")
-        ports = (f"{LIMITED[0]}:{port}" for port in (1024, 10240))
-        two = [await within(self._ways(lookup)["in_()"](key), "in_()") for key in ports]
-        # A rule may be for the host, but what is limited is the connection.
-        if two[0] is not None and two[1] is not None:
-            await self._expect_apart(two[0], two[1], "a port")
+        for host in (LIMITED[0], f"[{LIMITED[1]}]"):
+            ports = (f"{host}:{port}" for port in (1024, 10240))
+            two = [await within(self._ways(lookup)["in_()"](key), "in_()") for key in ports]
+            # A rule may be for the host, but what is limited is the connection.
+            if two[0] is not None and two[1] is not None:
+                await self._expect_apart(two[0], two[1], "a port")
 
     @clause(
         "A key keeps its budget when nobody holds its limiter, however many other keys are asked "

@@ -45,10 +45,11 @@ class StatsContract(Count[StatsT], interface=Stats, first=("current_falls",)):
         stats = self.make()
         for kind in Kind:
             stats.add(kind, kind)
-            stats.add(kind, 10 * kind)
+            # More than 32 bits can count.
+            stats.add(kind, kind << 40)
         for kind in Kind:
-            count = stats.get(kind)
-            expect(count == 11 * kind, f"get({kind.name}) was {count} after adding {11 * kind}")
+            count, added = stats.get(kind), kind + (kind << 40)
+            expect(count == added, f"get({kind.name}) was {count} after adding {added}")
 
     @clause("Reading a count never changes it.", "D54", after=("counts",))
     async def get_keeps(self) -> None:
