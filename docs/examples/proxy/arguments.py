@@ -57,7 +57,8 @@ from .urls import Address, Settings, parse
 INSTEAD = {
     **dict.fromkeys(("", "auto"), "write http:// or socks5:// in front; for both, an -L each"),
     **dict.fromkeys(("socks", "socks5h"), "write socks5://"),
-    **{"https": "write http+tls://", "http2": "write http+h2://"},
+    "https": "write http+tls://",
+    "http2": "write http+h2://",
 }
 
 
