@@ -260,4 +260,26 @@ class EncodingWhateverComes(RightAdmission):
 
 trial.breaks("nothing-kept")(remembering(RightAdmission, "admit"))
 
+
+@trial.breaks("nothing-kept")
+class AskingAgainLater(RightAdmission):
+    """Keeps what it could not decide, to ask once its backend is back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.undecided: list[object] = []
+
+    async def admit(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        if not self.reachable:
+            self.undecided.append((ctx, network, addr, opts))
+        return await super().admit(ctx, network, addr, *opts)
+
+
+@trial.breaks("any-source")
+class TakingAPathForAPort(RightAdmission):
+    def names(self, network: str, addr: str) -> bool:
+        path, colon, port = addr.rpartition(":")
+        return (path.startswith("/") and bool(colon and int(port))) or super().names(network, addr)
+
+
 trials = (trial,)

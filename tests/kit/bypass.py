@@ -116,6 +116,13 @@ class NeedingAPort(RightBypass):
         return super().names(network, addr)
 
 
+@trial.breaks("any-address")
+class TakingAPathForAPort(RightBypass):
+    def names(self, network: str, addr: str) -> bool:
+        path, colon, port = addr.rpartition(":")
+        return (path.startswith("/") and bool(colon and int(port))) or super().names(network, addr)
+
+
 @trial.breaks("host-case")
 class CaseSensitiveBypass(RightBypass):
     def names(self, network: str, addr: str) -> bool:

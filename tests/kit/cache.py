@@ -227,6 +227,18 @@ class LosingWhatItCannotStore(RightCache):
             await super().set(ctx, key, data, *opts)
 
 
+@trial.breaks("change-raises")
+class LosingAPlaceWithEachFailedSet(RightCache):
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = asyncio.Semaphore(10)
+
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        if not self.reachable:
+            await self.places.acquire()
+        await super().set(ctx, key, data, *opts)
+
+
 @trial.breaks("keys-apart")
 class CuttingKeys(RightCache):
     async def get(self, ctx: Context, key: str, /) -> Entry:

@@ -26,6 +26,7 @@ _QUESTIONS: Final[tuple[Question, ...]] = (
     ("tcp", "client.example.net:1024"),
     ("unix", "/run/client.sock"),
     ("unix", "@"),
+    ("unix", "/run/client:name"),
     ("", "192.0.2.1:1024"),
 )
 

@@ -29,6 +29,7 @@ _QUESTIONS: Final[tuple[Question, ...]] = (
     ("ip", "2001:db8::1"),
     ("unix", "/run/proxy.sock"),
     ("unix", "@"),
+    ("unix", "/run/proxy:name"),
     ("", "example.net:80"),
 )
 

@@ -15,7 +15,13 @@ from gost_core.chain import (
 )
 from gost_core.common.net import Closer, Conn, UnsupportedError
 from gost_core.context import Context
-from gost_core.hop import Hop, addr_select_option, host_select_option, network_select_option
+from gost_core.hop import (
+    Hop,
+    NodeList,
+    addr_select_option,
+    host_select_option,
+    network_select_option,
+)
 from gost_core.options import apply
 from gost_core.selector import FailMarker, Markable, Marker
 from gost_core.testing import Contract
@@ -110,6 +116,19 @@ class SkippingNone(RightChainer):
         if None not in chosen or chosen[0] is None:
             return await super().route(ctx, network, address, *opts)
         return RightRoute([node for node in chosen if node is not None])
+
+
+@trial.breaks("none-ends")
+class TakingTheOnlyNode(RightChainer):
+    """Has a hop after the first choose the one node that it lists."""
+
+    async def select(
+        self, hop: Hop, ctx: Context, network: str, address: str, host: str
+    ) -> Node | None:
+        chosen = await super().select(hop, ctx, network, address, host)
+        if chosen is None and hop is not self.hops[0] and isinstance(hop, NodeList):
+            return hop.nodes()[0]
+        return chosen
 
 
 @trial.breaks("none-direct")
@@ -395,6 +414,18 @@ class MarkedByItsHop(RightChainer):
         try:
             return await super().select(hop, ctx, network, address, host)
         except OSError:
+            self.own_marker.mark()
+            raise
+
+
+@trial.breaks("limit-marks-itself")
+class MarkedByACancelledQuestion(RightChainer):
+    async def select(
+        self, hop: Hop, ctx: Context, network: str, address: str, host: str
+    ) -> Node | None:
+        try:
+            return await super().select(hop, ctx, network, address, host)
+        except asyncio.CancelledError:
             self.own_marker.mark()
             raise
 

@@ -194,6 +194,13 @@ class ConnectingToItsPort(RightTransporter):
         )
 
 
+@trial.breaks("connect")
+class LosingTheBrackets(RightTransporter):
+    async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
+        host, colon, port = address.rpartition(":")
+        return await super().connect(ctx, conn, network, host.strip("[]") + colon + port)
+
+
 @trial.breaks("connect-past-the-chain")
 class ConnectingByTheRoute(RightTransporter):
     async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:

@@ -14,10 +14,18 @@ from gost_core.options import apply
 from gost_core.selector import Markable
 from gost_core.testing._families.asking import Asking, Waits
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import applies, expect, raises, returned, within
+from gost_core.testing._run.waiting import (
+    applies,
+    expect,
+    expect_cancelled,
+    raises,
+    returned,
+    within,
+)
 from gost_core.testing._stage.fakes.chain import FakeHop, proxy
 from gost_core.testing._stage.fakes.connections import Scene
 from gost_core.testing._stage.fakes.recorded import Recorded
+from gost_core.testing._stage.streams import begin
 from gost_core.testing.chain._shared import (
     NAME,
     RESOLVED,
@@ -185,7 +193,7 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
         "If it is Markable, a call that ends at its TIME_LIMIT marks it; one that is cancelled "
         "before, or a hop that fails, marks it not.",
         "D43, D69, D70",
-        after=("marks_itself", "errors_pass", "failure_over"),
+        after=("marks_itself", "errors_pass", "failure_over", "cancel_passes"),
     )
     async def limit_marks_itself(self) -> None:
         hop = FakeHop(None)
@@ -195,7 +203,9 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
         marker = returned(marker, "marker()")
         hop.asked.fail(step_error())
         await raises(self._asked(chainer), "route() over a hop that fails", OSError)
-        expect(marker.count() == 0, "a hop failed, and the chain was marked")
+        hop.asked.hang(1)
+        await expect_cancelled(await begin(self._asked(chainer)), "route()")
+        expect(marker.count() == 0, "route() failed or was cancelled, and the chain was marked")
         for by_limit, seconds in ((False, 3600.0), (True, SOON)):
             hop.node, step = proxy(Scene(), "one", RESOLVED)
             route = returned(await self._asked(chainer), "route()")

@@ -207,16 +207,14 @@ class TransporterContract(
         after=("outlives",),
     )
     async def connect(self) -> None:
-        scene, _, connector, transport = self._over(FakeDialer, FakeConnector)
-        conn = scene.connection("the connection")
-        result = await within(transport.connect(Context(), conn, "udp", TARGET), "connect()")
-        made = connector.connects[0]
-        expect(
-            (made.network, made.address) == ("udp", TARGET),
-            f"connect('udp', {TARGET!r}) had the connector reach {made.network} {made.address}",
-        )
-        expect(result is not conn, "the result was the connection to the node")
-        await expect_carries(result, scene.far_ends[0], "the result of connect()")
+        for asked in (("udp", TARGET), ("tcp", "[2001:db8::1]:80"), ("udp6", ""), ("unix", "a:b")):
+            scene, _, connector, transport = self._over(FakeDialer, FakeConnector)
+            conn = scene.connection("the connection")
+            result = await within(transport.connect(Context(), conn, *asked), "connect()")
+            made = connector.connects[0].network, connector.connects[0].address
+            expect(made == asked, f"connect{asked} had the connector reach {made}")
+            expect(result is not conn, "the result was the connection to the node")
+            await expect_carries(result, scene.far_ends[0], "the result of connect()")
 
     @clause(
         "A connector's second connection goes past the chain, not by the options' route.",

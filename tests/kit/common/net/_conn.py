@@ -17,7 +17,7 @@ from gost_core.testing.common.net import (
     ConnContract,
 )
 from tests.kit._stuck import closing_ahead
-from tests.kit.common.net._sockets import SocketAddr, SocketConn, sockets, wake
+from tests.kit.common.net._sockets import GRACE, SocketAddr, SocketConn, sockets, unsent, wake
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.0
@@ -115,6 +115,19 @@ class ReadingExactly(SocketConn):
 class ReadingTooMuch(SocketConn):
     async def read(self, n: int, /) -> bytes:
         return await super().read(65535 if n > 0 else n)
+
+
+@conn.breaks("reads-at-most")
+class GoingOnWithWhatWasCancelled(SocketConn):
+    """Has the next read take what the one asked for that was cancelled."""
+
+    size = 0
+
+    async def read(self, n: int, /) -> bytes:
+        self.size = size = self.size if n > 0 and not self.datagrams and self.size else n
+        data = await super().read(size)
+        self.size = 0
+        return data
 
 
 @conn.breaks("reads-at-least-one")
@@ -538,6 +551,17 @@ class SendingLater(SocketConn):
 class ClosingPlainly(SocketConn):
     async def linger(self) -> None:
         """Leave all of it to the system."""
+
+
+@conn.breaks("last-words")
+class WaitingWithoutDiscarding(SocketConn):
+    async def linger(self) -> None:
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+            for _ in range(25):
+                if not unsent(self.sock):
+                    return
+                await asyncio.sleep(GRACE / 25)
 
 
 @conn.breaks("last-words")

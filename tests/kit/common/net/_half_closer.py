@@ -138,6 +138,16 @@ class PassingOnWhatTheSystemSays(RightHalfCloser):
         self.ended = True
 
 
+@half_closer.breaks("twice")
+class ClosedByItsFailure(RightHalfCloser):
+    async def close_write(self) -> None:
+        try:
+            await super().close_write()
+        except BrokenPipeError:
+            self.abort()
+            raise
+
+
 @half_closer.breaks("unsupported")
 class RefusingOnce(RightHalfCloser):
     refused = False

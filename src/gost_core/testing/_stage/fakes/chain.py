@@ -24,7 +24,7 @@ from gost_core.chain import (
 )
 from gost_core.common.net import Conn, Listener
 from gost_core.context import Context
-from gost_core.hop import Hop, SelectOption, SelectOptions
+from gost_core.hop import Hop, NodeList, SelectOption, SelectOptions
 from gost_core.options import apply
 from gost_core.testing._stage.fakes.connections import (
     FakeNetListener,
@@ -145,8 +145,8 @@ class FakeChainer(Lent, Chainer):
         return self._route
 
 
-class FakeHop(Lent, Hop):
-    """A hop that chooses the same node each time."""
+class FakeHop(Lent, Hop, NodeList):
+    """A hop that chooses the same node each time, which need not be the one that it lists."""
 
     def __init__(self, node: Node | None) -> None:
         self.node = node
@@ -156,6 +156,10 @@ class FakeHop(Lent, Hop):
         """Choose the node."""
         await self.asked.record(Call(ctx, apply(SelectOptions(), *opts)))
         return self.node
+
+    def nodes(self) -> Sequence[Node]:
+        """Return a node that its rules let nobody choose."""
+        return (Node("not chosen", "192.0.2.99:1080"),)
 
 
 class FakeRouter(Lent, Router):

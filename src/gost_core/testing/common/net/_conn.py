@@ -141,9 +141,11 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         right = bool(data) and b"abc".startswith(data)
         expect(right, f"b'abc' was written, read() returned {data!r}")
 
-    @clause("read(n) returns at most n bytes.", "D8")
+    @clause("read(n) returns at most n bytes.", "D8", after=("read_cancellable",))
     async def reads_at_most(self) -> None:
         here, there = await self._ends()
+        # What one that was cancelled had asked for makes no difference.
+        await expect_cancelled(await begin(here.read(ALL)), "read()")
         await write(there, b"abcdef")
         data = await read(here, 2)
         expect(len(data) <= 2, f"read(2) returned {len(data)} bytes")
@@ -404,7 +406,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         "What write() took arrives, though close() follows at once and the peer sends on or has "
         "ended its stream.",
         "D8",
-        after=("close_reaches_peer", "close_after_peer", "write_waits"),
+        after=("close_reaches_peer", "close_after_peer", "write_waits", "read_ahead_bounded"),
     )
     async def last_words(self) -> None:
         await _expect_last_words(*await self._stream())
@@ -558,10 +560,13 @@ async def _expect_last_words(
 ) -> None:
     """Break the clause unless what was written before close() arrives; the buffers may be full."""
     due = await fill(here, there) if is_full else 4096
+    sending, full = None, asyncio.Event()
     if peer_ends:
         await _half_closed(there)
     elif is_full:
-        await write(there, b"never read")
+        # More than has room, and before the peer reads on.
+        sending = await flood(there, full)
+        full.set()
     await settle()
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -569,9 +574,7 @@ async def _expect_last_words(
     if is_full:
         # The peer has read nothing yet, so something is still unsent.
         await settle()
-        if not peer_ends:
-            start(there.write(b"sent on"))
-        await settle()
+        await (settle() if sending is None else ended(sending))
     received = await within(drained(there), "the peer's connection, after close(),")
     await within(closing, "close()")
     # A peer that is slower than the shortest close may lose something.

@@ -138,6 +138,11 @@ class HalfCloserContract(Contract, interface=HalfCloser):
             await settle()
             with suppress(BrokenPipeError, ConnectionResetError):
                 await within(_half(here).close_write(), "close_write() to a peer that is gone")
+            try:
+                await read(here)
+            except OSError as error:
+                closed = "close_write() to a peer that is gone closed this end too"
+                expect(not isinstance(error, ClosedError), closed)
 
     @clause("write() after close_write() raises BrokenPipeError.", "D14")
     async def write_after(self) -> None:
