@@ -73,5 +73,5 @@ class Metadatable(Protocol):
 
     @abstractmethod
     def metadata(self) -> Metadata | None:
-        """Return the metadata, the same each time, or None if there is none (D43)."""
+        """Return the metadata, the same object each time, or None if there is none (D43)."""
         ...

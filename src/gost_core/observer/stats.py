@@ -21,8 +21,8 @@ class Kind(IntEnum):
     OUTPUT_BYTES = 4
     """Bytes that the service wrote to the counted side."""
     TOTAL_ERRS = 5
-    """Connections whose handling failed. A client that went away is no failure, and neither is a
-    DeniedError or a cancellation (D15)."""
+    """Connections whose ``handle()`` raised an Exception other than a DeniedError (D15). When a
+    client went away, ``handle()`` returns, so it is not counted (D28)."""
 
 
 class Stats(Protocol):
