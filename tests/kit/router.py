@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
@@ -347,5 +348,22 @@ class JoiningQuestions(RightRouter):
 
 
 trial.breaks("nothing-kept")(remembering(RightRouter, "get_route"))
+
+
+@trial.breaks("nothing-kept")
+class KeepingErrors(RightRouter):
+    """Keeps its last errors for a status page, and so the frames that they went through."""
+
+    def __init__(self, routes: Sequence[Route] = ()) -> None:
+        super().__init__(routes)
+        self.errors = deque[OSError](maxlen=64)
+
+    async def get_route(self, ctx: Context, dst: str, /, *opts: Option) -> Route | None:
+        try:
+            return await super().get_route(ctx, dst, *opts)
+        except OSError as error:
+            self.errors.append(error)
+            raise
+
 
 trials = (trial,)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from functools import partial
+from itertools import pairwise
 from typing import Final
 
 from typing_extensions import Buffer
@@ -20,6 +21,8 @@ __all__ = ("RewriterContract",)
 
 # Bytes: more than most buffers hold.
 _LONG: Final[int] = 300_000
+# More than is looked at of a body to tell what it is.
+_END: Final[int] = 4096
 
 
 class RewriterContract(Calls[Rewriter], TakesOptions, interface=Rewriter, first=("rewritten",)):
@@ -110,7 +113,11 @@ class RewriterContract(Calls[Rewriter], TakesOptions, interface=Rewriter, first=
             again = end and end in samples.values()
             expect(not again, f"rewrite(None) returned {end!r}, which an earlier body became")
 
-    @clause("Nothing of a body that is cut off shows in a later one.", "D57", after=("rewritten",))
+    @clause(
+        "Nothing of a body shows in a later one, be it like the later one, or cut off.",
+        "D57",
+        after=("long_whole", "rewritten"),
+    )
     async def nothing_carried_over(self) -> None:
         rewriter = self._build()
         # At most some 30 of each.
@@ -121,6 +128,18 @@ class RewriterContract(Calls[Rewriter], TakesOptions, interface=Rewriter, first=
         for part in parts:
             await self._tried(rewriter, part)
             await self._expect_rewritten(rewriter, f" after {part!r}")
+        for one, other in pairwise(self._samples()):
+            rewriter, ends = self._build(), one * (_END // max(1, len(one)))
+            # Bodies of one length, with the same at their ends.
+            for middle, times in ((one, len(other)), (other, len(one))):
+                data = ends + (middle * times)[:_LONG] + ends
+                alone = await self._tried(self._build(), data)
+                again = await self._tried(self._build(), data) == alone
+                made = await self._tried(rewriter, data)
+                expect(
+                    not again or made in (None, alone),
+                    f"{data!r:.50} became {made!r:.50} after another",
+                )
 
     @clause("Any buffer is taken, and is not changed.", "D57", after=("rewritten",))
     async def input_unchanged(self) -> None:
