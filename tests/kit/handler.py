@@ -22,7 +22,8 @@ from gost_core.context import Context
 from gost_core.handler import Forwarder, HandleOption, Handler, Option, Options
 from gost_core.hop import Hop
 from gost_core.keys import CLIENT_ID
-from gost_core.limiter.traffic import Limiter
+from gost_core.limiter import Option as LimiterOption
+from gost_core.limiter.traffic import Limiter, TrafficLimiter
 from gost_core.metadata import Metadata
 from gost_core.options import apply
 from gost_core.testing import Contract
@@ -598,6 +599,57 @@ class LeakingWhenRefused(RightHandler):
 class LimitingOneDirection(RightHandler):
     async def copy(self, ctx: Context, source: Conn, sink: Conn, limiter: Limiter | None) -> None:
         await super().copy(ctx, source, sink, limiter if isinstance(sink, Client) else None)
+
+
+@trial.breaks("traffic-limited")
+class LimitingOneAtATime(RightHandler):
+    """Asks for the bytes of one direction at a time."""
+
+    lock: asyncio.Lock | None = None
+
+    async def copy(self, ctx: Context, source: Conn, sink: Conn, limiter: Limiter | None) -> None:
+        self.lock = self.lock or asyncio.Lock()
+        while data := await source.read(65536):
+            while data:
+                async with self.lock:
+                    n = len(data) if limiter is None else await limiter.wait(ctx, len(data))
+                self.granted(n)
+                await sink.write(data[:n])
+                data = data[n:]
+        await self.end(sink)
+
+
+class _Unlimited(Limiter):
+    async def wait(self, ctx: Context, n: int, /) -> int:
+        return n
+
+    def limit(self) -> int:
+        return 0
+
+    def set(self, n: int, /) -> None: ...
+
+
+class _FailingOpen(TrafficLimiter):
+    def __init__(self, inner: TrafficLimiter) -> None:
+        self.inner = inner
+
+    async def in_(self, ctx: Context, key: str, /, *opts: LimiterOption) -> Limiter | None:
+        with suppress(OSError):
+            return await self.inner.in_(ctx, key, *opts)
+        return _Unlimited()
+
+    async def out(self, ctx: Context, key: str, /, *opts: LimiterOption) -> Limiter | None:
+        with suppress(OSError):
+            return await self.inner.out(ctx, key, *opts)
+        return _Unlimited()
+
+
+@trial.breaks("traffic-refused")
+class UnlimitedWhenItCannotAsk(RightHandler):
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        if self.options.limiter is not None:
+            self.options.limiter = _FailingOpen(self.options.limiter)
 
 
 @trial.breaks("traffic-refused", history="e9372ea an endless loop where the limiter grants 0")

@@ -448,6 +448,16 @@ class OnePermissionError(RightHop):
             raise PermissionError(f"node {node.name}: {error}") from error
 
 
+@hops.breaks("errors-pass")
+class AskingForAllAtOnce(RightHop):
+    """Asks the rules of all nodes at once; when one of them fails, the others go on."""
+
+    async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
+        options = apply(SelectOptions(), *opts)
+        fits = await asyncio.gather(*(self.fits(ctx, node, options) for node in self.own_nodes))
+        return self.choose([node for node, fit in zip(self.own_nodes, fits, strict=True) if fit])
+
+
 @hops.breaks("bypass-question")
 class AskingByHost(RightHop):
     async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
@@ -605,6 +615,16 @@ class Forgiving(RightHop):
 
 
 @hops.breaks("nodes-unchanged")
+class ForgivingWhenItIsOver(RightHop):
+    """Counts from the beginning once a failTimeout is over."""
+
+    def failed(self, node: Node) -> bool:
+        if not self.recently(node):
+            node.marker().reset()
+        return super().failed(node)
+
+
+@hops.breaks("nodes-unchanged")
 class Tidying(RightHop):
     def choose(self, nodes: list[Node]) -> Node | None:
         for node in nodes:
@@ -757,6 +777,29 @@ class NoneInside(RightList):
     def nodes(self) -> Sequence[Node]:
         padded = (None, *self.own_nodes) if len(self.own_nodes) < 2 else self.own_nodes
         return cast("Sequence[Node]", padded)
+
+
+@lists.breaks("snapshot")
+class KeepingByName(RightList):
+    """Keeps at a reload the nodes whose names are still there."""
+
+    async def reload(self, nodes: Sequence[Node]) -> None:
+        old = {node.name: node for node in self.own_nodes}
+        self.own_nodes = tuple(old.get(node.name, node) for node in nodes)
+
+
+@lists.breaks("snapshot")
+class ReloadingInPlace(RightList):
+    """Copies the nodes that it is made of, and no others."""
+
+    reloaded: list[Node] | None = None
+
+    def nodes(self) -> Sequence[Node]:
+        return self.own_nodes if self.reloaded is None else self.reloaded
+
+    async def reload(self, nodes: Sequence[Node]) -> None:
+        self.reloaded = self.reloaded or []
+        self.reloaded[:] = nodes
 
 
 @lists.breaks("snapshot")

@@ -274,14 +274,18 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         await handled.try_both_ended(self._site)
 
     @clause(
-        "With a traffic limiter, all bytes of a client are drawn from its budgets.",
-        "D52, D53",
+        "All bytes of a client are drawn from its traffic budgets; no direction waits for another.",
+        "D22, D52, D53",
         after=("carries",),
     )
     async def traffic_limited(self) -> None:
         await handled.try_traffic_limited(self._site)
 
-    @clause("When a traffic limiter refuses, the exchange ends.", "D52", after=("traffic_limited",))
+    @clause(
+        "When a traffic limiter refuses or cannot be asked, the exchange ends.",
+        "D52, D53",
+        after=("traffic_limited",),
+    )
     async def traffic_refused(self) -> None:
         await handled.try_traffic_refused(self._site)
 
@@ -447,11 +451,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         await given(served.handler.init(None), "init()")
         return served
 
-    @clause(
-        "forward(None) before init() is legal: there is no forwarding.",
-        "D18",
-        after=("init_without_metadata",),
-    )
+    @clause("forward(None) is legal: nobody is forwarded.", "D18", after=("init_without_metadata",))
     async def forward_none(self) -> None:
         await within(self._forwarder(None).handler.init(None), "init() after forward(None)")
 

@@ -38,7 +38,17 @@ from gost_core.testing._families.asking import Asking, Waits
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.report import describe
-from gost_core.testing._run.waiting import expect, given, need, owned, raises, returned, within
+from gost_core.testing._run.waiting import (
+    expect,
+    given,
+    leaving_no_task,
+    need,
+    owned,
+    raises,
+    returned,
+    settle,
+    within,
+)
 from gost_core.testing._stage.fakes.lookups import FakeBypass, FakeMatcher
 from gost_core.testing._stage.memory import MemoryMetadata
 
@@ -286,16 +296,23 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
         for _, addr, _ in rules.asked[1:]:
             expect(not addr, f"no address was given, and the bypass was asked of {addr}")
 
-    @clause("What a bypass or a matcher raises comes through.", "D36", after=("failures_raised",))
+    @clause(
+        "What a bypass or a matcher raises comes through, and no other is asked any more then.",
+        "D20, D36",
+        after=("failures_raised",),
+    )
     async def errors_pass(self) -> None:
+        slow = FakeBypass()
+        slow.asked.meanwhile = settle
         for error in (DeniedError("refused by rule"), OSError("out of reach")):
             rules, matcher = FakeBypass(), FakeMatcher(True)
             rules.asked.fail_always(error)
             matcher.requests.fail_always(error)
             for option in (bypass_node_option(rules), matcher_node_option(matcher)):
-                hop = self._hop(_node("one", option))
+                hop = self._hop(_node("one", option), _node("two", bypass_node_option(slow)))
                 call = hop.select(Context(), addr_select_option("192.0.2.9:80"))
-                await raises(call, f"select() where a rule raises {error!r}", type(error))
+                what = f"select() where a rule raises {error!r}"
+                await raises(leaving_no_task(call, what), what, type(error))
 
     @clause("A node whose matcher says no is left out.", "D48", after=("chosen",))
     async def matcher_decides(self) -> None:
@@ -405,10 +422,13 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
         nodes = [
             _node("one", bypass_node_option(FakeBypass()), priority_node_option(1)),
             _node("two", node_filter_option(NodeFilterSettings(protocol="http"))),
+            _node("three", metadata_node_option(MemoryMetadata(failTimeout=_SHORT))),
         ]
         for failures in (0, 1):
             for node in nodes * failures:
                 node.marker().mark()
+            # A failure that is over still counts.
+            await asyncio.sleep(2 * _SHORT * failures)
             before = [_state(node) for node in nodes]
             hop = self._hop(*nodes)
             for _ in range(3):
@@ -554,20 +574,28 @@ class NodeListContract(Contract, Generic[NodeListT], interface=NodeList):
             expect(all(_is_node(node) for node in found), f"nodes() returned {list(found)}")
 
     @clause(
-        "What nodes() returned is a snapshot: later changes do not show in it.",
+        "What nodes() returned is a snapshot: later changes show in the next one, and not in it.",
         "D40",
         after=("complete", "no_none"),
     )
     async def snapshot(self) -> None:
-        reload = need(self.reload, "reload")
-        node_list = self._list([_node("one")])
-        before = node_list.nodes()
-        await given(reload(node_list, [_node("one"), _node("two")]), "the reload")
-        names = [node.name for node in before]
-        expect(names == ["one"], f"what nodes() had returned became {names}")
+        reload, nodes = need(self.reload, "reload"), [_node("one")]
+        node_list = self._list(nodes)
+        snapshots = [(node_list.nodes(), _addresses(nodes))]
+        for number in (2, 3):
+            nodes = [Node(name, f"192.0.2.{number}:1080") for name in ("one", "two")]
+            await given(reload(node_list, nodes), "the reload")
+            snapshots.append((node_list.nodes(), _addresses(nodes)))
+        for found, own in snapshots:
+            told = _addresses(found)
+            expect(told == own, f"after reloads, what nodes() had returned of {own} is {told}")
 
     def _list(self, nodes: Sequence[Node]) -> NodeListT:
         return owned(self.make(nodes))
+
+
+def _addresses(nodes: Sequence[Node]) -> list[tuple[str, str]]:
+    return [(node.name, node.addr) for node in nodes]
 
 
 def _is_node(value: object) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from typing_extensions import Buffer
+
 from gost_core.common.net import (
     Addr,
     ClosedError,
@@ -22,6 +24,7 @@ from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address
+from gost_core.testing._stage.streams import ALL
 from gost_core.testing.connector import BinderContract
 from tests.kit._stuck import (
     closing_undisturbed,
@@ -246,6 +249,52 @@ class UnbufferedListener(TunnelListener):
             return await super().accept()
         finally:
             self.tunnel.waiting = False
+
+
+class Reordered(Visit):
+    async def read(self, n: int, /) -> bytes:
+        data = await super().read(ALL)
+        if data[n:]:
+            self.pieces.append(data[n:])
+        return data[:n]
+
+
+class Reordering(Tunnel):
+    def visit(self, number: int, visitor: str) -> Stream:
+        return Reordered(self, number, visitor)
+
+
+@binders.breaks("visitor-waits")
+class RestBehindTheOthers(RightBinder):
+    """Has the rest of a piece come after the pieces that wait."""
+
+    def tunnel(self, conn: Conn, options: BindOptions) -> Tunnel:
+        return Reordering(conn)
+
+
+class Queueing(Visit):
+    sending: asyncio.Task[None] | None = None
+
+    async def write(self, data: Buffer, /) -> None:
+        if self.sending is not None:
+            await asyncio.wait({self.sending})
+        self.sending = asyncio.create_task(self.send(data), name="what was written")
+
+    async def send(self, data: Buffer) -> None:
+        await super().write(data)
+
+
+class QueueingTunnel(Tunnel):
+    def visit(self, number: int, visitor: str) -> Stream:
+        return Queueing(self, number, visitor)
+
+
+@binders.breaks("binds")
+class SendingTheBufferLater(RightBinder):
+    """Sends by a task, which takes what the buffer holds then."""
+
+    def tunnel(self, conn: Conn, options: BindOptions) -> Tunnel:
+        return QueueingTunnel(conn)
 
 
 @binders.breaks("visitor-waits", history="x socks5 rudp: a backlog of 0 was a queue of 0")

@@ -127,6 +127,9 @@ class RightDialer(Settings, Dialer, Multiplexer, Closer):
         except BaseException as error:
             await self.abandon(conn, error)
             raise
+        return self.session(conn)
+
+    def session(self, conn: Conn) -> Session:
         return Session(conn)
 
     async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:
@@ -332,6 +335,19 @@ class GivingTheSession(RightDialer):
         return shared
 
 
+class _Trusting(Session):
+    def arrive(self, number: int, data: bytes) -> None:
+        self.streams[number].feed(data)
+
+
+@dialers.breaks("handles-apart")
+class EndedByLateData(RightDialer):
+    """Fails when something comes for a stream that was closed here."""
+
+    def session(self, conn: Conn) -> Session:
+        return _Trusting(conn)
+
+
 class StayingStream(Stream):
     async def close(self) -> None:
         self.closed = True
@@ -444,6 +460,16 @@ class TellingInErrors(RightDialer):
         except PermissionError as error:
             error.add_note(f"the password was {self.auth.password}")
             raise
+
+
+@dialers.breaks("secret-hidden")
+class TellingTheURL(RightDialer):
+    async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:
+        try:
+            return await super().beneath(ctx, addr, options)
+        except ConnectionRefusedError as error:
+            url = f"mux://{self.auth.username}:{self.auth.password}@{addr}"
+            raise ConnectionRefusedError(f"nobody listens at {url}") from error
 
 
 @dialers.breaks("cancellable", history="b92c1b1 #777 the caller's limit did not end the dial")

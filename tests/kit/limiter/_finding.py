@@ -136,6 +136,11 @@ class GivingUp(Finder[GrantingT]):
         return super().limiter(key)
 
 
+class EncodingKeys(Finder[GrantingT]):
+    def limiter(self, key: str, /) -> GrantingT | None:
+        return super().limiter(key and key.encode("idna").decode())
+
+
 class Made(Finder[GrantingT]):
     """Makes limiters when they are asked for, and keeps them in a way of its own."""
 
@@ -313,7 +318,7 @@ FAULTS: Final[Mapping[str, tuple[type[Finder[Granting]], ...]]] = {
     "same-budget": (Fresh,),
     "keys-apart": (OneForAll,),
     "unlimited-free": (LimitedByDefault,),
-    "empty-key": (ParsingKeys, AddressesOnly, AnybodyForNobody),
+    "empty-key": (ParsingKeys, AddressesOnly, AnybodyForNobody, EncodingKeys),
     "broken-backend-raises": (FailingOpen, WrongError, BreakerFailingOpen),
     "backend-mended": (GivingUp,),
     "budget-lasts": (ForgettingOfMany, ForgettingUnheld, ForgettingIdle, BegunAnewByChange),

@@ -390,7 +390,7 @@ class OnePerKey(Limits[FindingT, Granting], first=("limit_found",)):
     )
     async def empty_key(self) -> None:
         lookup = self._build()
-        for key in ("", "client.example", "/run/client.sock"):
+        for key in ("", "client.example", "/run/client.sock", f"/run/{_LONG}.sock"):
             limiter = lookup.limiter(key)
             if limiter is not None:
                 self._expect_unlimited(limiter, f"limiter({key!r})")

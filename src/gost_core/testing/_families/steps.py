@@ -486,8 +486,11 @@ class Secretive(Step[ComponentT, NodeT, ClosableT]):
             component, result = await self._taken()
             expect_untold(secret, repr(component), "the repr")
             expect_untold(secret, repr(result), "the repr of the result")
-            for peer in await self._failing():
-                component, network = await self._ready(), await self._network(peer)
+            networks = [await self._network(peer) for peer in await self._failing()]
+            networks.append(await self._network(self._right()))
+            networks[-1].error = ConnectionRefusedError("nobody listens there")
+            for network in networks:
+                component = await self._ready()
                 try:
                     await within(self._step(component, network), self._called)
                 except Exception as error:

@@ -423,19 +423,27 @@ async def try_traffic_limited(site: Site, /) -> None:
     expect(granted >= 2 * len(DATA), f"{2 * len(DATA)} bytes were carried, and {granted} drawn")
     wrong = {key for scope, key in limiter.asked if scope == SCOPE_CONN} - {_CLIENT}
     expect(not wrong, f"of the connection of {_CLIENT}, the limiter was asked for {wrong}")
+    limiter.waits.hang(1)
+    start(near.write(DATA))
+    await limiter.waits.reached("the traffic limiter")
+    start(far.write(DATA))
+    await given(read_exactly(near, len(DATA)), "the other direction, while one waits,")
 
 
 async def try_traffic_refused(site: Site, /) -> None:
     connect = need(site.connect, "connect")
-    served = await site.obliging(traffic_limiter_option(FakeTrafficLimiter(refuses=True)))
-    client = served.client()
+    for error in (None, *out_of_reach("the limits")):
+        limiter = FakeTrafficLimiter(refuses=error is None)
+        limiter.error = error
+        client = (await site.obliging(traffic_limiter_option(limiter))).client()
 
-    async def send() -> None:
-        conn = await connect(client.conn, TARGET)
-        await conn.write(DATA)
+        async def send(conn: MemoryConn) -> None:
+            await (await connect(conn, TARGET)).write(DATA)
 
-    start(send())
-    await client.expect_ends("a client whose bytes the limiter refuses")
+        start(send(client.conn))
+        await client.expect_ends(
+            f"a client whose limiter {describe(error) if error else 'refuses'}"
+        )
 
 
 async def try_handle_after_close(site: Site, /) -> None:

@@ -14,6 +14,7 @@ from gost_core.connector import (
     mux_bind_option,
 )
 from gost_core.testing._families.closers import closed_at_once, closes_cut_short
+from gost_core.testing._families.lent import lend
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import succeeds
 from gost_core.testing._run.attempt import Broken, current
@@ -231,11 +232,11 @@ class BinderContract(
         outside = Outside()
         listener = await self._bind(outside)
         visitor = outside.listeners[0].visit()
-        await given(visitor.write(b"early "), "the visitor's write()")
-        await settle()
-        conn = await self._accept(listener)
-        received = await read_exactly(conn, len(b"early "))
-        expect(received == b"early ", f"b'early ' was written, and {received!r} arrived")
+        for data in (b"early", b"bytes"):
+            await given(visitor.write(data), "the visitor's write()")
+            await settle()
+        received = await read_exactly(await self._accept(listener), len(b"earlybytes"), 3)
+        expect(received == b"earlybytes", f"b'earlybytes' was written, {received!r} arrived")
 
     @clause(
         "Options that say nothing leave datagrams of 8000 bytes whole.",
@@ -415,4 +416,7 @@ def _binder(connector: Connector) -> Binder:
 async def _expect_carried(visitor: Conn, conn: Conn) -> None:
     """Break the clause unless bytes go both ways."""
     await carry(visitor, conn, b"from the visitor")
-    await carry(conn, visitor, b"to the visitor")
+    answer = b"to the visitor"
+    await within(lend(conn.write, bytearray(answer)), "write() to the visitor")
+    received = await read_exactly(visitor, len(answer))
+    expect(received == answer, f"{answer!r} was written to the visitor, who read {received!r}")

@@ -83,6 +83,14 @@ class OneAddress(DatagramConn):
 
 
 @packet_conn.breaks("foreign-addr")
+class OfUDPOnly(DatagramConn):
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        if addr.network() != "udp":
+            raise ValueError(f"{addr} is an address of {addr.network()}")
+        await super().write_to(data, addr)
+
+
+@packet_conn.breaks("foreign-addr")
 class OwnAddressesOnly(DatagramConn):
     async def write_to(self, data: Buffer, addr: Addr, /) -> None:
         if not isinstance(addr, SocketAddr) and not str(self.remote):

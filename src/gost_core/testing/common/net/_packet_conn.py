@@ -125,10 +125,13 @@ class PacketConnContract(
         told, real = [[*map(words, addrs)] for addrs in (sources, [p.local_addr() for p in peers])]
         expect(told == real, f"datagrams from {real} were said to be from {told}")
 
-    @clause("write_to() takes any Addr, by network() and str().", "D9", after=("exchange",))
+    @clause("write_to() takes any Addr, by network() and str().", "D9, D11", after=("exchange",))
     async def foreign_addr(self) -> None:
         conn, peer = await self._ends()
-        await self._carry(conn, peer, b"x", Address(*words(peer.local_addr())))
+        network, addr = words(peer.local_addr())
+        versions = [f"{network}{6 if addr.startswith('[') else 4}"] if network == "udp" else []
+        for name in (network, *versions):
+            await self._carry(conn, peer, b"x", Address(name, addr))
 
     @clause("write_to() raises ValueError for a malformed address.", "D15", after=("exchange",))
     async def malformed_addr(self) -> None:
