@@ -555,4 +555,17 @@ class RenewingOneAtATime(RightSD):
             await super().renew(ctx, service)
 
 
+@trial.breaks("options")
+class KeepingContexts(RightSD):
+    """Keeps the context of who registers, to register again by itself."""
+
+    def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
+        super().__init__(entries)
+        self.contexts: dict[Key, Context] = {}
+
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        await super().register(ctx, service, *opts)
+        self.contexts[self.key(service)] = ctx
+
+
 trials = (trial,)

@@ -2,13 +2,16 @@
 
 import asyncio
 import dataclasses
+import gc
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import field
 from typing import Final
+from weakref import ref
 
 from typing_extensions import TypeVar
 
 from gost_core.context import Context
+from gost_core.keys import SESSION_ID
 from gost_core.sd import SD, Options, Service
 from gost_core.testing._families.calls import Methods
 from gost_core.testing._families.lookups import Changes, expect_sequence, is_empty
@@ -41,7 +44,12 @@ class SDContract(
             "When the directory is out of reach, get() raises OSError, once all leases are over; "
             "it does not say that there is no service.",
             "D14",
-        )
+        ),
+        "options": (
+            "Any callable may be an option of register(); each is applied once, in order. The "
+            "context is not kept.",
+            "D23, D69",
+        ),
     },
 ):
     """What a service directory promises."""
@@ -105,9 +113,15 @@ class SDContract(
         expect(right, f"{self._named(question)} returned {answer!r}{when}")
 
     async def _call_with(self, *opts: AnyOption) -> None:
-        sd = self._build()
-        for _ in range(2):
-            await sd.register(Context(), _SERVICE, *opts)
+        sd, lent = self._build(), list[ref[Context]]()
+        for service in (_SERVICE, _MAIL, _SECOND):
+            ctx = Context().with_value(SESSION_ID, service.name)
+            await sd.register(ctx, service, *opts)
+            lent.append(ref(ctx))
+        gc.collect()
+        # What serves one call after the other may hold the last.
+        kept = any(one() is not None for one in lent[:-1])
+        expect(not kept, "the context of register() was kept after the call, and the next one")
 
     async def _register(self, sd: SD, *services: Service) -> None:
         for service in services:
