@@ -172,11 +172,15 @@ class Acceptors(Closers, Generic[SiteT]):
     )
     async def accepts(self) -> None:
         sites = await self._ready(), await self._ready()
-        for site in sites:
-            conn, client = await site.meet()
+        met = [await site.meet() for site in sites]
+        for conn, client in met:
             expect_written_right(conn)
             await carry(conn, client, b"pong")
             await carry(client, conn, b"ping")
+            await write(conn, b"last words")
+            await within(conn.close(), "close() of an accepted connection")
+            received = await read_exactly(client, len(b"last words"))
+            expect(received == b"last words", f"of its b'last words', {received!r} arrived")
 
     @clause("A client that says nothing comes out of accept() too.", "D31", after=("accepts",))
     async def silent_accepted(self) -> None:

@@ -140,6 +140,28 @@ def masking(inner: Conn) -> Conn:
     return right_wrap(inner) if isinstance(inner, PacketConn) else Masking(inner)
 
 
+class GoingOnWithTheRead(RightWrapper):
+    """Has a read that was cancelled go on, for the next one."""
+
+    reading: asyncio.Future[bytes] | None = None
+
+    async def read(self, n: int, /) -> bytes:
+        if self.reading is None:
+            self.reading = asyncio.ensure_future(self.inner.read(n))
+        try:
+            data = await asyncio.shield(self.reading)
+        except OSError:
+            self.reading = None
+            raise
+        self.reading = None
+        return data
+
+
+@wrapper.breaks("bytes-unchanged")
+def going_on_with_the_read(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else GoingOnWithTheRead(inner)
+
+
 class Leaky(RightWrapper):
     async def close(self) -> None:
         """Close nothing."""

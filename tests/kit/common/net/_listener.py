@@ -94,6 +94,21 @@ class KeepingTheHostOnly(RightListener):
         return HostOnly(await super().accept())
 
 
+class ClosedByABreak(ForwardingConn):
+    async def close(self) -> None:
+        if isinstance(self.inner, MemoryConn):
+            self.inner.break_off()
+        await super().close()
+
+
+@listener.breaks("accepts")
+class BreakingOffWhatItAccepted(RightListener):
+    """Frees at once what was accepted, so that no socket waits for a client."""
+
+    async def accept(self) -> Conn:
+        return ClosedByABreak(await super().accept())
+
+
 @listener.breaks("accepts")
 class GivingAllToTheLatest(RightListener):
     def connect(self) -> MemoryConn:

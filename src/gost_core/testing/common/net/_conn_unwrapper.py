@@ -25,7 +25,15 @@ from gost_core.metadata import Metadatable
 from gost_core.testing._families.closers import Closers, closes_cut_short
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, need, owned, raises, until, within
+from gost_core.testing._run.waiting import (
+    expect,
+    expect_cancelled,
+    need,
+    owned,
+    raises,
+    until,
+    within,
+)
 from gost_core.testing._stage.fakes.connections import CarryingConn, LayeredConn, Scene, Wrapper
 from gost_core.testing._stage.memory import MemoryConn, MemoryMetadata, connected_pair
 from gost_core.testing._stage.streams import ALL, FLOOD, begin, carry, read, write
@@ -114,6 +122,13 @@ class ConnUnwrapperContract(Closers, interface=ConnUnwrapper):
             wrapper, far, _ = self._wrapped()
             await carry(wrapper, far, data)
             await carry(far, wrapper, data, n)
+            # What a cancelled one had asked for makes no difference.
+            await expect_cancelled(await begin(wrapper.read(ALL)), "read()")
+            await write(far, data)
+            piece = await read(wrapper, 7)
+            expect(
+                data[:7].startswith(piece), f"read(7), after a cancelled one, returned {piece!r}"
+            )
 
     @clause(
         "Closing the wrapper closes what it wraps, whatever came before.",
