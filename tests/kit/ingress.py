@@ -477,6 +477,18 @@ class DeletingOutOfReach(RightIngress):
 
 trial.breaks("nothing-kept")(remembering(RightIngress, "get_rule"))
 
+
+@trial.breaks("nothing-kept")
+class KeepingWhoSetARule(RightIngress):
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        super().__init__(rules)
+        self.set_by: dict[str, tuple[object, ...]] = {}
+
+    async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
+        self.set_by[self.plain(rule.hostname)] = (ctx, *opts)
+        return await super().set_rule(ctx, rule, *opts)
+
+
 trials = (trial,)
 
 

@@ -58,6 +58,10 @@ class IngressContract(
     def _ask(self, component: IngressT, question: str, /, *opts: Option) -> Awaitable[Rule | None]:
         return component.get_rule(current().ctx, question, *opts)
 
+    async def _tell(self, component: IngressT, question: str, /, *opts: Option) -> None:
+        await self._ask(component, question, *opts)
+        await component.set_rule(current().ctx, _rule(question), *opts)
+
     def _named(self, question: str) -> str:
         return f"get_rule({question!r})"
 

@@ -155,6 +155,17 @@ class CheckingNothing(RightHandshaker):
 
 
 @handshakers.breaks("nameless")
+class KnowingOneColon(RightHandshaker):
+    """Takes what is behind the first colon for the port, also in an IPv6 address."""
+
+    def check_name(self, addr: str) -> None:
+        super().check_name(addr)
+        port = addr.partition(":")[2]
+        if not port.isdecimal():
+            raise ValueError(f"{addr!r} has no port")
+
+
+@handshakers.breaks("nameless")
 class CheckingTheLastName(RightHandshaker):
     async def handshake(self, ctx: Context, conn: Conn, /, *opts: HandshakeOption) -> Conn:
         self.name = apply(HandshakeOptions(), *opts).addr

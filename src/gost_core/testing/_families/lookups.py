@@ -391,7 +391,8 @@ class OptionLookup(Lookup[ComponentT, QuestionT, AnswerT], TakesOptions):
     """Those of them that take options.
 
     Hooks: ``_options``; ``_any_question``, by default the first, has some answer, be it right or
-    wrong, whatever the contract was given.
+    wrong, whatever the contract was given. ``_tell`` makes the calls that take options, by default
+    it asks.
     """
 
     @abstractmethod
@@ -399,6 +400,12 @@ class OptionLookup(Lookup[ComponentT, QuestionT, AnswerT], TakesOptions):
         self, component: ComponentT, question: QuestionT, /, *opts: AnyOption
     ) -> Awaitable[AnswerT]:
         """Call the component, with options."""
+
+    def _tell(
+        self, component: ComponentT, question: QuestionT, /, *opts: AnyOption
+    ) -> Awaitable[object]:
+        """Make each call that takes options."""
+        return self._ask(component, question, *opts)
 
     async def _any_question(self) -> QuestionT:
         """Return a question that has some answer."""
@@ -442,7 +449,7 @@ class OptionLookup(Lookup[ComponentT, QuestionT, AnswerT], TakesOptions):
 
         current().ctx = ctx = Context().with_value(SESSION_ID, "one")
         with contextlib.suppress(OSError):
-            await within(self._ask(component, question, option), self._named(question))
+            await within(self._tell(component, question, option), self._named(question))
         current().ctx = Context()
         return ref(ctx), ref(option)
 

@@ -1,6 +1,7 @@
 """The contract of the handshakes that dialers do."""
 
 from collections.abc import Awaitable
+from contextlib import suppress
 
 from gost_core.common.net import Conn
 from gost_core.dialer import (
@@ -25,6 +26,7 @@ from gost_core.testing._run.waiting import (
     raises,
     returned,
     start,
+    within,
 )
 from gost_core.testing._stage.network import Network, Peer
 from gost_core.testing.dialer._dialer import ADDR, NAME, DialerT
@@ -63,8 +65,8 @@ class HandshakerContract(Handshakes[DialerT, Peer], TakesOptions, interface=Hand
         return node
 
     @clause(
-        "Where TLS is to check a name, and there is none, ValueError is raised.",
-        "D32, D66",
+        "Where TLS is to check a name, and there is none, ValueError is raised; an address is one.",
+        "D12, D32, D66",
         after=("outlives_call",),
     )
     async def nameless(self) -> None:
@@ -76,6 +78,12 @@ class HandshakerContract(Handshakes[DialerT, Peer], TakesOptions, interface=Hand
         # Whatever name an earlier call had, or one beside it.
         await self._shaken(dialer)
         await raises(shaking, "handshake() without a name to check", ValueError)
+        for addr in ("192.0.2.1:443", "[2001:db8::1]:443"):
+            option, conn = addr_handshake_option(addr), bare(Network(self.peer))
+            call = _handshaker(dialer).handshake(current().ctx, conn, option)
+            # A certificate that is for another name is an OSError.
+            with suppress(OSError):
+                owned(await within(call, f"handshake() with the name {addr!r}"))
 
     def _shaking(self, component: DialerT, conn: Conn, /, *opts: AnyOption) -> Awaitable[Conn]:
         host = addr_handshake_option(self.host)
