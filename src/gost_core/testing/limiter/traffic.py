@@ -63,6 +63,9 @@ _DRAWS: Final[int] = 1000
 _SLOW: Final[int] = 1
 _FAST: Final[int] = 200
 _LARGE: Final[int] = 1 << 16
+# Seconds after which a caller asks anew. Of a limiter without a queue one may lose each race, since
+# all wake at the same moments; who is starved is so whenever it asks.
+_PATIENCE: Final[float] = 0.5
 
 
 class LimiterContract(
@@ -206,7 +209,7 @@ class LimiterContract(
         "Over some seconds, it grants half of its limit to one and a half of it, plus at most what "
         "one second brings, to all who ask, and each of them is served.",
         "D51, D52",
-        after=("all_served", "spent_waits"),
+        after=("all_served", "spent_waits", "cancelled"),
     )
     async def rate(self) -> None:
         limiter = self.make(_FAST)
@@ -308,7 +311,11 @@ async def _measure(limiter: Limiter) -> None:
 
     async def take(number: int) -> None:
         while not meter.too_much():
-            granted = await limiter.wait(Context(), 1 if number == 9 else 7)
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    granted = await limiter.wait(Context(), 1 if number == 9 else 7)
+            except TimeoutError:
+                continue
             meter.granted += granted
             expect(granted > 0, "wait() was refused")
             served.add(number)
@@ -318,7 +325,6 @@ async def _measure(limiter: Limiter) -> None:
 
     callers = [start(take(number)) for number in range(10)]
     await meter.run(lambda: [one.result() for one in callers if one.done()])
-    # On a busy machine one may lose each race for a while; who is starved loses all of them.
     await within(all_served.wait(), "the first grant of each of 10 callers at once")
     for one in callers:
         one.cancel()
