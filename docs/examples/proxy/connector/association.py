@@ -44,7 +44,7 @@ class Association(DatagramConn):
         if n < 1:
             raise ValueError(f"cannot read {n} bytes; ask for at least 1")
         while True:
-            await turn(self._stream, 1)
+            await turn(self._stream, 2)
             with self._saying_who_ended():
                 packet = await self._datagrams.read(ALL)
             # What is malformed is dropped, and so are fragments: to put them together is optional.

@@ -12,16 +12,14 @@ from .address import host_of
 T = TypeVar("T")
 
 MOST: Final = 512  # at once
-CROWDED: Final = 3  # turns of the loop for each of those who come together from one host
+TURNS: Final = 4  # of the loop, for each of those who come from one host
 _turns: Final = WeakValueDictionary[tuple[int, str], asyncio.Lock]()
 
 
-async def turn(conn: net.Conn, crowded: int = CROWDED) -> None:
-    """Wait before work that a peer causes: of those of one host, each has turns of the loop."""
+async def turn(conn: net.Conn, turns: int = TURNS) -> None:
+    """Wait before work that a peer causes: those of one host have it done one after the other."""
     loop, host = asyncio.get_running_loop(), host_of(str(conn.remote_addr()))
-    lock = _turns.setdefault((id(loop), host), asyncio.Lock())
-    turns = crowded if lock.locked() else 1
-    async with lock:
+    async with _turns.setdefault((id(loop), host), asyncio.Lock()):
         for _ in range(turns):
             await asyncio.sleep(0)
 
