@@ -1,6 +1,7 @@
 """How the example copies from socket to socket: all of it, whatever comes in between."""
 
 import asyncio
+import errno
 import os
 import random
 import socket
@@ -70,7 +71,7 @@ async def send(sock: socket.socket, data: bytes) -> None:
     sock.shutdown(socket.SHUT_WR)
 
 
-@pytest.mark.parametrize("pipes", ["as usual", "none is left", "none can be opened"])
+@pytest.mark.parametrize("pipes", ["as usual", "none is left", "none can be opened", "no use"])
 @pytest.mark.parametrize("pause", [0, 0.005])
 def test_all_bytes_arrive_both_ways_in_their_order(
     pipes: str, pause: float, monkeypatch: pytest.MonkeyPatch
@@ -85,7 +86,14 @@ def test_all_bytes_arrive_both_ways_in_their_order(
         return pipe()
 
     monkeypatch.setattr(os, "pipe", counted)
+
+    def refused(*_: object, **__: object) -> int:
+        raise OSError(errno.EINVAL, "this system moves no bytes between sockets and pipes")
+
     monkeypatch.setattr(relaying, "PIPES", 0 if pipes == "none is left" else 2)
+    monkeypatch.setattr(Flow, "moves", True)
+    if pipes == "no use":
+        monkeypatch.setattr(relaying, "splice", refused, raising=False)
 
     async def main() -> None:
         up, down = (random.Random(seed).randbytes(16 * MIB + 1) for seed in (1, 2))
@@ -99,7 +107,9 @@ def test_all_bytes_arrive_both_ways_in_their_order(
         assert (traffic.sent, traffic.received) == (len(up), len(down))
 
     run(main())
-    assert opened == (2 if pipes == "as usual" and sys.platform == "linux" else 0)
+    # That pipes are of no use shows on the first, perhaps before the other way has one.
+    usual = {"as usual": {2}, "no use": {1, 2}} if sys.platform == "linux" else {}
+    assert opened in usual.get(pipes, {0})
 
 
 def test_small_and_large_pieces_take_turns() -> None:

@@ -8,13 +8,18 @@ import argparse
 import ast
 import json
 import random
+import shutil
 import subprocess
+import sysconfig
+import threading
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any, Final, Self
 
 from docs._made import options, package
 
+PROGRAM: Final = shutil.which("pyright-langserver", path=sysconfig.get_path("scripts"))
+TIME_LIMIT: Final = 120.0
 URI: Final = "file:///gost-core-hover/drawn.py"
 """A file that is nowhere: the server is told what stands in it."""
 
@@ -46,9 +51,13 @@ class LanguageServer:
     """The language server of pyright, over its standard input and output."""
 
     def __init__(self) -> None:
+        if PROGRAM is None:
+            raise FileNotFoundError("no pyright-langserver; the dependency group 'types' has it")
         self._process = subprocess.Popen(
-            ["pyright-langserver", "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [PROGRAM, "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        self._watchdog = threading.Timer(TIME_LIMIT, self._process.kill)
+        self._watchdog.start()
         self._asked = 0
 
     def __enter__(self) -> Self:
@@ -57,6 +66,7 @@ class LanguageServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._watchdog.cancel()
         self._process.kill()
         self._process.communicate()
 
@@ -89,7 +99,7 @@ class LanguageServer:
             if name.lower() == b"content-length":
                 length = int(value)
         if not length:
-            raise EOFError("pyright-langserver has ended; its error stands above")
+            raise EOFError("pyright-langserver ended, or gave no answer in time")
         message: dict[str, Any] = json.loads(self._process.stdout.read(length))
         return message
 

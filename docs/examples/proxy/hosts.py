@@ -46,4 +46,4 @@ class TableHostMapper(hosts.HostMapper):
 
 def of_family(network: str, found: Sequence[IP]) -> list[IP]:
     """Leave those that ip4 or ip6 asks for."""
-    return [address for address in found if network[-1:] in f"p{address.version}"]
+    return [address for address in found if network[2:] in ("", str(address.version))]

@@ -9,6 +9,7 @@ from asyncio import Future
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from errno import EINVAL, ENOSYS, EPERM
 from typing import Final, TypeVar
 
 from gost_core.common import net
@@ -106,7 +107,7 @@ async def _pump(near: TCPConn, far: TCPConn, traffic: Traffic) -> None:
 class Flow:
     """Copies when sockets are ready, without a task; ``done`` learns that both ways have ended."""
 
-    pipes = 0
+    pipes, moves = 0, True
 
     def __init__(
         self, source: TCPConn, sink: TCPConn, count: Callable[[int], None], done: Future[None]
@@ -121,15 +122,14 @@ class Flow:
         """Copy no more."""
         self._source.readable.pause()
         self._sink.writable.pause()
-        if self._pipe is not None:
-            Flow.pipes -= 1
-            os.close(self._pipe[0])
-            os.close(self._pipe[1])
+        Flow.pipes -= self._pipe is not None
+        for end in self._pipe or ():
+            os.close(end)
 
     def _receive(self) -> None:
         source, size = self._source.socket, 0
         try:
-            if sys.platform == "linux" and self._pipe is not None:
+            if sys.platform == "linux" and Flow.moves and self._pipe is not None:
                 size = self._piped = splice(source.fileno(), self._pipe[1], MUCH, flags=NOW)
             else:
                 self._rest = source.recv(SOME)
@@ -137,6 +137,9 @@ class Flow:
         except BlockingIOError:
             return
         except OSError as error:
+            if Flow.moves and self._pipe is not None and error.errno in (EINVAL, ENOSYS, EPERM):
+                Flow.moves = False  # this system does not, and says so before the first byte
+                return None
             self._source.fault = error
             return self._finish()
         if size:
@@ -172,7 +175,7 @@ class Flow:
         self._source.readable.watch(self._receive, self._done)
 
     def _make_pipe(self) -> None:
-        if sys.platform == "linux" and Flow.pipes < PIPES:
+        if sys.platform == "linux" and Flow.moves and Flow.pipes < PIPES:
             with suppress(OSError):  # too many files are open, or such a pipe is too much
                 self._pipe = os.pipe()
                 Flow.pipes += 1
