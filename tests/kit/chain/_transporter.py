@@ -68,10 +68,14 @@ class RightTransporter(Transporter):
             return first
         try:
             return await self.connector.handshake(ctx, first)
-        except BaseException:
+        except BaseException as error:
             if first is not conn:
-                await first.close()
+                await self.undo(first, error)
             raise
+
+    async def undo(self, first: Conn, error: BaseException) -> None:
+        """Close what the first handshake made, since the second one ended with ``error``."""
+        await first.close()
 
     async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
         return await self.connector.connect(ctx, conn, network, address)
@@ -156,34 +160,16 @@ class HandshakeWithoutAddress(RightTransporter):
 
 @trial.breaks("handshake-failure-closes", history="569572d failed handshake leaks")
 class LeakingHandshake(RightTransporter):
-    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
-        first = conn
-        if isinstance(self.dialer, dialer.Handshaker):
-            addr = dialer.addr_handshake_option(self.own_options.addr)
-            first = await self.dialer.handshake(ctx, conn, addr)
-        if not isinstance(self.connector, connector.Handshaker):
-            return first
-        try:
-            return await self.connector.handshake(ctx, first)
-        except asyncio.CancelledError:
+    async def undo(self, first: Conn, error: BaseException) -> None:
+        if isinstance(error, asyncio.CancelledError):
             await first.close()
-            raise
 
 
 @trial.breaks("handshake-cancel-closes")
 class LeakingCancelledHandshake(RightTransporter):
-    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
-        first = conn
-        if isinstance(self.dialer, dialer.Handshaker):
-            addr = dialer.addr_handshake_option(self.own_options.addr)
-            first = await self.dialer.handshake(ctx, conn, addr)
-        if not isinstance(self.connector, connector.Handshaker):
-            return first
-        try:
-            return await self.connector.handshake(ctx, first)
-        except Exception:
+    async def undo(self, first: Conn, error: BaseException) -> None:
+        if isinstance(error, Exception):
             await first.close()
-            raise
 
 
 @trial.breaks("connect")
@@ -450,18 +436,9 @@ class ShakingHandsAsDialed(RightTransporter):
 
 @trial.breaks("handshake-failure-closes")
 class ClosingAfterOSErrors(RightTransporter):
-    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
-        if not isinstance(self.dialer, dialer.Handshaker):
-            return await super().handshake(ctx, conn)
-        addr = dialer.addr_handshake_option(self.own_options.addr)
-        first = await self.dialer.handshake(ctx, conn, addr)
-        if not isinstance(self.connector, connector.Handshaker):
-            return first
-        try:
-            return await self.connector.handshake(ctx, first)
-        except (OSError, asyncio.CancelledError):
+    async def undo(self, first: Conn, error: BaseException) -> None:
+        if isinstance(error, (OSError, asyncio.CancelledError)):
             await first.close()
-            raise
 
 
 @trial.breaks("bind")
@@ -559,19 +536,8 @@ class SplittingDatagrams(RightTransporter):
 class ClosingBehind(RightTransporter):
     """Has a task close what the first handshake made, and does not wait for it."""
 
-    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
-        first = conn
-        if isinstance(self.dialer, dialer.Handshaker):
-            addr = dialer.addr_handshake_option(self.own_options.addr)
-            first = await self.dialer.handshake(ctx, conn, addr)
-        if not isinstance(self.connector, connector.Handshaker):
-            return first
-        try:
-            return await self.connector.handshake(ctx, first)
-        except Exception:
-            if first is not conn:
-                CLOSING.add(asyncio.ensure_future(first.close()))
-            raise
-        except BaseException:
-            await first.close()
-            raise
+    async def undo(self, first: Conn, error: BaseException) -> None:
+        closing = asyncio.ensure_future(first.close())
+        CLOSING.add(closing)
+        if not isinstance(error, Exception):
+            await closing
