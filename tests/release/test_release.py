@@ -68,13 +68,6 @@ def edit(repository: Path, file: str, old: str, new: str) -> None:
     git(repository, "commit", "-qm", f"edit {file}")
 
 
-@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no clone")
-def test_nothing_stands_at_the_top_but_what_everybody_knows() -> None:
-    listed = release.run(["git", "ls-files", "-z"], ROOT).decode().split("\0")
-    top = {name.partition("/")[0] for name in listed if name and not name.startswith(".")}
-    assert top == {"LICENSE", "README.md", "docs", "pyproject.toml", "src", "tests"}
-
-
 def test_what_is_committed_is_built_the_same_again_whatever_lies_about(
     repository: Path, tmp_path: Path
 ) -> None:
