@@ -18,7 +18,7 @@ from gost_core.chain import Node, Router, chain_router_option, retries_router_op
 from gost_core.context import Context
 from gost_core.hop import Hop, SelectOption
 from proxy.build import Shared, make_hop, make_service
-from proxy.chain.chainer import HopChain
+from proxy.chain.route import HopChain
 from proxy.chain.router import RetryRouter
 from proxy.sd.memory import MemorySD
 from proxy.urls import parse

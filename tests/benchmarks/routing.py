@@ -7,11 +7,11 @@ from functools import partial
 
 from gost_core.chain import Node, transport_node_option
 from gost_core.context import Context
-from proxy.chain.chainer import HopChain
+from proxy.chain.route import HopChain
 from proxy.chain.transporter import NodeTransporter
 from proxy.connector.socks5 import SOCKS5Connector
 from proxy.dialer.tcp import TCPDialer
-from proxy.hop.nodes import NodeHop
+from proxy.hop import NodeHop
 from tests.benchmarks.measure import Figure, interleaved, ratio
 
 SIZES = (10, 100, 1_000, 10_000)

@@ -26,10 +26,10 @@ from gost_core.listener import addr_option
 from gost_core.logger import default, set_default
 from proxy.auth import UserTable
 from proxy.build import make_node
-from proxy.chain.chainer import HopChain
+from proxy.chain.route import HopChain
 from proxy.chain.router import RetryRouter
 from proxy.handler.proxy import ProxyHandler
-from proxy.hop.nodes import NodeHop
+from proxy.hop import NodeHop
 from proxy.listener.tcp import TCPListener
 from proxy.logger import StandardLogger
 from proxy.service import TaskService

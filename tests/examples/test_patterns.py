@@ -22,7 +22,7 @@ from proxy.chain.router import RetryRouter
 from proxy.handler.gateway import GatewayHandler
 from proxy.handler.http import HTTPHandler
 from proxy.handler.proxy import ProxyHandler
-from proxy.hop.nodes import NodeHop
+from proxy.hop import NodeHop
 from proxy.net.udp import NOWHERE
 
 pytestmark = pytest.mark.one_python

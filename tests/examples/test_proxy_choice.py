@@ -38,13 +38,13 @@ from proxy.admission import NetworkAdmission
 from proxy.build import make_node
 from proxy.bypass import PatternBypass
 from proxy.cache import MemoryCache
-from proxy.chain.chainer import HopChain
 from proxy.chain.probe import Prober
+from proxy.chain.route import HopChain
 from proxy.chain.router import RetryRouter, names_of_route
 from proxy.handler.http import HTTPHandler
 from proxy.handler.proxy import ProxyHandler
 from proxy.handler.socks5 import SOCKS5Handler
-from proxy.hop.nodes import NodeHop
+from proxy.hop import NodeHop
 from proxy.hosts import TableHostMapper
 from proxy.listener.tcp import TCPListener
 from proxy.resolver import DNSResolver

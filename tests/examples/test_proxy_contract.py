@@ -69,9 +69,8 @@ from proxy.admission import NetworkAdmission
 from proxy.auth import UserTable
 from proxy.bypass import PatternBypass
 from proxy.cache import MemoryCache
-from proxy.chain.chainer import HopChain
 from proxy.chain.probe import Prober
-from proxy.chain.route import NodeRoute
+from proxy.chain.route import HopChain, NodeRoute
 from proxy.chain.router import RetryRouter
 from proxy.chain.transporter import NodeTransporter
 from proxy.connector.http import HTTPConnector
@@ -81,7 +80,7 @@ from proxy.dialer.tcp import TCPDialer
 from proxy.handler.http import HTTPHandler
 from proxy.handler.proxy import ProxyHandler
 from proxy.handler.socks5 import SOCKS5Handler
-from proxy.hop.nodes import NodeHop
+from proxy.hop import NodeHop
 from proxy.hosts import TableHostMapper
 from proxy.limiter.conn import CountedConn, HostConnLimiter, Places, take_place
 from proxy.limiter.limited import LimitedConn
@@ -96,8 +95,7 @@ from proxy.net.wrapper import PrefixedConn
 from proxy.registry import MemoryRegistry
 from proxy.resolver import DNSResolver
 from proxy.routing import RequestMatcher
-from proxy.selector.filters import BackupFilter, FailFilter, FilteringSelector, PriorityFilter
-from proxy.selector.strategies import RoundRobin
+from proxy.selector import BackupFilter, FailFilter, FilteringSelector, PriorityFilter, RoundRobin
 from proxy.service import TaskService
 from tests.examples.dns_server import DNSServer
 

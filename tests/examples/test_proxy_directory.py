@@ -24,10 +24,10 @@ from gost_core.testing.ingress import IngressContract
 from gost_core.testing.router import RouterContract
 from gost_core.testing.sd import SDContract
 from proxy.build import make_node
-from proxy.chain.chainer import HopChain
+from proxy.chain.route import HopChain
 from proxy.chain.router import RetryRouter, names_of_route
 from proxy.handler.socks5 import SOCKS5Handler
-from proxy.hop.nodes import NodeHop
+from proxy.hop import NodeHop
 from proxy.ingress import MemoryIngress
 from proxy.net.address import host_of
 from proxy.router import TableRouter

@@ -11,7 +11,7 @@ import pytest
 from gost_core.chain import Node, matcher_body_size_node_option
 from gost_core.common.url import Userinfo
 from proxy.handler.http import HTTPHandler
-from proxy.hop.nodes import NodeHop
+from proxy.hop import NodeHop
 from proxy.wire import header
 from tests.examples.proxy_harness import echo, proxy, router_through, run, server
 from tests.examples.test_proxy_gateway import gateway

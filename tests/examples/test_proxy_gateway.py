@@ -41,8 +41,7 @@ from gost_core.testing.rewriter import RewriterContract
 from proxy.auth import UserTable
 from proxy.chain.router import RetryRouter
 from proxy.handler.gateway import GatewayHandler
-from proxy.hop.ingress import IngressHop
-from proxy.hop.nodes import NodeHop
+from proxy.hop import IngressHop, NodeHop
 from proxy.ingress import MemoryIngress
 from proxy.listener.tcp import TCPListener
 from proxy.rewriter import PatternRewriter

@@ -46,7 +46,7 @@ from proxy.logger import StandardLogger
 from proxy.metrics.instruments import MeasuredCounts
 from proxy.metrics.prometheus import PrometheusMetrics
 from proxy.observer import reporter
-from proxy.observer.events import RecordingObserver, StatsEvent, StatusEvent
+from proxy.observer.reporter import RecordingObserver, StatsEvent, StatusEvent
 from proxy.observer.stats import Counts
 from proxy.recorder import FileRecorder, RecordPoint
 from proxy.service import TaskService

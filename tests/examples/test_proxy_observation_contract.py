@@ -31,7 +31,7 @@ from gost_core.testing.recorder import RecorderContract
 from gost_core.testing.service import ServiceContract
 from proxy.metrics.instruments import BYTES, CONNECTIONS, DURATION, OPEN, Instrument, MeasuredCounts
 from proxy.metrics.prometheus import PrometheusMetrics
-from proxy.observer.events import RecordingObserver, StatsEvent, StatusEvent
+from proxy.observer.reporter import RecordingObserver, StatsEvent, StatusEvent
 from proxy.observer.stats import CountingConn, Counts
 from proxy.recorder import FileRecorder
 from proxy.service import TaskService

@@ -43,15 +43,14 @@ from gost_core.hop import (
 from gost_core.keys import DESTINATION_ADDRESS, HASH_SOURCE, SESSION_ID, SOURCE_ADDRESS
 from gost_core.listener import AcceptError, BindError, addr_option
 from gost_core.metadata import Metadata
-from proxy.chain.chainer import HopChain
-from proxy.chain.route import NodeRoute
+from proxy.chain.route import HopChain, NodeRoute
 from proxy.chain.router import RetryRouter, names_of_route
 from proxy.chain.transporter import NodeTransporter
 from proxy.connector.socks5 import SOCKS5Connector
 from proxy.dialer.tcp import TCPDialer
 from proxy.handler.http import HTTPHandler
 from proxy.handler.socks5 import SOCKS5Handler
-from proxy.hop.nodes import NodeHop
+from proxy.hop import NodeHop
 from proxy.listener.tcp import TCPListener
 from proxy.metadata import MemoryMetadata
 from proxy.net.dialer import SystemDialer

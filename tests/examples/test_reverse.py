@@ -17,12 +17,11 @@ from gost_core.listener import router_option as listen_router_option
 from gost_core.service import Service
 from proxy import service as service_module
 from proxy.build import Shared, make_hop, make_service
-from proxy.chain.chainer import HopChain
-from proxy.chain.route import NodeRoute
+from proxy.chain.route import HopChain, NodeRoute
 from proxy.chain.router import RetryRouter
 from proxy.handler.forward import ForwardHandler
 from proxy.handler.socks5 import SOCKS5Handler
-from proxy.hop.nodes import NodeHop
+from proxy.hop import NodeHop
 from proxy.listener.rtcp import ReverseListener
 from proxy.listener.tcp import TCPListener
 from proxy.net.dialer import SystemDialer

@@ -36,7 +36,7 @@ from proxy.chain.route import NodeRoute
 from proxy.chain.router import RetryRouter
 from proxy.chain.transporter import NodeTransporter
 from proxy.connector.socks5 import SOCKS5Connector
-from proxy.hop.nodes import NodeHop
+from proxy.hop import NodeHop
 from proxy.limiter.traffic import Bytes
 from proxy.listener.tcp import TCPListener
 from proxy.logger import StandardLogger

@@ -13,11 +13,11 @@ from gost_core.logger import LogLevel, default, set_default
 
 from .arguments import parser, words
 from .build import Shared, make_hop, make_service
-from .chain.chainer import HopChain
+from .chain.route import HopChain
 from .chain.router import RetryRouter
 from .logger import LEVELS, StandardLogger
 from .net.address import hidden
-from .observer.events import RecordingObserver
+from .observer.reporter import RecordingObserver
 from .plugins import left_out, remedy
 from .recorder import FileRecorder
 from .urls import Address

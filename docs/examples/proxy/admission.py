@@ -1,7 +1,6 @@
 """From where clients may connect."""
 
 from gost_core import admission
-from gost_core.common.net import Conn
 from gost_core.context import Context
 from gost_core.options import apply
 
@@ -29,13 +28,3 @@ class NetworkAdmission(admission.Admission):
         ip = ip_of(host_of(addr))
         contains = ip is not None and ip in self._networks
         return contains is self._whitelist
-
-
-async def is_admitted(rules: admission.Admission | None, conn: Conn, service: str) -> bool:
-    """Ask about the client of a connection, whose own network and address count (D50)."""
-    if rules is None:
-        return True
-    source = conn.remote_addr()
-    return await rules.admit(
-        Context(), source.network(), str(source), admission.with_service(service)
-    )

@@ -26,8 +26,7 @@ from .bypass import PatternBypass
 from .chain.probe import Prober
 from .chain.router import RetryRouter
 from .chain.transporter import NodeTransporter
-from .hop.ingress import IngressHop
-from .hop.nodes import NodeHop
+from .hop import IngressHop, NodeHop
 from .ingress import MemoryIngress
 from .limiter.conn import HostConnLimiter
 from .limiter.rate import HostRateLimiter

@@ -6,13 +6,9 @@ from typing import Final, NoReturn
 
 from gost_core.logger import Logger, LogLevel
 
-LEVELS: Final = {
-    LogLevel.TRACE: 5,
-    LogLevel.DEBUG: logging.DEBUG,
-    LogLevel.INFO: logging.INFO,
-    LogLevel.WARN: logging.WARNING,
-    LogLevel.ERROR: logging.ERROR,
-    LogLevel.FATAL: logging.CRITICAL,
+LEVELS: Final[Mapping[LogLevel, int]] = {
+    level: getattr(logging, level.name, 5)  # trace is none of the library's
+    for level in LogLevel
 }
 
 

@@ -1,6 +1,7 @@
 """Rules on requests."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from gost_core.routing import Matcher, Request
@@ -9,6 +10,7 @@ from .net.address import host_of
 from .wire.header import canonical
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestMatcher(Matcher):
     """Matches requests for which all is so that was asked for; "" asks for nothing.
 
@@ -16,29 +18,21 @@ class RequestMatcher(Matcher):
     below it: ``/api`` does not match ``/apiary``.
     """
 
-    def __init__(
-        self,
-        *,
-        host: str = "",
-        path: str = "",
-        method: str = "",
-        header: Mapping[str, str] | None = None,
-    ) -> None:
-        self._host = host_of(host)
-        self._path = path
-        self._method = method.upper()
-        self._header = {canonical(name): value for name, value in (header or {}).items()}
+    host: str = ""
+    path: str = ""
+    method: str = ""
+    header: Mapping[str, str] = field(default_factory=dict[str, str])
 
     async def match(self, request: Request, /) -> bool:
         # What is not known of a request is "", which not even "*" matches (D48).
         host = host_of(request.host)
         return (
-            (not self._host or (host != "" and fnmatchcase(host, self._host)))
-            and (not self._path or _is_below(request.path, self._path))
-            and self._method in ("", request.method)
+            (not self.host or (host != "" and fnmatchcase(host, host_of(self.host))))
+            and (not self.path or _is_below(request.path, self.path))
+            and self.method.upper() in ("", request.method)
             and all(
-                any(fnmatchcase(found, value) for found in request.header.get(name, ()))
-                for name, value in self._header.items()
+                any(fnmatchcase(found, value) for found in request.header.get(canonical(name), ()))
+                for name, value in self.header.items()
             )
         )
 

@@ -27,6 +27,7 @@ from ..recorder import RecordPoint
 from .route import LimitPassedError, NodeRoute, has_passed, resolve
 
 T = TypeVar("T")
+Find = Callable[[net.Addr], Awaitable[net.Addr]]
 
 GRACE: Final = 0.02  # seconds from the time limit of an attempt to its cancellation (D69)
 
@@ -141,9 +142,10 @@ def names_of_route(conn: net.Conn) -> str:
 class RoutedConn(Wrapper, chain.RouteCarrier):
     """A connection that tells by which route it came (D74)."""
 
-    def __init__(self, inner: net.Conn, route: chain.Route) -> None:
+    def __init__(self, inner: net.Conn, route: chain.Route, find: Find | None = None) -> None:
         super().__init__(inner)
         self._route = route
+        self._find = find
 
     def taken_route(self) -> chain.Route | None:
         return self._route
@@ -151,15 +153,6 @@ class RoutedConn(Wrapper, chain.RouteCarrier):
 
 class RoutedPackets(RoutedConn, net.PacketConn):
     """One that carries datagrams; if it goes anywhere, its router finds where."""
-
-    def __init__(
-        self,
-        inner: net.Conn,
-        route: chain.Route,
-        find: Callable[[net.Addr], Awaitable[net.Addr]] | None = None,
-    ) -> None:
-        super().__init__(inner, route)
-        self._find = find
 
     async def read_from(self, n: int, /) -> tuple[bytes, net.Addr]:
         assert isinstance(self._inner, net.PacketConn)

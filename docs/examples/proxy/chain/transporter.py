@@ -5,6 +5,7 @@ from dataclasses import replace
 from gost_core import connector, dialer
 from gost_core.chain import Transporter, TransportOption, TransportOptions
 from gost_core.common import net
+from gost_core.connector import BindOption
 from gost_core.context import Context
 from gost_core.options import apply
 
@@ -56,13 +57,7 @@ class NodeTransporter(Transporter):
         )
 
     async def bind(
-        self,
-        ctx: Context,
-        conn: net.Conn,
-        network: str,
-        address: str,
-        /,
-        *opts: connector.BindOption,
+        self, ctx: Context, conn: net.Conn, network: str, address: str, /, *opts: BindOption
     ) -> net.Listener:
         if not isinstance(self._connector, connector.Binder):
             name = type(self._connector).__name__

@@ -2,8 +2,8 @@
 
 from base64 import b64encode
 
-from gost_core import connector
 from gost_core.common.net import Conn
+from gost_core.connector import ConnectOption
 from gost_core.context import Context
 from gost_core.metadata import Metadata
 
@@ -29,13 +29,7 @@ class HTTPConnector(ProxyConnector):
             self._authorization = f"Proxy-Authorization: Basic {token}\r\n"
 
     async def connect(
-        self,
-        ctx: Context,
-        conn: Conn,
-        network: str,
-        address: str,
-        /,
-        *opts: connector.ConnectOption,
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: ConnectOption
     ) -> Conn:
         self.check_network(network)
         split_target(address)

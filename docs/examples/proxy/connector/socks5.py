@@ -2,6 +2,7 @@
 
 from gost_core import connector
 from gost_core.common.net import Conn, Listener, ProtocolError, UnsupportedError
+from gost_core.connector import BindOption, ConnectOption
 from gost_core.context import Context
 from gost_core.metadata import Metadata
 from gost_core.options import apply
@@ -51,13 +52,7 @@ class SOCKS5Connector(ProxyConnector, connector.Handshaker, connector.Binder):
         return conn
 
     async def connect(
-        self,
-        ctx: Context,
-        conn: Conn,
-        network: str,
-        address: str,
-        /,
-        *opts: connector.ConnectOption,
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: ConnectOption
     ) -> Conn:
         self.check_network(network)
         if network.startswith("tcp"):
@@ -73,7 +68,7 @@ class SOCKS5Connector(ProxyConnector, connector.Handshaker, connector.Binder):
         return Association(conn, await dialer.dial(ctx, "udp", relay), address)
 
     async def bind(
-        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: BindOption
     ) -> Listener:
         from .tunnel import TunnelListener  # only who binds needs the library h2
 

@@ -5,7 +5,8 @@ from typing_extensions import Buffer
 from gost_core import limiter
 from gost_core.common import net
 from gost_core.context import Context
-from gost_core.limiter import SCOPE_CLIENT, traffic
+from gost_core.limiter import SCOPE_CLIENT
+from gost_core.limiter.traffic import Limiter, TrafficLimiter
 
 from ..net.udp import DatagramConn
 from ..net.wrapper import Waits, Wrapper, alone
@@ -18,11 +19,7 @@ class LimitedConn(Wrapper):
     """
 
     def __init__(
-        self,
-        ctx: Context,
-        inner: net.Conn,
-        in_: traffic.Limiter | None,
-        out: traffic.Limiter | None,
+        self, ctx: Context, inner: net.Conn, in_: Limiter | None, out: Limiter | None
     ) -> None:
         super().__init__(inner)
         self._ctx = ctx
@@ -50,7 +47,7 @@ class LimitedConn(Wrapper):
                 await self._inner.write(rest[:granted])
                 rest = rest[granted:]
 
-    async def _draw(self, budget: traffic.Limiter | None, n: int) -> int:
+    async def _draw(self, budget: Limiter | None, n: int) -> int:
         if budget is None or not n:
             return n
         granted = await self._waits.until_closed(budget.wait(self._ctx, n))
@@ -96,7 +93,7 @@ class LimitedPackets(DatagramConn, LimitedConn):
             await self._draw_all(self._out, memoryview(data).nbytes)
             await self._packets.write_to(data, addr)
 
-    async def _draw_all(self, budget: traffic.Limiter | None, n: int) -> None:
+    async def _draw_all(self, budget: Limiter | None, n: int) -> None:
         while n:
             n -= await self._draw(budget, n)
 
@@ -104,7 +101,7 @@ class LimitedPackets(DatagramConn, LimitedConn):
 async def limit_traffic(
     ctx: Context,
     inner: net.Conn,
-    limits: traffic.TrafficLimiter | None,
+    limits: TrafficLimiter | None,
     scope: str,
     key: str,
     service: str,

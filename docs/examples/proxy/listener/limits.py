@@ -1,19 +1,25 @@
 """Whom a listener lets in, and what counts what it lets in."""
 
 import asyncio
+from contextlib import nullcontext
 
 from gost_core import listener
+from gost_core.admission import with_service
 from gost_core.common import net
 from gost_core.context import Context
 from gost_core.limiter import SCOPE_CONN, SCOPE_SERVICE
 from gost_core.logger import default
 
-from ..admission import is_admitted
 from ..limiter.conn import take_place
 from ..limiter.limited import limit_traffic
 from ..observer.stats import CountingConn
 
 DECISION_LIMIT = 5.0  # seconds to decide on a client: the next one waits meanwhile
+
+
+def may_wait(options: listener.Options) -> bool:
+    """Tell whether there is anything to wait for before a connection is served."""
+    return options.admission is not None or options.traffic_limiter is not None
 
 
 async def accept_within_limits(inner: net.Conn, options: listener.Options) -> net.Conn | None:
@@ -24,18 +30,15 @@ async def accept_within_limits(inner: net.Conn, options: listener.Options) -> ne
     served: net.Conn | None = None
     if options.stats is not None:
         inner = CountingConn(inner, options.stats)
-    waits = options.admission is not None or options.traffic_limiter is not None
+    ctx, service, limits = Context(), options.service, options.traffic_limiter
+    source = inner.remote_addr()
+    asked = source.network(), str(source), with_service(service)  # they alone count (D50)
     try:
-        async with asyncio.timeout(DECISION_LIMIT if waits else None):
-            if await is_admitted(options.admission, inner, options.service):
+        async with asyncio.timeout(DECISION_LIMIT) if may_wait(options) else nullcontext():
+            if options.admission is None or await options.admission.admit(ctx, *asked):
                 inner = take_place(inner, options.conn_limiter)
-                for scope, key in (
-                    (SCOPE_CONN, str(inner.remote_addr())),
-                    (SCOPE_SERVICE, options.service),
-                ):
-                    inner = await limit_traffic(
-                        Context(), inner, options.traffic_limiter, scope, key, options.service
-                    )
+                for scope, key in ((SCOPE_CONN, str(source)), (SCOPE_SERVICE, service)):
+                    inner = await limit_traffic(ctx, inner, limits, scope, key, service)
                 served = inner
     except Exception as error:  # whoever cannot decide refuses (D49, D53)
         logger = options.logger or default()

@@ -14,7 +14,7 @@ from ..metadata import whole
 from ..net.address import TCPAddr, addresses_of, split_host_port
 from ..net.tcp import Readiness, TCPConn
 from ..net.wrapper import Waits
-from .limits import accept_within_limits
+from .limits import accept_within_limits, may_wait
 
 # What says that accept() failed this time, and that the listener is well (D26).
 TEMPORARY: Final = {
@@ -35,8 +35,7 @@ class TCPListener(Component, listener.Listener):
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
-        refuse_options(self._options, "auther", "auth", "tls_config", "proxy_protocol")
-        refuse_options(self._options, "netns")
+        refuse_options(self._options, "auther", "auth", "tls_config", "proxy_protocol", "netns")
         host, port = split_host_port(self._options.addr)
         backlog = whole(metadata, "backlog", 128)
         # No host is everywhere (D12): one socket for both families, where the system has that.
@@ -76,7 +75,9 @@ class TCPListener(Component, listener.Listener):
             except OSError:  # this client's trouble, and nobody else's (D26)
                 client.close()
                 continue
-            served = await self._waits.until_closed(accept_within_limits(conn, self._options))
+            deciding = accept_within_limits(conn, self._options)
+            waits = may_wait(self._options)
+            served = await (self._waits.until_closed(deciding) if waits else deciding)
             if served is not None:
                 return served
         raise listener.ClosedError("this listener was closed")

@@ -1,22 +1,63 @@
-"""Telling an observer how a service does."""
+"""Telling an observer how a service does: events, an observer that records them, a reporter."""
 
 import asyncio
+import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from gost_core import observer
 from gost_core.common import net
 from gost_core.context import Context
 from gost_core.logger import Logger
+from gost_core.observer import EventType, Observer
 from gost_core.observer.stats import Kind, Stats
+from gost_core.recorder import Recorder
 
 from ..logger import Outage
-from .events import StatsEvent, StatusEvent
 
 INTERVAL: Final = 5.0  # seconds between reports of statistics
 LAST_WORDS: Final = 2.0  # seconds for the last report
+
+
+@dataclass(frozen=True, slots=True)
+class StatusEvent(observer.Event):
+    """A service is in another state: "running", "failed" or "closed"."""
+
+    service: str
+    state: str
+    message: str
+
+    def type(self) -> str:
+        return EventType.STATUS
+
+
+@dataclass(frozen=True, slots=True)
+class StatsEvent(observer.Event):
+    """What a service has counted by now."""
+
+    service: str
+    counts: Mapping[str, int]
+
+    def type(self) -> str:
+        return EventType.STATS
+
+
+class RecordingObserver(Observer):
+    """Has each event recorded, as JSON; delivered is what the recorder has taken."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    async def observe(
+        self, ctx: Context, events: Sequence[observer.Event], /, *opts: observer.Option
+    ) -> None:
+        for event in events:
+            if isinstance(event, (StatusEvent, StatsEvent)):  # others mean nothing here (D56)
+                content = {"type": event.type(), **asdict(event)}
+                await self._recorder.record(ctx, json.dumps(content).encode())
 
 
 class Reporter(net.Closer):
@@ -27,12 +68,7 @@ class Reporter(net.Closer):
     """
 
     def __init__(
-        self,
-        told: observer.Observer | None,
-        service: str,
-        stats: Stats,
-        interval: float,
-        logger: Logger,
+        self, told: Observer | None, service: str, stats: Stats, interval: float, logger: Logger
     ) -> None:
         self._told = told
         self._service = service
@@ -68,7 +104,7 @@ class Reporter(net.Closer):
                 self._task.cancel()
                 await asyncio.wait({self._task})
 
-    async def _report(self, told: observer.Observer) -> None:
+    async def _report(self, told: Observer) -> None:
         batch: Sequence[observer.Event] = ()
         while True:
             self._wake.clear()

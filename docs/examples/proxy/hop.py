@@ -1,19 +1,20 @@
-"""The nodes that a hop chooses among."""
+"""The nodes that are alternatives of each other: a fixed list, or what a directory knows."""
 
 from collections.abc import Sequence
 from dataclasses import fields
 
 from gost_core.bypass import with_host_option
-from gost_core.chain import Node, NodeFilterSettings
+from gost_core.chain import Node, NodeFilterSettings, NodeOption
 from gost_core.context import Context
 from gost_core.hop import Hop, NodeList, SelectOption, SelectOptions
+from gost_core.ingress import Ingress
 from gost_core.options import apply
 from gost_core.routing import Request
+from gost_core.sd import SD, Service
 from gost_core.selector import Selector, Strategy
 
-from ..net.address import host_of
-from ..selector.filters import BackupFilter, FailFilter, FilteringSelector, PriorityFilter
-from ..selector.strategies import RoundRobin
+from . import selector
+from .net.address import host_of
 
 
 class NodeHop(Hop, NodeList):
@@ -21,11 +22,11 @@ class NodeHop(Hop, NodeList):
 
     def __init__(self, *nodes: Node, strategy: Strategy[Node] | None = None) -> None:
         self._nodes = nodes
-        self._selector: Selector[Node] = FilteringSelector(
-            strategy or RoundRobin[Node](),
-            FailFilter[Node](),
-            BackupFilter[Node](),
-            PriorityFilter(),
+        self._selector: Selector[Node] = selector.FilteringSelector(
+            strategy or selector.RoundRobin[Node](),
+            selector.FailFilter[Node](),
+            selector.BackupFilter[Node](),
+            selector.PriorityFilter(),
         )
 
     async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
@@ -61,3 +62,35 @@ def _fits(filter: NodeFilterSettings, options: SelectOptions) -> bool:
         and filter.protocol in ("", options.protocol)
         and options.path.startswith(filter.path)
     )
+
+
+class IngressHop(Hop):
+    """Its nodes are the services that the ingress names for a host and the directory lists.
+
+    A service keeps its node, and with it its record of failures, for as long as it is listed
+    (D40). The first in the directory's order of preference that has not failed is chosen (D61).
+    """
+
+    def __init__(self, ingress: Ingress, sd: SD, *opts: NodeOption) -> None:
+        self._ingress = ingress
+        self._sd = sd
+        self._opts = opts
+        self._nodes: dict[str, dict[Service, Node]] = {}
+
+    async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
+        host = apply(SelectOptions(), *opts).host
+        rule = await self._ingress.get_rule(ctx, host)
+        if rule is None:
+            return None
+        known = self._nodes.get(rule.endpoint, {})
+        nodes = {
+            service: known.get(service) or self._node(service)
+            for service in await self._sd.get(ctx, rule.endpoint)
+            if service.network.startswith("tcp")
+        }
+        self._nodes[rule.endpoint] = nodes
+        alive = (node for node in nodes.values() if not selector.has_failed(node))
+        return next(alive, next(iter(nodes.values()), None))  # the last resort (D45)
+
+    def _node(self, service: Service) -> Node:
+        return Node(f"{service.node}/{service.id}", service.address, *self._opts)

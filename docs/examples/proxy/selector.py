@@ -1,5 +1,6 @@
-"""Leaving out nodes before one is chosen."""
+"""Which of several nodes is taken: some are left out, and one of the others has its turn."""
 
+import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -67,6 +68,16 @@ class PriorityFilter(Filter[Node]):
         highest = max((node.options().priority for node in items), default=0)
         winners = [node for node in items if node.options().priority == highest]
         return winners if highest > 0 and len(winners) == 1 else items
+
+
+class RoundRobin(Strategy[T]):
+    """Takes one after the other."""
+
+    def __init__(self) -> None:
+        self._turn = itertools.count()
+
+    async def apply(self, ctx: Context, /, *items: T) -> T | None:
+        return items[next(self._turn) % len(items)] if items else None
 
 
 class FilteringSelector(Selector[T]):

@@ -1,1 +1,0 @@
-"""The nodes that are alternatives of each other."""

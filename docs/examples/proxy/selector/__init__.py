@@ -1,1 +1,0 @@
-"""Which of several nodes is taken."""
