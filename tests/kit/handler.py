@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from ipaddress import ip_address
 from typing import Any
 
@@ -1171,6 +1172,123 @@ class AuthenticatingOnce(RightHandler):
         if self.known is None:
             return await super().authenticate(ctx, user, password)
         return ctx.with_value(CLIENT_ID, self.known)
+
+
+@trial.breaks("addresses-dialed")
+class LosingBrackets(RightHandler):
+    def one_form(self, address: str) -> str:
+        return super().one_form(address).replace("[", "").replace("]", "")
+
+
+@trial.breaks("addresses-dialed")
+class CuttingAtTheFirstColon(RightHandler):
+    def one_form(self, address: str) -> str:
+        host, port = super().one_form(address).split(":")
+        return f"{host}:{port}"
+
+
+@trial.breaks("half-request")
+class TakingWhatCame(RightHandler):
+    """Takes the end of the stream for the end of the request."""
+
+    async def serve(self, ctx: Context, client: Conn) -> None:
+        await super().serve(ctx, EndingLines(client))
+
+
+class EndingLines(Watched):
+    """Ends a line that was begun, up to the answer."""
+
+    answered = False
+
+    async def read(self, n: int, /) -> bytes:
+        return await super().read(n) or b"\n" * (self.asked and not self.answered)
+
+    async def write(self, data: Buffer, /) -> None:
+        self.answered = True
+        await super().write(data)
+
+
+@trial.breaks("traffic-in-hand")
+class ReservingAhead(RightHandler):
+    """Asks for a whole buffer, and reads as much as is granted."""
+
+    async def copy(self, ctx: Context, source: Conn, sink: Conn, limiter: Limiter | None) -> None:
+        while True:
+            n = 65536 if limiter is None else await limiter.wait(ctx, 65536)
+            self.granted(n)
+            if not (data := await source.read(n)):
+                break
+            await sink.write(data)
+        await self.end(sink)
+
+
+@trial.breaks("cut-shown")
+class GatheringWrites(RightHandler):
+    """Writes what came within a while, and forgets it if the source breaks off."""
+
+    async def copy(self, ctx: Context, source: Conn, sink: Conn, limiter: Limiter | None) -> None:
+        if limiter is None and isinstance(sink, Client):
+            source = Gathering(source)
+        await super().copy(ctx, source, sink, limiter)
+
+
+class Gathering(Watched):
+    """Reads until nothing comes for a while."""
+
+    ended = False
+
+    async def read(self, n: int, /) -> bytes:
+        gathered = b"" if self.ended else await super().read(n)
+        while gathered and not self.ended and len(gathered) < n:
+            reading = asyncio.ensure_future(super().read(n - len(gathered)))
+            try:
+                await asyncio.wait({reading}, timeout=1.0)
+                if not reading.done():
+                    break
+                piece = reading.result()
+                gathered, self.ended = gathered + piece, not piece
+            finally:
+                reading.cancel()
+        return gathered
+
+
+@trial.breaks("close-inside-handle")
+class WaitingForOtherClients(RightHandler):
+    def __init__(self, *opts: Option | None) -> None:
+        super().__init__(*opts)
+        self.handling = set["asyncio.Task[Any]"]()
+
+    async def handle(self, ctx: Context, conn: Conn, /, *opts: HandleOption) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.handling.add(task)
+        try:
+            await super().handle(ctx, conn, *opts)
+        finally:
+            self.handling.discard(task)
+
+    async def close(self) -> None:
+        await super().close()
+        if others := self.handling - {asyncio.current_task()}:
+            await asyncio.wait(others)
+
+
+ASKED: ContextVar[str] = ContextVar("ASKED")
+
+
+@trial.breaks("forward-no-other")
+class FallingBackToTheRequest(RightHandler):
+    async def target(self, ctx: Context, address: str) -> str:
+        ASKED.set(address)
+        return await super().target(ctx, address)
+
+    async def dial(self, ctx: Context, address: str) -> Conn:
+        try:
+            return await super().dial(ctx, address)
+        except ConnectionRefusedError:
+            if self.hop is None:
+                raise
+            return await super().dial(ctx, ASKED.get())
 
 
 trials = (trial,)

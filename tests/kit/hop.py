@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 from gost_core.bypass import with_host_option
 from gost_core.chain import Node
@@ -766,6 +766,16 @@ class CopiesOfTheirOwn(RightList):
         return tuple(Node(node.name, node.addr) for node in self.own_nodes)
 
 
+@lists.breaks("complete")
+class SortingInPlace(RightList):
+    """Sorts the list that it is given."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        if isinstance(nodes, list):
+            nodes.sort(key=lambda node: -node.options().priority)
+        super().__init__(nodes)
+
+
 @lists.breaks("empty", history="x registry: the list of nodes is nil")
 class NoneForEmpty(RightList):
     def nodes(self) -> Sequence[Node]:
@@ -812,6 +822,28 @@ class LiveList(RightList):
 
     async def reload(self, nodes: Sequence[Node]) -> None:
         self.live[:] = nodes
+
+
+@lists.breaks("beside-reload")
+class FillingPlaces(RightList):
+    """Makes room for all nodes, and then reads one after the other."""
+
+    async def reload(self, nodes: Sequence[Node]) -> None:
+        room: list[Any] = [None] * len(nodes)
+        for place, node in enumerate(nodes):
+            self.own_nodes = tuple(room)
+            await asyncio.sleep(0)
+            room[place] = node
+        self.own_nodes = tuple(room)
+
+
+@lists.breaks("beside-reload")
+class ClearingFirst(RightList):
+    async def reload(self, nodes: Sequence[Node]) -> None:
+        self.own_nodes = ()
+        for node in nodes:
+            await asyncio.sleep(0)
+            self.own_nodes = (*self.own_nodes, node)
 
 
 trials = (hops, lists)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import field
-from typing import Final
 
 from gost_core import handler
 from gost_core.chain import Node
@@ -16,7 +15,6 @@ from gost_core.handler import (
     rate_limiter_option,
     router_option,
 )
-from gost_core.hop import Hop
 from gost_core.keys import CLIENT_ID
 from gost_core.testing._families.life import InitialisedOnce
 from gost_core.testing._run.contract import clause
@@ -27,11 +25,9 @@ from gost_core.testing._run.waiting import (
     expect_cancelled,
     expect_raises,
     given,
-    need,
     owned,
     raises,
     settle,
-    start,
     within,
 )
 from gost_core.testing._stage import handled
@@ -41,18 +37,15 @@ from gost_core.testing._stage.fakes.lookups import FakeAuthenticator, FakeBypass
 from gost_core.testing._stage.fakes.recorded import out_of_reach
 from gost_core.testing._stage.handled import (
     GARBAGE,
+    NODE,
     TARGET,
     Connect,
     Login,
-    Served,
     Site,
 )
 from gost_core.testing._stage.memory import MemoryMetadata
 
 __all__ = ("HandlerContract",)
-
-
-_NODE: Final[str] = "198.51.100.7:80"
 
 
 class HandlerContract(InitialisedOnce, interface=Handler):
@@ -116,15 +109,18 @@ class HandlerContract(InitialisedOnce, interface=Handler):
             await within(both, "two calls of close() at once")
             await within(closer.close(), "a further close()")
 
-    @clause("close() may be called from inside handle().", "D22", after=("dials_target",))
+    @clause(
+        "close() may be called from inside handle(), and waits for no client.",
+        "D22, D29",
+        after=("dials_target", "concurrent"),
+    )
     async def close_inside_handle(self) -> None:
         await handled.try_close_inside(self._site)
 
     @clause("Closing it leaves the router open, which was only lent to it.", "D19")
     async def router_stays_open(self) -> None:
         served = await self._site.ready()
-        if isinstance(served.handler, Closer):
-            await within(served.handler.close(), "close()")
+        await within(closable(served.handler).close(), "close()")
         expect(not served.router.closed, "close() closed the router")
 
     # ---- Clients
@@ -136,10 +132,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         await client.expect_returns("a client that went away at once")
         await client.expect_closed("the client has gone away")
 
-    @clause(
-        "A client that breaks the connection off is no failure, and the connection is closed.",
-        "D28",
-    )
+    @clause("A client that breaks off is no failure, and its connection is closed.", "D28")
     async def client_reset(self) -> None:
         client = (await self._site.obliging()).client()
         await settle()
@@ -155,6 +148,14 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         await client.conn.close()
         await client.expect_ends("a client that sent garbage")
         await client.expect_closed("the client has sent garbage")
+
+    @clause(
+        "Half a request is none: a client that goes away in the middle of it has nothing dialed.",
+        "D8, D28",
+        after=("dials_target",),
+    )
+    async def half_request(self) -> None:
+        await handled.try_half_request(self._site)
 
     @clause("Cancelling handle() closes the connection.", "D4, D28")
     async def cancel_closes(self) -> None:
@@ -188,6 +189,14 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         call = served.router.dials[0]
         expect(call.address == TARGET, f"for {TARGET!r} the router was asked {call.address!r}")
         expect(call.network.startswith("tcp"), f"the network that was asked for: {call.network!r}")
+
+    @clause(
+        "An address is dialed as the client says it, an IPv6 one in brackets.",
+        "D12",
+        after=("dials_target",),
+    )
+    async def addresses_dialed(self) -> None:
+        await handled.expect_addresses_dialed(self._site)
 
     @clause("What it asks gets that client's values.", "D28", after=("dials_target", "concurrent"))
     async def context_handed_on(self) -> None:
@@ -282,6 +291,14 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         await handled.try_traffic_limited(self._site)
 
     @clause(
+        "Bytes are drawn from the traffic budgets once they are there, and no others.",
+        "D52",
+        after=("traffic_limited",),
+    )
+    async def traffic_in_hand(self) -> None:
+        await handled.try_traffic_in_hand(self._site)
+
+    @clause(
         "When a traffic limiter refuses or cannot be asked, the exchange ends.",
         "D52, D53",
         after=("traffic_limited",),
@@ -301,11 +318,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("dials_target", "concurrent"),
     )
     async def rate_limited(self) -> None:
-        limiter = FakeRateLimiter(allows=True)
-        served = (await self._site.connected(rate_limiter_option(limiter)))[0]
-        expect(limiter.taken == 1, f"one request spent {limiter.taken} of the rate limit")
-        limiter.allows = False
-        await served.expect_next_refused(self._site.asking(served), "the limit is used up")
+        await handled.try_rate_limited(self._site)
 
     @clause(
         "A rate limiter that raises refuses: nothing is dialed.", "D53", after=("dials_target",)
@@ -335,19 +348,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
 
     @clause("Wrong credentials are refused, and right ones let in.", "D49", after=("concurrent",))
     async def auther_decides(self) -> None:
-        users = FakeAuthenticator("user", "password", "client-7")
-        served, _ = await self._site.logged_in(users)
-        await served.dialed("the password is right, and nothing is dialed")
-        client = served.client()
-        start(need(self.login, "login")(client.conn, TARGET, "user", "wrong"))
-        await served.expect_next_refused(client, "the password is wrong")
-        served, client = await self._site.logged_in(users, "wrong")
-        await served.expect_not_dialed(client, "the password is wrong")
-        users.asked.hang(1)
-        served, _ = await self._site.logged_in(users)
-        await users.asked.reached("the authenticator")
-        start(need(self.login, "login")(served.client().conn, TARGET, "user", "password"))
-        await served.dialed("one client waits for the authenticator, and another is held up")
+        await handled.try_auther_decides(self._site)
 
     @clause('The client id "" is one too: it is let in.', "D49", after=("auther_decides",))
     async def auther_empty_id(self) -> None:
@@ -440,20 +441,9 @@ class HandlerContract(InitialisedOnce, interface=Handler):
 
     # ---- Forwarding
 
-    def _forwarder(self, hop: Hop | None) -> Served:
-        """Return a handler that is told to forward, before init()."""
-        served = self._site.made()
-        handled.as_forwarder(served.handler).forward(hop)
-        return served
-
-    async def _forwarding(self, hop: Hop) -> Served:
-        served = self._forwarder(hop)
-        await given(served.handler.init(None), "init()")
-        return served
-
     @clause("forward(None) is legal: nobody is forwarded.", "D18", after=("init_without_metadata",))
     async def forward_none(self) -> None:
-        await within(self._forwarder(None).handler.init(None), "init() after forward(None)")
+        await within(self._site.forwarder(None).handler.init(None), "init() after forward(None)")
 
     @clause("forward() after init() raises RuntimeError.", "D18", after=("init_without_metadata",))
     async def forward_late(self) -> None:
@@ -467,14 +457,19 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("concurrent",),
     )
     async def forward_target(self) -> None:
-        hop = FakeHop(None)
-        served = await self._forwarding(hop)
-        for addr in (_NODE, "198.51.100.8:8080"):
-            hop.node = Node("node", addr)
-            served.router.dials.clear()
-            self._site.asking(served)
-            address = (await served.dialed(f"the hop chose {addr}, and nothing is dialed")).address
-            expect(address == addr, f"the hop chose {addr}, and {address!r} was dialed")
+        await handled.try_forward_target(self._site)
+
+    @clause(
+        "Where the node that the hop chose cannot be reached, nothing else is dialed.",
+        "D28, D36",
+        after=("forward_target",),
+    )
+    async def forward_no_other(self) -> None:
+        served = await self._site.forwarding(FakeHop(Node("node", NODE)))
+        served.router.dials.fail_always(ConnectionRefusedError(NODE))
+        await self._site.asking(served).expect_ends("a client whose node refuses")
+        dialed = {call.address for call in served.router.dials}
+        expect(dialed == {NODE}, f"the hop chose {NODE}, which refused, and {dialed} were dialed")
 
     @clause(
         "Where the hop chooses None there is no target: nothing is dialed.",
@@ -482,7 +477,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("forward_target",),
     )
     async def forward_no_target(self) -> None:
-        served = await self._forwarding(FakeHop(None))
+        served = await self._site.forwarding(FakeHop(None))
         await served.expect_not_dialed(self._site.asking(served), "the hop chooses None")
 
     @clause(
@@ -491,16 +486,15 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("forward_target", "forward_no_target"),
     )
     async def forward_broken_hop(self) -> None:
-        hop = FakeHop(Node("node", _NODE))
+        hop = FakeHop(Node("node", NODE))
         for error in (*out_of_reach("the nodes"), PermissionError("refused by rule")):
             hop.asked.fail_always(error)
-            served, why = await self._forwarding(hop), f"the hop raises {describe(error)}"
+            served, why = await self._site.forwarding(hop), f"the hop raises {describe(error)}"
             await served.expect_not_dialed(self._site.asking(served), why)
 
     @clause("Closing it leaves the hop open, which was only lent to it.", "D19")
     async def hop_stays_open(self) -> None:
-        hop = FakeHop(Node("node", _NODE))
-        made = (await self._forwarding(hop)).handler
-        if isinstance(made, Closer):
-            await within(made.close(), "close()")
+        hop = FakeHop(Node("node", NODE))
+        served = await self._site.forwarding(hop)
+        await within(closable(served.handler).close(), "close()")
         expect(not hop.closed, "close() closed the hop")

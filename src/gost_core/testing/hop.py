@@ -47,10 +47,13 @@ from gost_core.testing._run.waiting import (
     raises,
     returned,
     settle,
+    start,
+    turns,
     within,
 )
 from gost_core.testing._stage.fakes.lookups import FakeBypass, FakeMatcher
 from gost_core.testing._stage.memory import MemoryMetadata
+from gost_core.testing._stage.streams import TURNS
 
 __all__ = ("HopContract", "NodeListContract")
 
@@ -553,8 +556,9 @@ class NodeListContract(Contract, Generic[NodeListT], interface=NodeList):
             _failed("two", priority_node_option(7)),
             _node("three", _backup(), misfit),
         ]
+        own = [node.name for node in nodes]
         found = [node for node in self._list(nodes).nodes() if _is_node(node)]
-        names, own = [node.name for node in found], [node.name for node in nodes]
+        names = [node.name for node in found]
         expect(names == own, f"of the nodes {own}, right after construction, nodes() has {names}")
         kept = [one.marker() is node.marker() for one, node in zip(found, nodes, strict=True)]
         expect(all(kept), "a node that nodes() returned has a marker of its own")
@@ -589,6 +593,22 @@ class NodeListContract(Contract, Generic[NodeListT], interface=NodeList):
         for found, own in snapshots:
             told = _addresses(found)
             expect(told == own, f"after reloads, what nodes() had returned of {own} is {told}")
+
+    @clause(
+        "Beside a reload too, nodes() is not empty, and there is no None inside.",
+        "D40",
+        after=("snapshot",),
+    )
+    async def beside_reload(self) -> None:
+        reload, nodes = need(self.reload, "reload"), [_node("one"), _node("two")]
+        node_list = self._list(nodes)
+        reloading = start(reload(node_list, nodes[::-1]))
+        for _ in range(TURNS):
+            found = list(node_list.nodes())
+            whole = bool(found) and all(map(_is_node, found))
+            expect(whole, f"beside a reload from two nodes to two, nodes() returned {found}")
+            await turns(1)
+        await given(reloading, "the reload")
 
     def _list(self, nodes: Sequence[Node]) -> NodeListT:
         return owned(self.make(nodes))

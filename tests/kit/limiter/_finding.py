@@ -313,18 +313,35 @@ class NetworksForHosts(Finder[GrantingT]):
         return super().limiter(key) or super().limiter(next(like, key))
 
 
+class WithoutZones(Finder[GrantingT]):
+    """Takes a link-local address for the same on every interface."""
+
+    def limiter(self, key: str, /) -> GrantingT | None:
+        address, zone, _ = key.partition("%")
+        like = (one for one in self.limiters if zone and one.startswith(address + zone))
+        return super().limiter(next(like, key))
+
+
 FAULTS: Final[Mapping[str, tuple[type[Finder[Granting]], ...]]] = {
     "limit-found": (ByPort,),
     "same-budget": (Fresh,),
     "keys-apart": (OneForAll,),
     "unlimited-free": (LimitedByDefault,),
-    "empty-key": (ParsingKeys, AddressesOnly, AnybodyForNobody, EncodingKeys),
+    "empty-key": (ParsingKeys, AnybodyForNobody),
+    "any-key": (AddressesOnly, EncodingKeys),
     "broken-backend-raises": (FailingOpen, WrongError, BreakerFailingOpen),
     "backend-mended": (GivingUp,),
     "budget-lasts": (ForgettingOfMany, ForgettingUnheld, ForgettingIdle, BegunAnewByChange),
     "first-callers": (TwoForFirstCallers, TwoForFirstCallersOfAKey, TwoForTheVeryFirst),
     "threads-apart": (KeyOnTheObject,),
     "changed-limit-acts": (KeptAfterChange, Raised, RemovedForGood),
-    "keys-whole": (ThatBeginSo, ThatEndSo, CutKeys, WithoutPorts, NetworksForHosts),
+    "keys-whole": (
+        ThatBeginSo,
+        ThatEndSo,
+        CutKeys,
+        WithoutPorts,
+        WithoutZones,
+        NetworksForHosts,
+    ),
 }
 """By the clauses that they break."""

@@ -176,6 +176,24 @@ class PlacesKeptByGroup(RightPlaces):
         return KeepingGroup(members)
 
 
+class FreeingGroup(RightPlacesGroup):
+    def allow(self, n: int, /) -> bool:
+        if all([member.allow(n) for member in self.members]):
+            return True
+        for member in self.members:
+            member.allow(-n)
+        return False
+
+
+@places.breaks("group-refusal-free")
+class PlacesFreedByGroup(RightPlaces):
+    """A member that refuses gets back what it has not given."""
+
+    @classmethod
+    def group(cls, members: Sequence[Limiter]) -> Limiter:
+        return FreeingGroup(members)
+
+
 class FreeingPerClose(RightCounted):
     async def close(self) -> None:
         await self.inner.close()

@@ -44,7 +44,7 @@ LIMITED: Final[tuple[str, str]] = ("192.0.2.1", "2001:db8::1")
 _LONG: Final[str] = "client." * 20
 LIKE: Final[tuple[str, ...]] = (
     *(LIMITED[0], f"{LIMITED[0]}0", f"{LIMITED[0]}00", f"{_LONG}example", f"{_LONG}test"),
-    *("2001:db8::1", "2001:db8::2"),
+    *("2001:db8::1", "2001:db8::2", "fe80::1%eth0", "fe80::1%eth1"),
 )
 """Keys of which one is a part of another, or begins as another does."""
 ALIKE: Final[tuple[str, ...]] = ("92.0.2.1", "192.0.2.2", "2001:db8::3")
@@ -141,6 +141,7 @@ class Budget(Contract, Generic[GrantingT]):
             members = [self._full(), self._full()]
             spend(members[1 - loose])
             expect(not group(members).allow(1), "a group granted with a member that is spent")
+            expect(not members[1 - loose].allow(1), "a group's refusal gave its member something")
             rest = spend(members[loose])
             expect(rest == full, f"a group's refusal left {rest} of {full} in another member")
 
@@ -384,13 +385,20 @@ class OnePerKey(Limits[FindingT, Granting], first=("limit_found",)):
             expect(free, f"{key!r} has a limit, of a key like it")
 
     @clause(
-        'The key "", of a client without a host, is legal, and so is one that is no address.',
+        'The key "", of a client without a host, is legal.',
         "Go's implementations",
         after=("unlimited_free",),
     )
     async def empty_key(self) -> None:
+        self._expect_legal("")
+
+    @clause("A key that is no address is legal.", "Go's implementations", after=("empty_key",))
+    async def any_key(self) -> None:
+        self._expect_legal("client.example", "/run/client.sock", f"/run/{_LONG}.sock")
+
+    def _expect_legal(self, *keys: str) -> None:
         lookup = self._build()
-        for key in ("", "client.example", "/run/client.sock", f"/run/{_LONG}.sock"):
+        for key in keys:
             limiter = lookup.limiter(key)
             if limiter is not None:
                 self._expect_unlimited(limiter, f"limiter({key!r})")

@@ -11,7 +11,7 @@ from socket import gaierror
 from typing import Final, TypeAlias
 
 from gost_core import handler
-from gost_core.chain import DialOptions
+from gost_core.chain import DialOptions, Node
 from gost_core.common.net import Aborter, Conn, DeniedError, HalfCloser, UnsupportedError
 from gost_core.context import Context, Key
 from gost_core.handler import (
@@ -23,6 +23,7 @@ from gost_core.handler import (
     router_option,
     traffic_limiter_option,
 )
+from gost_core.hop import Hop
 from gost_core.limiter import SCOPE_CONN
 from gost_core.testing._run.attempt import Broken, Exempt, current
 from gost_core.testing._run.report import describe
@@ -39,21 +40,24 @@ from gost_core.testing._run.waiting import (
     raises,
     settle,
     start,
+    turns,
     until,
     within,
 )
-from gost_core.testing._stage.fakes.chain import FakeRouter
+from gost_core.testing._stage.fakes.chain import FakeHop, FakeRouter
 from gost_core.testing._stage.fakes.limiter import FakeRateLimiter, FakeTrafficLimiter
 from gost_core.testing._stage.fakes.lookups import FakeAuthenticator, FakeBypass
 from gost_core.testing._stage.fakes.recorded import Call, out_of_reach
-from gost_core.testing._stage.memory import ForwardingConn, MemoryConn, connected_pair
+from gost_core.testing._stage.memory import ForwardingConn, MemoryConn, connected_pair, unread
+from gost_core.testing._stage.network import CutConn
 from gost_core.testing._stage.streams import end_of, read_exactly
 
-__all__ = ("DATA", "GARBAGE", "TARGET", "Client", "Connect", "Login", "Served", "Site")
+__all__ = ("DATA", "GARBAGE", "NODE", "TARGET", "Client", "Connect", "Login", "Served", "Site")
 
 Connect: TypeAlias = Callable[[Conn, str], Awaitable[Conn]]
 Login: TypeAlias = Callable[[Conn, str, str, str], Awaitable[Conn]]
 
+NODE: Final[str] = "198.51.100.7:80"
 TARGET: Final[str] = "target.example:80"
 MARK: Final[Key[str]] = Key("a value of the check")
 _CLIENT: Final[str] = "192.0.2.1:1024"
@@ -210,6 +214,18 @@ class Site:
         await given(served.handler.init(None), "init()")
         return served
 
+    def forwarder(self, hop: Hop | None) -> Served:
+        """Return a handler that is told to forward, before init()."""
+        served = self.made()
+        as_forwarder(served.handler).forward(hop)
+        return served
+
+    async def forwarding(self, hop: Hop) -> Served:
+        """Return a handler that forwards to the nodes of a hop."""
+        served = self.forwarder(hop)
+        await given(served.handler.init(None), "init()")
+        return served
+
     async def obliging(self, *opts: handler.Option) -> Served:
         """Return a handler whose targets go when the client goes."""
         served = await self.ready(*opts)
@@ -287,6 +303,14 @@ async def expect_values(site: Site, /) -> None:
             expect(told == values[: len(contexts)], what)
 
 
+async def try_rate_limited(site: Site, /) -> None:
+    limiter = FakeRateLimiter(allows=True)
+    served = (await site.connected(rate_limiter_option(limiter)))[0]
+    expect(limiter.taken == 1, f"one request spent {limiter.taken} of the rate limit")
+    limiter.allows = False
+    await served.expect_next_refused(site.asking(served), "the limit is used up")
+
+
 async def expect_rate_first(site: Site, /) -> None:
     login = need(site.login, "login")
     for allows in (False, True):
@@ -343,6 +367,28 @@ async def expect_one_form(site: Site, /) -> None:
         await served.expect_not_dialed(client, f"{address} is no address in one form")
 
 
+async def expect_addresses_dialed(site: Site, /) -> None:
+    connect = await choosing(site)
+    for address in ("192.0.2.7:80", "[2001:db8::7]:80"):
+        served = await site.ready()
+        client = served.client()
+        asking = start(connect(client.conn, address))
+        await ended(asking, client.handling, start(served.router.targets.get()), any_of_them=True)
+        await settle()
+        # A protocol may have no words for IPv6; then nothing comes to the handler.
+        if served.router.dials or client.handling.done():
+            dialed = [call.address for call in served.router.dials]
+            expect(dialed == [address], f"a client asked for {address}, and {dialed} was dialed")
+
+
+async def try_half_request(site: Site, /) -> None:
+    connect, served = await choosing(site), await site.ready()
+    client = served.client()
+    await ended(start(connect(CutConn(client.conn), TARGET)))
+    await client.conn.close()
+    await served.expect_not_dialed(client, "a client said half of its request")
+
+
 async def expect_apart(site: Site, /) -> None:
     connect, served = await choosing(site), await site.ready()
     names = [f"{number}.example:{80 + number}" for number in range(3)]
@@ -372,13 +418,18 @@ async def try_denied(site: Site, /) -> None:
 async def try_cut_shown(site: Site, /) -> None:
     for cancels in (False, True):
         _, client, near, far = await site.connected()
-        await far.write(b"part")
-        await given(read_exactly(near, 4), "reading what the target sent")
+        reading = start(read_exactly(near, 8))
+        for part in (b"part", b"last"):
+            await far.write(part)
+            await until(lambda: not unread(far), "what the target sends is not read")  # noqa: B023
+            await turns(20)
         if cancels:
             client.handling.cancel()
         else:
             far.break_off()
         what = "cancelling handle()" if cancels else "a reset by the target"
+        data = await given(reading, f"reading what the handler had read before {what}")
+        expect(data == b"partlast", f"after {what}, of b'partlast' the client read {data!r}")
         with suppress(OSError):
             data = await within(near.read(1), f"a read after {what}")
             raise Broken(f"after {what} the client read {data!r}, which is an end in order")
@@ -430,6 +481,19 @@ async def try_traffic_limited(site: Site, /) -> None:
     await given(read_exactly(near, len(DATA)), "the other direction, while one waits,")
 
 
+async def try_traffic_in_hand(site: Site, /) -> None:
+    limiter = FakeTrafficLimiter()
+    _, _, near, far = await site.connected(traffic_limiter_option(limiter))
+    await settle()
+    before = limiter.granted
+    for source, sink in ((near, far), (far, near)) * _MANY:
+        await within(source.write(b"x"), "writing a byte")
+        await given(read_exactly(sink, 1), "reading it at the other end")
+    drawn, sent = limiter.granted - before, 2 * _MANY
+    # What a protocol puts around a byte may count too.
+    expect(drawn <= 100 * sent, f"{sent} bytes were sent, one by one, and {drawn} were drawn")
+
+
 async def try_traffic_refused(site: Site, /) -> None:
     connect = need(site.connect, "connect")
     for error in (None, *out_of_reach("the limits")):
@@ -444,6 +508,33 @@ async def try_traffic_refused(site: Site, /) -> None:
         await client.expect_ends(
             f"a client whose limiter {describe(error) if error else 'refuses'}"
         )
+
+
+async def try_auther_decides(site: Site, /) -> None:
+    login, users = need(site.login, "login"), FakeAuthenticator("user", "password", "client-7")
+    served, _ = await site.logged_in(users)
+    await served.dialed("the password is right, and nothing is dialed")
+    client = served.client()
+    start(login(client.conn, TARGET, "user", "wrong"))
+    await served.expect_next_refused(client, "the password is wrong")
+    served, client = await site.logged_in(users, "wrong")
+    await served.expect_not_dialed(client, "the password is wrong")
+    users.asked.hang(1)
+    served, _ = await site.logged_in(users)
+    await users.asked.reached("the authenticator")
+    start(login(served.client().conn, TARGET, "user", "password"))
+    await served.dialed("one client waits for the authenticator, and another is held up")
+
+
+async def try_forward_target(site: Site, /) -> None:
+    hop = FakeHop(None)
+    served = await site.forwarding(hop)
+    for addr in (NODE, "198.51.100.8:8080"):
+        hop.node = Node("node", addr)
+        served.router.dials.clear()
+        site.asking(served)
+        address = (await served.dialed(f"the hop chose {addr}, and nothing is dialed")).address
+        expect(address == addr, f"the hop chose {addr}, and {address!r} was dialed")
 
 
 async def try_handle_after_close(site: Site, /) -> None:
@@ -467,9 +558,11 @@ async def try_close_inside(site: Site, /) -> None:
             # It may end all calls, this one too.
             closed.set()
 
+    served.client()
+    await settle()
     served.router.dials.meanwhile = close
     site.asking(served)
-    await within(closed.wait(), "close() from inside handle()")
+    await within(closed.wait(), "close() from inside handle(), beside another client")
 
 
 async def try_exchange_ends(site: Site, /) -> None:

@@ -18,6 +18,7 @@ __all__ = (
     "MemoryListener",
     "MemoryMetadata",
     "connected_pair",
+    "unread",
     "words",
 )
 
@@ -209,6 +210,12 @@ class MemoryConn(AddressedConn, HalfCloser):
     def _check_open(self) -> None:
         if self.closed:
             raise ClosedError("this end was closed")
+
+
+def unread(conn: MemoryConn, /) -> int:
+    """Return how many bytes the other end has still to read."""
+    # A method would be part of what others see of the class.
+    return len(conn._outgoing.data)  # pyright: ignore[reportPrivateUsage]
 
 
 def connected_pair(

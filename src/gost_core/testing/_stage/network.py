@@ -35,6 +35,7 @@ __all__ = (
     "GREETING",
     "After",
     "BareConn",
+    "CutConn",
     "Network",
     "Node",
     "Outside",
@@ -290,10 +291,12 @@ async def stammering(conn: Conn) -> None:
 
 def cut_short(peer: Peer, /) -> Peer:
     """Return a peer that ends in the middle of the first that it says."""
-    return lambda conn: peer(_CutConn(conn))
+    return lambda conn: peer(CutConn(conn))
 
 
-class _CutConn(ForwardingConn):
+class CutConn(ForwardingConn):
+    """A connection that breaks in the middle of the first write."""
+
     async def write(self, data: Buffer, /) -> None:
         """Write half, and end."""
         await super().write(memoryview(data)[: memoryview(data).nbytes // 2])
