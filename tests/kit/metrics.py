@@ -441,6 +441,20 @@ class ValuesInSmallLetters(RightMetrics):
         return super().one(name, {key: text.lower() for key, text in labels.items()})
 
 
+@metrics.breaks("labels-apart")
+class ValuesBetweenCommas(RightMetrics):
+    def one(self, name: MetricName, labels: Labels) -> RightInstrument:
+        return super().one(name, {"all": ",".join(labels[key] for key in sorted(labels))})
+
+
+@metrics.breaks("labels-apart")
+class PairsBetweenCommas(RightMetrics):
+    def one(self, name: MetricName, labels: Labels) -> RightInstrument:
+        return super().one(
+            name, {"all": ",".join(f"{key}={labels[key]}" for key in sorted(labels))}
+        )
+
+
 @metrics.breaks("label-order")
 class InTheOrderGiven(RightMetrics):
     def one(self, name: MetricName, labels: Labels) -> RightInstrument:

@@ -19,7 +19,7 @@ from tests.kit._backend import (
     mend_backend,
     stall_backend,
 )
-from tests.kit._stuck import closing_undisturbed
+from tests.kit._stuck import closing_ahead, closing_undisturbed
 from tests.kit.trial import Trial
 
 
@@ -183,7 +183,8 @@ class ClosingOnce(RightRecorder):
         await super().close()
 
 
-trial.breaks("close-twice")(closing_undisturbed(RightRecorder))
+trial.breaks("close-at-once")(closing_ahead(RightRecorder))
+trial.breaks("close-cancelled")(closing_undisturbed(RightRecorder))
 
 
 @trial.breaks("cancelled")
@@ -221,11 +222,43 @@ class KeepingOptions(RightRecorder):
 class RecorderGivingUp(GivingUp, RightRecorder): ...
 
 
+@trial.breaks("backend-mended")
+class FullOfFailures(RightRecorder):
+    """Has room for sixteen records that wait, and counts those on that have failed."""
+
+    waiting = 0
+
+    async def write(self, line: bytes) -> None:
+        if self.waiting == 16:
+            raise OSError("too many records wait")
+        self.waiting += 1
+        try:
+            await super().write(line)
+        except asyncio.CancelledError:
+            self.waiting -= 1
+            raise
+        self.waiting -= 1
+
+
 @trial.breaks("cancelled-whole")
 class CutWhenLong(RightRecorder):
     async def write(self, line: bytes) -> None:
         for start in range(0, len(line), 65536):
             await super().write(line[start : start + 65536])
+
+
+@trial.breaks("cancelled-whole")
+class CutBackToWhereItBegan(RightRecorder):
+    async def record(self, ctx: Context, data: Buffer, /, *opts: RecordOption) -> None:
+        begin = len(self.file)
+        self.file += bytes(data) + b"\n"
+        try:
+            await self.ask()
+            if not self.reachable:
+                raise OSError("no space left on device")
+        except asyncio.CancelledError:
+            del self.file[begin:]
+            raise
 
 
 @trial.breaks("concurrent-whole")
@@ -285,7 +318,7 @@ class CountingItems(RightRecorder):
         await super().record(ctx, bytes(data)[: len(memoryview(data))], *opts)
 
 
-@trial.breaks("close-twice")
+@trial.breaks("close-cancelled")
 class ForgettingWhoCloses(RightRecorder):
     closing: asyncio.Future[None] | None = None
 

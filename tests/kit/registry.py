@@ -380,4 +380,16 @@ class ClosedAtFirst(RightRegistry):
         return ForgivingReference(self, name) if name in self.values else None
 
 
+@trial.breaks("unregister-removes")
+class KeepingItsReferences(RightRegistry):
+    def __init__(self) -> None:
+        super().__init__()
+        self.references: dict[str, Value] = {}
+
+    def get(self, name: str, /) -> Value | None:
+        if name in self.values:
+            self.references.setdefault(name, Reference(self, name))
+        return self.references.get(name)
+
+
 trials = (trial,)

@@ -366,4 +366,19 @@ class KeepingErrors(RightRouter):
             raise
 
 
+@trial.breaks("others-go-on")
+class ForgettingTheSlower(RightRouter):
+    """Asks a second server when the first is slow, and leaves the first question where it is."""
+
+    async def ask(self) -> None:
+        first = asyncio.ensure_future(super().ask())
+        try:
+            await asyncio.wait({first}, timeout=0.1)
+        except asyncio.CancelledError:
+            first.cancel()
+            raise
+        if not first.done():
+            await super().ask()
+
+
 trials = (trial,)

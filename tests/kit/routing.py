@@ -254,4 +254,19 @@ class SkippingWhatItCannotAsk(RightMatcher):
             return self.applies(request)
 
 
+@trial.breaks("concurrent")
+class OneAnswerForEachHost(RightMatcher):
+    """Judges those who ask about one host at once by the request of the first of them."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Request] = {}
+
+    async def match(self, request: Request, /) -> bool:
+        first = self.asked.setdefault(request.host, request)
+        try:
+            return await super().match(first)
+        finally:
+            self.asked.pop(request.host, None)
+
+
 trials = (trial,)

@@ -5,6 +5,7 @@ import math
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -449,6 +450,24 @@ class BackupsDoNotFail(RightSelector):
 
 
 @selector_trial.breaks("chosen-anew")
+class FaithfulToWhatFailed(RightSelector):
+    """Has each client stay with its item, whatever becomes of it."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, weakref.ref[Item]] = {}
+
+    async def select(self, ctx: Context, /, *items: Item) -> Item | None:
+        source = ctx.value(HASH_SOURCE)
+        kept = self.kept[source]() if source in self.kept else None
+        if kept in items:
+            return kept
+        chosen = await super().select(ctx, *items)
+        if source is not None and chosen is not None:
+            self.kept[source] = weakref.ref(chosen)
+        return chosen
+
+
+@selector_trial.breaks("chosen-anew")
 class FailingForASecond(RightSelector):
     """Keeps what it found out for a second."""
 
@@ -652,6 +671,17 @@ class ResettingWhatItSees(RightFilter):
             if item.settings is not None and item.settings.is_exists("weight"):
                 item.settings.set("seen", True)
         return await super().filter(ctx, *items)
+
+
+@filter_trial.breaks("items-not-kept")
+class KeepingWhatFailed(RightFilter):
+    def __init__(self) -> None:
+        self.failed: set[Item] = set()
+
+    def has_failed(self, item: Item) -> bool:
+        failed = super().has_failed(item)
+        (self.failed.add if failed else self.failed.discard)(item)
+        return failed
 
 
 @filter_trial.breaks("items-not-kept")

@@ -460,6 +460,13 @@ class ClosingOnce(RightService):
         await super().close()
 
 
+@trial.breaks("close-at-once")
+class ClosedWhileItCloses(RightService):
+    async def close(self) -> None:
+        if not self.closing.is_set():
+            await super().close()
+
+
 @trial.breaks("close-before-serve")
 class NotYet(RightService):
     async def close(self) -> None:
@@ -623,6 +630,12 @@ class NeverForgetting(RightService):
 class WaitingToTheEnd(RightService):
     async def wait(self, delay: float) -> None:
         await self.sleep(delay)
+
+
+@trial.breaks("failure-counted")
+class BreaksAreClientsThatLeft(RightService):
+    def counts(self, error: Exception) -> bool:
+        return not isinstance(error, DeniedError | ConnectionResetError | BrokenPipeError)
 
 
 @trial.breaks("failure-counted")

@@ -4,6 +4,7 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import field
+from functools import partial
 from typing import Final, Generic, TypeAlias
 
 from typing_extensions import Protocol, TypeVar
@@ -35,6 +36,8 @@ _Series: TypeAlias = tuple[MetricName, Labels]
 
 _SERIES: Final[int] = 200
 _LABELS: Final[Labels] = {"service": "one", "host": "two"}
+# What joins values, alone or with their keys.
+_SIGNS: Final[tuple[str, ...]] = (",", ";", "|", "/", ":", " ", "_", "-", ".", "\0", "\xff", ",=")
 _UNKNOWN: Final[tuple[MetricName, ...]] = (
     MetricName("gost_core_testing_unknown"),
     MetricName("no name!"),
@@ -216,13 +219,17 @@ class MetricsContract(Contract, Generic[MetricsT], interface=Metrics):
         labelled = all(labels for _, labels in self._known())
         need(labelled or None, "counter`, `gauge` and `observer` with labels")
         metrics = self.make()
-        self._write(metrics)
-        others: list[Callable[[Labels], Labels]] = [_others, _in_capitals, _with_space]
+        others: list[Callable[[Labels], Labels]] = [dict, _others, _in_capitals, _with_space]
         if all(len(labels) > 1 for _, labels in self._known()):
             others += [_swapped, _shifted, _shifted_back]
-        for number, other in enumerate(others, 2):
+            others += [partial(_joined, sign, last) for sign in _SIGNS for last in (False, True)]
+        for other in others:
             self._write(metrics, other)
-            self._expect(metrics, 1, f"{number - 1} other series had been written to as well")
+        for name, labels in self._known():
+            made = [other(labels) for other in others]
+            for one in made:
+                after = f"{len(made) - 1} other series had been written to as well"
+                self._expect(metrics, made.count(one), after, (name, one))
 
     @clause("The same pairs in another order are the same labels.", "D58", after=("same_series",))
     async def label_order(self) -> None:
@@ -375,6 +382,13 @@ def _shifted(labels: Labels) -> Labels:
 
 def _shifted_back(labels: Labels) -> Labels:
     return _shifted(_reversed(labels))
+
+
+def _joined(sign: str, last: bool, labels: Labels) -> Labels:
+    """Return values that are the same as the others when they are joined by this sign."""
+    first, second, *_ = sorted(labels)
+    both = f"x{sign}x".replace("=", f"{second}=")
+    return {**labels, first: "x" if last else both, second: both if last else "x"}
 
 
 def _reversed(labels: Labels) -> Labels:

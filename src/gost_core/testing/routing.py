@@ -78,6 +78,15 @@ class MatcherContract(
     def _ask(self, component: MatcherT, question: _Sample) -> Awaitable[bool]:
         return component.match(_copy(question[0]))
 
+    async def _at_once(self) -> Sequence[_Sample]:
+        samples = [*await self._questions()]
+        known = self.matching or Request()
+        for other in (dataclasses.replace(known, **{name: _NOBODY[name]}) for name in _NOBODY):
+            # One that has no answer is the affair of another clause.
+            with contextlib.suppress(Exception):
+                samples.append((other, await self._match(other)))
+        return samples
+
     async def _forget(self) -> bool:
         # A rule keeps no state.
         return True
@@ -85,7 +94,8 @@ class MatcherContract(
     # Requests hold what clients sent, so no report shows them (D17).
 
     def _named(self, question: _Sample) -> str:
-        return "match() of `matching`" if question[1] else "match() of `other`"
+        names = {id(self.matching): "`matching`", id(self.other): "`other`"}
+        return f"match() of {names.get(id(question[0]), 'a request much like `matching`')}"
 
     def _expect_right(self, question: _Sample, answer: bool, when: str = "") -> None:
         right = bool(answer) is question[1]

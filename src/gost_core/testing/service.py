@@ -13,8 +13,8 @@ from gost_core.keys import DESTINATION_ADDRESS, HASH_SOURCE, SESSION_ID, SOURCE_
 from gost_core.listener import AcceptError, BindError, ClosedError, Listener
 from gost_core.observer.stats import Kind, Stats
 from gost_core.service import Service
-from gost_core.testing._families.closers import closed_twice
-from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._families.closers import Closers
+from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     ended,
     expect,
@@ -86,7 +86,7 @@ class _Served:
         await within(self.service.close(), what)
 
 
-class ServiceContract(Contract, interface=Service):
+class ServiceContract(Closers, interface=Service):
     """What a service promises, over listeners and handlers of the kit."""
 
     make: Callable[[Listener, Handler], Service] = field(kw_only=False)
@@ -100,6 +100,11 @@ class ServiceContract(Contract, interface=Service):
 
     async def _specimen(self) -> Service:
         return self._service(FakeListener(), FakeHandler())
+
+    async def _to_close(self) -> Service:
+        service = self._begin(ClosableHandler([])).service
+        await settle()
+        return service
 
     def _service(self, listener: Listener, handler: Handler) -> Service:
         return owned(self.make(listener, handler))
@@ -303,15 +308,6 @@ class ServiceContract(Contract, interface=Service):
         release.set()
         await within(served.serving, "serve() after the last handler")
 
-    @clause("Closing twice is legal, one call after the other and both at once.", "D1")
-    async def close_twice(self) -> None:
-        service = self._begin(ClosableHandler([])).service
-        await settle()
-        await closed_twice(service)
-        service = self._begin(ClosableHandler([])).service
-        await settle()
-        await within(asyncio.gather(service.close(), service.close()), "close(), twice at once")
-
     @clause(
         "close() is legal before serving; serve() then returns.",
         "D1, D29",
@@ -494,12 +490,9 @@ class ServiceContract(Contract, interface=Service):
     @clause("A handler that fails is counted, also after close().", "D15", after=("serve_waits",))
     async def failure_counted(self) -> None:
         group = ExceptionGroup("both directions", [OSError("one"), DeniedError("the other")])
-        for error in (
-            OSError("it failed"),
-            PermissionError("wrong password"),
-            KeyError("x"),
-            group,
-        ):
+        of_streams = ConnectionResetError("broken"), BrokenPipeError("gone"), TimeoutError("late")
+        of_rules = OSError("it failed"), PermissionError("wrong password"), KeyError("x")
+        for error in (*of_streams, *of_rules, group):
             for steps in (0, _STEPS):
                 errors = await self._errors_of(_raising(error, steps))
                 expect(errors == 1, f"one handler raised {error!r}, and TOTAL_ERRS is {errors}")

@@ -122,7 +122,7 @@ class BreakerFailingOpen(Finder[GrantingT]):
     failures = 0
 
     def limiter(self, key: str, /) -> GrantingT | None:
-        self.failures += not self.reachable
+        self.failures = 0 if self.reachable else self.failures + 1
         return None if self.failures > 10 else super().limiter(key)
 
 

@@ -199,6 +199,18 @@ class AskedAddress(RightReverse):
         return Address("tcp", self.options.addr)
 
 
+@reverse.breaks("reverse-address")
+class WhereItWasFirst(RightReverse):
+    """Bound again, it names the address of the first time."""
+
+    first: Addr | None = None
+
+    async def bind(self) -> net.Listener:
+        bound = await super().bind()
+        self.first = self.address = self.first or self.address
+        return bound
+
+
 @reverse.breaks("reverse-bind-error")
 class BindErrorAsItIs(RightReverse):
     async def accept(self) -> Conn:

@@ -261,6 +261,19 @@ class ApplyingTwice(RightObserver):
         await super().observe(ctx, events, *opts, *opts)
 
 
+@trial.breaks("others-go-on")
+class FourDeliveries(RightObserver):
+    """Delivers four batches at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = asyncio.Semaphore(4)
+
+    async def send(self, events: Sequence[ServiceEvent]) -> None:
+        async with self.places:
+            await super().send(events)
+
+
 trials = (trial,)
 
 

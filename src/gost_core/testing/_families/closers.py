@@ -34,7 +34,7 @@ class Closers(Contract):
     async def _to_close(self) -> Closer:
         """Return one that is at work."""
 
-    async def _specimen(self) -> Closer:
+    async def _specimen(self) -> object:
         return await self._to_close()
 
     @clause(TWICE, "D1")

@@ -47,6 +47,7 @@ _OTHER_TYPES: Final[Mapping[str, tuple[object, ...]]] = {
 # least once, what it asks for is never missed.
 _DRAWS: Final[int] = 40
 _CALLS: Final[int] = 20
+_FULL: Final = Context().with_value(CLIENT_ID, "client").with_value(HASH_SOURCE, "192.0.2.1")
 _LONG: Final[float] = 3600.0
 _SHORT: Final[float] = 0.05
 
@@ -111,9 +112,9 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
         """Return whatever is chosen of ``items`` in many draws, in either order."""
         chooser = self._build() if chooser is None else chooser
         drawn: list[T] = []
-        for order in (items, items[::-1]):
+        for order, ctx in ((items, _FULL), (items[::-1], Context())):
             for _ in range(_DRAWS):
-                found = await self._choice(chooser, Context(), *order)
+                found = await self._choice(chooser, ctx, *order)
                 chosen = [one for one in found if one is not None]
                 expect(
                     bool(chosen) and len(chosen) == len(found),
@@ -140,8 +141,7 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
     )
     async def chosen(self) -> None:
         chooser = self._build()
-        full = Context().with_value(CLIENT_ID, "client").with_value(HASH_SOURCE, "192.0.2.1")
-        for ctx in (Context(), full):
+        for ctx in (Context(), _FULL):
             for count in (1, 3):
                 items = [self.item() for _ in range(count)]
                 found = await self._choice(chooser, ctx, *items)
@@ -180,9 +180,13 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
         expect(not kept, f"{kept} of {len(references)} items were kept")
 
     async def _choose_and_forget(self, chooser: ChooserT) -> list["weakref.ref[T]"]:
-        items = [self.item() for _ in range(3)]
-        await self._choice(chooser, Context(), *items)
+        items = self._lent()
+        await self._choice(chooser, _FULL, *items)
         return [weakref.ref(item) for item in items]
+
+    def _lent(self) -> list[T]:
+        """Return items of each sort."""
+        return [self.item() for _ in range(3)]
 
     @clause(
         "Choices for several requests at once do not mix.",
@@ -263,6 +267,10 @@ class ByFailures(Choice[ChooserT, T]):
         item = self._with(**{"failTimeout": _LONG, **values})
         self._marker(item).mark()
         return item
+
+    def _lent(self) -> list[T]:
+        failed = [self._failed()] if self.item_with and "maxFails" in self.honours else []
+        return [*super()._lent(), *failed]
 
     def _marker(self, item: T) -> Marker:
         return need(_marker(item), "item_with` that has a marker")

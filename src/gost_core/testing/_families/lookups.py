@@ -119,8 +119,8 @@ class Mended(Backed[ComponentT]):
         mend_backend, component = need(self.mend_backend, "mend_backend"), await self._ready()
         calls = await self._methods(component)
         await self._break(component)
-        # As many failures as make most breakers open.
-        await ended(*(start(call()) for call in calls.values() for _ in range(5)))
+        # As many failures as make most breakers open, and fill most queues.
+        await ended(*(start(call()) for call in calls.values() for _ in range(_CALLS)))
         await given(mend_backend(component), "mend_backend()")
         loop = asyncio.get_running_loop()
         limit = loop.time() + self.time_limit
@@ -291,13 +291,14 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
     )
     async def others_go_on(self) -> None:
         questions = await self._questions()
-        left: list[tuple[QuestionT, asyncio.Future[AnswerT]]] = []
+        left: list[tuple[QuestionT, asyncio.Future[AnswerT], list[asyncio.Task[object]]]] = []
         for question in questions:
-            component = await self._ready()
-            stalled = await self._stalled(component, partial(self._ask, component, question))
+            component, begun = await self._ready(), list[asyncio.Task[object]]()
+            asking = partial(self._ask, component, question)
+            stalled = await self._stalled(component, lambda: noting_tasks(asking(), begun))  # noqa: B023
             if stalled is None:
                 continue
-            left.append((question, stalled))
+            left.append((question, stalled, begun))
             for other in (*questions, *self._more_questions()):
                 if not self._may_share(question, other):
                     asked = start(self._ask(component, other))
@@ -306,9 +307,11 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
                     expect(asked.done(), what)
         expect(bool(left), "`stall_backend` left no question without an answer")
         # They may have a time limit of their own, which is no answer either.
-        await asyncio.wait([one for _, one in left], timeout=_PATIENCE)
-        for question, stalled in left:
+        await asyncio.wait([one for _, one, _ in left], timeout=_PATIENCE)
+        for question, stalled, begun in left:
             if stalled.done():
+                tasks = [one for one in left_of(begun) if not one.cancelling()]
+                expect(not tasks, f"{self._named(question)} ended, and left {tasks}")
                 with contextlib.suppress(OSError):
                     self._expect_safe(question, stalled.result())
             else:
@@ -372,9 +375,13 @@ class Lookup(Answers[ComponentT, QuestionT, AnswerT]):
         """Return calls with other arguments, whose answers are not known."""
         return [partial(self._ask, component, one) for one in self._more_questions()]
 
+    async def _at_once(self) -> Sequence[QuestionT]:
+        """Return what to ask at once: by default what is asked elsewhere."""
+        return await self._questions()
+
     @clause("Calls for several requests at once do not mix.", "D22", after=(FIRST,))
     async def concurrent(self) -> None:
-        component, samples = await self._ready(), await self._questions()
+        component, samples = await self._ready(), await self._at_once()
         need(samples if len(samples) > 1 else None, "second sample, of another answer")
         # Each of the others once the last that was begun.
         for beside in (None, *self._beside(component)):

@@ -138,6 +138,18 @@ class ObserverContract(
             count = await self._count(observer)
             expect(count > before, "a batch that came again after a cancelled call had no effect")
 
+    @clause(
+        "While batches are left without an answer, others are delivered.",
+        "D22",
+        after=("delivered", "next_after_cancelled"),
+    )
+    async def others_go_on(self) -> None:
+        observer = self._build()
+        for number in range(1, 21):
+            await self._stalled(observer, (await self._methods(observer))["observe()"])
+            batch = [self.event()]
+            await self._observe(observer, batch, f"observe() beside {number} without an answer")
+
     @clause("The batch is not changed.", "D56")
     async def batch_unchanged(self) -> None:
         events: list[Event] = [self.event(), _Foreign("gost-core-testing"), self.event()]

@@ -93,8 +93,9 @@ class ClosableHandler(FakeHandler, Closer):
         self._events = events
 
     async def close(self) -> None:
-        """Remember it."""
+        """Remember it, and take longer than what is ready to happen."""
         self._events.append("handler.close")
+        await asyncio.sleep(0.05)
 
 
 class FakeStats(Lent, Stats):
