@@ -458,3 +458,63 @@ class KeepingTheCutOfAName(RightChainer):
         if names not in self.cuts:
             self.cuts[names] = super().cut(node, transport, before)
         return self.cuts[names]
+
+
+@trial.breaks("any-address")
+class LoweringPaths(RightChainer):
+    async def select(
+        self, hop: Hop, ctx: Context, network: str, address: str, host: str
+    ) -> Node | None:
+        return await super().select(hop, ctx, network, address.lower(), host)
+
+
+@trial.breaks("asked-anew")
+class KeepingThatThereIsNone(RightChainer):
+    """Asks a hop no more for a host for which it had no node."""
+
+    def __init__(self, hops: Sequence[Hop]) -> None:
+        super().__init__(hops)
+        self.without = set[tuple[Hop, str]]()
+
+    async def select(
+        self, hop: Hop, ctx: Context, network: str, address: str, host: str
+    ) -> Node | None:
+        if (hop, host) in self.without:
+            return None
+        node = await super().select(hop, ctx, network, address, host)
+        if node is None:
+            self.without.add((hop, host))
+        return node
+
+
+@trial.breaks("failure-frees")
+class AskingAllHopsAtOnce(RightChainer):
+    async def route(
+        self, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        host = apply(RouteOptions(), *opts).host
+        asking = (self.select(hop, ctx, network, address, host) for hop in self.hops)
+        chosen = dict(zip(self.hops, await asyncio.gather(*asking), strict=True))
+        return await Choosing(chosen, self).route(ctx, network, address, *opts)
+
+
+class Choosing(RightChainer):
+    """Makes a route of what hops have chosen."""
+
+    def __init__(self, chosen: dict[Hop, Node | None], chainer: RightChainer) -> None:
+        super().__init__(tuple(chosen))
+        self.chosen = chosen
+        self.own_marker = chainer.own_marker
+
+    async def select(
+        self, hop: Hop, ctx: Context, network: str, address: str, host: str
+    ) -> Node | None:
+        return self.chosen[hop]
+
+
+@trial.breaks("marks-itself")
+class ResetByAnotherRoute(RightChainer):
+    def made_of(self, nodes: list[Node]) -> Route | None:
+        if nodes:
+            self.own_marker.reset()
+        return super().made_of(nodes)

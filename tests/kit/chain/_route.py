@@ -337,6 +337,15 @@ class MarkingTheFirst(RightRoute):
         self.own_nodes[0].marker().mark()
 
 
+@trial.breaks("failure-marks")
+class ForgivingRefusals(RightRoute):
+    """Marks no node that refuses the credentials: it has answered, after all."""
+
+    def mark(self, node: Node) -> None:
+        if not isinstance(sys.exception(), PermissionError):
+            super().mark(node)
+
+
 @trial.breaks("success-resets")
 class NeverResetting(RightRoute):
     def reset(self, node: Node) -> None:

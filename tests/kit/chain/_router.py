@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeVar
+from weakref import WeakSet
 
 from typing_extensions import Buffer
 
@@ -399,6 +400,45 @@ class Pausing(RightRouter):
 class LastErrorOnly(RightRouter):
     def note(self, error: OSError, earlier: list[OSError]) -> None:
         pass
+
+
+@trial.breaks("attempts-apart")
+class CountingForAll(RightRouter):
+    """Counts what failed on the router, from the last call on."""
+
+    failed = 0
+
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        self.failed = 0
+        return await super().dial(ctx, network, address, *opts)
+
+    async def pause(self) -> None:
+        self.failed += 1
+        if self.failed > self.own_options.retries:
+            raise OSError("no attempt is left")
+
+
+@trial.breaks("retry-hinders-none")
+class OneRetryAtATime(RightRouter):
+    """Makes first attempts at any time, and further ones one by one, to spare the nodes."""
+
+    def __init__(self, *opts: RouterOption | None) -> None:
+        super().__init__(*opts)
+        self.lock = asyncio.Lock()
+        self.failed = WeakSet[asyncio.Task[object]]()
+
+    async def limited(
+        self, ctx: Context, attempt: Callable[[Context], Awaitable[Result]]
+    ) -> Result:
+        if asyncio.current_task() not in self.failed:
+            return await super().limited(ctx, attempt)
+        async with self.lock:
+            return await super().limited(ctx, attempt)
+
+    async def pause(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.failed.add(task)
 
 
 @trial.breaks("route-each-attempt")

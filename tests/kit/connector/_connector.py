@@ -22,7 +22,7 @@ from gost_core.connector import (
 from gost_core.context import Context
 from gost_core.options import apply
 from gost_core.testing import Contract
-from gost_core.testing._stage.memory import MemoryMetadata
+from gost_core.testing._stage.memory import Address, MemoryMetadata
 from gost_core.testing.connector import ConnectorContract
 from tests.kit._stuck import ending_at_the_limit, few_places, losing_places, stuck
 from tests.kit.connector._protocol import (
@@ -242,6 +242,25 @@ class MixingTargets(RightConnector):
     def connection(self, conn: Conn, network: str, address: str) -> Conn:
         if network == "udp" and not address:
             return FirstTargetOnly(conn)
+        return super().connection(conn, network, address)
+
+
+class OnePortOfAHost(Association):
+    def __init__(self, inner: Conn) -> None:
+        super().__init__(inner)
+        self.ports = dict[str, str]()
+
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        host, _, port = str(addr).rpartition(":")
+        port = self.ports.setdefault(host, port)
+        await super().write_to(data, Address(addr.network(), f"{host}:{port}"))
+
+
+@connectors.breaks("association")
+class KeepingTargetsByHost(RightConnector):
+    def connection(self, conn: Conn, network: str, address: str) -> Conn:
+        if network == "udp" and not address:
+            return OnePortOfAHost(conn)
         return super().connection(conn, network, address)
 
 

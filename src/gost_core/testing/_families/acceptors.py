@@ -280,9 +280,15 @@ class Acceptors(Closers, Generic[SiteT]):
 
         await closes_cut_short(bound)
 
-    @clause("close() closes the connections that nobody accepted.", "D27", after=("accepts",))
+    @clause(
+        "close() closes the connections that nobody accepted.",
+        "D27",
+        after=("accepts", "accept_cancellable"),
+    )
     async def unaccepted_closed(self) -> None:
         site = await self._bound()
+        # What one may have taken that nobody waits for any more is not accepted either.
+        await expect_cancelled(await begin(site.listener.accept()), "accept()")
         client, other = await site.connect(), await site.connect_refused()
         await settle()
         await within(site.listener.close(), "close()")

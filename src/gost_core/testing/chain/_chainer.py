@@ -18,6 +18,7 @@ from gost_core.testing._run.waiting import (
     applies,
     expect,
     expect_cancelled,
+    leaving_no_task,
     raises,
     returned,
     within,
@@ -103,6 +104,21 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
             call = chainer.route(Context(), "tcp", TARGET)
             await raises(call, f"route() over a hop that raises {error!r}", type(error))
 
+    @clause(
+        "A hop that fails, beside one that is silent, leaves nothing that still asks it.",
+        "D20",
+        after=("failures_raised", "failure_over"),
+    )
+    async def failure_frees(self) -> None:
+        failing, silent = FakeHop(None), FakeHop(None)
+        failing.asked.fail(step_error())
+        silent.asked.hang(1)
+        asked = leaving_no_task(self._asked(self.make((failing, silent))), "route() over both")
+        asking = await begin(asked)
+        # It may ask both at once, and wait for both.
+        with suppress(OSError, asyncio.InvalidStateError):
+            asking.result()
+
     @clause("Each hop is told the network, the address and the host of the request.", "D37")
     async def request_handed_on(self) -> None:
         scene = Scene()
@@ -114,13 +130,15 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
             told = (options.network, options.addr, options.host)
             expect(told == ("udp", RESOLVED, NAME), f"a hop was told {told}")
 
-    @clause("Any address is accepted: an empty one, a path, a name.", "D37")
+    @clause("Any address is accepted: an empty one, a path, a name.", "D12, D37")
     async def any_address(self) -> None:
-        for network, address in (("udp", ""), ("unix", "/run/some.socket"), ("serial", "COM1")):
-            chainer = self.make((FakeHop(node(Scene(), "one")),))
-            call = chainer.route(Context(), network, address)
+        for network, address in (("udp", ""), ("unix", "/run/Some.socket"), ("serial", "COM1")):
+            hop = FakeHop(node(Scene(), "one"))
+            call = self.make((hop,)).route(Context(), network, address)
             found = names(await within(call, f"route({network!r}, {address!r})"))
             expect(found == ["one"], f"for {network!r}, {address!r} the route has {found}")
+            told = hop.asked[0].options.addr
+            expect(told == address, f"for {network!r}, {address!r} the hop was told {told!r}")
 
     @clause("Hops are asked anew for each request.", "D40", after=("nodes_of_hops", "none_direct"))
     async def asked_anew(self) -> None:
@@ -130,14 +148,16 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
         for name in ("one", "other", "", "one", "multiplexing", "multiplexing"):
             made, _ = proxy(Scene(), name, RESOLVED, multiplexes=name == "multiplexing")
             hop.node = chosen = made if name else None
-            host = with_host_route_option(f"{name}.example")
-            route = await within(chainer.route(Context(), "tcp", TARGET, host), "route()")
+            # No node for a host is for this time alone.
+            host = f"{name or 'one'}.example"
+            call = chainer.route(Context(), "tcp", TARGET, with_host_route_option(host))
+            route = await within(call, "route()")
             # It may be a copy, which has the marker of its original.
             found = [] if route is None else [one.marker() for one in route.nodes()]
             right = [chosen.marker()] if chosen else []
             expect(found == right, f"the hop now chooses {chosen}, and the route has {route}")
             told = hop.asked[-1].options.host
-            expect(told == f"{name}.example", f"for {name}.example the hop was told {told!r}")
+            expect(told == host, f"for {host} the hop was told {told!r}")
 
     def _waits(self) -> Waits:
         for position in (0, 1):
@@ -182,6 +202,8 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
                     using = route.bind if binds else route.dial
                     with suppress(OSError):
                         await within(using(Context(), "tcp", TARGET), "using the route")
+                    # Another route is no success.
+                    await self._asked(chainer)
                     count = marker.count()
                     what = {True: "failed at a node", False: "went well", None: "was refused"}
                     expect(

@@ -345,6 +345,7 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
                 two.step(step).fail_always(step_error())
                 await raises(using(two), "the call", Exception)
                 two.expect_marks([marked], f"{(*_STEPS, 'dialing the first node')[step]} failed")
+                two.step(step).fail_always(PermissionError("the node refuses"))
                 await raises(using(two), "a second call", Exception)
                 count = max(node.marker().count() for node in two.nodes)
                 expect(count == 2, f"a node failed twice, and counts {count}")

@@ -17,8 +17,10 @@ from gost_core.chain import (
     RouteCarrier,
     Router,
     RouterOption,
+    chain_router_option,
     host_mapper_router_option,
     interface_dial_option,
+    interface_router_option,
     recorders_router_option,
     resolver_router_option,
     retries_router_option,
@@ -42,6 +44,7 @@ from gost_core.recorder import (
 from gost_core.resolver import InvalidError
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.waiting import (
+    applies,
     expect,
     may_refuse,
     owned,
@@ -80,6 +83,7 @@ __all__ = (
     "expect_apart",
     "expect_at_once",
     "expect_errors_noted",
+    "expect_interface",
     "expect_limit_earlier",
     "expect_limit_kept",
     "expect_limit_told",
@@ -147,6 +151,7 @@ class Routed:
         return self.route.dials[0]
 
 
+MakeRouter: TypeAlias = Callable[[*tuple[RouterOption, ...]], Router]
 MakeRouted: TypeAlias = Callable[[*tuple[RouterOption, ...]], Routed]
 
 
@@ -248,7 +253,25 @@ async def expect_errors_noted(one: Routed, /) -> None:
         raise Broken("three attempts failed, and dial() returned")
 
 
-async def expect_names_found(make: Callable[[*tuple[RouterOption, ...]], Router], /) -> None:
+async def expect_interface(make: MakeRouter, expected: list[str], /, *of_the_calls: str) -> None:
+    """Break the clause unless dials, of which each may say one, go by these interfaces."""
+    # A route without nodes: only there do these options concern anything.
+    for network in ("tcp", "udp"):
+        route = FakeRoute(Scene())
+        route.dials.fail_always(step_error())
+        router = make(
+            chain_router_option(FakeChainer(route)), interface_router_option("of-the-router")
+        )
+        for one in of_the_calls:
+            opts = [interface_dial_option(one)] if one else []
+            with suppress(Exception):
+                await within(router.dial(Context(), network, "127.0.0.1:1", *opts), "dial()")
+        applies(bool(route.dials), "it dials itself, not by the route, if that has no nodes")
+        used = [call.options.interface for call in route.dials]
+        expect(used == expected, f"the interfaces that were used are {used}, not {expected}")
+
+
+async def expect_names_found(make: MakeRouter, /) -> None:
     """Break the clause unless names in datagrams are mapped, and then resolved, each time."""
     for network, literal in (("udp", "127.0.0.1"), ("udp4", "127.0.0.1"), ("udp6", "[::1]")):
         family, here = f"ip{network[3:]}", [ip_address(literal.strip("[]"))]

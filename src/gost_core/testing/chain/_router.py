@@ -1,8 +1,7 @@
 """The contract of routers."""
 
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import field
 from typing import Any
 
@@ -12,8 +11,6 @@ from gost_core.chain import (
     RouterOption,
     chain_router_option,
     host_mapper_router_option,
-    interface_dial_option,
-    interface_router_option,
     resolver_router_option,
     retries_router_option,
     timeout_router_option,
@@ -30,7 +27,7 @@ from gost_core.resolver import InvalidError
 from gost_core.testing._families.asking import Asking, Waits
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
-    applies,
+    ended,
     expect,
     expect_cancelled,
     may_refuse,
@@ -56,6 +53,7 @@ from gost_core.testing.chain._routed import (
     expect_bound,
     expect_errors_noted,
     expect_failure_recorded,
+    expect_interface,
     expect_lent_open,
     expect_limit_earlier,
     expect_limit_kept,
@@ -131,8 +129,7 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
         yield "the resolver", known.asked, resolved.dial
         yield "the chain", one.chain.asked, one.dial
         yield "the route", one.route.dials, one.dial
-        other = self._routed(limit)
-        yield "the route", other.route.binds, other.bind
+        yield "the route", one.route.binds, one.bind
 
     async def _expect_apart(self) -> None:
         await expect_apart(self._routed(host_mapper_router_option(FakeHostMapper({}))))
@@ -242,6 +239,29 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
     async def retries(self) -> None:
         calls = len((await self._failed(2)).route.dials)
         expect(calls == 3, f"with 2 retries there were {calls} attempts instead of 3")
+
+    @clause("Calls at once that fail have all their attempts each.", "D22", after=("retries",))
+    async def attempts_apart(self) -> None:
+        one = self._routed(retries_router_option(2))
+        one.route.dials.fail_always(step_error())
+        await ended(start(one.dial()), start(one.dial()))
+        calls = len(one.route.dials)
+        expect(calls == 6, f"two calls at once, of 2 retries each, made {calls} attempts, not 6")
+
+    @clause(
+        "While a further attempt of one call waits, that of another goes on.",
+        "D22",
+        after=("retries", "concurrent", "mapped"),
+    )
+    async def retry_hinders_none(self) -> None:
+        mapper, mapping = maps("192.0.2.10")
+        one = self._routed(timeout_router_option(LONG), retries_router_option(1), mapping)
+        one.chain.asked.hang(1)
+        mapper.asked.fail(step_error())
+        start(one.dial())
+        await one.chain.asked.reached("the chain")
+        mapper.asked.fail(step_error())
+        await within(one.dial(), "a call whose second attempt is beside one that waits")
 
     @clause("With 0 or negative `retries` there is one attempt.", "D24", after=("dial",))
     async def retries_none(self) -> None:
@@ -353,26 +373,9 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
 
     # ---- Options
 
-    async def _expect_interface(self, expected: Sequence[str], *of_the_calls: str) -> None:
-        """Break the clause unless dials, of which each may say one, go by these interfaces."""
-        # A route without nodes: only there do these options concern anything.
-        for network in ("tcp", "udp"):
-            route = FakeRoute(Scene())
-            route.dials.fail_always(step_error())
-            router = self._serving(
-                chain_router_option(FakeChainer(route)), interface_router_option("of-the-router")
-            )
-            for one in of_the_calls:
-                opts = [interface_dial_option(one)] if one else []
-                with suppress(Exception):
-                    await within(router.dial(Context(), network, "127.0.0.1:1", *opts), "dial()")
-            applies(bool(route.dials), "it dials itself, not by the route, if that has no nodes")
-            used = [call.options.interface for call in route.dials]
-            expect(used == expected, f"the interfaces that were used are {used}, not {expected}")
-
     @clause("The options of a call win over the router's own.", "D38", after=("failure_over",))
     async def per_call_options(self) -> None:
-        await self._expect_interface(["of-the-call"], "of-the-call")
+        await expect_interface(self._serving, ["of-the-call"], "of-the-call")
 
     @clause(
         "The router's own options apply where the call has none.",
@@ -380,7 +383,7 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
         after=("per_call_options",),
     )
     async def own_options(self) -> None:
-        await self._expect_interface(["a", "of-the-router", "b"], "a", "", "b")
+        await expect_interface(self._serving, ["a", "of-the-router", "b"], "a", "", "b")
 
     # ---- Names
 

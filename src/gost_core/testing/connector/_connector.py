@@ -41,10 +41,8 @@ __all__ = ("ConnectorContract",)
 
 _TARGET_4: Final[str] = "192.0.2.80:80"
 _TARGET_6: Final[str] = "[2001:db8::80]:80"
-_PEERS: Final[tuple[Address, Address]] = (
-    Address("udp", "192.0.2.53:53"),
-    Address("udp", "192.0.2.54:53"),
-)
+# Some differ in the host alone, and some in the port.
+_PEERS: Final = [Address("udp", f"192.0.2.{peer}") for peer in ("53:53", "54:53", "53:5353")]
 _CALLS: Final[int] = 5
 
 

@@ -244,6 +244,22 @@ def closed_ahead(inner: Conn) -> Conn:
     return right_wrap(inner) if isinstance(inner, PacketConn) else ClosedAhead(inner)
 
 
+class AlreadyClosed(RightWrapper):
+    """Returns from a second close() while the first one waits for what is wrapped."""
+
+    closed = False
+
+    async def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            await super().close()
+
+
+@wrapper.breaks("close-at-once")
+def already_closed(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else AlreadyClosed(inner)
+
+
 ClosedUndisturbed = closing_undisturbed(RightWrapper)
 
 

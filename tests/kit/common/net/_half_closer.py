@@ -231,9 +231,22 @@ class EndedBeforeItEnds(RightHalfCloser):
         if self.ended:
             return
         self.ended = self.able
-        while self.able and unsent(self.sock):  # noqa: ASYNC110 nothing tells
+        while self.able and unsent(self.sock):
             await asyncio.sleep(0.01)
+            self.check_open()
         await super().close_write()
+
+
+@half_closer.breaks("close-wakes-waiting")
+class WaitingForTheClosed(RightHalfCloser):
+    """Waits until all is sent, and does not see that the connection was closed meanwhile."""
+
+    async def close_write(self) -> None:
+        self.check_open()
+        while self.able and not self.closed and unsent(self.sock):  # noqa: ASYNC110 nothing tells
+            await asyncio.sleep(0.01)
+        if not self.closed:
+            await super().close_write()
 
 
 @half_closer.breaks("refusal-over")

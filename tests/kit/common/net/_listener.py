@@ -290,6 +290,19 @@ class ForgettingTheQueue(RightListener):
         await super().close()
 
 
+@listener.breaks("unaccepted-closed")
+class ForgettingWhatIsInHand(RightListener):
+    """Leaves it to a task to take the next connection, which is for whoever accepts next."""
+
+    taking: asyncio.Task[Conn] | None = None
+
+    async def accept(self) -> Conn:
+        self.taking = self.taking or asyncio.create_task(super().accept(), name="taking")
+        await asyncio.wait({taking := self.taking})
+        self.taking = None
+        return taking.result()
+
+
 @listener.breaks("accepted-survive")
 class ClosingWhatWasAccepted(RightListener):
     def __init__(self, addr: str = "") -> None:

@@ -1,5 +1,6 @@
 """The contract of wrappers of connections."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import field
@@ -46,6 +47,14 @@ _PASTS: Final[tuple[str, ...]] = ("nothing", "the end", "a break", "close_write(
 """What a wrapper may have behind it when it is closed."""
 
 
+class _Slow(LayeredConn):
+    """A connection whose close takes longer than what is ready to happen."""
+
+    async def close(self) -> None:
+        await asyncio.sleep(0.05)
+        await super().close()
+
+
 class _Described(LayeredConn, Metadatable):
     """A connection with metadata."""
 
@@ -87,7 +96,7 @@ class ConnUnwrapperContract(Closers, interface=ConnUnwrapper):
     """Wraps a connection that is a PacketConn."""
 
     async def _to_close(self) -> Conn:
-        wrapper, *_ = self._wrapped()
+        wrapper, *_ = self._wrapped(_Slow)
         return wrapper
 
     def _wrapped(
