@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import ClassVar
 
+from typing_extensions import Buffer
+
 from gost_core.common.net import Addr, ClosedError, Closer, Conn, ProtocolError
 from gost_core.common.net import Dialer as NetDialer
 from gost_core.common.url import Userinfo
@@ -209,6 +211,29 @@ class NoConnection(RightDialer):
         return None  # type: ignore  # the fault
 
 
+class Queueing(Stream):
+    """Sends from the caller's own buffers, a little later."""
+
+    async def write(self, data: Buffer, /) -> None:
+        asyncio.get_running_loop().call_soon(self.send, memoryview(data))
+
+    def send(self, data: memoryview) -> None:
+        self.sending = asyncio.ensure_future(super().write(data))
+
+
+class QueueingSession(Session):
+    def stream(self) -> Stream:
+        number = next(self.numbers)
+        self.streams[number] = Queueing(self, number)
+        return self.streams[number]
+
+
+@dialers.breaks("dials")
+class SendingWhatWasLent(RightDialer):
+    def session(self, conn: Conn) -> Session:
+        return QueueingSession(conn)
+
+
 @dialers.breaks("outlives-call", history="221144f x#117 the connection ended with the dial's limit")
 class EndingWithTheCall(RightDialer):
     def handle(self, session: Session) -> Conn:
@@ -369,6 +394,19 @@ class HidingTheFailure(RightDialer):
             return await super().beneath(ctx, addr, options)
         except Exception as error:
             raise OSError(f"cannot dial {addr}") from error
+
+
+@dialers.breaks("failure-beneath")
+class KeepingTheWay(RightDialer):
+    """Goes for ever by the dialer that an address was first dialed by."""
+
+    def __init__(self, auth: Userinfo | None = None) -> None:
+        super().__init__(auth)
+        self.ways: dict[str, NetDialer] = {}
+
+    async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:
+        way = self.ways.setdefault(addr, options.dialer or OwnNetwork())
+        return await way.dial(ctx, "tcp", addr)
 
 
 @dialers.breaks("node-dies")

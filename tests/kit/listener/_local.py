@@ -606,6 +606,21 @@ class ClosingInTwoSteps(RightListener):
         await super().close()
 
 
+@local.breaks("close-cancelled")
+class FreeingLast(RightListener):
+    """Lets go of the clients first, and then of the address."""
+
+    async def close(self) -> None:
+        self.closed = True
+        self.wake()
+        greetings = tuple(self.greetings)
+        for greeting in greetings:
+            greeting.cancel()
+        if greetings:
+            await asyncio.wait(greetings)
+        await super().close()
+
+
 @local.breaks("unaccepted-closed", history="x ws, mtls, quic: what is queued at close stays open")
 class ForgettingTheQueue(RightListener):
     async def close(self) -> None:
@@ -675,6 +690,21 @@ class ClosingByAndBy(ServedConn):
 @local.breaks("place-given-back-once")
 class KeepingThePlaceOfACutClose(RightListener):
     served = ClosingByAndBy
+
+
+class GivingBackAfterwards(ServedConn):
+    async def close(self) -> None:
+        was_open, self.closed = not self.closed, True
+        if was_open:
+            self.count(Kind.CURRENT_CONNS, -1)
+        await self.inner.close()
+        if was_open and self.place is not None:
+            self.place.allow(-1)
+
+
+@local.breaks("place-given-back-once")
+class KeepingThePlaceOfAClosingThatWaits(RightListener):
+    served = GivingBackAfterwards
 
 
 @local.breaks("place-not-kept")
@@ -915,7 +945,7 @@ class LimitingWritesOnly(RightListener):
     served = ReadingFreely
 
 
-@local.breaks("limit-keeps-serving")
+@local.breaks("limit-fails-closed")
 class OpenWithoutTheLimits(RightListener):
     def take_place(self, conn: ServedConn) -> None:
         try:

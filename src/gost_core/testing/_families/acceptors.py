@@ -125,6 +125,9 @@ class Acceptors(Closers, Generic[SiteT]):
         for conn in site.accepted if self.shares_socket else ():
             await within(conn.close(), "close() of an accepted connection")
 
+    async def _come_halfway(self, site: SiteT) -> None:
+        """Have a client come that does not do all that it has to before it is accepted."""
+
     async def _to_close(self) -> Listener:
         return (await self._ready()).listener
 
@@ -269,6 +272,7 @@ class Acceptors(Closers, Generic[SiteT]):
         async def bound() -> tuple[Closer, Callable[[], Awaitable[None]]]:
             site = await self._bound()
             addr, client = site.addr(), await site.connect()
+            await self._come_halfway(site)
             await settle()
 
             async def expect_freed() -> None:

@@ -466,7 +466,10 @@ async def _ping(conn: Conn) -> None:
     """Raise unless the other end sends back what it gets."""
     # Each time another word, so that connections which mix are noticed.
     word = b"ping %d" % next(_numbers)
-    await conn.write(word)
+    lent = bytearray(word)
+    await conn.write(lent)
+    # Whoever lent a buffer uses it again.
+    lent[:] = bytes(len(lent))
     received = await read_exactly(conn, len(word))
     expect(received == word, f"{word!r} was sent, and {received!r} came back")
 

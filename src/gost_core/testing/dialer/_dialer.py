@@ -198,8 +198,7 @@ class DialerContract(
         await within(asyncio.wait({dialing}), "dial()")
         if not dialing.cancelled() and dialing.exception() is None:
             owned(dialing.result())
-        what = f"dial() {outcome_of(dialing)}; the dialer in the options was not asked"
-        expect(bool(network.dials), what)
+        expect(bool(network.dials), f"dial() {outcome_of(dialing)}; the dialer given was not asked")
 
     @clause(
         "The address given is dialed; the host in the options is for names only.",
@@ -304,9 +303,10 @@ class DialerContract(
             dialer, network = await self._ready(), await self._network(self.peer)
             network.error = error
             what, server = f"dial(), as the options' dialer raised {describe(error)},", EchoServer()
-            failing = start(self._dialing(dialer, network, await server.tcp()))
+            failing = start(self._dialing(dialer, network, addr := await server.tcp()))
             await self._open(dialer, await self._network(self.peer), _OTHER_ADDR)
             await raises(failing, what, type(error))
+            await self._open(dialer, await self._network(self.peer), addr)
             expect(not server.connections, f"{what} connected all the same")
 
     @clause("When dial() raises, nothing is left open.", "D3", after=("dials", "close_frees"))

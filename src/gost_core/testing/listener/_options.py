@@ -45,7 +45,7 @@ from gost_core.testing._stage.fakes.limiter import FakeTrafficLimiter
 from gost_core.testing._stage.fakes.recorded import Lent, Recorded
 from gost_core.testing._stage.fakes.service import FakeStats
 from gost_core.testing._stage.memory import MemoryMetadata
-from gost_core.testing._stage.streams import begin, end_of
+from gost_core.testing._stage.streams import begin, end_of, flood
 from gost_core.testing.listener._serving import ListenerSite, Serving
 
 __all__ = ("CountedPlaces", "OneVerdict", "ServingOptions", "host_of")
@@ -110,9 +110,8 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         return site
 
     @clause(
-        "A client for whom the limiter has no place, or cannot be found, is closed, and the next "
-        "one that fits comes.",
-        "D26, D53",
+        "A client for whom the limiter has no place is closed, and the next one that fits comes.",
+        "D26",
         after=("accepts",),
     )
     async def limit_keeps_serving(self) -> None:
@@ -129,12 +128,24 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         await site.connect()
         conn = owned(await within(accepting, "accept(), after a place became free,"))
         expect(set(places.keys) <= {_host(conn)}, f"the limiter was asked for {places.keys}")
-        await within(conn.close(), "close() of the accepted connection")
+
+    @clause(
+        "A client whose limiter cannot be found is closed, and the next one whose can comes.",
+        "D26, D53",
+        after=("limit_keeps_serving",),
+    )
+    async def limit_fails_closed(self) -> None:
+        places = CountedPlaces(2)
+        site = await self._given(conn_limiter_option(places))
+        await site.meet()
         places.reachable = False
         accepting = await begin(site.listener.accept())
         await site.connect_refused()
         await settle()
         _expect_none(accepting, "a client whose limit is out of reach")
+        places.reachable = True
+        await site.connect()
+        owned(await within(accepting, "accept(), with the limits in reach again,"))
 
     @clause(
         "A connection gives its place back once, however often it is closed.",
@@ -152,6 +163,9 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         """Accept two connections, and close one of them again and again, cancelled at first."""
         conn, _ = await site.meet()
         await site.meet()
+        if after:
+            # A close() waits for what is unsent.
+            await flood(conn)
         closing = start(conn.close())
         await turns(after)
         closing.cancel()

@@ -3,6 +3,7 @@
 import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Generic, TypeAlias
 
 from typing_extensions import TypeVar
@@ -12,6 +13,7 @@ from gost_core.listener import AcceptError, BindError, ClosedError, Listener, Op
 from gost_core.metadata import Metadata
 from gost_core.testing._families.acceptors import Acceptors, Site
 from gost_core.testing._families.closers import expect_no_task_after_close
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
@@ -129,6 +131,11 @@ class Serving(Acceptors[SiteT], Generic[SiteT]):
         site = await self._ready()
         await site.meet()
         return site
+
+    async def _come_halfway(self, site: SiteT) -> None:
+        # Without a hook there may be none.
+        with suppress(Broken):
+            owned(await self._silent_client(site))
 
     async def _use(self, site: SiteT) -> None:
         """Leave one connection open, and close one at this end first, which TCP remembers."""
