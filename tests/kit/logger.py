@@ -1,7 +1,6 @@
 """Trials of the contract of loggers."""
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
@@ -316,10 +315,21 @@ class ExitingAtOnce(RightLogger):
 
 
 @loggers.breaks("threads")
+class OneBufferForAll(RightLogger):
+    buffer: list[str] = []  # noqa: RUF012 the fault
+
+    def write(self, text: str) -> None:
+        self.buffer.clear()
+        self.buffer.append(text)
+        self.buffer.extend(f" {key}={value}" for key, value in self.fields.items())
+        with self.output.lock:
+            self.output.parts.append("".join(self.buffer) + "\n")
+
+
+@loggers.breaks("threads")
 class WritingInParts(RightLogger):
     def write(self, text: str) -> None:
         self.output.parts.append(text)
-        time.sleep(0)
         self.output.parts.append(
             "".join(f" {key}={self.fields[key]}" for key in self.fields) + "\n"
         )

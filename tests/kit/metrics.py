@@ -2,7 +2,6 @@
 
 import re
 import threading
-import time
 from collections.abc import Callable
 
 from gost_core.metrics import Counter, Gauge, Labels, MetricName, Observer
@@ -44,7 +43,6 @@ class RightGauge:
 class UnlockedGauge(RightGauge):
     def add(self, value: float, /) -> None:
         before = self.value
-        time.sleep(0)
         self.value = before + value
 
 
@@ -240,10 +238,22 @@ class CountingOnlyChanges(RightObserver):
 
 
 @observers.breaks("threads")
+class HandingOverInBatches(RightObserver):
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch: list[float] = []
+
+    def observe(self, value: float, /) -> None:
+        self.batch.append(value)
+        if value != 0.5 or len(self.batch) == 10:
+            self.values += self.batch
+            self.batch = []
+
+
+@observers.breaks("threads")
 class CopyingObserver(RightObserver):
     def observe(self, value: float, /) -> None:
         values = [*self.values, value]
-        time.sleep(0)
         self.values = values
 
 
@@ -417,7 +427,6 @@ class UnlockedMetrics(RightMetrics):
         key = (name, frozenset(labels.items()))
         found = self.series.get(key)
         if found is None:
-            time.sleep(0)
             found = self.series[key] = RightInstrument()
         return found
 
@@ -494,7 +503,6 @@ class AddingWithoutTheLock(RightGauge):
 
     def add(self, value: float, /) -> None:
         before = self.value
-        time.sleep(0)
         self.value = before + value
 
 

@@ -1,7 +1,6 @@
 """What finds limiters of connections or of requests: right, and in the same ways wrong."""
 
 import threading
-import time
 from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping, MutableMapping
@@ -216,7 +215,6 @@ class TwoForFirstCallers(Made[GrantingT]):
         self.lock = nullcontext()
 
     def begun(self, limit: float) -> GrantingT:
-        time.sleep(0)
         return super().begun(limit)
 
 
@@ -250,7 +248,6 @@ class KeyOnTheObject(Finder[GrantingT]):
 
     def limiter(self, key: str, /) -> GrantingT | None:
         self.asked = key
-        time.sleep(0)
         return super().limiter(self.asked)
 
 

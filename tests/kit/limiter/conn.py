@@ -1,7 +1,6 @@
 """Trials of the contracts of limiters of connections, and of what finds them."""
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
@@ -159,7 +158,6 @@ class UnlockedPlaces(RightPlaces):
     def allow(self, n: int, /) -> bool:
         if n > 0 and 0 < self.places < self.taken + n:
             return False
-        time.sleep(0)
         self.taken = max(0, self.taken + n)
         return True
 
@@ -272,7 +270,6 @@ class TwoForFirstCallersAfterChange(RightConnLimiter):
         found = super().limiter(key)
         if found is None and self.changed.get(key):
             found = self.made(self.changed[key])
-            time.sleep(0)
             self.limiters[key] = found
         return found
 

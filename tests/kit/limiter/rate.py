@@ -204,7 +204,6 @@ class UnlockedBucket(RightBucket):
         self.refill()
         if self.per_second > 0 and self.there < n:
             return False
-        time.sleep(0)
         self.there -= n
         return True
 

@@ -1,7 +1,6 @@
 """Trials of the contract of counters."""
 
 import threading
-import time
 from collections.abc import Callable
 
 from gost_core.observer.stats import Kind, Stats
@@ -133,7 +132,6 @@ class UnlockedStats(RightStats):
     def add(self, kind: Kind, n: int, /) -> None:
         if kind in self.values:
             value = self.values[kind]
-            time.sleep(0)
             self.values[kind] = value + n
             self.marked = True
 
@@ -145,7 +143,6 @@ class UnlockedErrors(RightStats):
             super().add(kind, n)
             return
         value = self.values[kind]
-        time.sleep(0)
         self.values[kind] = value + n
         self.marked = True
 
@@ -154,7 +151,6 @@ class UnlockedErrors(RightStats):
 class LosingTheMark(RightStats):
     def is_updated(self) -> bool:
         marked = self.marked
-        time.sleep(0)
         self.marked = False
         return marked
 
@@ -163,7 +159,6 @@ class LosingTheMark(RightStats):
 class MarkedBeforeItIsAdded(RightStats):
     def add(self, kind: Kind, n: int, /) -> None:
         self.marked = self.marked or kind in self.values
-        time.sleep(0)
         with self.lock:
             if kind in self.values:
                 self.values[kind] += n

@@ -6,13 +6,16 @@ What a scenario opens it keeps, what it begins it starts, so that nothing outliv
 
 import asyncio
 import contextlib
+import random
 import re
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
 from contextvars import ContextVar
 from itertools import count
+from types import FrameType
 from typing import Any, Final, TypeVar
 
 from gost_core.common.net import Closer
@@ -51,6 +54,8 @@ __all__ = (
 R = TypeVar("R")
 
 _THREADS: Final[int] = 4
+# How many calls they begin at the same moment, each with a turn for the others at many lines.
+_TOGETHER: Final[int] = 100
 # What belongs to a component has a name (D20); a task may be without, or called None.
 _NAMELESS: Final[re.Pattern[str]] = re.compile(r"Task-\d+$|None$")
 _begun: Final[ContextVar[list[asyncio.Task[Any]] | None]] = ContextVar("_begun", default=None)
@@ -213,10 +218,10 @@ async def by_task_that_goes_on(awaitable: Awaitable[R], what: str, /) -> R:
 async def in_threads(work: Callable[[int], R], times: int, what: str, /) -> list[list[R]]:
     """Call ``work`` in several threads at once, which take turns as often as possible.
 
-    Each thread calls it so many times, with 0, 1, 2 and so on. Returns, for each of them, what its
-    calls have returned. The clause is broken if they are not done within the time limit, and then
-    none of them ends while as many threads count under a lock: on a machine under load, threads
-    wait long for their turns.
+    Each thread calls it so many times, with 0, 1, 2 and so on; the first calls begin together, and
+    others go on between their lines. Returns, for each thread, what its calls have returned. The
+    clause is broken if they are not done within the time limit, and then none of them ends while as
+    many threads count under a lock: on a machine under load, threads wait long for their turns.
     """
     lock, numbers = threading.Lock(), count()
 
@@ -243,6 +248,13 @@ async def in_threads(work: Callable[[int], R], times: int, what: str, /) -> list
         sys.setswitchinterval(interval)
 
 
+def _yielding(_frame: FrameType, event: str, _argument: object, /) -> Any:
+    """Trace a thread: at every other line of it, others go on, as they may at any time."""
+    if event == "line" and random.getrandbits(1):
+        time.sleep(0)
+    return _yielding
+
+
 def _threads(
     work: Callable[[int], R], times: int
 ) -> tuple[list[list[R]], "asyncio.Future[list[None]]"]:
@@ -252,14 +264,21 @@ def _threads(
     results = [list[R]() for _ in futures]
 
     def call(results: list[R], future: Future[None]) -> None:
-        barrier.wait()
+        before = sys.gettrace()
         try:
             for number in range(times):
+                if number < _TOGETHER:
+                    barrier.wait()
+                    sys.settrace(_yielding)
                 results.append(work(number))
+                sys.settrace(before)
         except Exception as error:
             future.set_exception(error)
+            barrier.abort()
         else:
             future.set_result(None)
+        finally:
+            sys.settrace(before)
 
     for mine, future in zip(results, futures, strict=True):
         future.set_running_or_notify_cancel()
