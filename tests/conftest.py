@@ -1,10 +1,25 @@
-"""What the test run says at its end about the contracts of gost_core.testing."""
+"""What a test run reads of the tests, and what it says at its end about the contracts."""
+
+import re
+from pathlib import Path
 
 import pytest
 
 from tests.kit import FAULTS, TRIALS
 
+# How a module says that all its tests are for one Python.
+_ONE_PYTHON = re.compile(r"^pytestmark = (?:\[\s+)?pytest\.mark\.one_python\b", re.MULTILINE)
 _FAULT_TEST = "test_the_report_names_exactly_the_broken_clause"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out a module of which ``-m`` takes nothing: its import would take each process time."""
+    asked = config.option.markexpr
+    if collection_path.suffix != ".py" or asked not in ("one_python", "not one_python"):
+        return None
+    text = collection_path.read_text(encoding="utf-8")
+    chosen = "one_python" in text if asked == "one_python" else not _ONE_PYTHON.search(text)
+    return None if chosen else True
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from proxy.connector.socks5 import SOCKS5Connector
 from proxy.net.dialer import SystemDialer
 from proxy.plugins import Plugins, connectors, dialers, handlers, listeners
 from tests.examples.proxy_harness import echo, program, run, server
+
+Refusal = Callable[..., str]
 
 
 async def is_served(entry: str, target: str) -> bool:
@@ -149,24 +151,21 @@ def test_a_client_has_so_many_places_as_the_settings_say() -> None:
         (["-L", "http://caf\udce9:secret@:0"], ["-L", "percent-encoded"]),
     ],
 )
-def test_a_bad_setting_is_named(arguments: list[str], said: list[str]) -> None:
-    with program(*arguments) as running:
-        assert running.ended() == 2
-        message = "".join(running.lines)
-        for words in said:
-            assert words in message
-        assert "Traceback" not in message
+def test_a_bad_setting_is_named(refusal: Refusal, arguments: list[str], said: list[str]) -> None:
+    message = refusal(*arguments)
+    for words in said:
+        assert words in message
 
 
 @pytest.mark.one_python
 @pytest.mark.parametrize(
     "arguments", ["-L http://:0 --hosts {}", "@{}", "-L http+tls://:0?certFile={}&keyFile={}"]
 )
-def test_nobody_waits_for_a_named_pipe_that_says_nothing(arguments: str, tmp_path: Path) -> None:
+def test_nobody_waits_for_a_named_pipe_that_says_nothing(
+    refusal: Refusal, arguments: str, tmp_path: Path
+) -> None:
     os.mkfifo(pipe := tmp_path / "pipe")
-    with program(*arguments.format(pipe, pipe).split()) as running:
-        assert running.ended() == 2
-        assert f"{pipe} is a named pipe" in "".join(running.lines)
+    assert f"{pipe} is a named pipe" in refusal(*arguments.format(pipe, pipe).split())
 
 
 @pytest.mark.one_python
@@ -193,13 +192,14 @@ def test_a_record_may_be_a_pipe_that_somebody_reads(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line", ["127.1 a", "127.0.0.1 a..b", "127.0.0.1 *.a", "127.0.0.1 127.1", "127.0.0.1 a\0b"]
 )
-def test_a_line_of_the_hosts_that_could_map_nothing_is_named(line: str, tmp_path: Path) -> None:
+def test_a_line_of_the_hosts_that_could_map_nothing_is_named(
+    refusal: Refusal, line: str, tmp_path: Path
+) -> None:
     file = tmp_path / "hosts"
     file.write_text(f"127.0.0.1 good\n{line}\n")
-    with program("-L", "http://:0", "--hosts", str(file)) as running:
-        assert running.ended() == 2
-        assert "argument --hosts" in running.lines[-1]
-        assert "line 2 of the hosts" in running.lines[-1]
+    last = refusal("-L", "http://:0", "--hosts", str(file)).splitlines()[-1]
+    assert "argument --hosts" in last
+    assert "line 2 of the hosts" in last
 
 
 @pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf"], ids=["plain", "marked"])
@@ -331,11 +331,9 @@ def test_a_plugin_that_cannot_be_loaded_is_named_with_the_reason(
     ],
 )
 def test_who_knows_the_words_of_gost_is_told_those_of_this_program(
-    arguments: list[str], hint: str
+    refusal: Refusal, arguments: list[str], hint: str
 ) -> None:
-    with program(*arguments) as running:
-        running.wait_for(hint)
-        assert running.ended() == 2
+    assert re.search(hint, refusal(*arguments))
 
 
 def test_a_scheme_may_be_written_in_capitals() -> None:
@@ -387,13 +385,13 @@ def test_a_scheme_may_be_written_in_capitals() -> None:
         ["-L", "http://:0", "-Lhttp://me:clever:0"],
     ],
 )
-def test_no_character_in_a_password_brings_it_into_the_log(arguments: list[str]) -> None:
+def test_no_character_in_a_password_brings_it_into_the_log(
+    refusal: Refusal, arguments: list[str]
+) -> None:
     serve = [] if "-L" in arguments else ["-L", "http://127.0.0.1:0"]
     if arguments[0] in ("", "--no="):
         arguments = ["".join(arguments)]
-    with program(*serve, *arguments) as running:
-        assert running.ended() == 2
-        assert not re.search("cl.?ever|ever@|cl[/?]", "".join(running.lines))
+    assert not re.search("cl.?ever|ever@|cl[/?]", refusal(*serve, *arguments))
 
 
 def test_arguments_come_from_a_file_which_keeps_passwords_from_others(tmp_path: Path) -> None:
@@ -415,16 +413,13 @@ def test_arguments_come_from_a_file_which_keeps_passwords_from_others(tmp_path: 
     ],
 )
 def test_a_file_of_arguments_that_says_no_such_is_named(
-    content: bytes, said: str, tmp_path: Path
+    refusal: Refusal, content: bytes, said: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "arguments"
     path.write_bytes(content)
-    with program(f"@{path}") as running:
-        assert running.ended() == 2
-        message = "".join(running.lines)
-        assert said in message
-        assert "Traceback" not in message
-        assert "secret" not in message
+    message = refusal(f"@{path}")
+    assert said in message
+    assert "secret" not in message
 
 
 def test_only_what_is_severe_enough_is_logged() -> None:

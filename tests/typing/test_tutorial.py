@@ -15,6 +15,8 @@ import gost_core
 from tests.site import tutorial_page
 from tests.site.tutorial_page import Command, without_numbers
 
+pytestmark = pytest.mark.one_python
+
 SCRIPTS: Final = sysconfig.get_path("scripts")
 PACKAGE: Final = os.fspath(Path(gost_core.__file__).parents[1])
 
