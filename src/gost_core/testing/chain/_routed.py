@@ -142,7 +142,8 @@ class Routed:
         """Return the time limits that chain and route were told, attempt by attempt."""
         asked = [call.ctx for call in self.chain.asked]
         made = [call.ctx for call in self.route.dials] or [call.ctx for call in self.route.binds]
-        pairs = zip(asked, made, strict=True)
+        # A limit may have passed between the two.
+        pairs = zip(asked, made, strict=False)
         return [ctx.value(TIME_LIMIT) for pair in pairs for ctx in pair]
 
     async def dialed(self) -> Call[DialOptions]:

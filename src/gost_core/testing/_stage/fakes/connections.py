@@ -54,9 +54,12 @@ class Scene:
         return layer(self, name, near, network)
 
     async def close(self) -> None:
-        """Close everything."""
-        for one in [*self.opened, *self.far_ends]:
-            await one.close()
+        """Close everything; a layer closes those below it."""
+        for layer in reversed(self.opened):
+            if not layer.closed:
+                await layer.close()
+        for end in self.far_ends:
+            await end.close()
 
 
 class LayeredConn(ForwardingConn):
