@@ -154,6 +154,19 @@ class LookingIntoOptions(RightHostMapper):
         return await super().lookup(ctx, network, host)
 
 
+@trial.breaks("nothing-kept")
+class KeepingOptions(RightHostMapper):
+    """Goes by the options of the last call that had some."""
+
+    last: tuple[Option, ...] = ()
+
+    async def lookup(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP] | None:
+        self.last = opts or self.last
+        return await super().lookup(ctx, network, host, *self.last)
+
+
 @trial.breaks("concurrent")
 class RememberingTheHost(RightHostMapper):
     host = ""

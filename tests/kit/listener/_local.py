@@ -956,6 +956,24 @@ class OpenWithoutTheLimits(RightListener):
             return
 
 
+class Reserving(ServedConn):
+    """Asks for as much as could come, and reads as much as is granted."""
+
+    async def read(self, n: int, /) -> bytes:
+        allowance, self.allowance = self.allowance, None
+        try:
+            if allowance is not None and not (n := await allowance.wait(Context(), n)):
+                raise OSError("the limit refuses what could come")
+            return await super().read(n)
+        finally:
+            self.allowance = allowance
+
+
+@local.breaks("traffic-in-hand")
+class ReservingAhead(RightListener):
+    served = Reserving
+
+
 @local.breaks("refused-traffic-raises")
 class UnlimitedWritesOutOfReach(RightListener):
     async def find_budget(self, conn: ServedConn, limits: TrafficLimiter) -> None:

@@ -432,6 +432,7 @@ class OptionLookup(Lookup[ComponentT, QuestionT, AnswerT], TakesOptions):
     async def nothing_kept(self) -> None:
         component, (*first, last) = await self._ready(), await self._questions()
         lent = [await self._lend(component, one) for one in first]
+        await self._answer(component, last)
         await self._expect_dropped(component, last, _LENT)
         expect(not any(map(_alive, lent)), f"after {_LENT} other calls, what a call had is kept")
         if self.break_backend is not None:
@@ -450,14 +451,16 @@ class OptionLookup(Lookup[ComponentT, QuestionT, AnswerT], TakesOptions):
 
     async def _lend(self, component: ComponentT, question: QuestionT) -> Sequence[ref[Any]]:
         """Ask with a context and an option of which nothing else knows."""
+        over = False
 
         def option(_: object) -> None:
-            """Set nothing."""
+            """Set nothing, and that for one call only."""
+            expect(not over, "an option was applied when the call was over that it was given to")
 
         current().ctx = ctx = Context().with_value(SESSION_ID, "one")
         with contextlib.suppress(OSError):
             await within(self._tell(component, question, option), self._named(question))
-        current().ctx = Context()
+        current().ctx, over = Context(), True
         return ref(ctx), ref(option)
 
 

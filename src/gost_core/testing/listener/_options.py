@@ -45,7 +45,7 @@ from gost_core.testing._stage.fakes.limiter import FakeTrafficLimiter
 from gost_core.testing._stage.fakes.recorded import Lent, Recorded
 from gost_core.testing._stage.fakes.service import FakeStats
 from gost_core.testing._stage.memory import MemoryMetadata
-from gost_core.testing._stage.streams import begin, end_of, flood
+from gost_core.testing._stage.streams import begin, end_of, flood, read
 from gost_core.testing.listener._serving import ListenerSite, Serving
 
 __all__ = ("CountedPlaces", "OneVerdict", "ServingOptions", "host_of")
@@ -307,6 +307,22 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
     @clause("What no traffic limiter grants, read() refuses.", "D52, D53", after=("accepts",))
     async def refused_reads_raise(self) -> None:
         await self._expect_limited("in", lambda conn: conn.read(1))
+
+    @clause(
+        "Bytes that are read are drawn from the traffic budget once they are there, and no others.",
+        "D52",
+        after=("refused_reads_raise",),
+    )
+    async def traffic_in_hand(self) -> None:
+        limiter = FakeTrafficLimiter(only="in")
+        conn, client = await (await self._given(traffic_limiter_option(limiter))).meet()
+        before = limiter.granted
+        for _ in range(_MANY_CLIENTS):
+            await given(client.write(b"x"), "a client's write()")
+            await read(conn)
+        drawn = limiter.granted - before
+        # What a protocol puts around a byte may count too.
+        expect(drawn <= 100 * _MANY_CLIENTS, f"to read {_MANY_CLIENTS} bytes, {drawn} were drawn")
 
     async def _expect_limited(self, way: str, use: Callable[[Conn], Awaitable[object]]) -> None:
         limiter = FakeTrafficLimiter(only=way)
