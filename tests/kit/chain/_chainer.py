@@ -1,6 +1,7 @@
 """Trials of the contract of chainers."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -518,3 +519,17 @@ class ResetByAnotherRoute(RightChainer):
         if nodes:
             self.own_marker.reset()
         return super().made_of(nodes)
+
+
+class Forgiving(RightRoute):
+    def mark_chain(self) -> None:
+        if not isinstance(sys.exception(), PermissionError):
+            super().mark_chain()
+
+
+@trial.breaks("marks-itself")
+class UnmarkedByRefusals(RightChainer):
+    """Counts no node that refuses the credentials: it has answered, after all."""
+
+    def made_of(self, nodes: list[Node]) -> Route | None:
+        return Forgiving(nodes, self.own_marker)

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import cast
 
 from gost_core.chain import Chainer, Route, RouteOption
@@ -229,6 +231,30 @@ class BackupsNever(RightGroup):
 class MarkingNobody(RightGroup):
     def mark(self, member: Chainer) -> None:
         pass
+
+
+@trial.breaks("failure-marks")
+class ForgivingRefusals(RightGroup):
+    def mark(self, member: Chainer) -> None:
+        if not isinstance(sys.exception(), PermissionError):
+            super().mark(member)
+
+
+@trial.breaks("failure-alone")
+class LookingWhoElseFails(RightGroup):
+    """Looks, once a member has failed, whether others do, and spares the next call that."""
+
+    async def ask(
+        self, member: Chainer, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        try:
+            return await super().ask(member, ctx, network, address, *opts)
+        except ConnectionResetError:
+            for other in self.members:
+                if other is not member and not self.has_failed(other):
+                    with suppress(OSError):
+                        await super().ask(other, ctx, network, address, *opts)
+            raise
 
 
 @trial.breaks("failures-raised")

@@ -408,9 +408,11 @@ class CountingForAll(RightRouter):
 
     failed = 0
 
-    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+    async def attempts(
+        self, ctx: Context, attempt: Callable[[Context], Awaitable[Result]]
+    ) -> Result:
         self.failed = 0
-        return await super().dial(ctx, network, address, *opts)
+        return await super().attempts(ctx, attempt)
 
     async def pause(self) -> None:
         self.failed += 1
@@ -439,6 +441,23 @@ class OneRetryAtATime(RightRouter):
         task = asyncio.current_task()
         assert task is not None
         self.failed.add(task)
+
+
+@trial.breaks("retry-hinders-none")
+class OneBindAgainAtATime(OneRetryAtATime):
+    def __init__(self, *opts: RouterOption | None) -> None:
+        super().__init__(*opts)
+        self.dialing = WeakSet[asyncio.Task[object]]()
+
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        task = asyncio.current_task()
+        assert task is not None
+        self.dialing.add(task)
+        return await super().dial(ctx, network, address, *opts)
+
+    async def pause(self) -> None:
+        if asyncio.current_task() not in self.dialing:
+            await super().pause()
 
 
 @trial.breaks("route-each-attempt")

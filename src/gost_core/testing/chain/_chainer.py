@@ -195,7 +195,8 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
             marker = returned(marker, "marker()")
             for binds in (False, True):
                 for fails in (True, False, None):
-                    step.handshakes.fail(*[step_error()] * (fails is True))
+                    error = PermissionError("the node refuses") if binds else step_error()
+                    step.handshakes.fail(*[error] * (fails is True))
                     calls = step.binds if binds else step.connects
                     calls.fail(*[ConnectionRefusedError("by the target")] * (fails is None))
                     route = returned(await self._asked(chainer), "route()")

@@ -243,25 +243,26 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
     @clause("Calls at once that fail have all their attempts each.", "D22", after=("retries",))
     async def attempts_apart(self) -> None:
         one = self._routed(retries_router_option(2))
-        one.route.dials.fail_always(step_error())
-        await ended(start(one.dial()), start(one.dial()))
-        calls = len(one.route.dials)
-        expect(calls == 6, f"two calls at once, of 2 retries each, made {calls} attempts, not 6")
+        for using, calls in ((one.dial, one.route.dials), (one.bind, one.route.binds)):
+            calls.fail_always(step_error())
+            await ended(start(using()), start(using()))
+            made = len(calls)
+            expect(made == 6, f"two calls at once, of 2 retries each, made {made} attempts, not 6")
 
     @clause(
         "While a further attempt of one call waits, that of another goes on.",
         "D22",
-        after=("retries", "concurrent", "mapped"),
+        after=("retries", "concurrent", "retried", "refusal_not_direct"),
     )
     async def retry_hinders_none(self) -> None:
-        mapper, mapping = maps("192.0.2.10")
-        one = self._routed(timeout_router_option(LONG), retries_router_option(1), mapping)
-        one.chain.asked.hang(1)
-        mapper.asked.fail(step_error())
-        start(one.dial())
-        await one.chain.asked.reached("the chain")
-        mapper.asked.fail(step_error())
-        await within(one.dial(), "a call whose second attempt is beside one that waits")
+        one = self._routed(timeout_router_option(LONG), retries_router_option(1))
+        for using, calls in ((one.dial, one.route.dials), (one.bind, one.route.binds)):
+            calls.hang(1)
+            one.chain.asked.fail(step_error())
+            start(using())
+            await calls.reached("the route")
+            one.chain.asked.fail(step_error())
+            await within(using(), "a call whose second attempt is beside one that waits")
 
     @clause("With 0 or negative `retries` there is one attempt.", "D24", after=("dial",))
     async def retries_none(self) -> None:

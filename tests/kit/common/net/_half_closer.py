@@ -197,6 +197,26 @@ class EndingTheClosed(RightHalfCloser):
             await super().close_write()
 
 
+@half_closer.breaks("close-wakes-waiting")
+class WaitingForTheAborted(RightHalfCloser):
+    """Waits until all is sent, and returns when the connection is aborted meanwhile."""
+
+    aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+        super().abort()
+
+    async def close_write(self) -> None:
+        self.check_open()
+        while self.able and unsent(self.sock):
+            await asyncio.sleep(0.01)
+            if self.aborted:
+                return
+            self.check_open()
+        await super().close_write()
+
+
 @half_closer.breaks("writing-goes-on", history="722dde5 1801451 a transfer one way is cut")
 class ClosingAtTheEnd(RightHalfCloser):
     async def read(self, n: int, /) -> bytes:

@@ -165,19 +165,23 @@ class HalfCloserContract(Contract, interface=HalfCloser):
         await raises(_half(here).close_write(), "close_write() after close()", ClosedError)
 
     @clause(
-        "close() ends a close_write() that waits, which raises ClosedError.",
-        "D1, D14",
+        "close() ends a close_write() that waits, which raises ClosedError; so does abort().",
+        "D1, D14, D72",
         after=("ends_stream", "after_close"),
     )
     async def close_wakes_waiting(self) -> None:
-        here, there = await self._pair()
-        # What is unsent may have to be sent first.
-        await fill(here, there)
-        ending = await begin(_half(here).close_write())
-        waits = not ending.done()
-        await within(here.close(), "close() beside a waiting close_write()")
-        if waits:
-            await raises(ending, "the waiting close_write()", ClosedError)
+        for aborts in (False, True):
+            here, there = await self._pair()
+            # What is unsent may have to be sent first.
+            await fill(here, there)
+            ending = await begin(_half(here).close_write())
+            waits = not ending.done()
+            if aborts and isinstance(here, Aborter):
+                here.abort()
+            else:
+                await within(here.close(), "close() beside a waiting close_write()")
+            if waits:
+                await raises(ending, "the waiting close_write()", ClosedError)
 
     @clause("When the peer has ended its stream, this end may go on writing.", "D10")
     async def writing_goes_on(self) -> None:
