@@ -421,4 +421,27 @@ class OneListForTwins(RightResolver):
 
 trial.breaks("nothing-kept")(remembering(RightResolver, "resolve"))
 
+
+@trial.breaks("backend-broken")
+class RefreshingNoMore(RightResolver):
+    """Gives what it knows while one call asks anew, and takes a cancelled one to be at it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: dict[str, list[IP]] = {}
+        self.asking: set[str] = set()
+
+    async def query(self, host: str) -> list[IP]:
+        if host in self.asking and host in self.known:
+            return self.known[host]
+        self.asking.add(host)
+        try:
+            self.known[host] = await super().query(host)
+        except OSError:
+            self.known.pop(host, None)
+            raise
+        self.asking.discard(host)
+        return self.known[host]
+
+
 trials = (trial,)

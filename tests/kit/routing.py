@@ -269,4 +269,23 @@ class OneAnswerForEachHost(RightMatcher):
             self.asked.pop(request.host, None)
 
 
+@trial.breaks("backend-broken")
+class RefreshingNoMore(RightMatcher):
+    """Has one call at a time ask, and takes a cancelled one to be at it for ever."""
+
+    asking = False
+
+    async def match(self, request: Request, /) -> bool:
+        if self.asking:
+            return self.applies(request)
+        self.asking = True
+        try:
+            answer = await super().match(request)
+        except Exception:
+            self.asking = False
+            raise
+        self.asking = False
+        return answer
+
+
 trials = (trial,)

@@ -35,6 +35,7 @@ from gost_core.testing._run.waiting import (
     raises,
     settle,
     start,
+    turns,
     within,
 )
 
@@ -219,6 +220,13 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
         """Ask, within the time limit."""
         return await within(self._ask(component, question), self._named(question))
 
+    async def _cut_short(self, component: ComponentT, question: QuestionT, /) -> None:
+        """Ask, and cancel the call: what it leaves must not stand for an answer."""
+        asked = start(self._ask(component, question))
+        await turns(1)
+        asked.cancel()
+        await ended(asked)
+
     async def _use(self, component: ComponentT, what: str, /) -> None:
         # The answer to what is asked next may be kept.
         asked = await self._questions()
@@ -248,6 +256,7 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
             component, raised = await self._ready(), False
             for question in before:
                 await self._answer(component, question)
+                await self._cut_short(component, question)
             await self._break(component)
             forgotten = bool(before) and await self._forget()
             for question in questions:
