@@ -64,9 +64,12 @@ class RightLogger:
             return object.__repr__(argument)
 
     def write(self, text: str) -> None:
-        fields = "".join(f" {key}={value}" for key, value in self.fields.items())
+        fields = "".join(f" {key}={self.field(value)}" for key, value in self.fields.items())
         with self.output.lock:
             self.output.parts.append(f"{text}{fields}\n")
+
+    def field(self, value: object) -> str:
+        return self.text(value)
 
     def trace(self, *args: object) -> None:
         self.plain(LogLevel.TRACE, args)
@@ -314,6 +317,12 @@ class ExitingAtOnce(RightLogger):
         raise SystemExit(1)
 
 
+@loggers.breaks("never-raises")
+class FieldsNeedText(RightLogger):
+    def field(self, value: object) -> str:
+        return str(value)
+
+
 @loggers.breaks("threads")
 class OneBufferForAll(RightLogger):
     buffer: list[str] = []  # noqa: RUF012 the fault
@@ -321,7 +330,7 @@ class OneBufferForAll(RightLogger):
     def write(self, text: str) -> None:
         self.buffer.clear()
         self.buffer.append(text)
-        self.buffer.extend(f" {key}={value}" for key, value in self.fields.items())
+        self.buffer.extend(f" {key}={self.field(value)}" for key, value in self.fields.items())
         with self.output.lock:
             self.output.parts.append("".join(self.buffer) + "\n")
 
@@ -331,7 +340,7 @@ class WritingInParts(RightLogger):
     def write(self, text: str) -> None:
         self.output.parts.append(text)
         self.output.parts.append(
-            "".join(f" {key}={self.fields[key]}" for key in self.fields) + "\n"
+            "".join(f" {key}={self.text(one)}" for key, one in self.fields.items()) + "\n"
         )
 
 

@@ -121,13 +121,14 @@ class LoggerContract(Contract, Generic[LoggerT], interface=Logger):
             log("%s", witness)
             expect(not witness.asked, f"an argument of {name}() was formatted at level FATAL")
 
-    @clause("Logging never raises, whatever it is given.", "D59")
+    @clause("Logging never raises, whatever it is given, also as a field.", "D59")
     async def never_raises(self) -> None:
         logger = self.make(LogLevel.TRACE)
-        for name, log in _plain(logger).items():
+        with_field = logger.with_fields({"a_key": _Unprintable()})
+        for name, log in (*_plain(logger).items(), *_plain(with_field).items()):
             for plain in ((), (_Unprintable(),), ("%d", object())):
                 _log_unharmed(name, log, plain)
-        for name, log in _formatting(logger).items():
+        for name, log in (*_formatting(logger).items(), *_formatting(with_field).items()):
             for arguments in (
                 ("%d", "no number"),
                 ("%s",),

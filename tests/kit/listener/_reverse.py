@@ -199,6 +199,14 @@ class AskedAddress(RightReverse):
         return Address("tcp", self.options.addr)
 
 
+@reverse.breaks("reverse-accept-error")
+class BoundAnewAfterResetsOnly(RightReverse):
+    async def broken(self, bound: net.Listener, error: OSError) -> Exception:
+        if self.closed or isinstance(error, ConnectionError):
+            return await super().broken(bound, error)
+        return AcceptError(error)
+
+
 @reverse.breaks("reverse-address")
 class WhereItWasFirst(RightReverse):
     """Bound again, it names the address of the first time."""

@@ -156,11 +156,11 @@ class ReverseListenerContract(ServingOptions[_ReverseSite], interface=Listener):
 
         return {"one that broke off": break_off}
 
-    async def _broken_off(self, site: _ReverseSite) -> None:
+    async def _fails(self, site: _ReverseSite, error: OSError) -> None:
         """Have what was bound fail, and break the clause unless accept() says so."""
         accepting = await begin(site.listener.accept())
-        site.router.in_use[-1].fail(ConnectionResetError(errno.ECONNRESET, "the tunnel broke"))
-        await raises(accepting, "accept(), when the tunnel broke,", AcceptError)
+        site.router.in_use[-1].fail(error)
+        await raises(accepting, "accept(), when the tunnel failed,", AcceptError)
 
     @clause("A reverse listener binds in accept(), not in init().", "D25")
     async def reverse_binds_in_accept(self) -> None:
@@ -180,11 +180,11 @@ class ReverseListenerContract(ServingOptions[_ReverseSite], interface=Listener):
         expect(
             before == _ANY_PORT, f"{_ANY_PORT} was asked for; before accept(), addr() is {before}"
         )
-        for when in ("", " again, after the tunnel broke"):
+        for _ in range(2):
             await site.meet()
             after, real = str(site.listener.addr()), str(site.addr())
-            expect(after == real, f"{real} was bound{when}; addr() is {after}")
-            await self._broken_off(site)
+            expect(after == real, f"{real} was bound last; addr() is {after}")
+            await self._fails(site, ConnectionResetError(errno.ECONNRESET, "the tunnel broke"))
 
     @clause(
         "A reverse listener that could not bind raises BindError, and binds at the next accept().",
@@ -237,10 +237,12 @@ class ReverseListenerContract(ServingOptions[_ReverseSite], interface=Listener):
     )
     async def reverse_accept_error(self) -> None:
         site = await self._bound()
-        await self._broken_off(site)
-        await site.meet()
-        in_use = len(site.router.in_use)
+        for number in (errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH):
+            await self._fails(site, OSError(number, "the tunnel broke"))
+            await site.meet()
+        in_use, bound = len(site.router.in_use), len(site.router.bound)
         expect(in_use == 1, f"after a failure, {in_use} bound addresses are in use")
+        expect(bound == 4, f"of 3 addresses that failed, {bound - 1} were bound again")
 
     @clause(
         "close() of a reverse listener closes what it has bound; accept() raises ClosedError.",
