@@ -512,7 +512,8 @@ KINDS: Final = (
             "resolver-invalid stored-none udp-elsewhere unable unknown-empty "
             "unknown-field-ignored unknown-harmless unknown-ignored unknown-metadata-ignored "
             "unknown-name-harmless unknown-skipped unknown-table unreadable-skipped "
-            "unreadable-source unresolvable unsupported wrong-type-refused wrong-types"
+            "unreadable-source unregister-missing unresolvable unsupported wrong-type-refused "
+            "wrong-types"
         ),
         {
             "Its methods take no arguments.": any_of(

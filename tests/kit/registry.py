@@ -140,7 +140,7 @@ class CaseInsensitive(RightRegistry):
         return name.lower() in self.values
 
 
-@trial.breaks("unregister-removes")
+@trial.breaks("unregister-missing")
 class Sticky(RightRegistry):
     def unregister(self, name: str, /) -> None:
         del self.values[name]
@@ -318,7 +318,7 @@ class EnteringBeforeRefusing(RightRegistry):
         super().register(name, value)
 
 
-@trial.breaks("unregister-removes")
+@trial.breaks("unregister-missing")
 class RemovingOnce(RightRegistry):
     def __init__(self) -> None:
         super().__init__()

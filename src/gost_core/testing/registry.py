@@ -110,20 +110,26 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
             expect(registry.is_registered(name), f"unregister({other!r}) removed {name!r}")
             registry.register(other, self.value())
 
+    @clause("Unregistering a name that is missing, or missing again, is a no-op.", "D60")
+    async def unregister_missing(self) -> None:
+        registry = self.make()
+        registry.register("two", self.value())
+        for name in ("one", "", "two", "two"):
+            registry.unregister(name)
+        expect(not registry.get_all(), "get_all() held something after unregister()")
+
     @clause(
-        "Unregistering removes, and is a no-op for a missing name.",
+        "Unregistering removes, and the name is free.",
         "D60",
-        after=("found", "missing_none"),
+        after=("found", "missing_none", "unregister_missing"),
     )
     async def unregister_removes(self) -> None:
         registry = self.make()
-        registry.unregister("one")
         registry.register("one", self.value())
         expect("one" in registry.get_all(), "get_all() lacked what was registered")
         # A reference that was handed out may live on, and is not handed out again.
         handed_out = registry.get("one")
-        for _ in range(2):
-            registry.unregister("one")
+        registry.unregister("one")
         expect(not registry.is_registered("one"), "is_registered() was True after unregister()")
         missing = handed_out is not None and registry.get("one") is None
         expect(missing, "get() returned something after unregister()")
