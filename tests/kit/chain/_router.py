@@ -553,6 +553,15 @@ class OnlyCallOptions(RightRouter):
         return await super().dial(ctx, network, address, option)
 
 
+@trial.breaks("own-options")
+class OnlyTheCallsIfAny(RightRouter):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        if opts:
+            interface = apply(DialOptions(), *opts).interface
+            opts = (chain.interface_dial_option(interface),)
+        return await super().dial(ctx, network, address, *opts)
+
+
 @trial.breaks("resolved", history="core@801f835 the route is chosen before the name is resolved")
 class RoutingTheName(RightRouter):
     async def route(self, ctx: Context, network: str, address: str, host: str) -> Route:

@@ -24,6 +24,7 @@ from gost_core.chain import (
     recorders_router_option,
     resolver_router_option,
     retries_router_option,
+    sock_opts_dial_option,
     timeout_router_option,
 )
 from gost_core.common.net import (
@@ -257,14 +258,14 @@ async def expect_errors_noted(one: Routed, /) -> None:
 async def expect_interface(make: MakeRouter, expected: list[str], /, *of_the_calls: str) -> None:
     """Break the clause unless dials, of which each may say one, go by these interfaces."""
     # A route without nodes: only there do these options concern anything.
-    for network in ("tcp", "udp"):
+    for network, other in (("tcp", []), ("udp", [sock_opts_dial_option(None)])):
         route = FakeRoute(Scene())
         route.dials.fail_always(step_error())
         router = make(
             chain_router_option(FakeChainer(route)), interface_router_option("of-the-router")
         )
         for one in of_the_calls:
-            opts = [interface_dial_option(one)] if one else []
+            opts = [interface_dial_option(one)] if one else other
             with suppress(Exception):
                 await within(router.dial(Context(), network, "127.0.0.1:1", *opts), "dial()")
         applies(bool(route.dials), "it dials itself, not by the route, if that has no nodes")

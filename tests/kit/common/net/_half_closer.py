@@ -257,6 +257,21 @@ class EndedBeforeItEnds(RightHalfCloser):
         await super().close_write()
 
 
+@half_closer.breaks("last-words")
+class LeavingAfterItsEnd(RightHalfCloser):
+    """Waits at close() for nothing that is unsent, since the stream has ended already."""
+
+    ended = False
+
+    async def close_write(self) -> None:
+        await super().close_write()
+        self.ended = True
+
+    async def linger(self) -> None:
+        if not self.ended:
+            await super().linger()
+
+
 @half_closer.breaks("close-wakes-waiting")
 class WaitingForTheClosed(RightHalfCloser):
     """Waits until all is sent, and does not see that the connection was closed meanwhile."""

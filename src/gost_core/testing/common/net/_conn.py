@@ -54,7 +54,7 @@ from gost_core.testing._stage.streams import (
     write_on,
 )
 
-__all__ = ("ConnContract",)
+__all__ = ("ConnContract", "expect_last_words")
 
 _TRANSFER: Final[int] = 300_000
 _SHORTEST_CLOSE: Final[float] = 1.0
@@ -409,9 +409,9 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         after=("close_reaches_peer", "close_after_peer", "write_waits", "read_ahead_bounded"),
     )
     async def last_words(self) -> None:
-        await _expect_last_words(*await self._stream())
+        await expect_last_words(*await self._stream())
         for peer_ends in (False, True):
-            await _expect_last_words(*await self._stream(), is_full=True, peer_ends=peer_ends)
+            await expect_last_words(*await self._stream(), is_full=True, peer_ends=peer_ends)
 
     @clause("close() is quiet also when the peer has closed or broken off before.", "D1")
     async def close_after_peer(self) -> None:
@@ -555,8 +555,8 @@ async def _cancel_close(here: Conn, there: Conn) -> None:
         await expect_cancelled(closing, "close()")
 
 
-async def _expect_last_words(
-    here: Conn, there: Conn, *, is_full: bool = False, peer_ends: bool = False
+async def expect_last_words(
+    here: Conn, there: Conn, *, is_full: bool = False, peer_ends: bool = False, halves: bool = False
 ) -> None:
     """Break the clause unless what was written before close() arrives; the buffers may be full."""
     due = await fill(here, there) if is_full else 4096
@@ -570,11 +570,12 @@ async def _expect_last_words(
     await settle()
     loop = asyncio.get_running_loop()
     began = loop.time()
-    closing = start(_write_and_close(here, b"" if is_full else bytes(due)))
+    closing = start(_write_and_close(here, b"" if is_full else bytes(due), halves))
     if is_full:
         # The peer has read nothing yet, so something is still unsent.
         await settle()
-        await (settle() if sending is None else ended(sending))
+        # A close_write() may wait until the peer has read all.
+        await (settle() if sending is None or halves else ended(sending))
     received = await within(drained(there), "the peer's connection, after close(),")
     await within(closing, "close()")
     # A peer that is slower than the shortest close may lose something.
@@ -584,8 +585,10 @@ async def _expect_last_words(
     )
 
 
-async def _write_and_close(conn: Conn, data: bytes) -> None:
+async def _write_and_close(conn: Conn, data: bytes, halves: bool) -> None:
     await conn.write(data)
+    if halves and isinstance(conn, HalfCloser):
+        await conn.close_write()
     await conn.close()
 
 

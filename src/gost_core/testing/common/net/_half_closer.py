@@ -37,6 +37,7 @@ from gost_core.testing._stage.streams import (
     write,
     write_on,
 )
+from gost_core.testing.common.net._conn import expect_last_words
 
 __all__ = ("HalfCloserContract",)
 
@@ -157,6 +158,15 @@ class HalfCloserContract(Contract, interface=HalfCloser):
         await within(here.close(), "close() after close_write()")
         what = "the peer's write(), after close_write() and close(),"
         await raises(write_on(there), what, BrokenPipeError, ConnectionResetError)
+
+    @clause(
+        "What write() took arrives, though close_write() and close() follow at once and the peer "
+        "sends on.",
+        "D8",
+        after=("reading_goes_on", "close_after"),
+    )
+    async def last_words(self) -> None:
+        await expect_last_words(*await self._pair(), is_full=True, halves=True)
 
     @clause("close_write() after close() raises ClosedError.", "D1, D14")
     async def after_close(self) -> None:
