@@ -32,7 +32,7 @@ class RightHostMapper(Asking):
 
     def read(self, name: str) -> str:
         """Bring a name of the mapping to its one form."""
-        if re.search(r"[\\\s\0-\x1f]|(^|\.)(\d+|0x[\da-f]+)$", name):
+        if re.search(r"[\\\s\0-\x1f]|(^|\.)(\d+|0x[\da-f]+)\.?$", name, re.I):
             raise ValueError(f"{name!r} is no host")
         return plain(name)
 
@@ -227,7 +227,25 @@ class WithoutIDNA(RightHostMapper):
 @trial.breaks("no-host-refused")
 class TakingAnyName(RightHostMapper):
     def read(self, name: str) -> str:
-        return plain(name)
+        return super().read(re.sub(r"[\\\s\0-\x1f]", "", name))
+
+
+@trial.breaks("number-refused")
+class HexadecimalIsAName(RightHostMapper):
+    """Knows numbers by their decimal digits only."""
+
+    def read(self, name: str) -> str:
+        number = re.search(r"(^|\.)0x[\da-f]*\.?$", name, re.I)
+        return plain(name) if number else super().read(name)
+
+
+@trial.breaks("missing-none")
+class ByTheFirstLabel(RightHostMapper):
+    """Looks for the first label of a name that is not mapped."""
+
+    async def find(self, host: str) -> Sequence[IP] | None:
+        found = await super().find(host)
+        return self.mapping.get(host.partition(".")[0]) if found is None else found
 
 
 @trial.breaks("concurrent")

@@ -509,7 +509,7 @@ class RememberingAnswers(RightIngress):
         return self.known.setdefault(host, found)
 
 
-@trial.breaks("set-once")
+@trial.breaks("claim-freed")
 class KeepingTheClaim(RightIngress):
     """Has whoever comes first claim the host, and forgets the claim of a call that is cancelled."""
 

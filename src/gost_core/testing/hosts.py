@@ -24,6 +24,7 @@ _MAPPING: Final[Mapping[str, IPs]] = {
     "both.example": (_IPV4[0], *_IPV6, *_IPV4[1:]),
     "four.example": _IPV4,
     "six.example": _IPV6,
+    "short": _IPV4,
 }
 
 
@@ -128,7 +129,7 @@ class HostMapperContract(
     async def missing_none(self) -> None:
         mapper = self._build()
         for network in ("ip", "ip4", "ip6"):
-            for host in ("missing.example", "example"):
+            for host in ("missing.example", "example", "a.four.example", "short.example"):
                 await self._expect_none(mapper, network, host)
 
     @clause("A literal address that is not mapped gives None.", "D39")
@@ -150,11 +151,22 @@ class HostMapperContract(
 
     @clause(
         "A name that is no host is refused with a ValueError: one with a backslash, a space or a "
-        "control character, or a number that is no IPv4 address in four decimal parts.",
+        "control character.",
         "D12",
         after=("mapped",),
     )
     async def no_host_refused(self) -> None:
-        for name in ("a\\b.example", "a b.example", "a\n.example", "127.1", "0x7f000001"):
+        self._expect_refused("a\\b.example", "a b.example", "a\n.example")
+
+    @clause(
+        "A number that is no IPv4 address in four decimal parts is refused with a ValueError.",
+        "D12",
+        after=("mapped",),
+    )
+    async def number_refused(self) -> None:
+        self._expect_refused("127.1", "0x7f000001", "0x7f.1", "2130706433", "a.example.0x1", "1.")
+
+    def _expect_refused(self, *names: str) -> None:
+        for name in names:
             with expect_raises(f"a mapping of {name!r}", ValueError):
                 self.make({name: _IPV4})

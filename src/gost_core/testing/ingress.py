@@ -246,8 +246,7 @@ class IngressContract(
         expect(free, f"when the rule of a.example had been deleted, get_rule() returned {found!r}")
 
     @clause(
-        "Of several endpoints that want one host at once, exactly one gets it; one that is "
-        "cancelled leaves it to the next.",
+        "Of several endpoints that want one host at once, exactly one gets it.",
         "D62",
         after=("others_kept",),
     )
@@ -260,8 +259,17 @@ class IngressContract(
         rule = await self._answer(ingress, "b.example")
         right = rule is not None and stored == [rule.endpoint]
         expect(right, f"set_rule() was True for {stored}, and get_rule() returned {rule!r}")
+
+    @clause(
+        "One whose set_rule() is cancelled leaves the host to the next.",
+        "D20, D62",
+        after=("others_kept",),
+    )
+    async def claim_freed(self) -> None:
+        ingress = self._with("a.example")
         for number in range(1, 4):
-            first, second = (Rule(hostname=f"c{number}.example", endpoint=end) for end in ends[:2])
+            name = f"c{number}.example"
+            first, second = (Rule(hostname=name, endpoint=end) for end in ("one", "other"))
             claim = start(self._set(ingress, first))
             await turns(number)
             claim.cancel()

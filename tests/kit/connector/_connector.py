@@ -3,6 +3,8 @@
 import asyncio
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import nullcontext
+from ipaddress import IPv4Address
 
 from typing_extensions import Buffer
 
@@ -13,6 +15,7 @@ from gost_core.common.net import (
     ProtocolError,
     UnsupportedError,
 )
+from gost_core.common.url import Userinfo
 from gost_core.connector import (
     BindUnsupportedError,
     ConnectOption,
@@ -418,7 +421,7 @@ class WatchingAfterFailure(RightConnector):
         except asyncio.CancelledError:
             watching.cancel()
             raise
-        if answer.startswith(("ok", "bound")):
+        if answer.startswith(("ok", "bound", "unreachable")):
             watching.cancel()
         return answer
 
@@ -554,3 +557,76 @@ connectors.breaks("failure-over")(stuck(RightConnector, "connect"))
 connectors.breaks("cancel-frees")(losing_places(RightConnector, "connect", asyncio.CancelledError))
 connectors.breaks("many-waiting")(few_places(RightConnector, "connect"))
 connectors.breaks("outlives-limit")(ending_at_the_limit(RightConnector, "connect"))
+
+
+@connectors.breaks("name-to-node")
+class DigitsFirst(RightConnector):
+    """Takes a host that begins with a digit for an IPv4 address."""
+
+    def check_address(self, kind: str, address: str) -> None:
+        super().check_address(kind, address)
+        if address[:1].isdigit():
+            IPv4Address(address.rpartition(":")[0])
+
+
+class KeepingTheRest(Framed):
+    rest = b""
+
+    async def read(self, n: int, /) -> bytes:
+        data = self.rest or await self.frame()
+        self.rest = data[n:]
+        return data[:n]
+
+
+@connectors.breaks("datagrams")
+class RestOfADatagram(RightConnector):
+    """Gives the rest of a datagram that is too long for a read to the next, as of a stream."""
+
+    def connection(self, conn: Conn, network: str, address: str) -> Conn:
+        if network == "udp" and address:
+            return KeepingTheRest(conn)
+        return super().connection(conn, network, address)
+
+
+@connectors.breaks("udp-silent-alone")
+class OneAssociationAtATime(RightConnector):
+    """Asks for one connection by udp after the other; tcp is free."""
+
+    def __init__(self, auth: Userinfo | None = None) -> None:
+        super().__init__(auth)
+        self.asking = asyncio.Lock()
+
+    async def ask(self, conn: Conn, command: str, kind: str, address: str) -> str:
+        async with self.asking if kind == "udp" else nullcontext():
+            return await super().ask(conn, command, kind, address)
+
+
+@connectors.breaks("refused")
+class GoingPastARefusal(RightConnector):
+    """Dials what the node does not allow by the dialer that it was given."""
+
+    async def connect(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: ConnectOption
+    ) -> Conn:
+        options = apply(ConnectOptions(), *opts)
+        try:
+            return await super().connect(ctx, conn, network, address)
+        except PermissionError:
+            if options.dialer is None:
+                raise
+            return await options.dialer.dial(ctx, network, address)
+
+
+@connectors.breaks("target-refused")
+class WatchingTheUnreachable(RightConnector):
+    """Stops what watches the node, unless the node could not reach the target."""
+
+    async def answer(self, conn: Conn) -> str:
+        watching = asyncio.create_task(watch())
+        answer = ""
+        try:
+            answer = await super().answer(conn)
+            return answer
+        finally:
+            if answer != "unreachable":
+                watching.cancel()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from gost_core.chain import Router
 from gost_core.common.net import (
     Conn,
+    ProtocolError,
 )
 from gost_core.connector import (
     Connector,
@@ -81,3 +82,20 @@ logins.breaks("failure-over")(stuck(RightLogin, "handshake"))
 logins.breaks("cancel-frees")(losing_places(RightLogin, "handshake", asyncio.CancelledError))
 logins.breaks("many-waiting")(few_places(RightLogin, "handshake"))
 logins.breaks("outlives-limit")(ending_at_the_limit(RightLogin, "handshake"))
+
+
+async def drain(conn: Conn) -> None:
+    while await conn.read(4096):
+        pass
+
+
+@logins.breaks("failure-frees")
+class DrainingTheMalformed(RightLogin):
+    """Reads on, in a task, what a node sends after an answer that is malformed."""
+
+    async def log_in(self, conn: Conn) -> None:
+        try:
+            await super().log_in(conn)
+        except ProtocolError:
+            self.draining = asyncio.create_task(drain(conn))
+            raise

@@ -670,3 +670,16 @@ class CancellingItsCallers(RightDialer):
 
 
 dialers.breaks("outlives-limit")(ending_at_the_limit(RightDialer, "dial"))
+
+
+@dialers.breaks("cancel-frees")
+class CountingTheCancelled(RightDialer):
+    """Goes on counting who has been cancelled among those who wait for a session."""
+
+    async def opened(self, ctx: Context, addr: str, options: DialOptions) -> Session:
+        try:
+            return await super().opened(ctx, addr, options)
+        except asyncio.CancelledError:
+            if opening := self.openings.get(self.opening_key(addr, options)):
+                opening.waiting += 1
+            raise

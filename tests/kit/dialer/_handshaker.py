@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from gost_core.common.net import Conn, ProtocolError
 from gost_core.common.url import Userinfo
@@ -186,3 +187,31 @@ handshakers.breaks("cancel-frees")(
 )
 handshakers.breaks("many-waiting")(few_places(RightHandshaker, "handshake"))
 handshakers.breaks("outlives-limit")(ending_at_the_limit(RightHandshaker, "handshake"))
+
+
+@handshakers.breaks("tls-settings")
+class KeepingTheProtocol(RightHandshaker):
+    """Offers, from the second handshake on, only the protocol that was agreed on."""
+
+    async def log_in(self, conn: Conn) -> None:
+        await super().log_in(conn)
+        self.settings = self.settings.partition(" ")[0]
+
+
+@handshakers.breaks("failure-over")
+class OneAtATimeAfterAFailure(RightHandshaker):
+    """After a failure, has one handshake at a time try whether the node is well again."""
+
+    def __init__(self, auth: Userinfo | None = None) -> None:
+        super().__init__(auth)
+        self.failed = False
+        self.trying = asyncio.Lock()
+
+    async def log_in(self, conn: Conn) -> None:
+        async with self.trying if self.failed else nullcontext():
+            try:
+                await super().log_in(conn)
+            except OSError:
+                self.failed = True
+                raise
+            self.failed = False

@@ -37,10 +37,13 @@ async def lend(
     buffer[:] = b"-" * len(buffer)
     try:
         if isinstance(lent, memoryview):
+            expect(bool(lent.nbytes), "the view that was lent for a call was empty after it")
             lent.release()
         buffer.clear()
     except BufferError:
         raise Broken("the buffer that was lent for a call was in use after it") from None
+    except ValueError:
+        raise Broken("the view that was lent for a call was released by it") from None
 
 
 async def lend_several(

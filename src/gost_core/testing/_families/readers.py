@@ -4,6 +4,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar, Final, TypeAlias
 
 from typing_extensions import Buffer
@@ -90,10 +91,12 @@ class Readers(Contract):
     )
     async def cancelled_read_loses_nothing(self) -> None:
         conn, peer = await self._ends()
-        send = await self._sender(conn, peer)
+        await self._expect_none_lost(partial(self._reading, conn), await self._sender(conn, peer))
+
+    async def _expect_none_lost(self, read: Callable[[int], Awaitable[bytes]], send: Send) -> None:
         received = bytearray()
         for number in range(_ROUNDS):
-            reading = start(self._reading(conn, 1 if number // TURNS % 2 else ALL))
+            reading = start(read(1 if number // TURNS % 2 else ALL))
             await turns(1)
             sending = start(send(bytes([number])))
             await turns(number % TURNS)
@@ -101,7 +104,7 @@ class Readers(Contract):
             await within(sending, "what the peer sends")
             await ended(reading)
             lost = f"{self._verb}(), after a cancelled one beside which something came,"
-            later = self._reading(conn) if reading.cancelled() else reading
+            later = read(ALL) if reading.cancelled() else reading
             received += await within(later, lost)
         due, got = bytes(range(_ROUNDS)), bytes(received)
         expect(got == due, f"{due!r} came beside cancelled calls, {self._verb}() returned {got!r}")

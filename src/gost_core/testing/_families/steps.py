@@ -302,7 +302,8 @@ class OverConn(Step[ComponentT, NodeT, ClosableT]):
         return bare(network, late=late)
 
     async def _step(self, component: ComponentT, network: Network, /) -> ClosableT:
-        return await self._begin(component, await self._over(network))
+        # Nobody goes another way, past a node that fails.
+        return await self._begin(component, await self._over(network), Network(echo))
 
     async def _known(self) -> ComponentT:
         return (await self._taken())[0]
@@ -322,6 +323,9 @@ class OverConn(Step[ComponentT, NodeT, ClosableT]):
             await within(asyncio.wait({call}), self._called)
             if call.exception() is None:
                 await given(call.result().close(), "close()")
+            elif conn.top is conn:
+                busy = f"{self._called} had failed, and still reads or writes"
+                await until(lambda: not conn.pending, busy)  # noqa: B023
             await within(conn.top.close(), "close() of the connection to the node")
             await until(lambda: conn.closed, "the connection beneath stayed open")  # noqa: B023
             await aside.expect_unused(f"{self._called} had failed")
@@ -375,12 +379,19 @@ class OverConn(Step[ComponentT, NodeT, ClosableT]):
             begun = f"beside {number} that wait for silent nodes, {self._called} did not begin"
             await until(lambda: call.done() or bool(conn.calls), begun)  # noqa: B023
 
-    @clause("After a node that failed, the next connection works.", "D20", after=("node_dies",))
+    @clause(
+        "After a node that failed, the next connection works, also beside one that waits for a "
+        "silent node.",
+        "D20, D22",
+        after=("node_dies", "silent_alone"),
+    )
     async def failure_over(self) -> None:
         component = await self._ready()
         for peer in await self._failing():
             with suppress(Exception):
                 await within(self._step(component, await self._network(peer)), self._called)
+            start(self._begin(component, await self._over(await self._network(silent))))
+            await settle()
             other = self._step(component, await self._network(self._right()))
             await succeeds(other, f"{self._called}, after one at a node that failed,")
 

@@ -15,13 +15,24 @@ from gost_core.testing._families.steps import (
     Pinged,
     Secretive,
     bare,
+    expect_no_task_left,
     greeted,
     succeeds,
 )
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
-from gost_core.testing._run.waiting import expect, need, owned, raises, returned, until, within
+from gost_core.testing._run.waiting import (
+    expect,
+    need,
+    owned,
+    raises,
+    returned,
+    settle,
+    start,
+    until,
+    within,
+)
 from gost_core.testing._stage.memory import Address
 from gost_core.testing._stage.network import (
     GREETING,
@@ -32,6 +43,7 @@ from gost_core.testing._stage.network import (
     Peer,
     cut_short,
     echo,
+    silent,
     stammering,
 )
 from gost_core.testing._stage.streams import ALL, begin
@@ -169,7 +181,8 @@ class ConnectorContract(
         after=("outlives_call",),
     )
     async def name_to_node(self) -> None:
-        await self._expect_asked(TARGET)
+        for target in (TARGET, "4th.target.example:80"):
+            await self._expect_asked(target)
 
     @clause(
         "An address goes to the node as it is, IPv6 in brackets.", "D12", after=("name_to_node",)
@@ -235,6 +248,10 @@ class ConnectorContract(
             f"on {what}, datagrams of {[*map(len, sent)]} bytes came back as "
             f"{[*map(len, received)]}",
         )
+        for data in (b"abc", b"x"):
+            await within(conn.write(data), f"write() to {what}")
+            cut = await within(conn.read(2), f"read(2) from {what}")
+            expect(cut == data[:2], f"on {what}, read(2) of {data!r} returned {cut!r}")
 
     async def _associate(self, outside: Outside) -> tuple[Conn, PacketConn]:
         if not self.associates:
@@ -269,6 +286,19 @@ class ConnectorContract(
         conn, _ = await self._associate(Outside())
         await raises(conn.write(b"x"), "write() without an address", UnsupportedError)
         await raises(conn.read(1), "read() without an address", UnsupportedError)
+
+    @clause(
+        "By udp too, a connect that waits for a silent node holds up no other.",
+        "D22",
+        after=("silent_alone", "datagrams"),
+    )
+    async def udp_silent_alone(self) -> None:
+        network, connector = await self._offered("udp"), await self._ready()
+        silence = await self._over(await self._network(silent))
+        start(self._connecting(connector, silence, TARGET, network))
+        await settle()
+        call = self._connecting(connector, await self._reach(), TARGET, network)
+        await succeeds(call, "connect() by udp, beside one that waits for a silent node,")
 
     # ---- Bytes
 
@@ -369,11 +399,13 @@ class ConnectorContract(
         outside = Outside()
         outside.network.error = ConnectionRefusedError("nobody listens there")
         connector, conn = await self._ready(), await self._reach(outside)
-        what = "connect() to a target that the node cannot reach"
+        what, before = "connect() to a target that the node cannot reach", asyncio.all_tasks()
         try:
             result = await within(self._connecting(connector, conn), what)
         except ConnectionRefusedError as error:
             expect(TARGET in str(error), f"{what} raised {describe(error)}, without {TARGET}")
+            await within(conn.top.close(), "close() of the connection to the node")
+            await expect_no_task_left(before, f"{what} had failed")
         else:
             await self._expect_refused_later(result)
 

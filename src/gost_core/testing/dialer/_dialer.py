@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from typing_extensions import TypeVar
@@ -313,8 +314,7 @@ class DialerContract(
     async def failure_frees(self) -> None:
         for peer in await self._failing():
             dialer, network = await self._ready(), await self._network(peer)
-            before = asyncio.all_tasks()
-            dialing = start(self._dialing(dialer, network))
+            before, dialing = asyncio.all_tasks(), start(self._dialing(dialer, network))
             await within(asyncio.wait({dialing}), "dial()")
             if dialing.exception() is None:
                 await given(dialing.result().close(), "close()")
@@ -343,8 +343,10 @@ class DialerContract(
         for peer, is_silent in ((silent, True), (silent, False), (self.peer, False)):
             network = await self._network(peer)
             network.is_silent = is_silent and self.listen is None
-            await cut_anywhere(lambda: self._dialing(dialer, network))  # noqa: B023
-            await network.expect_unused("dial() was cancelled")
+            dial = partial(self._dialing, dialer, network)
+            for calls in (1, 2):
+                await asyncio.gather(*(cut_anywhere(dial) for _ in range(calls)))
+                await network.expect_unused(f"{calls} dial() at once were cancelled")
 
     @clause(
         "After calls that were cancelled, it works as before.",
@@ -469,11 +471,10 @@ class DialerContract(
 
     @clause("multiplex() gives the same answer at any time.", "D34", after=("outlives_call",))
     async def multiplex_constant(self) -> None:
-        dialer = self._made()
+        dialer, network = self._made(), await self._network(self.peer)
         answers = [_multiplexer(dialer).multiplex()]
         expect(answers[0] in (True, False), f"multiplex() returned {answers[0]!r}")
         await given(dialer.init(self.metadata), "init()")
-        network = await self._network(self.peer)
         answers.append(_multiplexer(dialer).multiplex())
         await self._open(dialer, network)
         answers.append(_multiplexer(dialer).multiplex())

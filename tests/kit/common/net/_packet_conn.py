@@ -260,7 +260,7 @@ class AlwaysToThePeer(DatagramConn):
         await super().write_to(data, self.remote if str(self.remote) else addr)
 
 
-@packet_conn.breaks("connected-elsewhere")
+@packet_conn.breaks("connected-heard")
 class TakingAnybodys(DatagramConn):
     """Sends to one peer, by a socket that takes what anybody sends."""
 
@@ -313,3 +313,23 @@ class EndingByNothing(DatagramConn):
         if not data:
             raise ConnectionResetError("the peer has ended it")
         return data, addr
+
+
+@packet_conn.breaks("connected-cancelled")
+class ReadingOnOfOnePeer(DatagramConn):
+    """Leaves a read() of a connected socket to itself when it is cancelled."""
+
+    async def read(self, n: int, /) -> bytes:
+        reading = asyncio.ensure_future(super().read(n))
+        await asyncio.wait({reading})
+        return reading.result()
+
+
+@packet_conn.breaks("buffer-not-kept")
+class ReleasingTheView(DatagramConn):
+    """Releases a view once it is sent, though it is the caller's own."""
+
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        await super().write_to(data, addr)
+        if isinstance(data, memoryview):
+            data.release()

@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import field
+from functools import partial
 from typing import TypeAlias
 
 from typing_extensions import Buffer
@@ -213,10 +214,11 @@ class PacketConnContract(
     )
     async def buffer_not_kept(self) -> None:
         conn, peer = await self._ends()
-        lent = lend(lambda data: self._writing(conn, data, peer), bytearray(b"x"))
-        await within(lent, "write_to() of a bytearray")
-        received, _ = await self._receive(peer)
-        expect(received == b"x", "what the buffer held after write_to() was sent")
+        for view in ((), (memoryview,)):
+            lent = lend(lambda data: self._writing(conn, data, peer), bytearray(b"x"), *view)
+            await within(lent, "write_to() of a buffer")
+            received, _ = await self._receive(peer)
+            expect(received == b"x", "what the buffer held after write_to() was sent")
 
     @clause(
         "On an unconnected socket, read() and write() raise UnsupportedError, whoever wrote.",
@@ -252,15 +254,28 @@ class PacketConnContract(
         expect(words(sender) == words(there), f"what {there} sent was said to be from {sender}")
 
     @clause(
-        "A connected socket is its peer's alone: write_to() another address raises ValueError, and "
-        "what comes from there is not read.",
+        "On a connected socket, a cancelled read() loses no datagram: a later one returns it.",
+        "D7",
+        after=("exchange", "cancelled_read_loses_nothing"),
+    )
+    async def connected_cancelled(self) -> None:
+        conn, peer = await self._connected()
+        await self._expect_none_lost(partial(Readers._reading, self, conn), peer.write)
+
+    @clause(
+        "On a connected socket, write_to() another address raises ValueError.",
         "D9",
         after=("exchange",),
     )
     async def connected_elsewhere(self) -> None:
-        conn, peer = await self._connected()
+        conn, _ = await self._connected()
         _, other = await self._ends()
         await expect_no_other(conn, other.local_addr())
+
+    @clause("On a connected socket, only the peer is read.", "D9", after=("exchange",))
+    async def connected_heard(self) -> None:
+        conn, peer = await self._connected()
+        _, other = await self._ends()
         with suppress(OSError):
             await self._send(other, b"from elsewhere", conn.local_addr())
         await write(peer, b"x")
