@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
 from gost_core.chain import Node, Router, chain_router_option, retries_router_option
 from gost_core.context import Context
@@ -54,27 +53,23 @@ class WatchedHop(Hop):
         return " ".join([*(f"{name} (failed)," for name in failed), used])
 
 
-@dataclass
-class Proxy:
-    """A proxy that serves until it is killed."""
-
-    address: str
-    serving: asyncio.Task[None]
-
-    async def kill(self) -> None:
-        """End it with every connection that it has; a second time does nothing."""
-        self.serving.cancel()
-        await asyncio.wait({self.serving})
+Proxy = tuple[str, asyncio.Task[None]]  # its address, and what serves there until it is killed
 
 
 async def start(name: str, protocol: str, router: Router, stack: AsyncExitStack) -> Proxy:
     """Start a proxy on a free port, as the program does it for ``-L``, until the stack ends."""
     (url,) = parse(f"{protocol}://127.0.0.1:0")
     service = await make_service(url, router, Shared(MemorySD()), stack)
-    proxy = Proxy(str(service.addr()), asyncio.create_task(service.serve()))
-    stack.push_async_callback(proxy.kill)
-    print(f"  {name:<8} {protocol:<8} {proxy.address}")
-    return proxy
+    serving = asyncio.create_task(service.serve())
+    stack.push_async_callback(kill, serving)
+    print(f"  {name:<8} {protocol:<8} {service.addr()}")
+    return str(service.addr()), serving
+
+
+async def kill(serving: asyncio.Task[None]) -> None:
+    """End a proxy with every connection that it has; a second time does nothing."""
+    serving.cancel()
+    await asyncio.wait({serving})
 
 
 @asynccontextmanager
@@ -92,11 +87,11 @@ async def origin(content: bytes) -> AsyncGenerator[str, None]:
         yield "{}:{}".format(*server.sockets[0].getsockname())
 
 
-async def ask(scheme: str, entry: Proxy, url: str, content: bytes, hop: WatchedHop) -> None:
+async def ask(scheme: str, entry: str, url: str, content: bytes, hop: WatchedHop) -> None:
     """Fetch the content by an entry, check what comes back, and tell about it."""
     # A client of its own for each request, so that each one goes through the hop anew;
     # trust_env, so that no proxy of this machine's settings comes in between.
-    proxy = f"{scheme}://{entry.address}"
+    proxy = f"{scheme}://{entry}"
     async with httpx.AsyncClient(proxy=proxy, timeout=LIMIT, trust_env=False) as client:
         began = time.monotonic()
         answer = await client.get(url)
@@ -113,10 +108,10 @@ async def main() -> None:
     async with asyncio.timeout(LIMIT), AsyncExitStack() as stack:
         target = await stack.enter_async_context(origin(content))
         print("Started")
-        north = await start("north", "http", RetryRouter(), stack)
-        south = await start("south", "socks5", RetryRouter(), stack)
-        nodes = parse(f"http://{north.address},socks5://{south.address}")
-        names = {north.address: "north", south.address: "south"}
+        north, serving = await start("north", "http", RetryRouter(), stack)
+        south, _ = await start("south", "socks5", RetryRouter(), stack)
+        nodes = parse(f"http://{north},socks5://{south}")
+        names = {north: "north", south: "south"}
         hop = WatchedHop(await make_hop(nodes, stack), names)
         router = RetryRouter(chain_router_option(HopChain(hop)), retries_router_option(1))
         entries = {name: await start("entry", name, router, stack) for name in ("socks5", "http")}
@@ -124,12 +119,12 @@ async def main() -> None:
         print("\nRequests: the two upstream proxies take turns")
         print(COLUMNS.format("by", "through", "time", "result"))
         for scheme in ("socks5", "socks5", "http", "http"):
-            await ask(scheme, entries[scheme], f"http://{target}/", content, hop)
+            await ask(scheme, entries[scheme][0], f"http://{target}/", content, hop)
 
         print("\nnorth is killed: its first request moves to south, the others go there at once")
-        await north.kill()
+        await kill(serving)
         for scheme in ("http", "socks5", "http", "socks5"):
-            await ask(scheme, entries[scheme], f"http://{target}/", content, hop)
+            await ask(scheme, entries[scheme][0], f"http://{target}/", content, hop)
     print("\nDone: what went through two proxies came back right, every byte of it.")
 
 

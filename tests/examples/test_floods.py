@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from proxy.net import h2_budget
+from proxy.net.address import split_host_port
 from tests.examples.proxy_harness import LIMIT, echo, run, server
 from tests.examples.test_reverse import FAR, bound, serving
 from tests.examples.tls_harness import CERT_FILE, KEY_FILE, NAME, client_context
@@ -94,6 +95,8 @@ SPACES = b"GET http://x/ HTTP/1.1\r\nHost: x\r\nX:" + b" " * 1000 + b"\0\r\n\r\n
 # Lengths at which reading them costs most; a few are enough to see that.
 LONG_URL = b"GET http://" + b"1:" * 8000 + b"/ HTTP/1.1\r\nHost: x\r\n\r\n"
 LONG_QUERY = b"GET /?" + b"&a" * 7000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+LONG_PATH = b"GET /" + b"%2f" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+ENDLESS = b"\4\1\0\x50\0\0\0\1" + b"u" * 1_000_000
 LONG_NAME = b"\5\1\0\5\1\0\3\xfc" + "ü.".encode() * 84 + b"\0\x50"
 SLOW_NAME = b"\5\1\0\5\1\0\3\x09name.slow\0\x50"
 CONNECTIONS = {
@@ -105,6 +108,8 @@ CONNECTIONS = {
     "slow names": ("socks5", SLOW_NAME),
     "long URLs": ("http", LONG_URL),
     "long queries": ("gateway", LONG_QUERY),
+    "long paths": ("gateway", LONG_PATH),
+    "SOCKS4a without an end": ("socks5", ENDLESS),
     "names that need to be encoded": ("socks5", LONG_NAME),
 }
 
@@ -277,7 +282,8 @@ def test_many_clients_who_say_no_more_are_hardly_noticed(
     run(main())
 
 
-def test_visitors_of_a_bound_port_are_hardly_noticed() -> None:
+@pytest.mark.parametrize("said", [b"question", bytes(1_000_000)], ids=["little", "much"])
+def test_visitors_of_a_bound_port_are_hardly_noticed(said: bytes) -> None:
     async def main() -> None:
         async with AsyncExitStack() as stack:
             target = await stack.enter_async_context(server(echo))
@@ -285,7 +291,8 @@ def test_visitors_of_a_bound_port_are_hardly_noticed() -> None:
             near, _ = await stack.enter_async_context(
                 serving(f"rtcp://127.0.0.1:0/{target}", f"socks5://{far.addr()}")
             )
-            flood = flooding(await bound(near), MANY, b"question")
+            clients = MANY if said == b"question" else FEW
+            flood = flooding(await bound(near), clients, said)
             await neighbour_beside(flood, str(far.addr()), target)
 
     run(main())
@@ -302,8 +309,9 @@ async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         (b"1\r\na\r\n", 5000),
         (b"1;%b\r\na\r\n" % (b" " * 2000), 200),
         (b"1;%b\r\na\r\n" % (b"a" * 2000), 500),
+        (b"1;%b\r\na\r\n" % (b"a" * 16384), 100),
     ],
-    ids=["small", "blanks", "extensions"],
+    ids=["small", "blanks", "extensions", "long extensions"],
 )
 def test_bodies_in_many_small_chunks_are_hardly_noticed(chunk: bytes, times: int) -> None:
     async def main() -> None:
@@ -316,8 +324,42 @@ def test_bodies_in_many_small_chunks_are_hardly_noticed(chunk: bytes, times: int
                 f"POST http://{origin}/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
             )
             said = head.encode() + chunk * times
-            flood = flooding(str(flooded.addr()), 20, said)
+            flood = flooding(str(flooded.addr()), MANY if len(chunk) > 10_000 else 20, said)
             await neighbour_beside(flood, str(proxy.addr()), target)
+
+    run(main())
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(asyncio.IncompleteReadError):
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_many_requests_behind_each_other_are_hardly_noticed() -> None:
+    async def main() -> None:
+        async with AsyncExitStack() as stack:
+            target = await stack.enter_async_context(server(echo))
+            origin = await stack.enter_async_context(server(answer))
+            flooded, _ = await stack.enter_async_context(serving("http://127.0.0.1:0"))
+            proxy, _ = await stack.enter_async_context(serving("socks5://127.0.0.1:0"))
+            said = f"GET http://{origin}/ HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 10_000
+            flood = flooding(str(flooded.addr()), 30, said)
+            await neighbour_beside(flood, str(proxy.addr()), target)
+
+    run(main())
+
+
+def test_a_proxy_that_is_told_to_reach_itself_is_hardly_noticed() -> None:
+    async def main() -> None:
+        async with AsyncExitStack() as stack:
+            target = await stack.enter_async_context(server(echo))
+            proxy, _ = await stack.enter_async_context(serving("socks5://127.0.0.1:0"))
+            port = split_host_port(str(proxy.addr()))[1].to_bytes(2, "big")
+            for itself in (b"\1\x7f\0\0\1", b"\1\0\0\0\0", b"\3\x09localhost"):
+                said = (b"\5\1\0\5\1\0" + itself + port) * 300
+                flood = flooding(str(proxy.addr()), 20, said)
+                await neighbour_beside(flood, str(proxy.addr()), target)
 
     run(main())
 

@@ -31,9 +31,8 @@ from proxy.hop import NodeHop
 from proxy.ingress import MemoryIngress
 from proxy.net.address import host_of
 from proxy.router import TableRouter
-from proxy.sd.memory import MemorySD
+from proxy.sd.memory import MemorySD, registered
 from proxy.sd.redis import RedisSD
-from proxy.sd.services import registered
 from proxy.urls import parse
 from tests.contract.untyped import untyped
 from tests.examples.proxy_harness import EXAMPLES, echo, logged, program, proxy, run, server

@@ -5,12 +5,13 @@ import re
 import time
 from base64 import b64encode
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Self
 
 import h11
 import pytest
 
+from gost_core.common.net import ProtocolError
 from gost_core.common.url import Userinfo
 from gost_core.connector import auth_option
 from gost_core.context import Context
@@ -282,13 +283,40 @@ def test_small_chunks_leave_others_their_turn() -> None:
         async with connected() as (conn, peer):
             messages = http.Messages(conn, http.side(h11.SERVER))
             head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-            peer.sendall(head + b"1\r\na\r\n" * 100 + b"0\r\n\r\n")
+            peer.sendall(head + b"1\r\na\r\n" * 1000 + b"0\r\n\r\n")
             await messages.read_request()
             counting = asyncio.create_task(count())
-            assert len([one async for one in messages.body()]) == 100
+            assert b"".join([one async for one in messages.body()]) == b"a" * 1000
             counting.cancel()
             await asyncio.wait({counting})
-        assert turns >= 100
+        assert turns >= 1000 // http.TOGETHER
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("chunk", "refused"),
+    [
+        (b"1\r\na\r\n", True),
+        (b"a\r\n" + b"a" * 10 + b"\r\n", True),
+        (b"10\r\n" + b"a" * 16 + b"\r\n", False),
+    ],
+)
+def test_a_body_in_very_many_small_chunks_is_refused(
+    chunk: bytes, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "SMALL_RATE", 0.001)
+    monkeypatch.setattr(http, "SMALL_BURST", 1000)
+
+    async def main() -> None:
+        async with connected() as (conn, peer):
+            messages = http.Messages(conn, http.side(h11.SERVER))
+            head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            peer.sendall(head + chunk * 1001 + b"0\r\n\r\n")
+            await messages.read_request()
+            expected = pytest.raises(ProtocolError, match="small") if refused else nullcontext()
+            with expected:
+                assert len(b"".join([one async for one in messages.body()])) == 16 * 1001
 
     run(main())
 

@@ -26,7 +26,7 @@ from proxy.listener.tcp import TCPListener
 from proxy.metadata import MemoryMetadata
 from proxy.net.address import TCPAddr
 from proxy.net.newcomers import Newcomers
-from proxy.net.tcp import KEEPALIVE
+from proxy.net.tcp import OPTIONS
 from proxy.net.wrapper import Wrapper
 from proxy.service import TaskService
 from tests.examples import test_reverse as reverse
@@ -207,9 +207,9 @@ def test_a_silent_tunnel_ends_where_a_setting_says_so_and_a_busy_one_stays() -> 
 def test_the_system_asks_peers_that_say_nothing_whether_they_live() -> None:
     async def main() -> None:
         async with connected() as (conn, _):
-            assert len(KEEPALIVE) == (4 if sys.platform == "linux" else len(KEEPALIVE))
+            assert len(OPTIONS) == (5 if sys.platform == "linux" else len(OPTIONS))
             with socket.socket(fileno=os.dup(descriptor(conn))) as same:
-                for level, option, value in KEEPALIVE:
+                for level, option, value in OPTIONS:
                     assert same.getsockopt(level, option) == value
 
     run(main())

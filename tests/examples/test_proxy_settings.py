@@ -144,7 +144,9 @@ def test_a_client_has_so_many_places_as_the_settings_say() -> None:
         (["-L", "http://:0", "--metrics", "0:0"], ["--metrics", "four decimal parts"]),
         (["-L", "http://:0", "--sd", "redis://a:1/one"], ["--sd", "percent-encoded"]),
         (["-L", "http://:0", "--time", "5"], ["unrecognized", "--time"]),
+        (["-L", "http://name.invalid:0"], ["-L", "name.invalid"]),
         # Files that are no files, or no text.
+        (["-L", f"http+tls://:0?certFile={'a' * 5000}&keyFile=b"], ["-L", "name too long"]),
         (["-L", "http://:0", "--record", "."], ["--record", "directory"]),
         (["-L", "http://:0", "--record", "missing/file"], ["--record", "missing/file"]),
         (["-L", "http://:0", "--hosts", "."], ["--hosts", "directory"]),

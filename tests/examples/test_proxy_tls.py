@@ -22,7 +22,7 @@ from gost_core.context import Context
 from gost_core.keys import PEER_CERTIFICATE
 from gost_core.listener import Option, addr_option, logger_option, tls_config_option
 from proxy.dialer.tls import TLSDialer
-from proxy.listener import serving
+from proxy.listener import tls as tls_listener
 from proxy.listener.tls import TLSListener
 from proxy.logger import StandardLogger
 from proxy.metadata import MemoryMetadata
@@ -280,7 +280,7 @@ def test_a_peer_that_changes_its_keys_and_asks_for_new_ones_is_served() -> None:
 def test_clients_that_speak_no_tls_or_nothing_at_all_disturb_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(serving, "LIMIT", 2.0)
+    monkeypatch.setattr(tls_listener, "LIMIT", 2.0)
     log = io.StringIO()
     target = logging.Manager(logging.RootLogger(logging.NOTSET)).getLogger("tls")
     target.addHandler(logging.StreamHandler(log))
@@ -309,7 +309,7 @@ def test_clients_that_speak_no_tls_or_nothing_at_all_disturb_nobody(
 def test_clients_that_do_not_finish_their_handshakes_stop_nobody_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(serving, "Newcomers", partial(Newcomers, 3))
+    monkeypatch.setattr(tls_listener, "Newcomers", partial(Newcomers, 3))
 
     async def main() -> None:
         async with listening() as listener:

@@ -42,7 +42,7 @@ from proxy.limiter.traffic import Bytes, ScopedTrafficLimiter
 from proxy.listener.tcp import TCPListener
 from proxy.net.address import TCPAddr, UDPAddr, split_host_port
 from proxy.net.dialer import SystemDialer
-from proxy.net.udp import PeerConn, UDPConn, open_udp
+from proxy.net.udp import UDPConn, open_udp
 from proxy.net.wrapper import Wrapper
 from proxy.resolver import DNSResolver
 from proxy.wire import socks5 as wire
@@ -141,10 +141,6 @@ async def heard(conn: PacketConn) -> bytes:
 # ---- The contract
 
 
-class Plain(Wrapper):
-    """Carries datagrams, and is no PacketConn."""
-
-
 class OnLoopback(Wrapper):
     """Claims the addresses of a connection over the loopback."""
 
@@ -161,11 +157,6 @@ async def sockets() -> tuple[Conn, Conn, Conn]:
 
 async def socket_of_both_families() -> tuple[Conn, Conn, Conn]:
     return open_udp(), open_udp(local="127.0.0.1"), open_udp(local="127.0.0.1")
-
-
-async def adapted() -> tuple[Conn, Conn]:
-    here, there = await connected()
-    return PeerConn(Plain(here)), there
 
 
 async def limited() -> tuple[Conn, Conn]:
@@ -205,8 +196,6 @@ async def node(conn: Conn, router: Router) -> None:
 TestUDPConn = ConnContract(None, make_datagram=connected).as_tests()
 TestUDPPackets = PacketConnContract(sockets, make_connected=connected).as_tests()
 TestUDPPacketsOfBothFamilies = PacketConnContract(socket_of_both_families).as_tests()
-TestPeerConn = ConnContract(None, make_datagram=adapted).as_tests()
-TestPeerConnPackets = PacketConnContract(sockets, make_connected=adapted).as_tests()
 TestLimitedPackets = ConnContract(None, make_datagram=limited).as_tests()
 TestLimitedPacketsPackets = PacketConnContract(limited_sockets, make_connected=limited).as_tests()
 TestLimitedPacketsUnwrapper = ConnUnwrapperContract(

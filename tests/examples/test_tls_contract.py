@@ -14,7 +14,7 @@ from gost_core.testing.common.net import ListenerContract as NetListenerContract
 from gost_core.testing.dialer import DialerContract, HandshakerContract
 from gost_core.testing.listener import ListenerContract as ListenerListenerContract
 from proxy.dialer.tls import TLSDialer
-from proxy.listener.serving import UpgradingListener
+from proxy.listener.serving import ServingListener
 from proxy.listener.tls import TLSListener
 from proxy.metadata import MemoryMetadata
 from proxy.net.tls import connect_tls
@@ -194,11 +194,11 @@ class FailingTLSListener(TLSListener):
         self._inner: Listener = self.beneath
 
 
-class Unchanging(UpgradingListener):
+class Unchanging(ServingListener):
     """Leaves connections as they are."""
 
-    async def upgrade(self, conn: Conn) -> Conn:
-        return conn
+    async def take(self, conn: Conn) -> None:
+        await self.offer(conn)
 
 
 def loopback(option: Option) -> Listener:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from socket import gethostname
+from socket import gaierror, gethostname
 
 from gost_core import chain, connector, handler, listener
 from gost_core.bypass import Bypass
@@ -36,7 +36,7 @@ from .metrics.instruments import MeasuredCounts
 from .net.hosts import normal_target
 from .observer.stats import Counts
 from .plugins import connectors, dialers, handlers, listeners
-from .sd.services import registered
+from .sd.memory import registered
 from .service import TaskService
 from .urls import Address, Settings
 
@@ -109,7 +109,7 @@ async def make_service(
         stack.push_async_callback(listen.close)
         name_there = text(settings, "register")
         settings.check_read()
-    except ValueError as error:
+    except (ValueError, gaierror) as error:
         raise ValueError(f"argument -L: {address}: {error}") from error
     except OSError as error:
         raise OSError(f"cannot listen on {address}: {error}") from error
@@ -173,16 +173,14 @@ def _listener(address: Address, router: Router, stats: Stats | None) -> listener
     # rtcp://, say, is a listener of that name, and a handler that forwards.
     of_protocol = address.protocol if listeners.is_registered(address.protocol) else "tcp"
     networks, whitelist = settings.rules("admission")
+    admission = NetworkAdmission(*networks, whitelist=whitelist) if networks else None
     limit, places = settings.whole_limit("limiter"), settings.whole_limit("climiter")
+    traffic = ScopedTrafficLimiter({SCOPE_CONN: {"*": limit}}) if limit else None
     return listeners.named(address.transport or of_protocol)(
         listener.addr_option(address.addr),
-        listener.admission_option(
-            NetworkAdmission(*networks, whitelist=whitelist) if networks else None
-        ),
+        listener.admission_option(admission),
         listener.conn_limiter_option(HostConnLimiter({}, others=places) if places else None),
-        listener.traffic_limiter_option(
-            ScopedTrafficLimiter({SCOPE_CONN: {"*": limit}}) if limit else None
-        ),
+        listener.traffic_limiter_option(traffic),
         listener.stats_option(stats),
         listener.router_option(router),
         listener.service_option(str(address)),

@@ -22,11 +22,10 @@ class NodeHop(Hop, NodeList):
 
     def __init__(self, *nodes: Node, strategy: Strategy[Node] | None = None) -> None:
         self._nodes = nodes
+        best = selector.BackupFilter[Node](), selector.PriorityFilter()
+        strategy = strategy or selector.RoundRobin[Node]()
         self._selector: Selector[Node] = selector.FilteringSelector(
-            strategy or selector.RoundRobin[Node](),
-            selector.FailFilter[Node](),
-            selector.BackupFilter[Node](),
-            selector.PriorityFilter(),
+            strategy, selector.FailFilter[Node](), *best
         )
 
     async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:

@@ -59,8 +59,11 @@ def whole(metadata: Metadata | None, key: str, default: int) -> int:
 
 def file_at(path: str) -> Path:
     """Return a path; a named pipe is refused, which could be waited for without end."""
-    if (file := Path(path)).resolve().is_fifo():  # the pipe of a shell resolves to no file
-        raise ValueError(f"{path} is a named pipe; give a file")
+    try:
+        if (file := Path(path)).resolve().is_fifo():  # the pipe of a shell resolves to no file
+            raise ValueError(f"{path} is a named pipe; give a file")
+    except OSError as error:  # a name that is too long, say
+        raise ValueError(f"{path}: {error.strerror}") from error
     return file
 
 

@@ -42,11 +42,6 @@ def has_failed(item: object) -> bool:
     return marker.count() >= most and time.time() - marker.time() < pause
 
 
-def is_backup(item: object) -> bool:
-    """Tell whether an item stands back while others live (D45)."""
-    return setting_of(item, "backup", False, bool)
-
-
 class FailFilter(Filter[T]):
     """Takes out what has failed."""
 
@@ -55,10 +50,10 @@ class FailFilter(Filter[T]):
 
 
 class BackupFilter(Filter[T]):
-    """Takes out backups while there is anything else."""
+    """Takes out backups while there is anything else (D45)."""
 
     async def filter(self, ctx: Context, /, *items: T) -> Sequence[T]:
-        return [item for item in items if not is_backup(item)] or items
+        return [one for one in items if not setting_of(one, "backup", False, bool)] or items
 
 
 class PriorityFilter(Filter[Node]):

@@ -20,7 +20,8 @@ from gost_core.service import Service
 
 from .logger import with_notes
 from .metrics.instruments import DURATION, Instrument
-from .net.address import host_of
+from .net.dialer import known_source
+from .net.newcomers import fairly
 from .observer.reporter import INTERVAL, Reporter
 from .observer.stats import Counts
 from .recorder import RecordPoint
@@ -126,14 +127,15 @@ class TaskService(Service):
     async def _handle(self, conn: net.Conn) -> None:
         self._accepted.discard(conn)
         ctx, began = _context(conn), time.monotonic()
-        client = (ctx.value(HASH_SOURCE) or "").encode()
+        host = ctx.value(HASH_SOURCE) or ""
         try:
-            await self._clients.record(ctx, self._recorders, client)
+            if self._recorders:
+                await self._clients.record(ctx, self._recorders, host.encode())
         except asyncio.CancelledError:  # no handler owns the connection yet
             await conn.close()
             raise
         try:
-            await self._handler.handle(ctx, conn)
+            await fairly(host, self._handler.handle(ctx, conn))
         except Exception as error:  # one client's trouble ends nothing else (D28)
             session, what = ctx.value(SESSION_ID), with_notes(error)
             logger = self._logger.with_fields({"session": session})
@@ -149,11 +151,10 @@ class TaskService(Service):
 def _context(conn: net.Conn) -> Context:
     """Make a connection's context: what it carries, or an empty one, and what is known here."""
     carrier = net.find_capability(conn, net.ContextCarrier)
-    carried = None if carrier is None else carrier.context()
-    ctx = Context() if carried is None else carried
+    ctx = (None if carrier is None else carrier.context()) or Context()
     if ctx.value(SOURCE_ADDRESS) is None:
         ctx = ctx.with_value(SOURCE_ADDRESS, conn.remote_addr())
     if ctx.value(DESTINATION_ADDRESS) is None:
         ctx = ctx.with_value(DESTINATION_ADDRESS, conn.local_addr())
-    client = host_of(str(ctx.value(SOURCE_ADDRESS)))
-    return ctx.with_value(HASH_SOURCE, client).with_value(SESSION_ID, secrets.token_hex(4))
+    ctx = known_source(ctx, str(ctx.value(SOURCE_ADDRESS)), str(conn.local_addr()))
+    return ctx.with_value(SESSION_ID, secrets.token_hex(4))

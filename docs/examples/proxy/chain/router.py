@@ -21,7 +21,6 @@ from gost_core.recorder import (
 from ..component import refuse_options
 from ..net.address import UDPAddr, addresses_of, host_of, split_host_port
 from ..net.dialer import check_found
-from ..net.udp import PeerConn
 from ..net.wrapper import Wrapper
 from ..recorder import RecordPoint
 from .route import LimitPassedError, NodeRoute, has_passed, resolve
@@ -56,15 +55,15 @@ class RetryRouter(chain.Router):
                 await check_found(ctx, network, addr)
             route = await self._route(ctx, network, addr, address)
             conn = await route.dial(ctx, network, addr, *opts)
-            if network.startswith("udp") and not isinstance(conn, net.PacketConn):
-                conn = PeerConn(conn)
-            if net.find_capability(conn, net.PacketConn) is None:
+            if not network.startswith("udp"):
                 return RoutedConn(conn, route)
             direct = not addr and not route.nodes()
             kept = ctx.without(TIME_LIMIT)  # what outlives the call is kept without its limit
             find = partial(self._find, kept, network) if direct else None
             return RoutedPackets(conn, route, find)
 
+        if not options.recorders:
+            return await self._try(ctx, attempt)
         host, recorders = host_of(address).encode(), options.recorders if address else ()
         await self._dials.record(ctx, recorders, host)
         try:

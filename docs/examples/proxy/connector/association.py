@@ -10,7 +10,6 @@ from typing_extensions import Buffer
 from gost_core.common import net
 
 from ..net.address import UDPAddr, join_host_port, split_host_port, split_target
-from ..net.newcomers import turn
 from ..net.relay import CHUNK
 from ..net.udp import ALL, NOWHERE, DatagramConn
 from ..wire.socks5 import pack_address, unpack_address
@@ -44,7 +43,6 @@ class Association(DatagramConn):
         if n < 1:
             raise ValueError(f"cannot read {n} bytes; ask for at least 1")
         while True:
-            await turn(self._stream, 2)
             with self._saying_who_ended():
                 packet = await self._datagrams.read(ALL)
             # What is malformed is dropped, and so are fragments: to put them together is optional.

@@ -9,9 +9,9 @@ from gost_core.options import apply
 
 from ..net.address import host_of, join_host_port, split_host_port
 from ..net.dialer import SystemDialer
-from ..net.wrapper import read_exactly
+from ..net.wrapper import read_exactly, read_message
 from ..wire import socks5
-from ..wire.socks5 import Reply, pack_address, read_packed, unpack_address
+from ..wire.socks5 import Reply, address_size, pack_address, unpack_address
 from .association import Association
 from .proxy import ProxyConnector
 
@@ -96,7 +96,7 @@ class SOCKS5Connector(ProxyConnector, connector.Handshaker, connector.Binder):
             raise PermissionError(reason) if refused_by_rule else ConnectionRefusedError(reason)
         try:
             # Exactly the reply is read: what came behind it waits in the connection (D33).
-            reply = await read_packed(conn)
+            reply = await read_message(conn, address_size)
             # Where a proxy has connected from is of no use, so that may be anything.
             return "" if command == socks5.CONNECT else unpack_address(reply)[0]
         except ValueError as error:

@@ -13,7 +13,8 @@ from ..net.address import TCPAddr, host_of, split_host_port
 from ..net.h2_budget import Budget
 from ..net.h2_session import STREAMS, Session
 from ..net.h2_stream import Stream
-from ..net.relay import ClientGoneError, Traffic, relay
+from ..net.newcomers import fairly
+from ..net.relay import ClientGoneError, Traffic, break_off, relay
 from ..net.wrapper import ClosedOnce, Wrapper
 
 FAREWELL: Final = 5.0  # seconds for the far end to free its address
@@ -106,7 +107,12 @@ async def _accept_visitors(
 
 
 async def _visit(session: Session, visitor: net.Conn, limits: HostConnLimiter) -> None:
+    await fairly(host_of(str(visitor.remote_addr())), _carry(session, visitor, limits))
+
+
+async def _carry(session: Session, visitor: net.Conn, limits: HostConnLimiter) -> None:
     try:
+        await asyncio.sleep(0)  # until it is the turn of its host
         visitor = take_place(visitor, limits)
         stream = await session.open(str(visitor.remote_addr()))
         try:
@@ -114,6 +120,6 @@ async def _visit(session: Session, visitor: net.Conn, limits: HostConnLimiter) -
         finally:
             await stream.close()
     except (OSError, ClientGoneError):  # this visitor's trouble, and nobody else's
-        pass
+        await break_off(visitor)
     finally:
         await visitor.close()

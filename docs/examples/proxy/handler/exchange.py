@@ -9,6 +9,8 @@ import h11
 
 from gost_core.common.net import Conn, ProtocolError, find_capability
 
+from ..net.address import host_of
+from ..net.newcomers import fairly
 from ..net.relay import ClientGoneError, Traffic, of_client
 from ..wire import header as fields
 from ..wire import http
@@ -41,8 +43,9 @@ class Exchange(Request):
 async def carry(exchange: Exchange, target: Conn, traffic: Traffic) -> Messages:
     """Carry one request there and one response back, which may come first; return the far side."""
     near, far = exchange.near, Messages(target, http.side(h11.CLIENT))
-    sending = asyncio.create_task(_send(exchange, far, traffic))
-    receiving = asyncio.create_task(_receive(exchange, far, traffic))
+    host = host_of(str(near.conn.remote_addr()))
+    sending = asyncio.ensure_future(fairly(host, _send(exchange, far, traffic)))
+    receiving = asyncio.ensure_future(fairly(host, _receive(exchange, far, traffic)))
     try:
         await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
         if sending.done():

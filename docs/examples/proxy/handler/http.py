@@ -42,7 +42,8 @@ class HTTPHandler(ProxyHandler):
             if asked.method == b"CONNECT":
                 return _tunnel(near, asked, client_id)
             if (asked.method, asked.target) == (b"OPTIONS", b"*"):
-                return answered(near, asked)
+                # What it says is not sent back, passwords and all.
+                return Answered(target="", client=near.conn, reply=answer(200))
             return _exchange(near, asked, client_id)
         except (ValueError, ProtocolError, h11.LocalProtocolError) as error:
             raise RefusedError(f"malformed request: {error}", answer(400)) from error
@@ -96,12 +97,6 @@ class HTTPHandler(ProxyHandler):
         far = await carry(request, target, traffic)
         if near.state.our_state is h11.SWITCHED_PROTOCOL:
             await relay(near.rest(client), far.rest(far.conn), traffic)
-
-
-def answered(near: Messages, asked: h11.Request) -> Answered:
-    """Answer a request that goes no further; what it says is not sent back, passwords and all."""
-    status = 200 if asked.method == b"OPTIONS" else 501
-    return Answered(target="", client=near.conn, reply=answer(status))
 
 
 def check_served(asked: h11.Request) -> None:

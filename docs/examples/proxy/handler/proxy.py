@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from gost_core import handler
 from gost_core.auth import with_service
@@ -29,12 +29,13 @@ from ..metadata import number
 from ..net.address import host_of
 from ..net.dialer import RULE
 from ..net.newcomers import Newcomers
-from ..net.relay import CHUNK, ClientGoneError, Traffic, break_off, of_client, relay, while_active
+from ..net.relay import ClientGoneError, Traffic, break_off, of_client, relay, while_active
 
 T = TypeVar("T")
 Refusals = Sequence[tuple[type[Exception], bytes]]
 
 GREETING_LIMIT = 30.0  # seconds for a client to say what it wants
+LITTLE: Final = 16 * 1024  # bytes at once of what nobody wants
 
 
 class RefusedError(Exception):
@@ -248,5 +249,5 @@ async def reply_and_linger(conn: Conn, reply: bytes) -> None:
             await conn.write(reply)
             if isinstance(conn, HalfCloser):
                 await conn.close_write()
-            while await conn.read(CHUNK):
+            while await conn.read(LITTLE):
                 pass

@@ -16,15 +16,14 @@ from ..connector.association import Association
 from ..limiter.bucket import Budgets
 from ..metadata import flag
 from ..net.address import UDPAddr, host_of
-from ..net.newcomers import turn
 from ..net.relay import Traffic, of_client
 from ..net.udp import UDPConn, open_udp, relay_datagrams
-from ..net.wrapper import Wrapper, read_exactly
+from ..net.wrapper import Wrapper, read_exactly, read_message
 from ..wire import socks5
-from ..wire.socks5 import Reply, read_packed, reply, unpack_address
+from ..wire.socks5 import Reply, greeting_size, reply, request_size, unpack_address
 from .proxy import ProxyHandler, RefusedError, Request
 
-NOT_LOGGED_IN = b"\x01\x01"
+NOT_LOGGED_IN, GRANTED = b"\x01\x01", reply(Reply.SUCCEEDED)
 
 
 class BindRequest(Request):
@@ -62,14 +61,13 @@ class SOCKS5Handler(ProxyHandler):
 
     async def negotiate(self, ctx: Context, conn: Conn, /) -> Request:
         client_id = await self._greet(ctx, conn)
-        version, command, _ = await read_exactly(conn, 3)
-        if version != socks5.VERSION:
-            raise RefusedError(f"a request of SOCKS {version}", reply(Reply.GENERAL_FAILURE))
         try:
-            packed = await read_packed(conn)
-            await turn(conn)
+            asked = await read_message(conn, request_size)
+            if (version := asked[0]) != socks5.VERSION:
+                raise RefusedError(f"a request of SOCKS {version}", reply(Reply.GENERAL_FAILURE))
+            command = asked[1]
             # From where a client will send datagrams, it often does not know itself.
-            target = "" if command == socks5.UDP_ASSOCIATE else unpack_address(packed)[0]
+            target = "" if command == socks5.UDP_ASSOCIATE else unpack_address(asked[3:])[0]
         except ValueError as error:
             raise RefusedError(str(error), reply(Reply.ADDRESS_NOT_SUPPORTED)) from error
         if self.auther is None:  # else it was counted at the login
@@ -80,13 +78,12 @@ class SOCKS5Handler(ProxyHandler):
             return BindRequest(target=target, client=conn, client_id=client_id)
         if command == socks5.UDP_ASSOCIATE:
             # The address is what the client believes to send from; a translator may know better.
-            known = packed[-2:] != b"\0\0"
+            known = asked[-2:] != b"\0\0"
             return AssociateRequest(
                 target="", network="udp", client=conn, client_id=client_id, from_one_port=known
             )
         # A name goes on as a name: it is resolved where it must be, often by the last proxy (D12).
-        granted = reply(Reply.SUCCEEDED)
-        return Request(target=target, client=conn, client_id=client_id, reply=granted)
+        return Request(target=target, client=conn, client_id=client_id, reply=GRANTED)
 
     def carry(
         self, ctx: Context, request: Request, client: Conn, target: Conn, traffic: Traffic
@@ -115,7 +112,7 @@ class SOCKS5Handler(ProxyHandler):
             assert isinstance(packets, PacketConn)  # D10
             assert isinstance(target, PacketConn)  # D38
             await of_client(client.write(reply(Reply.SUCCEEDED, str(socket.local_addr()))))
-            await relay_datagrams(packets, target, traffic, partial(self.check, ctx))
+            await relay_datagrams(host, packets, target, traffic, partial(self.check, ctx))
         finally:
             await association.close()
 
@@ -133,10 +130,9 @@ class SOCKS5Handler(ProxyHandler):
         return await self._router.bind(ctx, "tcp", request.target.removeprefix("[::]"))
 
     async def _greet(self, ctx: Context, conn: Conn) -> str:
-        version, count = await read_exactly(conn, 2)
+        version, _, *methods = await read_message(conn, greeting_size)
         if version != socks5.VERSION:
             raise RefusedError(f"no SOCKS5: the first byte is {version}", b"")
-        methods = await read_exactly(conn, count)
         method = socks5.NO_AUTHENTICATION if self.auther is None else socks5.USER_PASSWORD
         if method not in methods:
             refusal = bytes([socks5.VERSION, socks5.NONE_ACCEPTABLE])

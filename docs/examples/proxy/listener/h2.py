@@ -44,8 +44,8 @@ class MuxListener(ServingListener):
         await super().init(metadata)
 
     async def take(self, conn: net.Conn) -> None:
-        budget = self._budgets.of(host_of(str(conn.remote_addr())), Budget)
-        session = Session(conn, client=False, budget=budget)
+        host = host_of(str(conn.remote_addr()))
+        session = Session(conn, client=False, budget=self._budgets.of(host, Budget), host=host)
         try:
             while True:
                 stream = await accept_within_limits(await self._next(session), self._options)

@@ -3,7 +3,7 @@
 import asyncio
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from typing import Final
 
 from gost_core import listener
@@ -13,10 +13,9 @@ from gost_core.metadata import Metadata
 
 from ..component import Component
 from ..metadata import whole
-from ..net.newcomers import Newcomers
+from ..net.address import host_of
+from ..net.newcomers import fairly
 from ..net.wrapper import ClosedOnce
-
-LIMIT: Final = 10.0  # seconds for one upgrade
 
 
 class ServingListener(ClosedOnce, Component, listener.Listener):
@@ -30,7 +29,6 @@ class ServingListener(ClosedOnce, Component, listener.Listener):
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready: deque[net.Conn] = deque()
         self._changed: Final = asyncio.Event()
-        self._newcomers: Final = Newcomers()
 
     @abstractmethod
     async def take(self, conn: net.Conn) -> None:
@@ -82,31 +80,12 @@ class ServingListener(ClosedOnce, Component, listener.Listener):
 
     async def _serve(self) -> None:
         while True:
-            task = self._start(self.take(await self._inner.accept()))
+            conn = await self._inner.accept()
+            task = self._start(fairly(host_of(str(conn.remote_addr())), self.take(conn)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
+    def _start(self, work: Awaitable[None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
         task.add_done_callback(lambda _: self._changed.set())
         return task
-
-
-class UpgradingListener(ServingListener):
-    """Makes one connection of another."""
-
-    @abstractmethod
-    async def upgrade(self, conn: net.Conn) -> net.Conn:
-        """Return what ``accept`` gives for a connection; if this raises, that is closed."""
-
-    async def take(self, conn: net.Conn) -> None:
-        try:
-            upgraded = await self._newcomers.limited(conn, LIMIT, self.upgrade(conn))
-        except BaseException as error:
-            await conn.close()
-            if not isinstance(error, Exception):
-                raise
-            # This client's trouble, and nobody else's (D26).
-            self._logger.warnf("%s from %s: %s", type(error).__name__, conn.remote_addr(), error)
-        else:
-            await self.offer(upgraded)

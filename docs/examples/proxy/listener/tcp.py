@@ -12,7 +12,7 @@ from gost_core.options import apply
 from ..component import Component, refuse_options
 from ..metadata import whole
 from ..net.address import TCPAddr, addresses_of, split_host_port
-from ..net.tcp import Readiness, TCPConn
+from ..net.tcp import LEFT, OPTIONS, Readiness, TCPConn
 from ..net.wrapper import Waits
 from .limits import accept_within_limits, may_wait
 
@@ -48,6 +48,8 @@ class TCPListener(Component, listener.Listener):
             dualstack_ipv6=both,
         )
         self._socket.setblocking(False)
+        for option in OPTIONS:
+            self._socket.setsockopt(*option)
         self._arrival = Readiness(self._socket)
         self._addr = TCPAddr.of(self._socket.getsockname())
 
@@ -71,7 +73,7 @@ class TCPListener(Component, listener.Listener):
                 await self.close()
                 raise
             try:
-                conn = TCPConn(client, name)
+                conn = TCPConn(client, name, LEFT)
             except OSError:  # this client's trouble, and nobody else's (D26)
                 client.close()
                 continue

@@ -99,6 +99,7 @@ def split_target(addr: str) -> tuple[str, int]:
     return host, port
 
 
+@lru_cache(KEPT)
 def host_of(addr: str) -> str:
     """Return the host in an address that may carry a port (D37), ready to compare (D12)."""
     try:

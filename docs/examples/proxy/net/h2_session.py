@@ -19,6 +19,7 @@ from gost_core.common import net
 
 from .h2_budget import Budget
 from .h2_stream import WINDOW, Stream
+from .newcomers import fairly
 from .wrapper import ClosedOnce
 
 FRAME: Final = 64 * 1024  # bytes of a stream that may wait here to be sent
@@ -27,7 +28,7 @@ UNLIMITED: Final = 2**31 - 1  # as HTTP/2 writes it
 BACKLOG: Final = 128  # streams that wait at most to be accepted
 SILENCE: Final = 30.0  # seconds without a byte, after which a peer is asked whether it lives
 STREAMS: Final = 256  # that a peer may have open at once: h2 goes through all of them for each
-TURN: Final = 0.001  # seconds of work, after which others have their turn
+TURN: Final = 0.00005  # seconds of work, after which others have their turn
 PIECE: Final = 256  # bytes that are worked on before one looks how long it took
 LAST_WORDS: Final = 1.0  # seconds for a peer to take what was sent before the end
 
@@ -36,7 +37,7 @@ class Session(ClosedOnce, net.Closer):
     """One side of a session: the client, which opens streams, or the server, which accepts them.
 
     It owns the connection. A task receives what comes for all streams and another one sends (D20).
-    A retiring session ends with the last stream that it has.
+    A retiring one ends with its last stream. ``host`` causes its work, if one does.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Session(ClosedOnce, net.Closer):
         retiring: bool = False,
         backlog: int = 0,
         budget: Budget | None = None,
+        host: str = "",
     ) -> None:
         self.h2: Final = _connection(client)
         """For its streams, who call ``flush`` then."""
@@ -67,7 +69,8 @@ class Session(ClosedOnce, net.Closer):
         self._budget.sessions += 1
         self._heard = False
         self._fault: Exception | None = None
-        self._task = asyncio.create_task(self._run(), name=f"session with {self._peer}")
+        self._task = asyncio.ensure_future(fairly(host, self._run()) if host else self._run())
+        self._task.set_name(f"session with {self._peer}")
 
     @property
     def is_alive(self) -> bool:
@@ -193,14 +196,13 @@ class Session(ClosedOnce, net.Closer):
             if self._client and not self._heard and data[3:4] not in (b"", b"\4"):
                 raise net.ProtocolError(f"{self._peer} does not answer as HTTP/2 does")
             self._heard = True
-            if self._fault is not None:  # closed here: it only remains to wait for the end
-                continue
-            began = time.thread_time()
-            for start in range(0, len(data), PIECE):
+            began = time.perf_counter()
+            # Closed here, it only remains to wait for the end.
+            for start in range(0, len(data) if self._fault is None else 0, PIECE):
                 await self._work(data[start : start + PIECE])
-                if time.thread_time() - began > TURN:
+                if time.perf_counter() - began > TURN:
                     await asyncio.sleep(0)
-                    began = time.thread_time()
+                    began = time.perf_counter()
         raise ConnectionResetError(errno.ECONNRESET, f"{self._peer} ended the session")
 
     async def _work(self, data: bytes) -> None:

@@ -1,7 +1,9 @@
-"""How many may be there who have not said yet what they want."""
+"""What peers may ask for before others have their turn, and how many may not have asked yet."""
 
 import asyncio
-from collections.abc import Awaitable
+import time
+from collections.abc import Awaitable, Coroutine, Generator
+from types import coroutine
 from typing import Final, TypeVar
 from weakref import WeakValueDictionary
 
@@ -12,16 +14,61 @@ from .address import host_of
 T = TypeVar("T")
 
 MOST: Final = 512  # at once
-TURNS: Final = 4  # of the loop, for each of those who come from one host
-_turns: Final = WeakValueDictionary[tuple[int, str], asyncio.Lock]()
+SHARE: Final = 0.0001  # seconds of work in one turn of the loop, for all who come from one host
+ALL: Final = 0.002  # the same while no other host has had anything done
+ALONE: Final = 1.0  # for so many seconds
 
 
-async def turn(conn: net.Conn, turns: int = TURNS) -> None:
-    """Wait before work that a peer causes: those of one host have it done one after the other."""
-    loop, host = asyncio.get_running_loop(), host_of(str(conn.remote_addr()))
-    async with _turns.setdefault((id(loop), host), asyncio.Lock()):
-        for _ in range(turns):
-            await asyncio.sleep(0)
+class Host:
+    """What the peers of a host have caused, and not made up for by leaving turns to others."""
+
+    latest, came = "", -ALONE  # who has had something done, and when that was somebody else
+
+    def __init__(self) -> None:
+        self.debt = 0.0
+        self.lock = asyncio.Lock()
+
+    async def pay(self, share: float) -> None:
+        """Wait for as many turns as it takes; those of one host do so one after the other."""
+        async with self.lock:
+            while self.debt >= share:
+                self.debt -= share
+                await asyncio.sleep(0)
+
+
+_hosts: Final = WeakValueDictionary[tuple[int, str], Host]()
+
+
+@coroutine
+def fairly(host: str, call: Coroutine[object, None, T]) -> Generator[object, None, T]:
+    """Await what a peer has caused: the more work it is, the more turns all others have.
+
+    Work is time of the processor between two waits; so it is the same what a peer asks for, on how
+    many connections, and how often.
+    """
+    key = id(asyncio.get_running_loop()), host
+    account = _hosts.setdefault(key, Host())
+    fault: BaseException | None = None
+    while True:
+        if Host.latest != host:
+            Host.latest, Host.came = host, time.monotonic()
+        crowded = time.monotonic() - Host.came < ALONE
+        clock, share = (time.thread_time, SHARE) if crowded else (time.perf_counter, ALL)
+        began = clock()
+        try:
+            waits = call.send(None) if fault is None else call.throw(fault)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        finally:
+            account.debt += clock() - began
+        try:
+            fault = None
+            yield waits
+            if account.debt >= share:
+                yield from account.pay(share).__await__()
+        except BaseException as error:  # also that of a cancellation, which the call hears of
+            fault = error
 
 
 class Newcomers:

@@ -6,7 +6,7 @@ import socket
 import sys
 import time
 from asyncio import Future
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from errno import EINVAL, ENOSYS, EPERM
@@ -14,6 +14,8 @@ from typing import Final, TypeVar
 
 from gost_core.common import net
 
+from .address import host_of
+from .newcomers import fairly
 from .tcp import TCPConn
 from .wrapper import bare
 
@@ -68,7 +70,7 @@ async def relay(client: net.Conn, target: net.Conn, traffic: Traffic) -> None:
     """
 
     async def send() -> None:
-        while data := await of_client(client.read(CHUNK)):
+        while data := await of_client(client.read(SOME)):
             await target.write(data)
             traffic.count_sent(len(data))
             del data  # or it is kept until there is more, which may be never
@@ -88,7 +90,7 @@ async def relay(client: net.Conn, target: net.Conn, traffic: Traffic) -> None:
             await of_client(_pump(near, far, traffic))
             far.check()
         else:
-            await both(send(), receive())
+            await both(host_of(str(client.remote_addr())), send(), receive())
 
 
 async def _pump(near: TCPConn, far: TCPConn, traffic: Traffic) -> None:
@@ -186,9 +188,9 @@ class Flow:
             self._done.set_result(None)
 
 
-async def both(one: Awaitable[None], other: Awaitable[None]) -> None:
-    """Await two calls, of which a fault of either ends the other."""
-    calls = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
+async def both(host: str, *copying: Coroutine[object, None, None]) -> None:
+    """Await what copies for a host; a fault of one ends the others."""
+    calls = [asyncio.ensure_future(fairly(host, call)) for call in copying]
     try:
         await asyncio.gather(*calls)
     finally:

@@ -11,7 +11,7 @@ import sys
 import time
 from array import array
 from asyncio import Future
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -34,10 +34,15 @@ MOST_IN_A_ROW = 64
 # A peer that has gone without a word would be waited for without end; so it is asked after a while.
 _SECONDS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 _FOUND = [(getattr(socket, name, 0), value) for name, value in _SECONDS.items()]
-KEEPALIVE: Final = [
+Options = Sequence[tuple[int, int, int]]
+OPTIONS: Final = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     *((socket.IPPROTO_TCP, option, value) for option, value in _FOUND if option),
 ]
+
+# Those that are left to be set where the listening socket has all of them.
+LEFT: Final[Options] = [] if sys.platform == "linux" else OPTIONS
 
 if sys.platform == "linux":
     from fcntl import ioctl
@@ -51,12 +56,12 @@ class Readiness:
     watched until it is ready and nobody waits: a task that has read soon waits for more.
     """
 
-    __slots__ = ("_descriptor", "_for_writing", "_is_watched", "_look", "_waiter")
+    __slots__ = ("_descriptor", "_for_writing", "_look", "_loop", "_waiter")
 
     def __init__(self, sock: socket.socket, *, for_writing: bool = False) -> None:
         self._descriptor: Final = sock.fileno()
         self._for_writing: Final = for_writing
-        self._is_watched = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # which watches it
         # Only while somebody waits: it may refer to what owns this object.
         self._look: Callable[[], None] | None = None
         self._waiter: Future[None] | None = None
@@ -71,9 +76,8 @@ class Readiness:
     def watch(self, look: Callable[[], None], waiter: Future[None]) -> Future[None]:
         """Call ``look`` whenever it can, until the waiter is done."""
         self._look, self._waiter = look, waiter
-        if not self._is_watched:
-            self._is_watched = True
-            loop = asyncio.get_running_loop()
+        if self._loop is None:
+            loop = self._loop = waiter.get_loop()
             watch = loop.add_writer if self._for_writing else loop.add_reader
             watch(self._descriptor, self._notice)
         return waiter
@@ -93,9 +97,8 @@ class Readiness:
     def end(self) -> None:
         """Watch the socket no more, as must be before it is closed."""
         self.wake()
-        if self._is_watched:
-            self._is_watched = False
-            loop = asyncio.get_running_loop()
+        if self._loop is not None:
+            loop, self._loop = self._loop, None
             (loop.remove_writer if self._for_writing else loop.remove_reader)(self._descriptor)
 
     def _notice(self) -> None:
@@ -113,19 +116,18 @@ class TCPConn(net.Conn, net.HalfCloser, net.Aborter):
     when the kernel has taken everything (D8).
     """
 
-    def __init__(self, connected: socket.socket, remote: SocketName) -> None:
-        connected.setblocking(False)
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for option in KEEPALIVE:
-            connected.setsockopt(*option)
-        self.socket: Final = connected
+    def __init__(self, sock: socket.socket, remote: SocketName, options: Options = OPTIONS) -> None:
+        sock.setblocking(False)
+        for option in options:
+            sock.setsockopt(*option)
+        self.socket: Final = sock
         """For what copies, as are ``readable``, ``writable``, ``fault`` and the ends."""
-        self.readable: Final = Readiness(connected)
-        self.writable: Final = Readiness(connected, for_writing=True)
+        self.readable: Final = Readiness(sock)
+        self.writable: Final = Readiness(sock, for_writing=True)
         self.arrived = b""
         self._wanted = 0
         # Asked once: the addresses stay valid after close (D2), the socket does not.
-        self._local_addr: Final = TCPAddr.of(connected.getsockname())
+        self._local_addr: Final = TCPAddr.of(sock.getsockname())
         self._remote_addr: Final = TCPAddr.of(remote)
         self.peer_ended = False
         self.write_ended = False

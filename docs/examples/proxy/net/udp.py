@@ -15,7 +15,6 @@ from gost_core.common import net
 from .address import UDPAddr, addresses_of, split_target
 from .relay import Traffic, both, of_client
 from .tcp import Readiness
-from .wrapper import Wrapper
 
 T = TypeVar("T")
 
@@ -128,16 +127,6 @@ class UDPConn(DatagramConn):
             ) from error
 
 
-class PeerConn(DatagramConn, Wrapper):
-    """Makes a PacketConn of a connection that carries datagrams to its peer alone (D38)."""
-
-    async def read_from(self, n: int, /) -> tuple[bytes, net.Addr]:
-        return await self._inner.read(n), self.remote_addr()
-
-    async def send(self, data: Buffer, addr: net.Addr, /) -> None:
-        await self._inner.write(data)
-
-
 def open_udp(
     network: str = "udp", local: str = "", remote: tuple[str, int] | None = None, client: str = ""
 ) -> UDPConn:
@@ -157,12 +146,13 @@ def open_udp(
 
 
 async def relay_datagrams(
+    host: str,
     client: net.PacketConn,
     target: net.PacketConn,
     traffic: Traffic,
     check: Callable[[str, str], Awaitable[None]],
 ) -> None:
-    """Copy datagrams both ways, until either side is gone.
+    """Copy datagrams both ways for a host, until either side is gone.
 
     ``check`` refuses a network and an address that the client may not send to. What is refused or
     cannot be written is dropped, as any network drops what it cannot carry; that a side is gone
@@ -187,4 +177,4 @@ async def relay_datagrams(
                 await of_client(client.write_to(data, addr))
                 traffic.received += len(data)
 
-    await both(send(), receive())
+    await both(host, send(), receive())

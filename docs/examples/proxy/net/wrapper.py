@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from copy import copy
 from typing import TypeVar
@@ -126,9 +126,14 @@ class ClosedOnce:
 
 async def read_exactly(conn: net.Conn, n: int) -> bytes:
     """Read ``n`` bytes and none beyond, so that what follows stays for the next reader."""
-    data = await conn.read(n) if n else b""
-    while len(data) < n:
-        data += await read_more(conn, n - len(data))
+    return await read_message(conn, lambda _: n)
+
+
+async def read_message(conn: net.Conn, size: Callable[[bytes], int]) -> bytes:
+    """Read as many bytes as ``size`` says, which is told those that are there, and none beyond."""
+    data = b""
+    while len(data) < (whole := size(data)):
+        data += await read_more(conn, whole - len(data))
     return data
 
 

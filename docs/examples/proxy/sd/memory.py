@@ -1,13 +1,29 @@
-"""A directory in memory."""
+"""A directory in memory, and what all directories do alike."""
 
+import asyncio
+import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
 
 from gost_core.context import Context
+from gost_core.logger import default
 from gost_core.options import apply
 from gost_core.sd import SD, Option, Options, Service
 
-from .services import LEASE, key_of, shuffled
+LEASE: Final = 30.0  # seconds that a service is listed for unless it is renewed
+
+
+def key_of(service: Service) -> tuple[str, str, str]:
+    """Return what tells services apart (D61)."""
+    return service.name, service.node, service.id
+
+
+def shuffled(services: list[Service]) -> list[Service]:
+    """Put services into the order in which to try them: callers take the first, so by lot."""
+    random.shuffle(services)
+    return services
 
 
 class MemorySD(SD):
@@ -40,3 +56,39 @@ class MemorySD(SD):
         for key in [key for key, (end, _) in self._services.items() if end <= now]:
             del self._services[key]
         return self._services
+
+
+@asynccontextmanager
+async def registered(
+    sd: SD, service: Service, interval: float = LEASE / 3
+) -> AsyncGenerator[None, None]:
+    """Keep one service registered while the block lasts.
+
+    It is renewed several times a lease, and registered again when the directory has lost it. While
+    the directory is out of reach the log says so, and the next time is another try.
+    """
+
+    async def ask(what: str, call: Callable[[Context, Service], Awaitable[None]]) -> bool:
+        try:
+            async with asyncio.timeout(interval):
+                await call(Context(), service)
+        except LookupError:  # the directory does not know it, or not any more (D61)
+            return False
+        except Exception as error:
+            reason = str(error) or f"no answer in {interval:g} s"
+            default().warnf("%s is not %s: %s", service, what, reason)
+        return True
+
+    async def keep() -> None:
+        while True:
+            if not await ask("renewed", sd.renew):
+                await ask("registered", sd.register)
+            await asyncio.sleep(interval)
+
+    keeping = asyncio.create_task(keep(), name=f"registration of {service}")
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
+        await ask("deregistered", sd.deregister)

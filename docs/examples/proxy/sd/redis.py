@@ -19,7 +19,7 @@ from gost_core.options import apply
 from gost_core.sd import SD, Option, Options, Service
 
 from ..net.wrapper import Waits
-from .services import LEASE, key_of, shuffled
+from .memory import LEASE, key_of, shuffled
 
 T = TypeVar("T")
 

@@ -1,5 +1,6 @@
 """HTTP/1 as client and server speak it (RFC 9110, RFC 9112); what its bytes mean, h11 says."""
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
@@ -10,7 +11,7 @@ import h11
 from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Key
 
-from ..net.newcomers import turn
+from ..limiter.bucket import Bucket
 from ..net.relay import CHUNK
 from ..net.wrapper import PrefixedConn, Wrapper, read_more
 
@@ -20,6 +21,9 @@ FORWARDED: Final[Key[str]] = Key("FORWARDED")
 HEAD: Final = 16384  # bytes of a head at most
 FIELDS: Final = 256  # in it at most: each of them costs more than its bytes
 TRAILERS: Final = 2048  # bytes behind a body that comes in chunks, at most
+SMALL: Final = 16  # bytes of a chunk that costs more than it carries
+SMALL_RATE, SMALL_BURST = 100, 10_000  # of these may come in a second, and at once
+TOGETHER: Final = 16  # chunks that are passed on at once, if they are there
 INTERIM: Final = 16  # responses before the final one, at most
 
 # What h11 lets through although others read it differently: bare line ends, folded lines. And what
@@ -42,7 +46,6 @@ async def read_head(conn: Conn) -> tuple[bytes, Conn]:
         data = (data + await read_more(conn, HEAD)).lstrip(b"\r\n")
         if data and not 0x20 < data[0] < 0x7F:  # SOCKS or TLS, say, which would wait too
             raise ProtocolError(f"this is not HTTP: the first byte is {data[0]}")
-    await turn(conn)
     head, rest = data[: end + 4], data[end + 4 :]
     return head, PrefixedConn(conn, rest) if rest else conn
 
@@ -71,7 +74,7 @@ class Messages:
         self.state: Final = state
         self._unread = b""
         self._is_over = False  # the body
-        self._is_chunked = False
+        self._chunks: Bucket | None = None  # small ones that may come
 
     async def read_request(self, host: bytes = b"") -> h11.Request:
         """Read a request; ``host`` is taken for the Host of one that names none."""
@@ -92,19 +95,24 @@ class Messages:
         return event
 
     async def read_body(self) -> bytes:
-        """Return the next bytes of a body; none at its end."""
-        while not self._is_over:
+        """Return the next bytes of a body, of several chunks if they are small; none at its end."""
+        pieces: list[bytes] = []
+        await asyncio.sleep(0)  # others have their turn, however small the chunks are
+        while not self._is_over and len(pieces) < TOGETHER:
             event = self._next()
             if isinstance(event, h11.Data):
-                await turn(self.conn, 1)  # others have theirs, also if the chunks are small
-                return bytes(event.data)
-            if isinstance(event, h11.EndOfMessage):
+                pieces.append(bytes(event.data))
+                if self._chunks and len(event.data) < SMALL and not self._chunks.take(1):
+                    raise ProtocolError("its chunks are too small")
+            elif isinstance(event, h11.EndOfMessage):
                 self._is_over = True
-            elif event is h11.NEED_DATA:
-                await self._receive()
-            else:
+            elif event is not h11.NEED_DATA:
                 raise ProtocolError(f"no body is to come: {event}")
-        return b""
+            elif pieces:
+                break
+            else:
+                await self._receive()
+        return b"".join(pieces)
 
     async def body(self) -> AsyncGenerator[bytes, None]:
         """Yield a body."""
@@ -115,7 +123,7 @@ class Messages:
         self._unread = self._unread or await self.conn.read(CHUNK)
         # Where there are many blanks between chunks, h11 gets a little at a time, and its limit on
         # trailers ends what would keep its pattern busy.
-        size = 512 if self._is_chunked and BLANKS.search(self._unread) else CHUNK
+        size = 512 if self._chunks and BLANKS.search(self._unread) else CHUNK
         piece, self._unread = self._unread[:size], self._unread[size:]
         self.state.receive_data(piece)  # nothing: the end, which some bodies have for theirs
 
@@ -148,9 +156,10 @@ class Messages:
             if event.http_version not in (b"1.0", b"1.1"):
                 raise ProtocolError("this is not HTTP/1")
             names = [name for name, _ in event.headers]
-            self._is_chunked = b"transfer-encoding" in names
-            if self._is_chunked and b"content-length" in names:
-                raise ProtocolError("a body has one length")
+            if b"transfer-encoding" in names:
+                self._chunks = Bucket(SMALL_RATE, SMALL_BURST)
+                if b"content-length" in names:
+                    raise ProtocolError("a body has one length")
         return event
 
     def _next(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:

@@ -5,11 +5,8 @@ from enum import IntEnum
 from functools import lru_cache
 from ipaddress import ip_address
 
-from gost_core.common import net
-
 from ..net.address import join_host_port, split_target
 from ..net.hosts import normal_target
-from ..net.wrapper import read_exactly
 
 VERSION = 5
 NO_AUTHENTICATION, USER_PASSWORD, NONE_ACCEPTABLE = 0, 2, 0xFF
@@ -55,7 +52,7 @@ def pack_address(address: str) -> bytes:
 
 def unpack_address(data: bytes) -> tuple[str, bytes]:
     """Return the address that ``data`` begins with, and what follows it."""
-    size = _size(data[:2])
+    size = address_size(data)
     if len(data) < size:
         raise ValueError("the address is cut short")
     host, port = data[1 : size - 2], int.from_bytes(data[size - 2 : size], "big")
@@ -66,17 +63,23 @@ def unpack_address(data: bytes) -> tuple[str, bytes]:
     return normal_target(join_host_port(host[1:].decode().strip("[]"), port)), data[size:]
 
 
-async def read_packed(conn: net.Conn) -> bytes:
-    """Read an address as it is written, whatever it says."""
-    head = await read_exactly(conn, 2)
-    return head + await read_exactly(conn, _size(head) - 2)
+def greeting_size(data: bytes) -> int:
+    """Tell how many bytes a greeting has that begins like this."""
+    return 2 + data[1] if len(data) > 1 and data[0] == VERSION else 2
 
 
-def _size(head: bytes) -> int:
-    """Tell from the first two bytes of an address how many it has."""
-    if len(head) < 2:
-        raise ValueError("the address is cut short")
-    size = {IPV4: 7, IPV6: 19, NAME: 4 + head[1]}.get(head[0])
+def request_size(data: bytes) -> int:
+    """Tell how many bytes a request has that begins like this; one of another version ends here."""
+    if data[:1] not in (b"", bytes([VERSION])):
+        return len(data)
+    return 3 + address_size(data[3:])
+
+
+def address_size(data: bytes) -> int:
+    """Tell how many bytes an address has that begins like this."""
+    if len(data) < 2:
+        return 2
+    size = {IPV4: 7, IPV6: 19, NAME: 4 + data[1]}.get(data[0])
     if size is None:
-        raise ValueError(f"SOCKS address type {head[0]}")
+        raise ValueError(f"SOCKS address type {data[0]}")
     return size
