@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -109,6 +110,7 @@ def main() -> int:
     for plugin in left_out:
         default().warnf("left out: %s", plugin)
     _allow_many_files()
+    gc.freeze()  # what is loaded stays, and need not be looked through again and again
     try:
         asyncio.run(run(options))
     except ImportError as error:

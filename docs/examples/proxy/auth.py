@@ -6,7 +6,7 @@ from gost_core import auth
 from gost_core.common.url import Userinfo
 from gost_core.context import Context
 
-from .limiter.bucket import Bucket, Budgets
+from .limiter.bucket import Bucket
 
 # Logins of a host that may fail: in a second, and at once, since a wrong one is often tried again.
 FAILURES: Final = 0.2
@@ -27,16 +27,6 @@ class UserTable(auth.Authenticator):
         return user if self._users.get(user) == Userinfo(user, password) else None
 
 
-class FailedLogins:
-    """Knows which hosts have failed to log in too often, and may try again after a while only."""
-
-    def __init__(self) -> None:
-        self._hosts = Budgets[str, Bucket]()
-
-    def too_many(self, host: str) -> bool:
-        """Tell whether a host must wait."""
-        return host in self._hosts and self._hosts[host].level() < 1
-
-    def count(self, host: str) -> None:
-        """Take note of a failure, also of one more than a host may have: it waits the longer."""
-        self._hosts.of(host, lambda: Bucket(FAILURES, FAILURES_AT_ONCE)).spend(1)
+def patience() -> Bucket:
+    """Return with how many failures of a new host one has patience."""
+    return Bucket(FAILURES, FAILURES_AT_ONCE)

@@ -13,8 +13,8 @@ from gost_core.routing import Request
 from gost_core.sd import SD, Service
 from gost_core.selector import Selector, Strategy
 
-from . import selector
 from .net.address import host_of
+from .selector import BackupFilter, FailFilter, FilteringSelector, PriorityFilter, RoundRobin
 
 
 class NodeHop(Hop, NodeList):
@@ -22,10 +22,11 @@ class NodeHop(Hop, NodeList):
 
     def __init__(self, *nodes: Node, strategy: Strategy[Node] | None = None) -> None:
         self._nodes = nodes
-        best = selector.BackupFilter[Node](), selector.PriorityFilter()
-        strategy = strategy or selector.RoundRobin[Node]()
-        self._selector: Selector[Node] = selector.FilteringSelector(
-            strategy, selector.FailFilter[Node](), *best
+        self._selector: Selector[Node] = FilteringSelector(
+            strategy or RoundRobin[Node](),
+            FailFilter[Node](),
+            BackupFilter[Node](),
+            PriorityFilter(),
         )
 
     async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
@@ -88,8 +89,8 @@ class IngressHop(Hop):
             if service.network.startswith("tcp")
         }
         self._nodes[rule.endpoint] = nodes
-        alive = (node for node in nodes.values() if not selector.has_failed(node))
-        return next(alive, next(iter(nodes.values()), None))  # the last resort (D45)
+        alive = await FailFilter[Node]().filter(ctx, *nodes.values())
+        return next(iter(alive or nodes.values()), None)  # the last resort (D45)
 
     def _node(self, service: Service) -> Node:
         return Node(f"{service.node}/{service.id}", service.address, *self._opts)

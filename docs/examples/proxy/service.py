@@ -135,7 +135,7 @@ class TaskService(Service):
             await conn.close()
             raise
         try:
-            await fairly(host, self._handler.handle(ctx, conn))
+            await fairly(host, self._handler.handle, ctx, conn)
         except Exception as error:  # one client's trouble ends nothing else (D28)
             session, what = ctx.value(SESSION_ID), with_notes(error)
             logger = self._logger.with_fields({"session": session})

@@ -107,7 +107,7 @@ async def _accept_visitors(
 
 
 async def _visit(session: Session, visitor: net.Conn, limits: HostConnLimiter) -> None:
-    await fairly(host_of(str(visitor.remote_addr())), _carry(session, visitor, limits))
+    await fairly(host_of(str(visitor.remote_addr())), _carry, session, visitor, limits)
 
 
 async def _carry(session: Session, visitor: net.Conn, limits: HostConnLimiter) -> None:

@@ -44,8 +44,8 @@ async def carry(exchange: Exchange, target: Conn, traffic: Traffic) -> Messages:
     """Carry one request there and one response back, which may come first; return the far side."""
     near, far = exchange.near, Messages(target, http.side(h11.CLIENT))
     host = host_of(str(near.conn.remote_addr()))
-    sending = asyncio.ensure_future(fairly(host, _send(exchange, far, traffic)))
-    receiving = asyncio.ensure_future(fairly(host, _receive(exchange, far, traffic)))
+    sending = asyncio.ensure_future(fairly(host, _send, exchange, far, traffic))
+    receiving = asyncio.ensure_future(fairly(host, _receive, exchange, far, traffic))
     try:
         await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
         if sending.done():

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from gost_core import handler
 from gost_core.auth import with_service
@@ -19,9 +19,10 @@ from gost_core.logger import default
 from gost_core.metadata import Metadata
 from gost_core.options import apply
 
-from ..auth import FailedLogins
+from ..auth import patience
 from ..chain.router import names_of_route
 from ..component import Component, refuse_options
+from ..limiter.bucket import Bucket, Budgets
 from ..limiter.limited import limit_traffic
 from ..limiter.rate import take_request
 from ..logger import with_notes
@@ -29,13 +30,12 @@ from ..metadata import number
 from ..net.address import host_of
 from ..net.dialer import RULE
 from ..net.newcomers import Newcomers
-from ..net.relay import ClientGoneError, Traffic, break_off, of_client, relay, while_active
+from ..net.relay import SOME, ClientGoneError, Traffic, break_off, of_client, relay, while_active
 
 T = TypeVar("T")
 Refusals = Sequence[tuple[type[Exception], bytes]]
 
 GREETING_LIMIT = 30.0  # seconds for a client to say what it wants
-LITTLE: Final = 16 * 1024  # bytes at once of what nobody wants
 
 
 class RefusedError(Exception):
@@ -77,7 +77,7 @@ class ProxyHandler(Component, handler.Handler):
         self._logger = self._options.logger or default()
         self.auther = self._options.auther
         self._newcomers = Newcomers()
-        self._failed_logins = FailedLogins()
+        self._patience = Budgets[str, Bucket]()  # with hosts that have failed to log in
 
     async def init(self, metadata: Metadata | None, /) -> None:
         await super().init(metadata)
@@ -219,7 +219,7 @@ class ProxyHandler(Component, handler.Handler):
         if self.auther is None:
             return ""
         host = host_of(str(ctx.value(SOURCE_ADDRESS) or ""))
-        if self._failed_logins.too_many(host):
+        if host in self._patience and self._patience[host].level() < 1:
             raise RefusedError(f"{host} failed to log in too often", self.too_often)
         client_id = None
         try:
@@ -229,7 +229,8 @@ class ProxyHandler(Component, handler.Handler):
         except Exception as error:  # whoever cannot decide refuses (D49)
             self._logger.errorf("the authenticator failed: %s", error)
         if client_id is None and (user or password):  # else it only asks who may
-            self._failed_logins.count(host)
+            # Also for one more than it may have: it waits the longer.
+            self._patience.of(host, patience).spend(1)
         return client_id
 
 
@@ -249,5 +250,5 @@ async def reply_and_linger(conn: Conn, reply: bytes) -> None:
             await conn.write(reply)
             if isinstance(conn, HalfCloser):
                 await conn.close_write()
-            while await conn.read(LITTLE):
+            while await conn.read(SOME):
                 pass

@@ -41,9 +41,8 @@ async def accept_within_limits(inner: net.Conn, options: listener.Options) -> ne
                     inner = await limit_traffic(ctx, inner, limits, scope, key, service)
                 served = inner
     except Exception as error:  # whoever cannot decide refuses (D49, D53)
-        logger = options.logger or default()
         reason = str(error) or f"no decision in {DECISION_LIMIT:g} s"
-        logger.warnf("%s is not served: %s", inner.remote_addr(), reason)
+        (options.logger or default()).warnf("%s is not served: %s", inner.remote_addr(), reason)
     finally:
         if served is None:
             await inner.close()

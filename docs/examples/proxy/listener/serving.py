@@ -81,7 +81,7 @@ class ServingListener(ClosedOnce, Component, listener.Listener):
     async def _serve(self) -> None:
         while True:
             conn = await self._inner.accept()
-            task = self._start(fairly(host_of(str(conn.remote_addr())), self.take(conn)))
+            task = self._start(fairly(host_of(str(conn.remote_addr())), self.take, conn))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from errno import EALREADY, EINPROGRESS, EWOULDBLOCK
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -40,11 +41,6 @@ class DialedConn(TCPConn):
     """A connection that was opened from here in the name of a client."""
 
     caused_by = Context()
-    refused = 0  # the error of its opening, noted at once: a later one would look like that
-
-    def look(self) -> None:
-        self.refused = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        self.writable.wake()
 
 
 def known_source(ctx: Context, source: str, there: str) -> Context:
@@ -89,17 +85,20 @@ async def _connect(ctx: Context, address: str, port: int) -> DialedConn:
     sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     try:
         sock.setblocking(False)
-        with suppress(BlockingIOError):
-            sock.connect((address, port))
+        code = sock.connect_ex((address, port))
+        if code and sys.platform == "linux":  # on this host it is open now: the second call says so
+            code = sock.connect_ex((address, port))
         conn = DialedConn(sock, (address, port))
         conn.caused_by = ctx
         _dialed[str(conn.local_addr())] = conn  # before it is accepted, perhaps here
-        try:
-            await conn.writable.wait(conn.look)
-        finally:
-            conn.writable.end()
-        if conn.refused:
-            raise OSError(conn.refused, f"{os.strerror(conn.refused)}: {conn.remote_addr()}")
+        if code in (EINPROGRESS, EALREADY, EWOULDBLOCK):
+            try:
+                await conn.writable.wait()
+            finally:
+                conn.writable.end()
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, f"{os.strerror(code)}: {conn.remote_addr()}")
         return conn
     except BaseException:
         sock.close()

@@ -69,7 +69,7 @@ class Session(ClosedOnce, net.Closer):
         self._budget.sessions += 1
         self._heard = False
         self._fault: Exception | None = None
-        self._task = asyncio.ensure_future(fairly(host, self._run()) if host else self._run())
+        self._task = asyncio.ensure_future(fairly(host, self._run) if host else self._run())
         self._task.set_name(f"session with {self._peer}")
 
     @property

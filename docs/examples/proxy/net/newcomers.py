@@ -2,21 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import coroutine
-from typing import Final, TypeVar
+from typing import Final, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from gost_core.common import net
 
 from .address import host_of
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 MOST: Final = 512  # at once
-SHARE: Final = 0.0001  # seconds of work in one turn of the loop, for all who come from one host
-ALL: Final = 0.002  # the same while no other host has had anything done
-ALONE: Final = 1.0  # for so many seconds
+# Seconds of work in a turn of the loop for one host; the same where no other one has had any done
+# for so many seconds.
+SHARE, ALL, ALONE = 0.0001, 0.002, 1.0
 
 
 class Host:
@@ -40,14 +41,17 @@ _hosts: Final = WeakValueDictionary[tuple[int, str], Host]()
 
 
 @coroutine
-def fairly(host: str, call: Coroutine[object, None, T]) -> Generator[object, None, T]:
-    """Await what a peer has caused: the more work it is, the more turns all others have.
+def fairly(
+    host: str, work: Callable[P, Coroutine[object, None, T]], *args: P.args, **more: P.kwargs
+) -> Generator[object, None, T]:
+    """Do what a peer has caused: the more work it is, the more turns all others have.
 
     Work is time of the processor between two waits; so it is the same what a peer asks for, on how
     many connections, and how often.
     """
     key = id(asyncio.get_running_loop()), host
-    account = _hosts.setdefault(key, Host())
+    account = _hosts.get(key) or _hosts.setdefault(key, Host())
+    call = work(*args, **more)
     fault: BaseException | None = None
     while True:
         if Host.latest != host:

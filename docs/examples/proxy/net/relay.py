@@ -90,7 +90,7 @@ async def relay(client: net.Conn, target: net.Conn, traffic: Traffic) -> None:
             await of_client(_pump(near, far, traffic))
             far.check()
         else:
-            await both(host_of(str(client.remote_addr())), send(), receive())
+            await both(host_of(str(client.remote_addr())), send, receive)
 
 
 async def _pump(near: TCPConn, far: TCPConn, traffic: Traffic) -> None:
@@ -188,7 +188,7 @@ class Flow:
             self._done.set_result(None)
 
 
-async def both(host: str, *copying: Coroutine[object, None, None]) -> None:
+async def both(host: str, *copying: Callable[[], Coroutine[object, None, None]]) -> None:
     """Await what copies for a host; a fault of one ends the others."""
     calls = [asyncio.ensure_future(fairly(host, call)) for call in copying]
     try:

@@ -17,7 +17,7 @@ from gost_core.metadata import Metadata
 from ..metadata import file_at, flag, text
 from .address import host_of
 from .hosts import normal_host
-from .relay import CHUNK
+from .relay import CHUNK, SOME
 from .wrapper import ClosedOnce, alone
 
 RECORD: Final = 16384  # bytes at most in one piece of a TLS stream
@@ -54,7 +54,6 @@ class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.Aborter, net.ContextCarr
         self._ended = False  # the peer's stream
         self._write_ended = False
         self._flushed = True
-        self._agreed = False
         self._fault: Exception | None = None
 
     async def handshake(self) -> None:
@@ -77,7 +76,6 @@ class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.Aborter, net.ContextCarr
                 message = f"the certificate of {self.remote_addr()}: {error.verify_message}"
                 raise ssl.SSLError(error.errno, message) from error
         await self._flush()
-        self._agreed = True
         carrier = net.find_capability(self._inner, net.ContextCarrier)
         self._context = None if carrier is None else carrier.context()
         certificate = self._tls.getpeercert(binary_form=True) if self._tls.server_side else None
@@ -179,7 +177,7 @@ class TLSConn(ClosedOnce, net.Conn, net.HalfCloser, net.Aborter, net.ContextCarr
         return b"".join(pieces)
 
     async def _arrival(self) -> None:
-        data = await self._inner.read(CHUNK if self._agreed else RECORD)
+        data = await self._inner.read(SOME)
         self._check_open()
         if not data:  # whoever could forge this end could cut the stream short
             message = f"{self.remote_addr()} ended the connection in mid-stream of TLS"

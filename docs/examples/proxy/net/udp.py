@@ -177,4 +177,4 @@ async def relay_datagrams(
                 await of_client(client.write_to(data, addr))
                 traffic.received += len(data)
 
-    await both(host, send(), receive())
+    await both(host, send, receive)

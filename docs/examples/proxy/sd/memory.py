@@ -20,12 +20,6 @@ def key_of(service: Service) -> tuple[str, str, str]:
     return service.name, service.node, service.id
 
 
-def shuffled(services: list[Service]) -> list[Service]:
-    """Put services into the order in which to try them: callers take the first, so by lot."""
-    random.shuffle(services)
-    return services
-
-
 class MemorySD(SD):
     """A directory in this process; other tasks share it by sharing the object."""
 
@@ -48,7 +42,8 @@ class MemorySD(SD):
         self._services[key_of(service)] = (self._clock() + self._lease, found)
 
     async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
-        return shuffled([found for _, found in self._living().values() if found.name == name])
+        found = [one for _, one in self._living().values() if one.name == name]
+        return random.sample(found, len(found))  # callers take the first, so by lot
 
     def _living(self) -> dict[tuple[str, ...], tuple[float, Service]]:
         """Forget what was not renewed in time, and return the rest."""

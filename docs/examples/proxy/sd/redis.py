@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import asdict, fields
 from typing import Final, TypeVar
@@ -19,7 +20,7 @@ from gost_core.options import apply
 from gost_core.sd import SD, Option, Options, Service
 
 from ..net.wrapper import Waits
-from .memory import LEASE, key_of, shuffled
+from .memory import LEASE, key_of
 
 T = TypeVar("T")
 
@@ -84,7 +85,7 @@ class RedisSD(SD, net.Closer):
             except (TypeError, ValueError, RecursionError) as error:  # somebody else wrote it
                 if data not in before:  # said then
                     default().warnf("an entry of %r in the directory is left out: %s", name, error)
-        return shuffled(services)
+        return random.sample(services, len(services))  # callers take the first, so by lot
 
     async def close(self) -> None:
         self._waits.end()
