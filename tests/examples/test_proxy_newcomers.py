@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import sys
+import time
 from base64 import b64encode
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -11,9 +12,11 @@ from functools import partial
 
 import pytest
 
-from gost_core.common.net import Conn
+from gost_core.common.net import Conn, DeniedError
 from gost_core.common.url import Userinfo
+from gost_core.context import Context
 from gost_core.handler import auther_option, router_option
+from gost_core.keys import HASH_SOURCE
 from gost_core.listener import addr_option
 from proxy.auth import FAILURES_AT_ONCE, UserTable
 from proxy.chain.router import RetryRouter
@@ -24,13 +27,15 @@ from proxy.handler.proxy import ProxyHandler
 from proxy.handler.socks5 import SOCKS5Handler
 from proxy.listener.tcp import TCPListener
 from proxy.metadata import MemoryMetadata
+from proxy.net import newcomers
 from proxy.net.address import TCPAddr
+from proxy.net.dialer import MOST_ROUNDS, SystemDialer, known_source
 from proxy.net.newcomers import Newcomers
 from proxy.net.tcp import OPTIONS
 from proxy.net.wrapper import Wrapper
 from proxy.service import TaskService
 from tests.examples import test_reverse as reverse
-from tests.examples.proxy_harness import connected, echo, proxy, run, server
+from tests.examples.proxy_harness import LIMIT, connected, echo, proxy, run, server
 from tests.examples.test_proxy_http import Client, Origin, get, whole
 
 # Hosts of this machine that are not the same: the whole network 127.0.0.0/8 is the loopback.
@@ -219,6 +224,99 @@ def descriptor(conn: Conn) -> int:
     found = vars(conn)["socket"]
     assert isinstance(found, socket.socket)
     return found.fileno()
+
+
+# ---- whose work it is
+
+
+def test_work_of_a_host_leaves_turns_to_others_and_ends_as_it_would(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(newcomers, "ALONE", LIMIT)
+
+    async def main() -> None:
+        turns = 0
+
+        async def look() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async def work(steps: int) -> str:
+            for _ in range(steps):
+                end = time.thread_time() + 20 * newcomers.SHARE
+                while time.thread_time() < end:
+                    pass
+                await asyncio.sleep(0)
+            return "done"
+
+        looking = asyncio.create_task(look())
+        assert await newcomers.fairly(OTHER, work, 1) == "done"
+        turns = 0
+        both = newcomers.fairly(ONE, work, 5), newcomers.fairly(ONE, work, 5)
+        assert [*await asyncio.gather(*both)] == ["done", "done"]
+        assert turns >= 5 * 2 * 20 - 40  # what the last steps owe is not waited for
+        looking.cancel()
+        await asyncio.wait({looking})
+
+    run(main())
+
+
+@pytest.mark.parametrize("owing", [False, True])
+def test_work_of_a_host_hears_of_its_cancellation_also_when_it_owes_turns(
+    owing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(newcomers, "ALONE", LIMIT)
+
+    async def main() -> None:
+        heard, begun = list[str](), asyncio.Event()
+
+        async def work() -> None:
+            end = time.thread_time() + (100 * newcomers.SHARE if owing else 0)
+            while time.thread_time() < end:
+                pass
+            begun.set()
+            try:
+                await asyncio.sleep(0 if owing else LIMIT)
+                heard.append("no")
+            except asyncio.CancelledError:
+                heard.append("yes")
+                raise
+
+        async def nothing() -> None:
+            pass
+
+        await newcomers.fairly(OTHER, nothing)
+        working = asyncio.ensure_future(newcomers.fairly(ONE, work))
+        await begun.wait()
+        await asyncio.sleep(0)
+        working.cancel()
+        await asyncio.wait({working})
+        assert working.cancelled()
+        assert heard == ["yes"]
+
+    run(main())
+
+
+def test_whom_this_program_has_dialed_for_is_known_where_it_reaches_itself() -> None:
+    async def main() -> None:
+        listener = TCPListener(addr_option("127.0.0.1:0"))
+        await listener.init(None)
+        there, ctx = str(listener.addr()), Context().with_value(HASH_SOURCE, "192.0.2.1")
+        conns: list[Conn] = []
+        for _ in range(MOST_ROUNDS + 1):
+            conns += [await SystemDialer().dial(ctx, "tcp", there), await listener.accept()]
+            source = str(conns[-1].remote_addr())
+            ctx = known_source(Context(), source, there)
+            assert ctx.value(HASH_SOURCE) == "192.0.2.1"
+            # Whoever else has this address has it where it leads elsewhere.
+            assert known_source(Context(), source, "127.0.0.1:1").value(HASH_SOURCE) == ONE
+        with pytest.raises(DeniedError, match="back here"):
+            await SystemDialer().dial(ctx, "tcp", there)
+        await asyncio.gather(*(conn.close() for conn in conns), listener.close())
+
+    run(main())
 
 
 # ---- visitors

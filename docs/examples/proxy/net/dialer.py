@@ -27,7 +27,6 @@ RULE: Final[Key[Callable[[str, str, str], Awaitable[None]]]] = Key("RULE")
 # Likewise: how often a request has come by here. Who tells a proxy to reach itself ends somewhere.
 ROUNDS: Final[Key[int]] = Key("ROUNDS")
 MOST_ROUNDS: Final = 8
-_dialed: Final = WeakValueDictionary[str, "DialedConn"]()
 
 
 async def check_found(ctx: Context, network: str, addr: str, name: str = "") -> None:
@@ -41,6 +40,9 @@ class DialedConn(TCPConn):
     """A connection that was opened from here in the name of a client."""
 
     caused_by = Context()
+
+
+_dialed: Final = WeakValueDictionary[str, DialedConn]()
 
 
 def known_source(ctx: Context, source: str, there: str) -> Context:
