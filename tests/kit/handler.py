@@ -298,6 +298,14 @@ class NeedingMetadata(RightHandler):
             raise ValueError("timeout: it is missing")
 
 
+@trial.breaks("settings-unchanged")
+class WritingDefaults(RightHandler):
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        if metadata is not None and not metadata.is_exists("timeout"):
+            metadata.set("timeout", 10)
+
+
 @trial.breaks("init-without-options", history="#866 91920aa x#33 a missing option crashes")
 class TrustingItsOptions(RightHandler):
     async def init(self, metadata: Metadata | None, /) -> None:

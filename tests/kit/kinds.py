@@ -137,6 +137,7 @@ KINDS: Final = (
         "Cancelled calls",
         "A call swallows its cancellation, or leaves something open, changed or locked.",
         clauses(
+            "cancelled-again "
             "accept-cancellable cancel cancel-closes cancel-closes-listener "
             "cancel-closes-target cancel-frees cancel-handlers cancel-passes "
             "cancel-spares-others cancel-takes-nothing cancellable cancelled "
@@ -213,6 +214,7 @@ KINDS: Final = (
         "Fails open",
         "What it asks is broken or gone, and it lets through, makes an answer up, or goes direct.",
         clauses(
+            "unreachable-table "
             "admission-fails-closed auther-broken backend-broken broken-backend-raises "
             "bypass-broken change-raises common.net.Dialer.refused "
             "common.net.Dialer.unresolvable connector.Binder.refused "
@@ -246,6 +248,7 @@ KINDS: Final = (
         "Keeps what was lent",
         "It keeps, changes or closes what was lent: options, buffers, lists, chains.",
         clauses(
+            "settings-unchanged labels-reused "
             "any-buffer batch-not-kept batch-unchanged bind-options buffer-not-kept "
             "buffer-returned chain-stays-open copy-distinct copy-shares-sessions copy-values "
             "fields-apart fields-copied get-all-snapshot handles-apart hop-stays-open "
@@ -330,6 +333,7 @@ KINDS: Final = (
         "Bytes",
         "Bytes are lost, cut, mixed or made up, above all at an end.",
         clauses(
+            "traffic-in-parts "
             "accepted-survive answers association broken-off bytes-unchanged "
             "cache.Cache.found cancelled-accept-loses-nothing carries client-half-closes "
             "close-reaches-peer closed-whole connected-peer cut cut-shown cut-shows "
@@ -405,6 +409,7 @@ KINDS: Final = (
         "Closing",
         "Closing twice, at once or from inside fails, or leaves somebody who waits.",
         clauses(
+            "close-after-end "
             "abort-twice accept-after-close after-close close-after-peer close-any-time "
             "close-at-once close-before-init close-before-serve close-bounded "
             "close-closes-all close-closes-inner close-ends-admission close-ends-serve "

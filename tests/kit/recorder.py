@@ -339,6 +339,28 @@ class DroppingWhenClosed(RightRecorder):
             await super().record(ctx, data, *opts)
 
 
+@trial.breaks("broken-backend-raises")
+class RetryingForEver(RightRecorder):
+    """Tries again in the background what failed, also after close()."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.retries: set[asyncio.Task[None]] = set()
+
+    async def write(self, line: bytes) -> None:
+        try:
+            await super().write(line)
+        except OSError:
+            retrying = asyncio.create_task(self.retry(line), name="retry of a recorder")
+            self.retries.add(retrying)
+            retrying.add_done_callback(self.retries.discard)
+            raise
+
+    async def retry(self, line: bytes) -> None:
+        await asyncio.sleep(5)
+        await self.write(line)
+
+
 trials = (trial,)
 
 

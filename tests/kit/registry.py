@@ -389,4 +389,22 @@ class KeepingItsReferences(RightRegistry):
         return self.references.get(name)
 
 
+@trial.breaks("names-exact")
+class NamesAsIdentifiers(RightRegistry):
+    def plain(self, name: str) -> str:
+        return name.replace("-", "_")
+
+    def register(self, name: str, value: Value, /) -> None:
+        super().register(self.plain(name), value)
+
+    def unregister(self, name: str, /) -> None:
+        super().unregister(self.plain(name))
+
+    def is_registered(self, name: str, /) -> bool:
+        return super().is_registered(self.plain(name))
+
+    def get(self, name: str, /) -> Value | None:
+        return super().get(self.plain(name))
+
+
 trials = (trial,)

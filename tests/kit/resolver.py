@@ -444,4 +444,24 @@ class RefreshingNoMore(RightResolver):
         return self.known[host]
 
 
+@trial.breaks("change-found")
+class OneFamilyFromBoth(RightResolver):
+    """Takes the addresses of one family from the last answer for both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both: dict[str, list[IP]] = {}
+
+    async def resolve(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP]:
+        known = self.both.get(plain(host))
+        if network != "ip" and known is not None and self.reachable:
+            return [one for one in known if one.version in VERSIONS[network]]
+        found = [*await super().resolve(ctx, network, host, *opts)]
+        if network == "ip":
+            self.both[plain(host)] = [*found]
+        return found
+
+
 trials = (trial,)

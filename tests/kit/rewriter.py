@@ -189,4 +189,15 @@ class KnowingBodiesByTheirEnds(RightRewriter):
         return self.made.setdefault((len(body), body[:1024], body[-1024:]), made)
 
 
+@trial.breaks("input-unchanged")
+class KeepingAView(RightRewriter):
+    """Keeps a view of the last body, so that its owner cannot make it shorter."""
+
+    view: memoryview | None = None
+
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        self.view = None if data is None else memoryview(data)
+        return await super().rewrite(ctx, self.view, *opts)
+
+
 trials = (trial,)

@@ -288,4 +288,12 @@ class RefreshingNoMore(RightMatcher):
         return answer
 
 
+@trial.breaks("host-with-port")
+class DotBeforePort(RightMatcher):
+    """Looks for the trailing dot before the port has gone."""
+
+    def plain(self, host: str) -> str:
+        return host.removesuffix(".").lower().partition(":")[0]
+
+
 trials = (trial,)

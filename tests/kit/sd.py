@@ -1,8 +1,10 @@
 """Trials of the contract of service directories."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from gost_core.context import Context
 from gost_core.options import apply
@@ -121,6 +123,36 @@ class ListingEverything(RightSD):
     async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
         await self.reach()
         return [entry for entry, _ in self.entries.values()]
+
+
+@trial.breaks("registered")
+class PuttingAddressesTogether(RightSD):
+    """Stores host and port apart, and forgets the brackets of an IPv6 host."""
+
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        host, colon, port = service.address.rpartition(":")
+        address = f"{host.strip('[]')}{colon}{port}"
+        await super().register(ctx, replace(service, address=address), *opts)
+
+
+@trial.breaks("cancelled-again")
+class PendingForEver(RightSD):
+    """Does not begin again what is under way, as a cancelled call stays."""
+
+    def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
+        super().__init__(entries)
+        self.pending: set[Key] = set()
+
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        key = self.key(service)
+        if key not in self.pending:
+            self.pending.add(key)
+            with contextlib.suppress(OSError):
+                await super().register(ctx, service, *opts)
+                self.pending.discard(key)
+                return
+            self.pending.discard(key)
+            raise OSError("the directory is out of reach")
 
 
 @trial.breaks("missing-empty", history="x sd: nothing was nil")
@@ -260,6 +292,31 @@ class RenewingNothing(RightSD):
         kept = dict(self.entries)
         await super().renew(ctx, service)
         self.entries.update(kept)
+
+
+@trial.breaks("renew-extends")
+class RenewingTheLast(RightSD):
+    """Keeps on the object what it is to renew."""
+
+    renewed: Key = ("", "", "")
+
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        self.renewed = self.key(service)
+        await self.reach()
+        entry, _ = self.entries[self.renewed]
+        self.entries[self.renewed] = (entry, Clock.now + LEASE)
+
+
+@trial.breaks("renew-extends")
+class ExtendingNoLease(RightSD):
+    """Registers again what is there with the end of its old lease."""
+
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        await self.reach()
+        before = self.entries.get(self.key(service))
+        await super().register(ctx, service, *opts)
+        if before is not None:
+            self.entries[self.key(service)] = (service, before[1])
 
 
 @trial.breaks("renew-extends")

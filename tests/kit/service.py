@@ -657,6 +657,25 @@ class CountingEverything(RightService):
             await super().handle(conn)
 
 
+@trial.breaks("close-after-end")
+class NothingLeftToClose(RightService):
+    """Takes a service that has ended for one that is closed."""
+
+    over = False
+
+    async def serve(self) -> None:
+        if self.served:
+            raise RuntimeError("a service serves once")
+        try:
+            await super().serve()
+        finally:
+            self.over = True
+
+    async def close(self) -> None:
+        if not self.over:
+            await super().close()
+
+
 trials = (trial,)
 
 

@@ -68,8 +68,8 @@ class HandlerContract(InitialisedOnce, interface=Handler):
     def _site(self) -> Site:
         return Site(self.make, self.connect, self.login, self.elapse)
 
-    async def _initialised(self) -> tuple[Handler, None]:
-        return (await self._site.ready()).handler, None
+    def _uninitialised(self) -> Handler:
+        return self._site.made().handler
 
     # ---- Life
 

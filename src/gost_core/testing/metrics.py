@@ -291,6 +291,28 @@ class MetricsContract(Contract, Generic[MetricsT], interface=Metrics):
         self._expect(metrics, 1, "the caller had changed its mapping")
 
     @clause(
+        "A mapping that was changed, and is given again, is another set of labels.",
+        "D58",
+        after=("labels_apart", "labels_copied"),
+    )
+    async def labels_reused(self) -> None:
+        labelled = all(labels for _, labels in self._known())
+        need(labelled or None, "counter`, `gauge` and `observer` with labels")
+        metrics = self.make()
+        writes: tuple[Callable[[Labels], object], ...] = (
+            lambda mine: metrics.counter(self.counter[0], mine).inc(),
+            lambda mine: metrics.gauge(self.gauge[0], mine).inc(),
+            lambda mine: metrics.observer(self.observer[0], mine).observe(1.0),
+        )
+        for write, (name, labels) in zip(writes, self._known(), strict=True):
+            mine = dict(labels)
+            for _ in range(2):
+                write(mine)
+                mine.update(_others(labels))
+            both = ((name, labels), (name, _others(labels)))
+            self._expect(metrics, 1, "one mapping had been given with two sets of labels", *both)
+
+    @clause(
         "A name that is unknown gives an instrument all the same, never None or an exception.",
         "D58",
     )

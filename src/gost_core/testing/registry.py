@@ -101,9 +101,10 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
         after=("missing_none", "unregister_removes"),
     )
     async def names_exact(self) -> None:
-        registry, name = self.make(), "\xf6n"
+        registry, name = self.make(), "\xf6-n"
         registry.register(name, self.value())
-        for other in ("\xd6n", " \xf6n", "\xf6n ", "\xf6", "\xf6n\0", "o\u0308n", "on"):
+        near = ("\xd6-n", " \xf6-n", "\xf6-n ", "\xf6", "\xf6-n\0", "o\u0308-n", "o-n")
+        for other in (*near, "\xf6_n", "\xf6n", "\xf6.n", "\xf6/n", "\xf6-n@x"):
             found = registry.is_registered(other) or registry.get(other) is not None
             expect(not found, f"{other!r} was found where only {name!r} is")
             registry.unregister(other)

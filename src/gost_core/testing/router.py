@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import field
 from functools import partial
 
@@ -12,7 +13,7 @@ from gost_core.router import Option, Options, Route, Router, id_option
 from gost_core.testing._families.lookups import OptionLookup
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, need, owned, within
+from gost_core.testing._run.waiting import expect, given, need, owned, within
 
 __all__ = ("RouterContract",)
 
@@ -35,7 +36,7 @@ class RouterContract(
 
     make: Callable[[Sequence[Route]], RouterT] = field(kw_only=False)
     """Makes a router whose only table, or default table, has these routes."""
-    make_tables: Callable[[Mapping[str, Sequence[Route]]], Router] | None = None
+    make_tables: Callable[[Mapping[str, Sequence[Route]]], RouterT] | None = None
     """Makes a router of several tables by their ids, if there are such."""
 
     _options = Options
@@ -175,6 +176,23 @@ class RouterContract(
         await self._expect_route(router, "192.0.2.2", None, id_option("one"))
         await self._expect_route(router, "192.0.2.1", None, id_option("ONE"))
         await self._expect_route(router, "192.0.2.1", None)
+
+    @clause(
+        "No other table stands for one that is out of reach.",
+        "D36",
+        after=("backend_broken", "table_by_id"),
+    )
+    async def unreachable_table(self) -> None:
+        tables = {"one": [_route("192.0.2.1")], "two": [_route("192.0.2.0/24")], "": []}
+        for asked in ((), tables):
+            router = owned(need(self.make_tables, "make_tables")(tables))
+            for name in asked:
+                await given(self._ask(router, "192.0.2.1", id_option(name)), "get_route()")
+            await self._break(router)
+            for name, expected in (("one", "192.0.2.1"), ("two", "192.0.2.0/24")):
+                # From memory, or not at all.
+                with suppress(OSError):
+                    await self._expect_route(router, "192.0.2.1", expected, id_option(name))
 
 
 def _route(dst: str) -> Route:

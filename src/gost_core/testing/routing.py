@@ -12,7 +12,8 @@ from typing import Any, Final, TypeAlias
 from typing_extensions import TypeVar
 
 from gost_core.routing import Matcher, Request
-from gost_core.testing._families.lookups import Hosts, Lookup, Respell
+from gost_core.testing._families.lookups import Hosts, Lookup, Respell, with_trailing_dot
+from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, need, within
 
@@ -175,10 +176,13 @@ class MatcherContract(
     @clause(
         "The host of a request may have a port, which makes no difference.",
         "D37",
-        after=("answer",),
+        after=("answer", "host_case", "trailing_dot"),
     )
     async def host_with_port(self) -> None:
         await self._expect_respelled(_with_port)
+        # Another spelling of a name, before the port.
+        with contextlib.suppress(NotTried):
+            await self._expect_respelled(lambda host: with_trailing_dot(_with_port(host)))
 
     @clause("The request is read, and not changed.", "D48", after=("answer",))
     async def request_unchanged(self) -> None:

@@ -19,7 +19,17 @@ from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
-from gost_core.testing._run.waiting import expect, given, need, owned, raises, within
+from gost_core.testing._run.waiting import (
+    ended,
+    expect,
+    given,
+    need,
+    owned,
+    raises,
+    start,
+    turns,
+    within,
+)
 
 __all__ = ("SDContract",)
 
@@ -147,10 +157,11 @@ class SDContract(
 
     @clause("What is registered is listed under its name, whole.", "D61")
     async def registered(self) -> None:
-        sd = self._build()
-        await self._register(sd, _SERVICE, _MAIL)
-        expect_sequence(await self._get(sd), "get('web')")
-        await self._expect_services(sd, _SERVICE, when="after register() of web and of mail")
+        for address in (_SERVICE.address, "[2001:db8::1]:80", "www.example:80", "/run/web"):
+            sd, service = self._build(), dataclasses.replace(_SERVICE, address=address)
+            await self._register(sd, service, _MAIL)
+            expect_sequence(await self._get(sd), "get('web')")
+            await self._expect_services(sd, service, when="after register() of web and of mail")
 
     @clause("A name without services gives an empty sequence.", "D61", after=("registered",))
     async def missing_empty(self) -> None:
@@ -256,7 +267,7 @@ class SDContract(
     @clause(
         "Renewing, and registering again, begin the lease anew.",
         "D61",
-        after=("registered", "renew_by_key"),
+        after=("concurrent", "registered", "renew_by_key"),
     )
     async def renew_extends(self) -> None:
         for name in ("renew", "register"):
@@ -268,14 +279,15 @@ class SDContract(
         loop = asyncio.get_running_loop()
         in_time, renewed = True, loop.time()
         try:
-            for _ in range(2):
+            when = f"{0.6 * lease:g} s after {name}(), of a lease of {lease:g} s"
+            for _ in range(3):
                 await self.elapse(0.6 * lease)
                 in_time = in_time and loop.time() - renewed < lease
+                await self._expect_services(sd, _SERVICE, when=when)
                 renewed = loop.time()
-                await within(getattr(sd, name)(Context(), _SERVICE), f"{name}()")
-            await self.elapse(0.6 * lease)
-            when = f"{0.6 * lease:g} s after {name}(), of a lease of {lease:g} s"
-            await self._expect_services(sd, _SERVICE, when=when)
+                # At once with another, with which it must not be mistaken.
+                calls = (getattr(sd, name)(Context(), one) for one in (_SERVICE, _MAIL))
+                await within(asyncio.gather(*calls), f"{name}(), twice at once,")
         except (Broken, LookupError) as error:
             # On a clock that cannot be moved, a busy machine may let a lease run out.
             if not in_time or loop.time() - renewed >= lease:
@@ -283,6 +295,23 @@ class SDContract(
             if isinstance(error, Broken):
                 raise
             raise Broken(f"renew() in time raised {describe(error)}") from error
+
+    @clause(
+        "A change that was cancelled can be made again, and counts then.",
+        "D20",
+        after=("deregister_removes", "next_after_cancelled"),
+    )
+    async def cancelled_again(self) -> None:
+        for stage in range(1, 5):
+            sd = self._build()
+            for change, left in ((sd.register, [_SERVICE]), (sd.deregister, [])):
+                changing = start(change(Context(), _SERVICE))
+                await turns(stage)
+                changing.cancel()
+                await ended(changing)
+                what = f"{change.__name__}() after one that was cancelled"
+                await within(change(Context(), _SERVICE), what)
+                await self._expect_services(sd, *left, when=f"after {what}")
 
     @clause(
         "Renewing after the lease has run out raises LookupError, so that the owner registers "

@@ -379,6 +379,14 @@ class ServiceContract(Closers, interface=Service):
         served.listener.push(ClosedError("the tunnel was closed"))
         await raises(served.serving, "serve() over a listener that was closed", ClosedError)
 
+    @clause(
+        "close() closes the handler also once serve() has ended.", "D29", after=("close_order",)
+    )
+    async def close_after_end(self) -> None:
+        for cancelled in (False, True):
+            handler = ClosableHandler(events := list[str]())
+            await _expect_closed_after(self._begin(handler), events, cancelled)
+
     @clause("A final error has the listener closed.", "D29", after=("final_error",))
     async def final_error_closes(self) -> None:
         for error in (OSError("the listener is broken"), ClosedError("it was"), ValueError("no")):
@@ -562,6 +570,19 @@ async def _expect_cancels(served: _Served, before: str) -> None:
     cancelled, running = served.handler.cancelled, served.handler.running
     expect(cancelled == 1, f"serve() was cancelled {before}, and the handler was not")
     expect(running == 0, "serve() ended before the handler that it cancelled")
+
+
+async def _expect_closed_after(served: _Served, events: list[str], cancelled: bool) -> None:
+    """Break the clause unless close() closes the handler of a service that serves no more."""
+    await settle()
+    if cancelled:
+        served.serving.cancel()
+    else:
+        served.listener.push(OSError("the listener is broken"))
+    await ended(served.serving)
+    await served.close()
+    how = "was cancelled" if cancelled else "had raised the listener's error"
+    expect("handler.close" in events, f"serve() {how}, and close() closed no handler")
 
 
 async def _expect_handled_on(served: _Served) -> None:

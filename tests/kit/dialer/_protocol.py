@@ -244,10 +244,18 @@ class NamingNoKey(Settings):
             raise ValueError("invalid configuration") from None
 
 
+class WritingDefaults(Settings):
+    async def init(self, metadata: Metadata | None, /) -> None:
+        await super().init(metadata)
+        if metadata is not None and not metadata.is_exists("timeout"):
+            metadata.set("timeout", 10)
+
+
 LIFE_FAULTS: Final[tuple[tuple[str, type[Settings], str], ...]] = (
     ("made-without-loop", LoopInConstructor, ""),
     ("init-without-metadata", InsistingOnMetadata, "#372 init() crashed without metadata"),
     ("init-once", InitialisingAgain, ""),
+    ("settings-unchanged", WritingDefaults, ""),
     ("use-before-init", NeedingNoInit, ""),
     ("bad-setting-named", IgnoringSettings, ""),
     ("bad-setting-named", NamingNoKey, ""),

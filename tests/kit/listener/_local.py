@@ -389,6 +389,33 @@ class NeedingSettings(RightListener):
         super().read_settings(metadata)
 
 
+@local.breaks("settings-unchanged")
+class WritingDefaults(RightListener):
+    """Writes its defaults into the settings, which another listener may have too."""
+
+    def read_settings(self, metadata: Metadata | None) -> None:
+        super().read_settings(metadata)
+        if metadata is not None and not metadata.is_exists("backlog"):
+            metadata.set("backlog", self.backlog)
+
+
+class WritingOnePart(ServedConn):
+    async def write(self, data: Buffer, /) -> None:
+        granted = len(rest := memoryview(data).cast("B"))
+        if self.budget is not None and rest:
+            granted = await self.budget.wait(Context(), granted)
+            if not granted:
+                raise OSError("the limit refuses more bytes")
+        await self.inner.write(rest[:granted])
+
+
+@local.breaks("traffic-in-parts")
+class AskingOnce(RightListener):
+    """Writes what is granted of the bytes, and forgets the rest."""
+
+    served = WritingOnePart
+
+
 @local.breaks("failed-init-releases")
 class BindingFirst(RightListener):
     async def init(self, metadata: Metadata | None, /) -> None:

@@ -27,7 +27,7 @@ from gost_core.testing._run.waiting import (
     turns,
     within,
 )
-from gost_core.testing._stage.memory import MemoryMetadata
+from gost_core.testing._stage.memory import MemoryMetadata, WatchedMetadata
 
 __all__ = ("BY_FAILURES", "BY_WEIGHT", "ByFailures", "ByWeight")
 
@@ -154,7 +154,7 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
         "Items are not changed: neither their metadata nor their markers.", "D44", after=("chosen",)
     )
     async def items_unchanged(self) -> None:
-        metadata = _WatchedMetadata(weight=2, failTimeout=_SHORT)
+        metadata = WatchedMetadata(weight=2, failTimeout=_SHORT)
         item = need(self.item_with, "item_with")(metadata)
         if (marker := _marker(item)) is not None:
             marker.mark()
@@ -232,19 +232,6 @@ def _expect_mine(chosen: Sequence[T | None], items: Sequence[T], all_items: Sequ
         # It may be none of the items at all.
         foreign = any(one is item for item in all_items) and all(one is not item for item in items)
         expect(not foreign, "an item of another call was chosen")
-
-
-class _WatchedMetadata(MemoryMetadata):
-    """Metadata that notes whether somebody changes them."""
-
-    def __init__(self, **values: object) -> None:
-        super().__init__(**values)
-        self.changes: list[str] = []
-
-    def set(self, key: str, value: object, /) -> None:
-        """Note it."""
-        self.changes.append(key)
-        super().set(key, value)
 
 
 def _marker(item: object) -> Marker | None:

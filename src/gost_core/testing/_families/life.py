@@ -11,18 +11,36 @@ from gost_core.testing._families.steps import Component, ComponentT, Made
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.report import describe
-from gost_core.testing._run.waiting import closable, expect, need, owned, raises, within
-from gost_core.testing._stage.memory import MemoryMetadata
+from gost_core.testing._run.waiting import closable, expect, given, need, owned, raises, within
+from gost_core.testing._stage.memory import MemoryMetadata, WatchedMetadata
 
-__all__ = ("InitialisedOnce", "LifeCycle")
+__all__ = ("InitialisedOnce", "LifeCycle", "ReadsSettings")
 
 
-class InitialisedOnce(Contract):
-    """The clause of what is initialised, whatever it is made of."""
+class ReadsSettings(Contract):
+    """The clause of whatever has settings."""
 
     @abstractmethod
+    def _uninitialised(self) -> Component:
+        """Make one, and keep it."""
+
+    @clause("init() reads the settings that it is given, and does not change them.", "D64")
+    async def settings_unchanged(self) -> None:
+        settings = WatchedMetadata()
+        # A setting that must be there is missing.
+        with suppress(ValueError):
+            await within(self._uninitialised().init(settings), "init()")
+        expect(not settings.changes, f"init() has set {settings.changes} in the metadata")
+
+
+class InitialisedOnce(ReadsSettings):
+    """The clauses of what is initialised, whatever it is made of."""
+
     async def _initialised(self) -> tuple[Component, Metadata | None]:
         """Make one, and initialise it; return it with its settings."""
+        component = self._uninitialised()
+        await given(component.init(None), "init()")
+        return component, None
 
     @clause("A second init() raises RuntimeError.", "D18")
     async def init_once(self) -> None:
@@ -42,6 +60,9 @@ class LifeCycle(Made[ComponentT], InitialisedOnce):
 
     async def _initialised(self) -> tuple[Component, Metadata | None]:
         return await self._ready(), self.metadata
+
+    def _uninitialised(self) -> Component:
+        return self._made()
 
     @clause("It can be made where no event loop runs.", "D18")
     async def made_without_loop(self) -> None:

@@ -56,6 +56,7 @@ __all__ = (
     "is_empty",
     "split_port",
     "versions",
+    "with_trailing_dot",
 )
 
 AnswerT = TypeVar("AnswerT")
@@ -496,7 +497,7 @@ class Hosts(Contract):
 
     @clause("A trailing dot of a host makes no difference.", "D12", after=(FIRST,))
     async def trailing_dot(self) -> None:
-        await self._expect_respelled(_with_trailing_dot)
+        await self._expect_respelled(with_trailing_dot)
 
 
 Question: TypeAlias = tuple[str, str]
@@ -572,7 +573,7 @@ def _upper_case(addr: str, /) -> str:
     return need(upper, "host with a small letter")
 
 
-def _with_trailing_dot(addr: str, /) -> str:
+def with_trailing_dot(addr: str, /) -> str:
     """Write the host in the rooted form."""
     host, port = split_port(addr)
     with contextlib.suppress(ValueError):

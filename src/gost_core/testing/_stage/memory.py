@@ -17,6 +17,7 @@ __all__ = (
     "MemoryConn",
     "MemoryListener",
     "MemoryMetadata",
+    "WatchedMetadata",
     "connected_pair",
     "unread",
     "words",
@@ -96,6 +97,19 @@ class MemoryMetadata(Metadata):
     def get(self, key: str, /) -> object:
         """Return the value under the key, or None."""
         return self._values.get(key.lower())
+
+
+class WatchedMetadata(MemoryMetadata):
+    """Metadata that notes whether somebody changes them."""
+
+    def __init__(self, **values: object) -> None:
+        super().__init__(**values)
+        self.changes: list[str] = []
+
+    def set(self, key: str, value: object, /) -> None:
+        """Note it."""
+        self.changes.append(key)
+        super().set(key, value)
 
 
 class AddressedConn(Conn):

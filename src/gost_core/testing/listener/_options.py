@@ -45,7 +45,7 @@ from gost_core.testing._stage.fakes.limiter import FakeTrafficLimiter
 from gost_core.testing._stage.fakes.recorded import Lent, Recorded
 from gost_core.testing._stage.fakes.service import FakeStats
 from gost_core.testing._stage.memory import MemoryMetadata
-from gost_core.testing._stage.streams import begin, end_of, flood, read
+from gost_core.testing._stage.streams import begin, carry, end_of, flood, read
 from gost_core.testing.listener._serving import ListenerSite, Serving
 
 __all__ = ("CountedPlaces", "OneVerdict", "ServingOptions", "host_of")
@@ -323,6 +323,19 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         drawn = limiter.granted - before
         # What a protocol puts around a byte may count too.
         expect(drawn <= 100 * _MANY_CLIENTS, f"to read {_MANY_CLIENTS} bytes, {drawn} were drawn")
+
+    @clause(
+        "What a traffic limiter grants in parts is written, and read, whole.",
+        "D8, D52",
+        after=("refused_reads_raise", "refused_traffic_raises"),
+    )
+    async def traffic_in_parts(self) -> None:
+        conn, client = await (
+            await self._given(traffic_limiter_option(FakeTrafficLimiter()))
+        ).meet()
+        for data in (b"ping", b"x" * 1000):
+            await carry(conn, client, data)
+            await carry(client, conn, data)
 
     async def _expect_limited(self, way: str, use: Callable[[Conn], Awaitable[object]]) -> None:
         limiter = FakeTrafficLimiter(only=way)

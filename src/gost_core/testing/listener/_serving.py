@@ -13,6 +13,7 @@ from gost_core.listener import AcceptError, BindError, ClosedError, Listener, Op
 from gost_core.metadata import Metadata
 from gost_core.testing._families.acceptors import Acceptors, Site
 from gost_core.testing._families.closers import expect_no_task_after_close
+from gost_core.testing._families.life import ReadsSettings
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
@@ -90,7 +91,7 @@ class ListenerSite(Site[Listener]):
 SiteT = TypeVar("SiteT", bound=ListenerSite)
 
 
-class Serving(Acceptors[SiteT], Generic[SiteT]):
+class Serving(Acceptors[SiteT], ReadsSettings, Generic[SiteT]):
     """The clauses of listeners, wherever they bind."""
 
     bad_metadata: Metadata | None = None
@@ -117,6 +118,9 @@ class Serving(Acceptors[SiteT], Generic[SiteT]):
         """Return clients that do something wrong, under what they are."""
 
     async def _specimen(self) -> Listener:
+        return self._build().listener
+
+    def _uninitialised(self) -> Listener:
         return self._build().listener
 
     async def _init(self, site: SiteT) -> SiteT:
