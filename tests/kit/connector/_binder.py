@@ -533,3 +533,28 @@ binders.breaks("failure-over")(stuck(RightBinder, "bind"))
 binders.breaks("cancel-frees")(losing_places(RightBinder, "bind", asyncio.CancelledError))
 binders.breaks("many-waiting")(few_places(RightBinder, "bind"))
 binders.breaks("outlives-limit")(ending_at_the_limit(RightBinder, "bind"))
+
+
+class ApplyingLate(TunnelListener):
+    opts: tuple[BindOption, ...] = ()
+
+    async def accept(self) -> Conn:
+        opts, self.opts = self.opts, ()
+        apply(BindOptions(), *opts)
+        return await super().accept()
+
+
+@binders.breaks("options")
+class OptionsAtTheFirstVisitor(RightBinder):
+    """Looks at the options when the first visitor is awaited."""
+
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        listener = await super().bind(ctx, conn, network, address)
+        assert isinstance(listener, ApplyingLate)
+        listener.opts = opts
+        return listener
+
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return ApplyingLate(tunnel, bound)

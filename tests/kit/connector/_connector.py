@@ -630,3 +630,29 @@ class WatchingTheUnreachable(RightConnector):
         finally:
             if answer != "unreachable":
                 watching.cancel()
+
+
+class ApplyingLate(Passing):
+    opts: tuple[ConnectOption, ...] = ()
+
+    async def write(self, data: Buffer, /) -> None:
+        opts, self.opts = self.opts, ()
+        apply(ConnectOptions(), *opts)
+        await super().write(data)
+
+
+@connectors.breaks("options")
+class OptionsAtTheFirstWrite(RightConnector):
+    """Looks at the options when the first bytes are sent."""
+
+    async def connect(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: ConnectOption
+    ) -> Conn:
+        result = await super().connect(ctx, conn, network, address)
+        if isinstance(result, ApplyingLate):
+            result.opts = opts
+        return result
+
+    def connection(self, conn: Conn, network: str, address: str) -> Conn:
+        tcp = network.startswith("tcp")
+        return ApplyingLate(conn) if tcp else super().connection(conn, network, address)

@@ -2,10 +2,12 @@
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import ClassVar, Generic, TypeAlias, TypeVar
 
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import FIRST, Contract, clause
-from gost_core.testing._run.waiting import expect, within
+from gost_core.testing._run.waiting import expect, given, within
 
 __all__ = ("AnyOption", "OptionWatch", "TakesOptions")
 
@@ -29,6 +31,10 @@ class OptionWatch(Generic[OptionsT]):
             lambda target: self._applied.append(("second", target)),
         )
 
+    def applied(self) -> int:
+        """Return how many times any was applied."""
+        return len(self._applied)
+
     def judge(self) -> None:
         """Break the clause if they were applied wrongly; who needs no options may ignore them."""
         for _, target in self._applied:
@@ -51,15 +57,23 @@ class TakesOptions(Contract):
     """What the options are applied to."""
 
     @abstractmethod
-    def _call_with(self, *opts: AnyOption) -> Awaitable[object]:
-        """Make a component, and call with these options all of its methods that take any."""
+    def _call_with(self, *opts: AnyOption) -> Awaitable[Callable[[], Awaitable[None]] | None]:
+        """Make a component, and call with these options all of its methods that take any.
+
+        Return what uses that which came of the calls, if anything did.
+        """
 
     @clause(
-        "Any callable may be an option, and options are applied once each, in order.",
+        "Any callable may be an option, and options are applied once each, in order, by the call.",
         "D23",
         after=(FIRST,),
     )
     async def options(self) -> None:
         watch = OptionWatch(self._options)
-        await within(self._call_with(*watch.opts()), "a call with options")
+        use = await within(self._call_with(*watch.opts()), "a call with options")
         watch.judge()
+        if use is not None:
+            applied = watch.applied()
+            with suppress(Broken):
+                await given(use(), "using what came of a call with options")
+            expect(watch.applied() == applied, "an option was applied when the call was over")

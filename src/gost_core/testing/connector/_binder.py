@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from gost_core.common.net import ClosedError, Conn, Listener
@@ -100,8 +101,10 @@ class BinderContract(
         # Nothing can be left for later: bind() tells what was bound.
         await raises(call, "bind() at a node that goes away", OSError)
 
-    async def _call_with(self, *opts: AnyOption) -> None:
-        await self._binding(await self._ready(), await self._reach(), ":0", "tcp", *opts)
+    async def _call_with(self, *opts: AnyOption) -> Callable[[], Awaitable[None]]:
+        connector, outside = await self._ready(), Outside()
+        listener = await self._binding(connector, await self._reach(outside), ":0", "tcp", *opts)
+        return partial(self._expect_visit, outside, listener)
 
     async def _binding(
         self,

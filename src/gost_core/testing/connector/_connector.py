@@ -1,8 +1,9 @@
 """The contract of connectors."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from gost_core.common.net import Conn, PacketConn, UnsupportedError
@@ -128,8 +129,10 @@ class ConnectorContract(
 
         await raises(read(), "connect() with a node that goes away, and a read,", OSError)
 
-    async def _call_with(self, *opts: AnyOption) -> None:
-        await self._connecting(await self._ready(), await self._reach(), TARGET, None, *opts)
+    async def _call_with(self, *opts: AnyOption) -> Callable[[], Awaitable[None]]:
+        connector, conn = await self._ready(), await self._reach()
+        result = await self._connecting(connector, conn, TARGET, None, *opts)
+        return partial(self._works, result, "the connection")
 
     async def _connecting(
         self,
