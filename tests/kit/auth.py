@@ -203,7 +203,7 @@ class LoggingTheHeader(RightAuthenticator):
     async def authenticate(
         self, ctx: Context, user: str, password: str, /, *opts: Option
     ) -> str | None:
-        header = b64encode(f"{user}:{password}".encode()).decode()
+        header = b64encode(f"{user}:{password}".encode(errors="replace")).decode()
         logging.getLogger(__name__).debug("Authorization: Basic %s", header)
         return await super().authenticate(ctx, user, password, *opts)
 
@@ -329,6 +329,16 @@ class DroppingOtherCharacters(Comparing):
     def match(self, user: str, password: str) -> str | None:
         plain = password.encode("ascii", "ignore").decode()
         return "client 1" if (user, plain) == ("alice", PASSWORD) else None
+
+
+@trial.breaks("any-characters")
+class RaisingAtHalfACharacter(RightAuthenticator):
+    """Encodes what it compares, which what was no UTF-8 on its way here does not let it."""
+
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        return await super().authenticate(ctx, user, password.encode().decode(), *opts)
 
 
 @trial.breaks("concurrent")

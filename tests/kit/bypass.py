@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from urllib.parse import urlsplit
+from zlib import crc32
 
 from gost_core.bypass import Option, Options
 from gost_core.context import Context
@@ -123,6 +125,16 @@ class TakingAPathForAPort(RightBypass):
         return (path.startswith("/") and bool(colon and int(port))) or super().names(network, addr)
 
 
+@trial.breaks("any-address")
+class ReadingAURL(RightBypass):
+    """Raises for what is no authority of a URL."""
+
+    def names(self, network: str, addr: str) -> bool:
+        is_a_host = addr.count(":") > 1 and not addr.startswith("[")
+        named = urlsplit(f"//[{addr}]" if is_a_host else f"//{addr}")
+        return named.port != 0 and super().names(network, addr)
+
+
 @trial.breaks("host-case")
 class CaseSensitiveBypass(RightBypass):
     def names(self, network: str, addr: str) -> bool:
@@ -200,6 +212,19 @@ class BypassLeavingTasks(LeavingTasks, RightBypass): ...
 
 @trial.breaks("others-go-on")
 class BypassOneAtATime(OneAtATime, RightBypass): ...
+
+
+@trial.breaks("others-go-on")
+class FourAtATime(RightBypass):
+    """Has four locks, of which a host takes one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.locks = [asyncio.Lock() for _ in range(4)]
+
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        async with self.locks[crc32(host_of(addr).encode()) % 4]:
+            return await super().contains(ctx, network, addr, *opts)
 
 
 @trial.breaks("any-port")

@@ -34,6 +34,8 @@ _UNREADABLE: Final[tuple[str, ...]] = (
     "",
     "not an address",
     ":::",
+    "[2001:db8::1:443",
+    "no.example:http",
     # No IDNA has these: a label that is empty, and one that is too long.
     "host..example:80",
     f"{64 * 'x'}.example:80",

@@ -157,6 +157,7 @@ class AuthenticatorContract(
             (user, wide),
             (user, password + "\u00ad"),
             (user, password + foreign),
+            (user, password + "\udcff"),
             (user, foreign),
             (user + foreign, password),
         ):

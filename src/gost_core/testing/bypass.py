@@ -31,6 +31,11 @@ _QUESTIONS: Final[tuple[Question, ...]] = (
     ("unix", "@"),
     ("unix", "/run/proxy:name"),
     ("", "example.net:80"),
+    # What cannot be read.
+    ("tcp", "[2001:db8::1:443"),
+    ("tcp", "example.net:http"),
+    ("tcp", "example.net:99999"),
+    ("tcp", ":::"),
 )
 
 
@@ -98,9 +103,9 @@ class BypassContract(
             self._expect_verdict((network, ""), await self._answer(bypass, (network, "")), False)
 
     @clause(
-        "Every kind of address has an answer: a name or an IP, with or without port, a path, "
-        "whatever the network.",
-        "D11, D12",
+        "Every kind of address has an answer: a name or an IP, with or without port, a path, what "
+        "cannot be read, whatever the network.",
+        "D11, D12, D47",
     )
     async def any_address(self) -> None:
         bypass = self._build()

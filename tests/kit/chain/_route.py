@@ -4,6 +4,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address, IPv6Address
 
 from typing_extensions import Buffer
 
@@ -19,6 +20,7 @@ from gost_core.chain import (
 )
 from gost_core.common.net import Addr, Conn, ConnUnwrapper, Listener, PacketConn
 from gost_core.context import Context
+from gost_core.hosts import HostMapper, Option
 from gost_core.options import apply
 from gost_core.selector import Marker
 from gost_core.testing import Contract
@@ -269,6 +271,37 @@ class AsItIsAfterASilentResolver(RightRoute):
             return await super().resolve(ctx, node)
         except TimeoutError:
             return node.addr
+
+
+@trial.breaks("failures-raised")
+class AsItIsWithoutItsMapper(RightRoute):
+    """Maps nothing while the mapper is out of reach."""
+
+    async def resolve(self, ctx: Context, node: Node) -> str:
+        try:
+            return await super().resolve(ctx, node)
+        except ConnectionError:
+            if (resolver := node.options().resolver) is not None:
+                return await lookup(ctx, node.addr, None, resolver)
+            return node.addr
+
+
+class InBrackets(HostMapper):
+    def __init__(self, mapper: HostMapper) -> None:
+        self.mapper = mapper
+
+    async def lookup(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IPv4Address | IPv6Address] | None:
+        return await self.mapper.lookup(ctx, network, f"[{host}]" if ":" in host else host, *opts)
+
+
+@trial.breaks("nodes-question")
+class AskingInBrackets(RightRoute):
+    async def resolve(self, ctx: Context, node: Node) -> str:
+        options = node.options()
+        mapper = None if options.host_mapper is None else InBrackets(options.host_mapper)
+        return await lookup(ctx, node.addr, mapper, options.resolver)
 
 
 @trial.breaks("nodes-resolved")

@@ -784,6 +784,21 @@ class LimitOfTheCallerHolds(RightRouter):
         return own if of_the_call is None else of_the_call
 
 
+@trial.breaks("limit-earlier")
+class WithoutALimitOfItsOwn(RightRouter):
+    """Leaves the limit of the caller to the caller, where it has none."""
+
+    async def limited(
+        self, ctx: Context, attempt: Callable[[Context], Awaitable[Result]]
+    ) -> Result:
+        if self.limit() is not None:
+            return await super().limited(ctx, attempt)
+        limit = ctx.value(keys.TIME_LIMIT)
+        if limit is not None and asyncio.get_running_loop().time() >= limit:
+            raise PassedError("the time limit has passed")
+        return await attempt(ctx)
+
+
 @trial.breaks("limit-passed")
 class OneAttemptAtLeast(RightRouter):
     async def limited(
@@ -917,6 +932,17 @@ class FailingWithItsRecorder(RightRouter):
                 await one.recorder.record(ctx, self.host(address).encode())
 
 
+@trial.breaks("recorder-hinders-none")
+class RecordingInTurn(RightRouter):
+    def __init__(self, *opts: RouterOption | None) -> None:
+        super().__init__(*opts)
+        self.recording = asyncio.Lock()
+
+    async def record(self, ctx: Context, point: str, address: str) -> None:
+        async with self.recording:
+            await super().record(ctx, point, address)
+
+
 @trial.breaks("context-handed-on")
 class RoutingWithoutContext(RightRouter):
     async def dial_once(
@@ -941,6 +967,25 @@ class ClosingItsChain(RightRouter, Closer):
 
 trial.breaks("failure-over")(stuck(RightRouter, "dial"))
 trial.breaks("cancelled-at-limit")(timing_out(RightRouter, "dial"))
+
+
+@trial.breaks("close-closes-all")
+class ClosingOnce(RightRouter):
+    """Has a second close() return while the first one is at it."""
+
+    class Once(Routed):
+        closed = False
+
+        async def close(self) -> None:
+            if not self.closed:
+                self.closed = True
+                await super().close()
+
+    class Packets(Once, RoutedPackets):
+        """One that carries datagrams."""
+
+    def routed(self, conn: Conn, route: Route) -> Conn:
+        return (self.Packets if isinstance(conn, net.PacketConn) else self.Once)(conn, route)
 
 
 @trial.breaks("close-closes-all")

@@ -4,6 +4,7 @@ import asyncio
 import copy
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_address
@@ -214,16 +215,33 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
             right = [] if error is None else ["one: dial one.example:1080"]
             expect(scene.log[:1] == right, f"the resolver raised {error}, then came {scene.log}")
 
+    @clause("A node's lookups are asked by the bare host.", "D12, D39", after=("nodes_resolved",))
+    async def nodes_question(self) -> None:
+        scene, host = Scene(), "2001:db8::1"
+        mapper, known = FakeHostMapper({}), FakeResolver({host: [ip_address(host)]})
+        lookups = host_mapper_node_option(mapper), resolver_node_option(known)
+        one, _ = proxy(scene, "one", f"[{host}]:1080", *lookups)
+        with suppress(OSError):
+            await within(self.make((one,)).dial(Context(), "tcp", TARGET), "dial()")
+        # A literal needs no question.
+        asked = {name for _, name in (*mapper.asked, *known.asked)}
+        expect(asked <= {host}, f"the lookups of a node at [{host}]:1080 were asked for {asked}")
+        expect(scene.log[:1] == [f"one: dial [{host}]:1080"], f"the steps were {scene.log}")
+
     def _waits(self) -> Waits:
         for step, what in (*enumerate(_STEPS), (-1, "dialing the first node")):
             two = self._two()
             yield what, two.step(step), two.dial
         two = self._two()
         yield "binding at the last node", two.two.binds, two.bind
-        known = FakeResolver({"one.example": [ip_address("192.0.2.1")]})
-        named, _ = proxy(Scene(), "one", "one.example:80", resolver_node_option(known))
-        route = self.make((named,))
-        yield "the resolver of a node", known.asked, lambda ctx: route.dial(ctx, "tcp", TARGET)
+        found = {"one.example": [ip_address("192.0.2.1")]}
+        mapper, known = FakeHostMapper(found), FakeResolver(found)
+        yield "the mapper of a node", mapper.asked, self._by(host_mapper_node_option(mapper))
+        yield "the resolver of a node", known.asked, self._by(resolver_node_option(known))
+
+    def _by(self, lookup: NodeOption) -> Callable[[Context], Awaitable[Conn]]:
+        route = self.make((proxy(Scene(), "one", "one.example:80", lookup)[0],))
+        return lambda ctx: route.dial(ctx, "tcp", TARGET)
 
     async def _expect_apart(self) -> None:
         # Two of them are equal, and have a connection each all the same.

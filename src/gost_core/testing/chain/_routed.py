@@ -90,6 +90,7 @@ __all__ = (
     "expect_limit_told",
     "expect_names_found",
     "expect_no_lookup",
+    "expect_no_record_hinders",
     "expect_permanent",
     "expect_question",
     "expect_retried",
@@ -343,15 +344,13 @@ async def expect_limit_kept(routed: MakeRouted, /) -> None:
 
 async def expect_limit_earlier(routed: MakeRouted, /) -> None:
     """Break the clause unless the earlier one of two limits holds."""
-    now = asyncio.get_running_loop().time()
-    for seconds, timeout in ((SHORT, LONG), (LONG, SHORT)):
+    for seconds, timeout, attempts in ((SHORT, LONG, 1), (SHORT, -1.0, 1), (LONG, SHORT, 2)):
         one = routed(timeout_router_option(timeout), retries_router_option(1))
         one.route.dials.hang()
-        limit = now + seconds
+        limit = asyncio.get_running_loop().time() + seconds
         call = one.dial(Context().with_value(TIME_LIMIT, limit))
         await raises(call, "a dial of which every attempt hangs", TimeoutError)
         told = one.limits()
-        attempts = 1 if seconds < timeout else 2
         right = len(told) <= 2 * attempts and all((one == limit) == (attempts == 1) for one in told)
         expect(right, f"{timeout:g} s a time and {seconds:g} s for all, and TIME_LIMIT was {told}")
 
@@ -493,6 +492,16 @@ async def expect_recorders_apart(routed: MakeRouted, /) -> None:
     point = RECORDER_SERVICE_ROUTER_DIAL_ADDRESS
     await within(_recording(routed, (failing, point), (other, point)).dial(), "dial()")
     expect(len(other.records) == 1, f"one recorder failed, and the other has {other.records}")
+
+
+async def expect_no_record_hinders(routed: MakeRouted, /) -> None:
+    """Break the clause if a dial waits for a record of another one."""
+    recorder = FakeRecorder()
+    one = _recording(routed, (recorder, RECORDER_SERVICE_ROUTER_DIAL_ADDRESS))
+    recorder.records.hang(1)
+    start(one.dial())
+    await recorder.records.reached("the recorder")
+    await within(one.dial(), "dial() beside one whose recorder is silent")
 
 
 async def expect_lent_open(routed: MakeRouted, /) -> None:

@@ -61,6 +61,7 @@ from gost_core.testing.chain._routed import (
     expect_names_found,
     expect_names_travel,
     expect_no_lookup,
+    expect_no_record_hinders,
     expect_options_kept,
     expect_permanent,
     expect_question,
@@ -529,3 +530,9 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
     )
     async def recorder_failure(self) -> None:
         await expect_recorders_apart(self._routed)
+
+    @clause(
+        "A recorder that is silent about one dial holds up no other.", "D22", after=("concurrent",)
+    )
+    async def recorder_hinders_none(self) -> None:
+        await expect_no_record_hinders(self._routed)

@@ -315,6 +315,8 @@ class Connecting(Contract):
         call, scene = opens(Context())
         made = await within(call, "the call")
         waiting = await begin(wait(made))
+        # Longer than what is ready to happen, so that it shows which close() ends first.
+        scene.goodbye = 0.03 if at_once else 0.0
 
         async def expect_closed() -> None:
             if at_once:

@@ -164,6 +164,18 @@ class CountingItems(SocketConn):
         await super().write(view.tobytes()[: len(view)])
 
 
+@conn.breaks("any-buffer")
+class GoingOnByItems(SocketConn):
+    """Goes on after a part that was sent as if its bytes were items."""
+
+    async def write(self, data: Buffer, /) -> None:
+        size, view = 2048, memoryview(data)
+        while view.ndim == 1 and view.nbytes > size > view.itemsize > 1:
+            await super().write(view.tobytes()[:size])
+            view = view[size:]
+        await super().write(view)
+
+
 @conn.breaks(
     "buffer-not-kept", history="25cd60d #896 a pooled buffer lives on in what was returned"
 )
@@ -612,6 +624,24 @@ class WritingToNobody(SocketConn):
     async def write(self, data: Buffer, /) -> None:
         if not self.closed:
             await super().write(data)
+
+
+@conn.breaks("close-bounded")
+class BoundedAnew(SocketConn):
+    """Has the time of its close begin anew with all that comes."""
+
+    async def linger(self) -> None:
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+            limit = self.loop.time() + GRACE
+            while self.loop.time() < limit:
+                with suppress(BlockingIOError):
+                    while self.sock.recv(65536):
+                        limit = self.loop.time() + GRACE
+                    return
+                if not unsent(self.sock):
+                    return
+                await asyncio.sleep(0.02)
 
 
 @conn.breaks("close-bounded")

@@ -268,6 +268,18 @@ def closed_undisturbed(inner: Conn) -> Conn:
     return right_wrap(inner) if isinstance(inner, PacketConn) else ClosedUndisturbed(inner)
 
 
+class ClosingBeside(RightWrapper):
+    """Leaves a close() that was cancelled to itself."""
+
+    async def close(self) -> None:
+        await asyncio.shield(self.inner.close())
+
+
+@wrapper.breaks("close-cancelled")
+def closed_beside(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else ClosingBeside(inner)
+
+
 class HidingHalfClose(PlainWrapper, Aborter, ConnUnwrapper):
     def unwrap_conn(self) -> Conn:
         return self.inner

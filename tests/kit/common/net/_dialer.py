@@ -256,6 +256,15 @@ class DialingAfterTheLimit(RightDialer):
         """Hope for the best."""
 
 
+@dialer.breaks("limit-passed-udp")
+class OpeningAfterTheLimit(RightDialer):
+    """Has no limit where it need not wait."""
+
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        ctx = ctx.without(keys.TIME_LIMIT) if network == "udp" and not addr else ctx
+        return await super().dial(ctx, network, addr)
+
+
 @dialer.breaks("cancellable", history="b92c1b1 #777 a hop that says nothing is waited for for ever")
 class CancelledDialAsTimeout(RightDialer):
     async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:

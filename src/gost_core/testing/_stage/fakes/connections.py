@@ -33,13 +33,17 @@ _GOODBYE: Final[int] = 5
 
 
 class Scene:
-    """What happened in a scenario, in order, and what was opened; closed when that is over."""
+    """What happened in a scenario, in order, and what was opened; closed when that is over.
+
+    ``goodbye`` is how many seconds the close of each layer takes at least.
+    """
 
     def __init__(self) -> None:
         self.log: list[str] = []
         self.opened: list[LayeredConn | FakeNetListener] = []
         self.bottoms: list[MemoryConn] = []
         self.far_ends: list[MemoryConn] = []
+        self.goodbye = 0.0
         keep(self.close)
 
     def still_open(self) -> list[str]:
@@ -69,12 +73,14 @@ class LayeredConn(ForwardingConn):
         super().__init__(inner)
         self.name = name
         self.closed = False
+        self._scene = scene
         scene.opened.append(self)
 
     async def close(self) -> None:
         """Close this layer and those below; as in real ones, that takes a moment."""
         try:
             await turns(_GOODBYE)
+            await asyncio.sleep(self._scene.goodbye)
         finally:
             self.closed = True
             await super().close()

@@ -214,11 +214,20 @@ class DialerContract(Contract, interface=Dialer):
     async def limit_passed(self) -> None:
         server = EchoServer()
         addr = await server.tcp()
-        past = Context().with_value(TIME_LIMIT, asyncio.get_running_loop().time() - 1)
-        dialing = self._dial(self._build(), "tcp", addr, past)
+        dialing = self._dial(self._build(), "tcp", addr, _past())
         await raises(dialing, "dial() after its limit", TimeoutError)
         await settle()
         expect(not server.connections, "dial() connected after its limit")
+
+    @clause(
+        "After the TIME_LIMIT, dial() of udp raises TimeoutError too, also without an address.",
+        "D69",
+        after=("limit_passed", "udp", "udp_unconnected"),
+    )
+    async def limit_passed_udp(self) -> None:
+        for addr in (await EchoServer().udp(), ""):
+            dialing = self._dial(self._build(), "udp", addr, _past())
+            await raises(dialing, "dial(udp) after its limit", TimeoutError, UnsupportedError)
 
     async def _dial_silent(self, dialer: Dialer) -> "asyncio.Future[Conn]":
         """Begin a dial() that nobody answers."""
@@ -336,3 +345,8 @@ class DialerContract(Contract, interface=Dialer):
         await self._echo(await self._dial_offered("unix", path))
         nobody = self._dial(self._build(), "unix", f"{path}-of-nobody")
         await raises(nobody, "dial(unix) of a path where nobody is", OSError)
+
+
+def _past() -> Context:
+    """Return a context whose TIME_LIMIT has passed."""
+    return Context().with_value(TIME_LIMIT, asyncio.get_running_loop().time() - 1)
