@@ -37,7 +37,7 @@ async def lend(
     buffer[:] = b"-" * len(buffer)
     try:
         if isinstance(lent, memoryview):
-            expect(bool(lent.nbytes), "the view that was lent for a call was empty after it")
+            expect(lent.nbytes == len(before), "the view that was lent for a call was cut by it")
             lent.release()
         buffer.clear()
     except BufferError:
