@@ -32,12 +32,13 @@ async def lend(
     Break the clause if the call has changed it, or if it is still in use once the call is over.
     """
     lent, before = view(buffer), bytes(buffer)
+    size = memoryview(lent).nbytes
     await call(lent)
     expect(bytes(buffer) == before, "the buffer that was lent for a call was changed")
     buffer[:] = b"-" * len(buffer)
     try:
         if isinstance(lent, memoryview):
-            expect(lent.nbytes == len(before), "the view that was lent for a call was cut by it")
+            expect(lent.nbytes == size, "the view that was lent for a call was cut by it")
             lent.release()
         buffer.clear()
     except BufferError:
