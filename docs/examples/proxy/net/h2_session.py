@@ -269,13 +269,11 @@ class Session(ClosedOnce, net.Closer):
                 for stream in streams:
                     stream.is_unsent = False
                     stream.wake()
-                if data:
-                    await self.conn.write(data)
-                else:
-                    await self._due.wait()
+                await (self.conn.write(data) if data else self._due.wait())
             if isinstance(self.conn, net.HalfCloser):  # closed here, and all is sent
                 await self.conn.close_write()
-        except OSError:
+        except OSError as error:
+            self._fail(error)  # else it would look as if this side had closed
             await self.conn.close()  # which ends the task that receives, and with it the session
 
 
