@@ -154,11 +154,46 @@ def test_each_request_of_a_connection_is_held_against_the_rules() -> None:
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("GET http://bücher.example/ HTTP/1.1", b"403"),
+        ("CONNECT BÜCHER.example:80 HTTP/1.1", b"403"),
+        ("GET http://a..ü/ HTTP/1.1", b"400"),
+        ("GET http://127.1/ü HTTP/1.1", b"400"),
+        ("GET http://b\udcfccher.example/ HTTP/1.1", b"400"),  # a byte that is no text
+    ],
+)
+def test_a_name_that_is_not_ascii_is_held_against_the_rules_in_its_one_form(
+    line: str, code: bytes
+) -> None:
+    async def main() -> None:
+        async with Rules() as address:
+            answer = await talk(
+                address, line.encode(errors="surrogateescape") + b"\r\nHost: x\r\n\r\n"
+            )
+            assert answer.startswith(b"HTTP/1.1 " + code)
+
+    run(main())
+
+
+def test_what_is_not_ascii_in_a_path_is_percent_encoded() -> None:
+    origin = Origin(b"A")
+
+    async def main() -> None:
+        async with server(origin) as there, Rules() as address, Client(address) as client:
+            line = f"GET http://{there}/ü?ö HTTP/1.1\r\n".encode()
+            assert (await client.ask(line + b"Host: x\r\n\r\n"))[1] == b"A"
+
+    run(main())
+    assert origin.heads[0].startswith(b"GET /%C3%BC?%C3%B6 HTTP/1.1\r\n")
+
+
 class Rules:
-    """A proxy that lets nobody ask for localhost by its name."""
+    """A proxy that lets nobody ask for some hosts by their names."""
 
     async def __aenter__(self) -> str:
-        rules = PatternBypass("localhost")
+        rules = PatternBypass("localhost", "xn--bcher-kva.example")
 
         class Handler(HTTPHandler):
             def __init__(self, *opts: object) -> None:

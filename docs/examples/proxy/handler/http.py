@@ -120,10 +120,8 @@ def _exchange(near: Messages, asked: h11.Request, client_id: str) -> Exchange:
     authority, path = fields.split_url(asked.target.decode("ascii"))
     target = normal_target(fields.with_port(authority))
     url = f"http://{target.removesuffix(':80')}{path}"
-    if asked.method == b"OPTIONS" and not path:
-        path = "*"
-    elif not path.startswith("/"):
-        path = f"/{path}"
+    if not path.startswith("/"):
+        path = "*" if asked.method == b"OPTIONS" and not path else f"/{path}"
     return Exchange(
         target=target,
         client=near.conn,

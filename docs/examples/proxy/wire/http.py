@@ -12,6 +12,7 @@ from gost_core.common.net import Conn, ProtocolError
 from gost_core.context import Key
 
 from ..limiter.bucket import Bucket
+from ..net.hosts import normal_host
 from ..net.relay import CHUNK
 from ..net.wrapper import PrefixedConn, Wrapper, read_more
 
@@ -31,6 +32,9 @@ INTERIM: Final = 16  # responses before the final one, at most
 # blanks in front of such a character.
 MALFORMED: Final = re.compile(rb"[\0\v\f]|\r(?!\n)|(?<!\r)\n|\n[ \t]")
 QUOTED: Final = re.compile(r":? (?:bytearray\()?b['\"]")
+# The host of a request for a proxy, and what h11 takes in no request line.
+HOST: Final = re.compile(rb"(?i)^(\S+ (?:http://)?)([^/?#:\s\[]+)")
+FOREIGN: Final = re.compile(rb"[\x80-\xff]")
 BLANKS: Final = re.compile(rb"(?<![ \t])[ \t]{256}")
 
 
@@ -79,6 +83,10 @@ class Messages:
     async def read_request(self, host: bytes = b"") -> h11.Request:
         """Read a request; ``host`` is taken for the Host of one that names none."""
         head, self.conn = await read_head(self.conn)
+        line, end, fields = head.partition(b"\r\n")
+        if not line.isascii():
+            line = HOST.sub(lambda one: one[1] + normal_host(one[2].decode()).encode(), line)
+            head = FOREIGN.sub(lambda one: b"%%%02X" % one[0][0], line) + end + fields
         if host and b"\r\nhost:" not in head.lower():
             head = head[:-2] + b"Host: %s\r\n\r\n" % host
         event = self._take(head)
