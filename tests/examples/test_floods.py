@@ -90,9 +90,8 @@ FRAMES = {
     "padding": repeated(frame(0, 8, 1, bytes([100]) + bytes(100))),
 }
 MANY = 100  # connections at once, all of which may speak in the same turn
-FEW = 25
 SPACES = b"GET http://x/ HTTP/1.1\r\nHost: x\r\nX:" + b" " * 1000 + b"\0\r\n\r\n"
-# Lengths at which reading them costs most; a few are enough to see that.
+# Lengths at which reading them costs most.
 LONG_URL = b"GET http://" + b"1:" * 8000 + b"/ HTTP/1.1\r\nHost: x\r\n\r\n"
 LONG_QUERY = b"GET /?" + b"&a" * 7000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"
 LONG_PATH = b"GET /" + b"%2f" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -267,17 +266,14 @@ def test_many_clients_who_say_no_more_are_hardly_noticed(
     async def main() -> None:
         async with AsyncExitStack() as stack:
             target = await stack.enter_async_context(server(echo))
-            # A thread looks names up, and on a busy machine much goes on until that has its turn.
-            if said == SLOW_NAME:
-                target = target.replace("127.0.0.1", "localhost")
+            named = target.replace("127.0.0.1", "localhost")
             behind = "/127.0.0.1:1" if scheme == "gateway" else ""
             url = f"{scheme}://127.0.0.1:0{behind}"
             flooded, _ = await stack.enter_async_context(serving(url))
             proxy, _ = await stack.enter_async_context(serving("socks5://127.0.0.1:0"))
             stack.callback(over.set)
-            clients = FEW if said in (LONG_URL, LONG_QUERY, LONG_NAME) else MANY
-            flood = flooding(str(flooded.addr()), clients, said)
-            await neighbour_beside(flood, str(proxy.addr()), target, over.set)
+            flood = flooding(str(flooded.addr()), MANY, said)
+            await neighbour_beside(flood, str(proxy.addr()), named, over.set)
 
     run(main())
 
@@ -291,8 +287,7 @@ def test_visitors_of_a_bound_port_are_hardly_noticed(said: bytes) -> None:
             near, _ = await stack.enter_async_context(
                 serving(f"rtcp://127.0.0.1:0/{target}", f"socks5://{far.addr()}")
             )
-            clients = MANY if said == b"question" else FEW
-            flood = flooding(await bound(near), clients, said)
+            flood = flooding(await bound(near), MANY, said)
             await neighbour_beside(flood, str(far.addr()), target)
 
     run(main())
