@@ -51,6 +51,7 @@ class MuxListener(ServingListener):
                 stream = await accept_within_limits(await self._next(session), self._options)
                 if stream is not None:
                     await self.offer(stream)
+                    await asyncio.sleep(0)  # there may be many: who accepts has to keep pace
         except OSError:  # this session's trouble, and nobody else's (D26)
             pass
         finally:

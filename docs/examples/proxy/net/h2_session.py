@@ -25,7 +25,6 @@ from .wrapper import ClosedOnce
 FRAME: Final = 64 * 1024  # bytes of a stream that may wait here to be sent
 UNSENT: Final = 1024 * 1024  # bytes that wait at most for a peer that asks and does not read
 UNLIMITED: Final = 2**31 - 1  # as HTTP/2 writes it
-BACKLOG: Final = 128  # streams that wait at most to be accepted
 SILENCE: Final = 30.0  # seconds without a byte, after which a peer is asked whether it lives
 STREAMS: Final = 256  # that a peer may have open at once: h2 goes through all of them for each
 TURN: Final = 0.00005  # seconds of work, after which others have their turn
@@ -56,7 +55,7 @@ class Session(ClosedOnce, net.Closer):
         self._peer = str(conn.remote_addr())
         self._client = client
         self._retiring = retiring
-        self._backlog = backlog if backlog > 0 else BACKLOG
+        self._backlog = backlog if backlog > 0 else STREAMS
         self._streams: dict[int, Stream] = {}
         self._newcomers: deque[Stream] = deque()
         self._arrival = asyncio.Event()
