@@ -4,6 +4,8 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
+from typing_extensions import Buffer
+
 from gost_core import keys
 from gost_core.common.net import Conn, ConnUnwrapper, PacketConn
 from gost_core.context import Context
@@ -125,16 +127,6 @@ class EndedByBreaks(ForwardingConn, ConnUnwrapper):
         return self.inner
 
 
-def ended_by_breaks(right: Any, method: str) -> Any:
-    """Return a class of which a call gives streams that look complete when they were cut."""
-
-    async def call(self: Any, *args: Any, **options: Any) -> Any:
-        made = await getattr(right, method)(self, *args, **options)
-        return made if isinstance(made, PacketConn) else EndedByBreaks(made)
-
-    return type("HidingBreaks", (right,), {method: call})
-
-
 def closing_undisturbed(right: Any) -> Any:
     """Return a class whose close() goes on as if nothing were when it is cancelled."""
 
@@ -145,3 +137,47 @@ def closing_undisturbed(right: Any) -> Any:
         await right.close(self)
 
     return type("ClosingUndisturbed", (right,), {"close": close})
+
+
+class Hurried(ForwardingConn, ConnUnwrapper):
+    """A stream that sends a moment later, and does not wait for that when it is closed."""
+
+    def __init__(self, inner: Conn) -> None:
+        super().__init__(inner)
+        self.sending: asyncio.Future[None] | None = None
+
+    async def write(self, data: Buffer, /) -> None:
+        self.sending = asyncio.ensure_future(self.send(bytes(data), self.sending))
+
+    async def send(self, data: bytes, before: "asyncio.Future[None] | None") -> None:
+        if before is not None:
+            await before
+        await self.inner.write(data)
+
+    async def close(self) -> None:
+        if self.sending is not None:
+            self.sending.cancel()
+        await super().close()
+
+    def unwrap_conn(self) -> Conn:
+        return self.inner
+
+
+class Forgetful(ForwardingConn, ConnUnwrapper):
+    """A stream that reads as much as there is, and forgets what was not asked for."""
+
+    async def read(self, n: int, /) -> bytes:
+        return (await super().read(65536))[:n]
+
+    def unwrap_conn(self) -> Conn:
+        return self.inner
+
+
+def giving(right: Any, method: str, stream: type[ForwardingConn]) -> Any:
+    """Return a class of which a call gives such streams."""
+
+    async def call(self: Any, *args: Any, **options: Any) -> Any:
+        made = await getattr(right, method)(self, *args, **options)
+        return made if isinstance(made, PacketConn) else stream(made)
+
+    return type(f"Giving{stream.__name__}", (right,), {method: call})

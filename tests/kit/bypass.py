@@ -65,6 +65,7 @@ def run(make: type[RightBypass]) -> Contract:
         make,
         bypassed="ads.example:80",
         passed="www.example:443",
+        unmatched=True,
         make_of=make.of,
         break_backend=break_backend,
         mend_backend=mend_backend,
@@ -326,5 +327,20 @@ class ReconnectingBehind(RightBypass):
 
 
 trial.breaks("nothing-kept")(remembering(RightBypass, "contains"))
+
+
+@trial.breaks("unreadable-address")
+class UnreadableIsEmpty(RightBypass):
+    """Treats what it cannot read as the empty address, which is never bypassed."""
+
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        # A bare IPv6 address is no authority of a URL.
+        if addr.count(":") <= 1 or addr.startswith("["):
+            try:
+                urlsplit(f"//{addr}").port  # noqa: B018 it raises
+            except ValueError:
+                addr = ""
+        return await super().contains(ctx, network, addr, *opts)
+
 
 trials = (trial,)

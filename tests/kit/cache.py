@@ -378,4 +378,12 @@ class CopyingTheFirst(KeepingTheBuffer):
         await super().set(ctx, key, data if key in self.entries else bytes(data), *opts)
 
 
+@trial.breaks("lives")
+class ManyDaysAreAMoment(RightCache):
+    """Takes a long ttl for the moment at which the entry expires."""
+
+    def expiration(self, ttl: float) -> float:
+        return ttl if 30 * 86400 < ttl < math.inf else super().expiration(ttl)
+
+
 trials = (trial,)

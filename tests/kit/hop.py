@@ -18,6 +18,7 @@ from gost_core.options import apply
 from gost_core.routing import Request
 from gost_core.testing import Contract
 from gost_core.testing.hop import HopContract, NodeListContract
+from tests.kit._backend import remembering
 from tests.kit._names import host_of
 from tests.kit._stuck import few_places, losing_places, stuck, timing_out
 from tests.kit.trial import Trial
@@ -852,3 +853,4 @@ trials = (hops, lists)
 hops.breaks("many-cancelled")(losing_places(RightHop, "select", asyncio.CancelledError))
 hops.breaks("many-failed")(losing_places(RightHop, "select", Exception))
 hops.breaks("many-waiting")(few_places(RightHop, "select"))
+hops.breaks("nothing-kept")(remembering(RightHop, "select"))

@@ -249,6 +249,7 @@ KINDS: Final = (
         "It keeps, changes or closes what was lent: options, buffers, lists, chains.",
         clauses(
             "settings-unchanged labels-reused "
+            "connections-dropped nothing-kept "
             "any-buffer batch-not-kept batch-unchanged bind-options buffer-not-kept "
             "buffer-returned chain-stays-open copy-distinct copy-shares-sessions copy-values "
             "fields-apart fields-copied get-all-snapshot handles-apart hop-stays-open "
@@ -333,7 +334,7 @@ KINDS: Final = (
         "Bytes",
         "Bytes are lost, cut, mixed or made up, above all at an end.",
         clauses(
-            "traffic-in-parts "
+            "ends-whole traffic-in-parts "
             "accepted-survive answers association broken-off bytes-unchanged "
             "cache.Cache.found cancelled-accept-loses-nothing carries client-half-closes "
             "close-reaches-peer closed-whole connected-peer cut cut-shown cut-shows "
@@ -516,7 +517,8 @@ KINDS: Final = (
             "other-kind-harmless proxied-invalid proxied-nobody renew-unknown "
             "resolver-invalid stored-none udp-elsewhere unable unknown-empty "
             "unknown-field-ignored unknown-harmless unknown-ignored unknown-metadata-ignored "
-            "unknown-name-harmless unknown-skipped unknown-table unreadable-skipped "
+            "unknown-name-harmless unknown-skipped unknown-table unreadable-address "
+            "unreadable-skipped "
             "unreadable-source unregister-missing unresolvable unsupported wrong-type-refused "
             "wrong-types"
         ),

@@ -8,7 +8,7 @@ from typing_extensions import TypeVar
 
 from gost_core.admission import Admission, Option, Options
 from gost_core.testing._families.lookups import Question, versions
-from gost_core.testing._families.verdicts import Verdicts
+from gost_core.testing._families.verdicts import UNREADABLE, Verdicts
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, need
@@ -28,18 +28,6 @@ _QUESTIONS: Final[tuple[Question, ...]] = (
     ("unix", "@"),
     ("unix", "/run/client:name"),
     ("", "192.0.2.1:1024"),
-)
-
-_UNREADABLE: Final[tuple[str, ...]] = (
-    "",
-    "not an address",
-    ":::",
-    "[2001:db8::1:443",
-    "no.example:http",
-    # No IDNA has these: a label that is empty, and one that is too long.
-    "host..example:80",
-    f"{64 * 'x'}.example:80",
-    f"b\u00fccher.{64 * 'x'}.example:80",
 )
 
 
@@ -99,7 +87,7 @@ class AdmissionContract(
     )
     async def unreadable_source(self) -> None:
         unmatched = need(self.unmatched, "unmatched")
-        await self._expect_verdicts(dict.fromkeys(_UNREADABLE, unmatched))
+        await self._expect_verdicts(dict.fromkeys(("", *UNREADABLE), unmatched))
 
     @clause(
         "Every kind of source has an answer: an IP or a name, with or without port, a path, "

@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 from gost_core.bypass import Bypass, Option, Options, with_host_option
 from gost_core.testing._families.lookups import Question, versions
 from gost_core.testing._families.options import AnyOption
-from gost_core.testing._families.verdicts import Verdicts
+from gost_core.testing._families.verdicts import UNREADABLE, Verdicts
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import need
@@ -62,6 +62,9 @@ class BypassContract(
     address, lets more clauses be tried."""
     passed: str | None = None
     """One that they do not bypass over tcp."""
+    unmatched: bool | None = None
+    """What becomes of a destination that no rule names: True for a whitelist, which bypasses it,
+    False for a blacklist."""
 
     _of_named = True
     _options = Options
@@ -113,6 +116,19 @@ class BypassContract(
             # To refuse by rule is an answer too.
             with contextlib.suppress(PermissionError):
                 await self._answer(bypass, question)
+
+    @clause(
+        "A destination that cannot be read matches no rule: a whitelist bypasses it, a blacklist "
+        "does not.",
+        "D47",
+        after=("any_address", "answer"),
+    )
+    async def unreadable_address(self) -> None:
+        unmatched = need(self.unmatched, "unmatched")
+        for addr in UNREADABLE:
+            # To refuse by rule is an answer too.
+            with contextlib.suppress(PermissionError):
+                await self._expect_verdicts({addr: unmatched})
 
     @clause("What is bypassed over tcp is bypassed over tcp4 and tcp6.", "D11", after=("answer",))
     async def network_versions(self) -> None:

@@ -27,6 +27,7 @@ from gost_core.options import apply
 from gost_core.selector import FailMarker, Markable, Marker
 from gost_core.testing import Contract
 from gost_core.testing.chain import ChainerContract
+from tests.kit._backend import remembering
 from tests.kit._stuck import few_places, losing_places, stuck, timing_out
 from tests.kit.chain._route import RightRoute
 from tests.kit.common.net._sockets import split
@@ -533,3 +534,6 @@ class UnmarkedByRefusals(RightChainer):
 
     def made_of(self, nodes: list[Node]) -> Route | None:
         return Forgiving(nodes, self.own_marker)
+
+
+trial.breaks("nothing-kept")(remembering(RightChainer, "route"))

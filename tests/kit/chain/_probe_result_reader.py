@@ -144,3 +144,16 @@ class ResettingWhenUpAgain(Probed):
         if success and before is not None and before.success:
             for _ in range(count):
                 node.marker().mark()
+
+
+@trial.breaks("failure-marks")
+class MarkingChangesOnly(Probed):
+    """Marks what goes down, and not what stays down."""
+
+    async def probe(self, node: Node, success: bool) -> None:
+        before, count = node.probe_result(), node.marker().count()
+        await super().probe(node, success)
+        if not success and before is not None and not before.success:
+            node.marker().reset()
+            for _ in range(count):
+                node.marker().mark()

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 
 from typing_extensions import Buffer
@@ -18,7 +19,7 @@ from gost_core.chain import (
     Route,
     Transporter,
 )
-from gost_core.common.net import Addr, Conn, ConnUnwrapper, Listener, PacketConn
+from gost_core.common.net import Addr, ClosedError, Conn, ConnUnwrapper, Listener, PacketConn
 from gost_core.context import Context
 from gost_core.hosts import HostMapper, Option
 from gost_core.options import apply
@@ -27,18 +28,23 @@ from gost_core.testing import Contract
 from gost_core.testing._stage.fakes.connections import LayeredConn
 from gost_core.testing._stage.memory import ForwardingConn
 from gost_core.testing.chain import RouteContract
+from tests.kit._backend import remembering
 from tests.kit._stuck import (
+    EndedByBreaks,
+    Forgetful,
+    Hurried,
     closing_undisturbed,
-    ended_by_breaks,
     ending_at_the_limit,
     ending_with_the_task,
     few_places,
+    giving,
     losing_places,
     stuck,
     timing_out,
 )
-from tests.kit.chain._direct import bind_here, dial_here, lookup
+from tests.kit.chain._direct import LocalListener, bind_here, dial_here, lookup
 from tests.kit.chain._transporter import die_with_the_task
+from tests.kit.common.net._sockets import split
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -765,7 +771,7 @@ trial.breaks("many-failed")(losing_places(RightRoute, "reach", Exception))
 trial.breaks("many-waiting")(few_places(RightRoute, "reach"))
 trial.breaks("listener-outlives")(ending_with_the_task(RightRoute, "bind"))
 trial.breaks("outlives-limit")(ending_at_the_limit(RightRoute, "dial"))
-trial.breaks("break-shown")(ended_by_breaks(RightRoute, "dial"))
+trial.breaks("break-shown")(giving(RightRoute, "dial", EndedByBreaks))
 
 
 @trial.breaks("dial-order")
@@ -820,3 +826,43 @@ class ClosingWhatIsLowest(RightRoute):
         while stage == "target" and not cancelled and isinstance(conn, ConnUnwrapper):
             conn = conn.unwrap_conn()
         await super().release(conn, stage)
+
+
+trial.breaks("ends-whole")(giving(RightRoute, "dial", Hurried))
+trial.breaks("ends-whole")(giving(RightRoute, "dial", Forgetful))
+trial.breaks("nothing-kept")(remembering(RightRoute, "dial"))
+
+
+class SleepingListener(LocalListener):
+    """Its close() wakes nobody who waits in accept()."""
+
+    async def close(self) -> None:
+        self.waiter = None
+        await super().close()
+
+
+@trial.breaks("direct-bind")
+class BindingAsleep(RightRoute):
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        if self.own_nodes:
+            return await super().bind(ctx, network, address, *opts)
+        self.check_limit(ctx)
+        return SleepingListener(socket.create_server(split(address)))
+
+
+class SleepingConn(ForwardingConn):
+    """Its close() wakes nobody who waits in read()."""
+
+    async def read(self, n: int, /) -> bytes:
+        with suppress(ClosedError):
+            return await super().read(n)
+        return await asyncio.Event().wait() and b""
+
+
+@trial.breaks("direct-dial")
+class DialingAsleep(RightRoute):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        conn = await super().dial(ctx, network, address, *opts)
+        return conn if self.own_nodes else SleepingConn(conn)

@@ -44,17 +44,21 @@ from gost_core.testing import Contract
 from gost_core.testing._stage.fakes.recorder import FakeRecorder
 from gost_core.testing._stage.memory import Address, ForwardingConn
 from gost_core.testing.chain import RouterContract
+from tests.kit._backend import remembering
 from tests.kit._stuck import (
-    ended_by_breaks,
+    EndedByBreaks,
+    Forgetful,
+    Hurried,
     ending_at_the_limit,
     ending_with_the_task,
     few_places,
+    giving,
     losing_places,
     stuck,
     timing_out,
 )
 from tests.kit.chain._direct import join, lookup
-from tests.kit.chain._route import RightRoute
+from tests.kit.chain._route import RightRoute, SleepingListener
 from tests.kit.common.net._sockets import split
 from tests.kit.trial import Trial
 
@@ -1184,4 +1188,34 @@ trial.breaks("many-failed")(losing_places(RightRouter, "dial", Exception))
 trial.breaks("many-waiting")(few_places(RightRouter, "dial"))
 trial.breaks("listener-outlives")(ending_with_the_task(RightRouter, "bind"))
 trial.breaks("outlives-limit")(ending_at_the_limit(RightRouter, "dial"))
-trial.breaks("break-shown")(ended_by_breaks(RightRouter, "dial"))
+trial.breaks("break-shown")(giving(RightRouter, "dial", EndedByBreaks))
+trial.breaks("ends-whole")(giving(RightRouter, "dial", Hurried))
+trial.breaks("ends-whole")(giving(RightRouter, "dial", Forgetful))
+trial.breaks("nothing-kept")(remembering(RightRouter, "dial"))
+
+
+@trial.breaks("recorder-hinders-none")
+class RecordingBehind(RightRouter):
+    """Records what it has dialed, and forgets that when it is cancelled there."""
+
+    async def dial_once(
+        self, ctx: Context, network: str, address: str, /, *opts: DialOption
+    ) -> Conn:
+        conn = await super().dial_once(ctx, network, address, *opts)
+        await super().record(ctx, RECORDER_SERVICE_ROUTER_DIAL_ADDRESS, address)
+        return conn
+
+    async def record(self, ctx: Context, point: str, address: str) -> None:
+        if point == RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR:
+            await super().record(ctx, point, address)
+
+
+@trial.breaks("bind-no-chain")
+class BindingAsleep(RightRouter):
+    async def bind_once(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        if self.own_options.chain is not None:
+            return await super().bind_once(ctx, network, address, *opts)
+        listener = SleepingListener(socket.create_server(split(address)))
+        return RoutedListener(listener, None)

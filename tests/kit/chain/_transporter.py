@@ -16,14 +16,18 @@ from gost_core.common import net
 from gost_core.common.net import Addr, Conn, Listener, PacketConn
 from gost_core.context import Context
 from gost_core.testing import Contract
-from gost_core.testing._stage.memory import ForwardingConn
+from gost_core.testing._stage.memory import ForwardingConn, connected_pair
 from gost_core.testing.chain import TransporterContract
+from tests.kit._backend import remembering
 from tests.kit._stuck import (
     CLOSING,
-    ended_by_breaks,
+    EndedByBreaks,
+    Forgetful,
+    Hurried,
     ending_at_the_limit,
     ending_with_the_task,
     few_places,
+    giving,
     losing_places,
     stuck,
     timing_out,
@@ -504,7 +508,7 @@ trial.breaks("many-failed")(losing_places(RightTransporter, "connect", Exception
 trial.breaks("many-waiting")(few_places(RightTransporter, "connect"))
 trial.breaks("listener-outlives")(ending_with_the_task(RightTransporter, "bind"))
 trial.breaks("outlives-limit")(ending_at_the_limit(RightTransporter, "connect"))
-trial.breaks("break-shown")(ended_by_breaks(RightTransporter, "connect"))
+trial.breaks("break-shown")(giving(RightTransporter, "connect", EndedByBreaks))
 
 
 class SplitPackets(ForwardingConn, PacketConn):
@@ -541,3 +545,36 @@ class ClosingBehind(RightTransporter):
         CLOSING.add(closing)
         if not isinstance(error, Exception):
             await closing
+
+
+trial.breaks("ends-whole")(giving(RightTransporter, "connect", Hurried))
+trial.breaks("ends-whole")(giving(RightTransporter, "connect", Forgetful))
+trial.breaks("nothing-kept")(remembering(RightTransporter, "dial"))
+
+
+@trial.breaks("connections-dropped")
+class RememberingConnections(RightTransporter):
+    """Keeps the connections that it has shaken hands on, to close them one day."""
+
+    def __init__(self, node_dialer: dialer.Dialer, node_connector: connector.Connector) -> None:
+        super().__init__(node_dialer, node_connector)
+        self.conns: list[Conn] = []
+
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        self.conns.append(conn)
+        return await super().handshake(ctx, conn)
+
+
+@trial.breaks("route-used")
+class DatagramsPastTheRoute(RightTransporter):
+    """Lets a dialer over datagrams, such as one of QUIC, leave from this host."""
+
+    class StreamsByRoute(RouteDialer):
+        async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+            if network.startswith("udp"):
+                return connected_pair(network)[0]
+            return await super().dial(ctx, network, addr)
+
+    def net_dialer(self) -> net.Dialer | None:
+        by_route = super().net_dialer()
+        return self.StreamsByRoute(by_route.route) if isinstance(by_route, RouteDialer) else None

@@ -1,14 +1,19 @@
 """Clauses of what asks other components and waits for them: cancelled, hung, many at once."""
 
 import asyncio
+import gc
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
+from weakref import ref
 
+from gost_core.chain import Node
+from gost_core.common.net import Closer
 from gost_core.context import Context, Key
 from gost_core.keys import TIME_LIMIT
 from gost_core.testing._families.steps import MANY, expect_no_task_left
+from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
@@ -29,6 +34,7 @@ __all__ = ("Asking", "Waits")
 Waits: TypeAlias = Iterator[tuple[str, Recorded[Any], Callable[[Context], Awaitable[object]]]]
 
 _MARK: Final[Key[str]] = Key("a value of the request")
+_LENT: Final[int] = 8
 
 
 class Asking(Contract):
@@ -168,6 +174,27 @@ class Asking(Contract):
                 start(call(Context()))
             few = f"of {MANY} calls at once some did not come as far as {who}"
             await until(lambda: len(asked) == reached, few)  # noqa: B023
+
+    @clause("Nothing is kept that was given for a call.", "D23", after=(FIRST, "context_handed_on"))
+    async def nothing_kept(self) -> None:
+        for who, _, call in self._waits():
+            lent = [await self._lend(call, f"a call that asks {who}") for _ in range(_LENT)]
+            gc.collect()
+            kept = sum(one() is not None for one in lent)
+            # What serves one call after the other may hold the last.
+            expect(
+                kept < _LENT / 2, f"after {_LENT} calls that ask {who}, {kept} contexts are kept"
+            )
+
+    async def _lend(self, call: Callable[[Context], Awaitable[object]], what: str) -> ref[Context]:
+        ctx = Context().with_value(_MARK, "lent")
+        made = await given(call(ctx), what)
+        # The close() of a node stops its probe.
+        if not isinstance(made, Node) and isinstance(made, Closer):
+            await given(made.close(), "close()")
+        for forget in current().records:
+            forget()
+        return ref(ctx)
 
     @clause("Calls at once, different in every argument, do not mix.", "D22", after=(FIRST,))
     async def calls_apart(self) -> None:

@@ -18,7 +18,7 @@ from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import FIRST, clause
 from gost_core.testing._run.waiting import expect, expect_raises, need, owned, within
 
-__all__ = ("Verdicts",)
+__all__ = ("UNREADABLE", "Verdicts")
 
 ComponentT = TypeVar("ComponentT")
 
@@ -32,6 +32,17 @@ _DEAD: Final[tuple[str, ...]] = (
     "[2001:db8::1]",
     "[2001:db8::1]:80",
 )
+UNREADABLE: Final[tuple[str, ...]] = (
+    "not an address",
+    ":::",
+    "[2001:db8::1:443",
+    "no.example:http",
+    # No IDNA has these: a label that is empty, and one that is too long.
+    "host..example:80",
+    f"{64 * 'x'}.example:80",
+    f"b\u00fccher.{64 * 'x'}.example:80",
+)
+"""What cannot be read, so that no rule names it."""
 # Rules, and addresses that they name.
 _FORMS: Final[Mapping[str, tuple[str, ...]]] = {
     "Host.Example.": ("host.example:80", "HOST.example.:80"),

@@ -66,6 +66,8 @@ class Attempt:
     """What goes on beside it. The event loop itself holds a task only weakly."""
     others: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
     """The tasks of who plays the rest of the world, which are not the object's."""
+    records: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
+    """Each has who plays the rest of the world forget the calls of one method."""
     remarks: list[Callable[[], str]] = field(default_factory=list[Callable[[], str]])
     """Asked when the clause is not held: what an observation may follow from, or ""."""
     blocked: str = ""

@@ -101,10 +101,19 @@ class ProbeResultReaderContract(Contract, Generic[ReaderT], interface=ProbeResul
             f"the probe took {after - before:.3f} s at most, and the latency is {result.latency}",
         )
 
-    @clause("A probe that fails marks.", "D46")
+    @clause("A probe that fails marks, also after another one.", "D46")
     async def failure_marks(self) -> None:
-        reader = await self._probed(False)
-        expect(self._marker(reader).count() > 0, "the probe failed, and the marker counts 0")
+        reader = self.make()
+        for number in range(4):
+            before = self._marker(reader).count()
+            await self._probe(reader, False)
+            count = self._marker(reader).count()
+            expect(
+                count > before, f"the marker counted {before}, a probe failed, and it is {count}"
+            )
+            if number == 1:
+                # Those who use a node may reset it between two failures.
+                self._marker(reader).reset()
 
     @clause("A probe that succeeds resets the marker.", "D46", after=("failure_marks",))
     async def success_resets(self) -> None:

@@ -25,9 +25,7 @@ from gost_core.resolver import InvalidError
 from gost_core.testing._families.asking import Asking, Waits
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
-    by_task_that_goes_on,
     expect,
-    given,
     raises,
     within,
 )
@@ -43,6 +41,7 @@ from gost_core.testing.chain._shared import (
     expect_bind_options,
     expect_carries,
     expect_direct,
+    expect_direct_bind,
     expect_nothing_open,
     expect_step_error,
     interrupted,
@@ -478,13 +477,7 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
 
     @clause("A route without nodes binds on this host.", "D36, D35")
     async def direct_bind(self) -> None:
-        call = kept(self.make(()).bind(Context(), "tcp", "127.0.0.1:0"))
-        tunnel = await by_task_that_goes_on(call, "binding on the loopback")
-        host, _, port = str(tunnel.addr()).rpartition(":")
-        expect(port not in ("", "0"), f"port 0 was asked for, and addr() is {tunnel.addr()}")
-        connecting = asyncio.to_thread(socket.create_connection, (host, int(port)))
-        with await given(connecting, "connecting"):
-            await within(kept(tunnel.accept()), "accept()")
+        await expect_direct_bind(self.make(()).bind)
 
     @clause(
         "Without nodes, a call after the TIME_LIMIT is a TimeoutError too.",

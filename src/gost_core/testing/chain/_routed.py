@@ -46,6 +46,7 @@ from gost_core.resolver import InvalidError
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.waiting import (
     applies,
+    ended,
     expect,
     may_refuse,
     owned,
@@ -66,6 +67,7 @@ from gost_core.testing.chain._shared import (
     TARGET,
     expect_bind_options,
     expect_carries,
+    expect_nothing_open,
     kept,
     loopback,
     names,
@@ -499,9 +501,15 @@ async def expect_no_record_hinders(routed: MakeRouted, /) -> None:
     recorder = FakeRecorder()
     one = _recording(routed, (recorder, RECORDER_SERVICE_ROUTER_DIAL_ADDRESS))
     recorder.records.hang(1)
-    start(one.dial())
+    silent = start(one.dial())
     await recorder.records.reached("the recorder")
-    await within(one.dial(), "dial() beside one whose recorder is silent")
+    conn = await within(one.dial(), "dial() beside one whose recorder is silent")
+    await conn.close()
+    silent.cancel()
+    await ended(silent)
+    if not silent.cancelled():
+        await silent.result().close()
+    expect_nothing_open(one.scene, "a dial was cancelled, whose recorder was silent")
 
 
 async def expect_lent_open(routed: MakeRouted, /) -> None:

@@ -1,6 +1,7 @@
 """What the contracts of chains share: a request, a step that fails, and what must follow."""
 
 import asyncio
+import socket
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -44,7 +45,7 @@ from gost_core.testing._stage.fakes.connections import LayeredPackets, Scene
 from gost_core.testing._stage.fakes.recorded import Recorded
 from gost_core.testing._stage.memory import MemoryConn
 from gost_core.testing._stage.servers import EchoServer
-from gost_core.testing._stage.streams import begin, packets
+from gost_core.testing._stage.streams import begin, packets, read_exactly, write
 
 __all__ = (
     "Connecting",
@@ -57,6 +58,7 @@ __all__ = (
     "expect_bind_options",
     "expect_carries",
     "expect_direct",
+    "expect_direct_bind",
     "expect_nothing_open",
     "expect_step_error",
     "interrupted",
@@ -83,6 +85,7 @@ SOON: Final[float] = 0.02
 # Up to how many turns of the event loop a call gets before it is cancelled.
 _TURNS: Final[int] = 40
 _LONG: Final[int] = 30_000
+_WORDS: Final[bytes] = b"nothing more follows"
 
 
 def node(scene: Scene, name: str, /) -> Node:
@@ -126,6 +129,26 @@ async def expect_direct(dial: Callable[[Context, str, str], Awaitable[Conn]], /)
     await within(conn.write(b"ping"), "write()")
     data = await within(conn.read(4), "read()")
     expect(data == b"ping", f"an echo server sent back {data!r} for b'ping'")
+    await _expect_ended(conn, conn.read(1))
+
+
+async def expect_direct_bind(bind: Callable[[Context, str, str], Awaitable[Listener]], /) -> None:
+    """Break the clause unless a call listens on this host, until that is closed."""
+    call = kept(bind(Context(), "tcp", "127.0.0.1:0"))
+    tunnel = await by_task_that_goes_on(call, "binding on the loopback")
+    host, _, port = str(tunnel.addr()).rpartition(":")
+    expect(port not in ("", "0"), f"port 0 was asked for, and addr() is {tunnel.addr()}")
+    connecting = asyncio.to_thread(socket.create_connection, (host, int(port)))
+    with await given(connecting, "connecting"):
+        await within(kept(tunnel.accept()), "accept()")
+    await _expect_ended(tunnel, tunnel.accept())
+
+
+async def _expect_ended(closer: Closer, call: Awaitable[object], /) -> None:
+    """Break the clause unless close() ends a call that waits."""
+    waiting = await begin(call)
+    await closed_twice(closer)
+    await raises(waiting, "a call that waited when close() came", ClosedError)
 
 
 # ---- Options of a bind
@@ -261,6 +284,29 @@ class Connecting(Contract):
         conn = await within(call, "the call")
         scene.far_ends[-1].break_off()
         await raises(conn.read(1), "read() of what broke off", ConnectionResetError)
+
+    @clause(
+        "What either side writes before it ends or closes arrives whole, and then the end.",
+        "D8",
+        after=("outlives",),
+    )
+    async def ends_whole(self) -> None:
+        call, scene = self._opening(Context())
+        near, far = await within(call, "the call"), scene.far_ends[-1]
+        await write(far, _WORDS)
+        await far.close_write()
+        # In pieces, up to the end.
+        found = await read_exactly(near, 2 * len(_WORDS), 3)
+
+        async def speak() -> None:
+            for piece in (_WORDS[:5], _WORDS[5:]):
+                await near.write(piece)
+            # At once: nothing that is still to be sent has gone by itself.
+            await near.close()
+
+        await given(speak(), "write() and close()")
+        for what, data in (("read", found), ("written", await read_exactly(far, 2 * len(_WORDS)))):
+            expect(data == _WORDS, f"of {_WORDS!r}, the last words, {data!r} could be {what}")
 
     @clause("The listener outlives the task of the call.", "D4", after=("outlives",))
     async def listener_outlives(self) -> None:

@@ -1,23 +1,27 @@
 """The contract of transporters."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import field
 from functools import partial
 from typing import Any, TypeVar
+from weakref import ref
 
 from gost_core.chain import SockOpts, Transporter
-from gost_core.common.net import Conn, Listener
+from gost_core.common.net import Conn, Listener, UnsupportedError
 from gost_core.connector import BindUnsupportedError, Connector
 from gost_core.context import Context
 from gost_core.dialer import Dialer
 from gost_core.keys import SESSION_ID
 from gost_core.testing._families.asking import Asking, Waits
+from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     ended,
     expect,
     given,
+    may_refuse,
     raises,
     returned,
     start,
@@ -32,6 +36,7 @@ from gost_core.testing._stage.fakes.connector import (
 )
 from gost_core.testing._stage.fakes.dialer import FakeDialer, HandshakingDialer, MultiplexingDialer
 from gost_core.testing._stage.fakes.recorded import Recorded
+from gost_core.testing._stage.memory import ForwardingConn
 from gost_core.testing.chain._shared import (
     NAME,
     RESOLVED,
@@ -217,6 +222,35 @@ class TransporterContract(
             await expect_carries(result, scene.far_ends[0], "the result of connect()")
 
     @clause(
+        "No connection is kept that a call was given.",
+        "D23",
+        after=("handshake_optional", "connect", "bind"),
+    )
+    async def connections_dropped(self) -> None:
+        scene, _, _, transport = self._over(FakeDialer, BindingConnector)
+        uses: tuple[Callable[[Conn], Awaitable[Conn | Listener]], ...] = (
+            partial(transport.handshake, Context()),
+            lambda conn: transport.connect(Context(), conn, "tcp", TARGET),
+            lambda conn: transport.bind(Context(), conn, "tcp", ":0"),
+        )
+        for use in uses:
+            lent = [await self._lend_conn(scene, use) for _ in range(4)]
+            gc.collect()
+            kept = sum(one() is not None for one in lent)
+            # What serves one call after the other may hold the last.
+            expect(kept < 2, f"of 4 connections that were closed, it keeps {kept}")
+
+    async def _lend_conn(
+        self, scene: Scene, use: Callable[[Conn], Awaitable[Conn | Listener]]
+    ) -> ref[Conn]:
+        conn = ForwardingConn(scene.connection("the connection"))
+        made = await within(use(conn), "the call")
+        await given(made.close(), "close()")
+        for forget in (scene.opened.clear, *current().records):
+            forget()
+        return ref(conn)
+
+    @clause(
         "A connector's second connection goes past the chain, not by the options' route.",
         "D33",
         after=("options_live", "connect"),
@@ -370,9 +404,12 @@ class TransporterContract(
         after=("options_live", "dial", "copy_shares_sessions"),
     )
     async def route_used(self) -> None:
-        _, _, route, _ = await self._dialed_by_route()
-        calls = [(call.network, call.address) for call in route.dials]
-        expect(calls == [("tcp", RESOLVED)], f"what was dialed by the route: {calls}")
+        for network in ("tcp", "udp"):
+            # Not every way is offered to datagrams, but none is left by them.
+            with may_refuse(UnsupportedError):
+                _, _, route, _ = await self._dialed_by_route(network)
+            calls = [(call.network, call.address) for call in route.dials]
+            expect(calls == [(network, RESOLVED)], f"what was dialed by the route: {calls}")
 
     @clause(
         "What the dialer was given to dial with works after the call too.",
@@ -388,14 +425,16 @@ class TransporterContract(
         await within(again, "dialing again by what the dialer was given")
         expect(len(route.dials) == 2, "dialing again did not go by the route")
 
-    async def _dialed_by_route(self) -> tuple[Transporter, FakeDialer, FakeRoute, Conn]:
+    async def _dialed_by_route(
+        self, network: str = "tcp"
+    ) -> tuple[Transporter, FakeDialer, FakeRoute, Conn]:
         scene, dialer, _, transport = self._over(FakeDialer, FakeConnector)
         twin = transport.copy()
         other, route = (FakeRoute(scene, node(scene, "one")) for _ in range(2))
         transport.options().route = other
         # Each dial goes by the route of its moment, and none is kept.
         for way in (None, other):
-            dialer.through, twin.options().route = way is not None, way
+            dialer.through, twin.options().route = "" if way is None else network, way
             await given(twin.dial(Context(), RESOLVED), "dial() by another way")
         twin.options().route = route
         conn = await within(twin.dial(Context(), RESOLVED), "dial()")

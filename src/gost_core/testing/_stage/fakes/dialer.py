@@ -12,12 +12,12 @@ __all__ = ("FakeDialer", "HandshakingDialer", "MultiplexingDialer")
 
 
 class FakeDialer(dialer.Dialer):
-    """A dialer; with ``through`` it uses the dialer that it is given."""
+    """A dialer; with a network in ``through`` it goes by the dialer that it is given."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.dials = Recorded[Call[dialer.DialOptions]]()
-        self.through = False
+        self.through = ""
 
     async def init(self, metadata: Metadata | None, /) -> None:
         """Do nothing."""
@@ -28,7 +28,7 @@ class FakeDialer(dialer.Dialer):
         self.scene.log.append("dialer.dial")
         await self.dials.record(Call(ctx, options, address=addr))
         if self.through and options.dialer is not None:
-            return await options.dialer.dial(ctx, "tcp", addr)
+            return await options.dialer.dial(ctx, self.through, addr)
         return self.scene.connection("what the dialer opened")
 
 

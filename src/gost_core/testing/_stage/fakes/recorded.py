@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from gost_core.common.net import Closer, Conn
 from gost_core.context import Context
+from gost_core.testing._run.attempt import current
 from gost_core.testing._run.waiting import given
 
 __all__ = ("Call", "Lent", "Recorded", "out_of_reach")
@@ -54,6 +55,7 @@ class Recorded(list[CallT]):
         self._failures: deque[Exception] = deque()
         self._always: Exception | None = None
         self._hangs = 0
+        current().records += (self.clear, self.contexts.clear)
 
     def fail(self, *errors: Exception) -> None:
         """Have the next calls fail, each with one of ``errors``."""
