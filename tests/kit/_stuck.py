@@ -31,7 +31,7 @@ def losing_places(right: Any, method: str, by: type[BaseException]) -> Any:
     """Return a class with twenty places, of which each call that ends by this loses one."""
 
     async def call(self: Any, *args: Any, **options: Any) -> Any:
-        if self.lost == 20:
+        if self.lost >= 20:
             await asyncio.Event().wait()
         try:
             return await getattr(right, method)(self, *args, **options)

@@ -31,7 +31,8 @@ from gost_core.testing._stage.fakes.recorded import Recorded, out_of_reach
 
 __all__ = ("Asking", "Waits")
 
-Waits: TypeAlias = Iterator[tuple[str, Recorded[Any], Callable[[Context], Awaitable[object]]]]
+_Call: TypeAlias = Callable[[Context], Awaitable[object]]
+Waits: TypeAlias = Iterator[tuple[str, Recorded[Any], _Call]]
 
 _MARK: Final[Key[str]] = Key("a value of the request")
 _LENT: Final[int] = 8
@@ -141,15 +142,17 @@ class Asking(Contract):
             await expect_no_task_left(before, f"a call had failed at {who}")
             await given(call(Context()), f"a call after one that had failed at {who}")
 
-    @clause("However many calls were cancelled, the next works.", "D20", after=("cancel_passes",))
+    @clause(
+        "However many calls were cancelled, the next works.",
+        "D20",
+        after=("cancel_passes", "many_waiting"),
+    )
     async def many_cancelled(self) -> None:
         for who, asked, call in self._waits():
-            for _ in range(MANY):
-                asked.hang(1)
-                calling = start(call(Context()))
-                await asked.reached(who)
-                calling.cancel()
-                await ended(calling)
+            calls = await _many(who, asked, call)
+            for one in calls:
+                one.cancel()
+            await ended(*calls)
             await given(
                 call(Context()), f"a call after {MANY} cancelled ones, which waited for {who},"
             )
@@ -157,10 +160,9 @@ class Asking(Contract):
     @clause("However many calls have failed, the next works.", "D20", after=("failure_over",))
     async def many_failed(self) -> None:
         for who, asked, call in self._waits():
-            for _ in range(MANY):
-                asked.fail(ConnectionResetError("the step failed"))
-                with suppress(Exception):
-                    await within(call(Context()), f"a call where {who} fails")
+            asked.fail_always(ConnectionResetError("the step failed"))
+            await ended(*(start(call(Context())) for _ in range(MANY)))
+            asked.fail_always(None)
             await given(call(Context()), f"a call after {MANY} that had failed at {who}")
 
     @clause(
@@ -168,12 +170,7 @@ class Asking(Contract):
     )
     async def many_waiting(self) -> None:
         for who, asked, call in self._waits():
-            reached = len(asked) + MANY
-            asked.hang(MANY)
-            for _ in range(MANY):
-                start(call(Context()))
-            few = f"of {MANY} calls at once some did not come as far as {who}"
-            await until(lambda: len(asked) == reached, few)  # noqa: B023
+            await _many(who, asked, call)
 
     @clause("Nothing is kept that was given for a call.", "D23", after=(FIRST, "context_handed_on"))
     async def nothing_kept(self) -> None:
@@ -199,3 +196,13 @@ class Asking(Contract):
     @clause("Calls at once, different in every argument, do not mix.", "D22", after=(FIRST,))
     async def calls_apart(self) -> None:
         await self._expect_apart()
+
+
+async def _many(who: str, asked: Recorded[Any], call: _Call) -> list[asyncio.Future[object]]:
+    """Have many calls wait, all for the same, and return them."""
+    reached = len(asked) + MANY
+    asked.hang(MANY)
+    calls = [start(call(Context())) for _ in range(MANY)]
+    few = f"of {MANY} calls at once some did not come as far as {who}"
+    await until(lambda: len(asked) == reached, few)
+    return calls

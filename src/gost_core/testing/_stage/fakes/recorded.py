@@ -61,8 +61,8 @@ class Recorded(list[CallT]):
         """Have the next calls fail, each with one of ``errors``."""
         self._failures.extend(errors)
 
-    def fail_always(self, error: Exception) -> None:
-        """Have every call fail."""
+    def fail_always(self, error: Exception | None) -> None:
+        """Have every call fail, or none any more."""
         self._always = error
 
     def hang(self, times: int = 1_000_000) -> None:
