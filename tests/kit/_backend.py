@@ -103,6 +103,18 @@ class LeavingTasks(Asking):
         await asyncio.shield(asyncio.ensure_future(super().ask()))
 
 
+class AskingTwo(Asking):
+    """Asks two at once; when one fails, the question to the other is left."""
+
+    async def ask(self) -> None:
+        await asyncio.gather(super().ask(), self.ask_other())
+
+    async def ask_other(self) -> None:
+        await asyncio.sleep(0)
+        if not self.reachable:
+            raise ConnectionRefusedError("it was out of reach")
+
+
 class GivingUp(Asking):
     """Asks nobody any more once that has failed."""
 

@@ -12,6 +12,7 @@ from gost_core.testing import Contract
 from gost_core.testing.recorder import RecorderContract
 from tests.kit._backend import (
     Asking,
+    AskingTwo,
     Deaf,
     GivingUp,
     LeavingTasks,
@@ -366,3 +367,7 @@ trials = (trial,)
 
 @trial.breaks("no-task-left")
 class RecorderLeavingTasks(LeavingTasks, RightRecorder): ...
+
+
+@trial.breaks("no-task-left")
+class RecorderAskingTwo(AskingTwo, RightRecorder): ...

@@ -14,6 +14,7 @@ from gost_core.testing import Contract
 from gost_core.testing.resolver import ResolverContract
 from tests.kit._backend import (
     Asking,
+    AskingTwo,
     Breaking,
     Deaf,
     Exhausting,
@@ -344,6 +345,10 @@ class LeakingResolver(Leaking, RightResolver): ...
 
 @trial.breaks("no-task-left")
 class ResolverLeavingTasks(LeavingTasks, RightResolver): ...
+
+
+@trial.breaks("no-task-left")
+class ResolverAskingTwo(AskingTwo, RightResolver): ...
 
 
 @trial.breaks("others-go-on")

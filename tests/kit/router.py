@@ -24,6 +24,7 @@ from tests.kit._backend import (
     remembering,
     stall_backend,
 )
+from tests.kit._names import one_address
 from tests.kit.trial import Trial
 
 
@@ -287,6 +288,27 @@ class WholeOctets(RightRouter):
 class AddressesInOneSpelling(RightRouter):
     def is_within(self, dst: str, route: Route) -> bool:
         return super().is_within(dst, route) and dst == str(ip_address(dst))
+
+
+@trial.breaks("network")
+class ComparingNumbers(RightRouter):
+    """Looks a number up in ranges, whatever its family."""
+
+    def is_within(self, dst: str, route: Route) -> bool:
+        try:
+            found = ip_network(route.dst)
+            return int(found[0]) <= int(ip_address(dst)) <= int(found[-1])
+        except ValueError:
+            return False
+
+
+@trial.breaks("network")
+class OneDefault(RightRouter):
+    """Takes the first default route, whatever its family."""
+
+    def is_within(self, dst: str, route: Route) -> bool:
+        is_default = route.dst.endswith("/0") and bool(one_address(dst))
+        return is_default or super().is_within(dst, route)
 
 
 @trial.breaks("missing-none")

@@ -32,6 +32,10 @@ class RightMarker:
         self.lock = threading.Lock()
         self.last = 0.0
         self.failures = 0
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        return time.time() + self.ahead
 
     def time(self) -> float:
         return self.last
@@ -41,7 +45,7 @@ class RightMarker:
 
     def mark(self) -> None:
         with self.lock:
-            self.last = time.time()
+            self.last = self.now()
             self.failures += 1
 
     def reset(self) -> None:
@@ -49,11 +53,15 @@ class RightMarker:
             self.failures = 0
 
 
-def run_marker(make: Callable[[], Marker]) -> Contract:
-    return MarkerContract(make, time_limit=2.0)
+async def elapse(marker: RightMarker, seconds: float) -> None:
+    marker.ahead += seconds
 
 
-marker_trial = Trial[Callable[[], Marker]](MarkerContract, run_marker, RightMarker)
+def run_marker(make: Callable[[], RightMarker]) -> Contract:
+    return MarkerContract(make, elapse=elapse, time_limit=2.0)
+
+
+marker_trial = Trial[Callable[[], RightMarker]](MarkerContract, run_marker, RightMarker)
 
 
 @marker_trial.breaks("shape")
@@ -118,6 +126,18 @@ class WithoutLock(RightMarker):
         self.failures = failures + 1
 
 
+@marker_trial.breaks("does-not-fade")
+class Fading(RightMarker):
+    def count(self) -> int:
+        return self.failures if self.now() - self.last < 10.0 else 0
+
+
+@marker_trial.breaks("does-not-fade")
+class FadingTime(RightMarker):
+    def time(self) -> float:
+        return self.last if self.now() - self.last < 3600.0 else 0.0
+
+
 # ---- Markable
 
 
@@ -159,6 +179,19 @@ class AfreshAfterASuccess(RightMarkable):
         if self.failures.time() and not self.failures.count():
             self.failures = FailMarker()
         return self.failures
+
+
+@markable_trial.breaks("same-each-time")
+class HoldingWeakly(RightMarkable):
+    """Has a marker as long as somebody uses it."""
+
+    def __init__(self) -> None:
+        self.found: Callable[[], FailMarker | None] = lambda: None
+
+    def marker(self) -> Marker | None:
+        found = self.found() or FailMarker()
+        self.found = weakref.ref(found)
+        return found
 
 
 # ---- Selector, Strategy, Filter

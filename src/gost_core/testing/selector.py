@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import field
 
 from typing_extensions import TypeVar
@@ -14,7 +14,7 @@ from gost_core.testing._families.items import BY_FAILURES, BY_WEIGHT, ByFailures
 from gost_core.testing._families.lookups import is_empty
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.verify import examine
-from gost_core.testing._run.waiting import expect, owned
+from gost_core.testing._run.waiting import expect, given, need, owned
 
 __all__ = (
     "FilterContract",
@@ -36,6 +36,9 @@ class MarkerContract(
 ):
     """What a marker promises."""
 
+    elapse: Callable[[MarkerT, float], Awaitable[object]] | None = None
+    """Moves the clock of a marker on by so many seconds, at once."""
+
     def _count_in(self, count: MarkerT, /) -> None:
         count.mark()
 
@@ -46,9 +49,8 @@ class MarkerContract(
     @clause("A marker that was never marked counts 0, and its time is 0.0.", "D43")
     async def never_failed(self) -> None:
         marker = self.make()
-        count, marked = marker.count(), marker.time()
-        expect(count == 0, f"count() of a new marker was {count!r}")
-        expect(marked == 0.0, f"time() of a new marker was {marked!r}")
+        self._expect_counted(marker, 0, "it was made")
+        expect(marker.time() == 0.0, f"time() of a new marker was {marker.time()!r}")
 
     @clause("Each mark() counts one failure.", "D43", after=("never_failed",))
     async def mark_counts(self) -> None:
@@ -59,11 +61,9 @@ class MarkerContract(
 
     @clause("mark() sets time() to now, in POSIX seconds.", "D43")
     async def mark_stamps(self) -> None:
-        marker = self.make()
-        before = time.time()
+        marker, before = self.make(), time.time()
         marker.mark()
-        after = time.time()
-        marked = marker.time()
+        marked, after = marker.time(), time.time()
         # A second of tolerance: the fraction is the affair of the next clause.
         expect(
             before - 1.0 <= marked <= after + 1.0,
@@ -104,8 +104,21 @@ class MarkerContract(
         marker.mark()
         before = marker.time()
         marker.reset()
-        after = marker.time()
-        expect(after == before, f"time() was {before!r} before reset(), and {after!r} after")
+        expect(marker.time() == before, f"time() {before!r} was {marker.time()!r} after reset()")
+
+    @clause(
+        "However much time passes, the count does not fade, nor the time of the last failure.",
+        "D43",
+        after=("mark_counts", "mark_stamps"),
+    )
+    async def does_not_fade(self) -> None:
+        elapse, marker = need(self.elapse, "elapse"), self.make()
+        marker.mark()
+        before = marker.time()
+        for seconds in (60.0, 1e6):
+            await given(elapse(marker, seconds), "elapse()")
+            self._expect_counted(marker, 1, f"one mark() and {seconds:g} s")
+            expect(marker.time() == before, f"{seconds:g} s later time() was {marker.time()!r}")
 
 
 class MarkableContract(Contract, interface=Markable):
@@ -129,6 +142,12 @@ class MarkableContract(Contract, interface=Markable):
             marker.mark()
             marker.reset()
         expect(built.marker() is marker, "two calls returned two objects")
+        if marker is not None:
+            marker.mark()
+            # Whoever asks next is then the only one who has it.
+            marker = None
+            kept = built.marker()
+            expect(kept is not None and kept.count() > 0, "a marker that nobody held was lost")
 
 
 class SelectorContract(

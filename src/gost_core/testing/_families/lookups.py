@@ -13,6 +13,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
+from itertools import product
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 from weakref import ref
 
@@ -159,21 +160,27 @@ class Stalling(Backed[ComponentT], Calls[ComponentT]):
         await given((await self._methods(component))[what](), what)
 
     @clause(
-        "A call that is cancelled while it waits for what it asks leaves no task behind.",
+        "A call that is cancelled, or fails, while it waits for an answer leaves no task behind.",
         "D20",
         after=(FIRST, "cancelled"),
     )
     async def no_task_left(self) -> None:
-        for what in await self._methods(await self._ready()):
+        stall_backend = need(self.stall_backend, "stall_backend")
+        methods = await self._methods(await self._ready())
+        # Of what a call asks at once, one may be without an answer when another fails.
+        for what, fails in product(methods, {False, bool(self.break_backend)}):
             component, begun = await self._ready(), list[asyncio.Task[object]]()
             await self._use(component, what)
             call = (await self._methods(component))[what]
-            stalled = await self._stalled(component, lambda: noting_tasks(call(), begun))  # noqa: B023
-            if stalled is not None:
-                stalled.cancel()
-                await ended(stalled, *begun)
-                left = left_of(begun)
-                expect(not left, f"{what} was cancelled, and left {left}")
+            await given(stall_backend(component), "stall_backend()")
+            if fails:
+                await self._break(component)
+            asked = start(noting_tasks(call(), begun))
+            await settle()
+            asked.cancel()
+            await ended(asked, *left_of(begun))
+            left = left_of(begun)
+            expect(not left, f"{what} was cancelled, or failed, and left {left}")
 
 
 class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, QuestionT, AnswerT]):
