@@ -185,6 +185,30 @@ class NeverForgetting(RightHop):
         return self.timeout(node) > 0
 
 
+@hops.breaks("failures-expire")
+class BackingOff(RightHop):
+    """Leaves a node out for longer, the more often it has failed."""
+
+    def timeout(self, node: Node) -> float:
+        return super().timeout(node) * max(1, node.marker().count() - self.most(node) + 1)
+
+
+@hops.breaks("failures-expire")
+class ForgettingByResetOnly(RightHop):
+    """Remembers of a node that it has seen it fail, until the node is reset."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        super().__init__(nodes)
+        self.seen: set[Node] = set()
+
+    def failed(self, node: Node) -> bool:
+        if super().failed(node):
+            self.seen.add(node)
+        if not node.marker().count():
+            self.seen.discard(node)
+        return node in self.seen
+
+
 @hops.breaks("failures-last")
 class Milliseconds(RightHop):
     def timeout(self, node: Node) -> float:

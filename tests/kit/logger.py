@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NoReturn
 
 from gost_core.logger import Logger, LogLevel
@@ -19,6 +20,9 @@ class Output:
         self.level = level
         self.parts: list[str] = []
         self.lock = threading.Lock()
+
+    def text(self) -> str:
+        return "".join(self.parts)
 
 
 class RightLogger:
@@ -117,7 +121,7 @@ class RightLogger:
 
 
 async def lines(logger: RightLogger) -> Sequence[str]:
-    return "".join(logger.output.parts).splitlines()
+    return logger.output.text().splitlines()
 
 
 async def set_level(logger: RightLogger, level: LogLevel) -> None:
@@ -205,6 +209,49 @@ class FormattingPlainOnes(RightLogger):
     def plain(self, level: LogLevel, arguments: Sequence[object]) -> None:
         text = self.joined(arguments)
         super().plain(level, (text.replace("%%", "%"),))
+
+
+class LaterOutput(Output):
+    """Has lines written later, as by a thread that does so."""
+
+    def __init__(self, level: LogLevel) -> None:
+        super().__init__(level)
+        self.calls: list[Callable[[], None]] = []
+
+    def text(self) -> str:
+        while self.calls:
+            self.calls.pop(0)()
+        return super().text()
+
+
+@loggers.breaks("arguments-not-kept")
+class FormattingLater(RightLogger):
+    """Lets nobody wait while a line is formatted."""
+
+    def __init__(self, level: LogLevel) -> None:
+        super().__init__(level)
+        self.later = LaterOutput(level)
+        self.output = self.later
+
+    def child(self, fields: Mapping[str, object]) -> RightLogger:
+        child = super().child(fields)
+        assert isinstance(child, FormattingLater)
+        child.later = self.later
+        return child
+
+    def formatting(self, level: LogLevel, format: str, arguments: tuple[object, ...]) -> None:
+        if self.enabled(level):
+            self.later.calls.append(partial(super().formatting, level, format, arguments))
+
+
+@loggers.breaks("arguments-not-kept")
+class JoiningInTheWriter(FormattingLater):
+    def plain(self, level: LogLevel, arguments: Sequence[object]) -> None:
+        if self.enabled(level):
+            self.later.calls.append(partial(super().plain, level, arguments))
+
+    def formatting(self, level: LogLevel, format: str, arguments: tuple[object, ...]) -> None:
+        RightLogger.formatting(self, level, format, arguments)
 
 
 @loggers.breaks("misfit-written")

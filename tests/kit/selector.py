@@ -433,6 +433,12 @@ class FailedForEver(RightSelector):
         return 1e9
 
 
+@selector_trial.breaks("fail-timeout")
+class BackingOff(RightSelector):
+    def fail_timeout(self, item: Item) -> float:
+        return super().fail_timeout(item) * max(1, item.marker().count())
+
+
 @selector_trial.breaks("fail-timeout-default")
 class ForgivenAtOnce(RightSelector):
     def fail_timeout(self, item: Item) -> float:
@@ -758,6 +764,21 @@ class ZeroIsNeverFailed(RightFilter):
 class MillisecondsForSeconds(RightFilter):
     def fail_timeout(self, item: Item) -> float:
         return super().fail_timeout(item) * 1000
+
+
+@filter_trial.breaks("fail-timeout")
+class SeenToFail(RightFilter):
+    """Remembers of an item that it has seen it fail, until the item is reset."""
+
+    def __init__(self) -> None:
+        self.seen = weakref.WeakSet[Item]()
+
+    def has_failed(self, item: Item) -> bool:
+        if super().has_failed(item):
+            self.seen.add(item)
+        if not item.marker().count():
+            self.seen.discard(item)
+        return item in self.seen
 
 
 @filter_trial.breaks("fail-timeout-default")

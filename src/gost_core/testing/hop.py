@@ -147,12 +147,18 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
     @clause(
         "A node that failed may be chosen again after `failTimeout` seconds.",
         "D45",
-        after=("failed_skipped",),
+        after=("chosen_anew", "failed_skipped", "nodes_unchanged"),
     )
     async def failures_expire(self) -> None:
         one = _failed("one", metadata_node_option(MemoryMetadata(failTimeout=_SHORT)))
+        hop = self._hop(_failed("other"), one)
+        # They are as many after many failures as after one, and however often the node is seen.
+        for _ in range(_TIMES):
+            one.marker().mark()
+            await self._select(hop)
         await asyncio.sleep(2 * _SHORT)
-        await self._expect_only("one", _failed("other"), one)
+        found = {await self._select(hop) for _ in range(_TIMES)}
+        expect(found == {"one"}, f"the failures of one are over, and the hop chose {found}")
 
     @clause(
         "Until those seconds are over a failure counts in full; 0 or less of them are 10, and a "

@@ -113,6 +113,19 @@ class LoggerContract(Contract, Generic[LoggerT], interface=Logger):
             text = name + " of (1, {'key': '%d'})."
             await self._expect_written(logger, f"{name}() of a tuple", text)
 
+    @clause(
+        "A line tells what its arguments were when it was logged, whatever becomes of them.",
+        "D23, D59",
+        after=("formats", "joins_with_spaces"),
+    )
+    async def arguments_not_kept(self) -> None:
+        logger = self.make(LogLevel.TRACE)
+        for name, log in (*_plain(logger).items(), *_formatting(logger).items()):
+            lent = {"state": "early"}
+            log(f"{name} of %s", lent)
+            lent["state"] = "late"
+            await self._expect_written(logger, f"{name}() of what changed", f"{name} of", "early")
+
     @clause("A line that is not enabled is not formatted.", "D59")
     async def formats_if_enabled(self) -> None:
         logger = self.make(LogLevel.FATAL)

@@ -192,6 +192,14 @@ class Milliseconds(RightGroup):
         return (cast("float", setting(member, "failTimeout")) or 10_000.0) / 1000
 
 
+@trial.breaks("failed-avoided")
+class BackingOff(RightGroup):
+    def timeout(self, member: Chainer) -> float:
+        marker = marker_of(member)
+        failures = 1 if marker is None else marker.count() - self.most(member) + 1
+        return super().timeout(member) * max(1, failures)
+
+
 @trial.breaks("last-resort", history="x chain group: all have failed, and the traffic goes direct")
 class DirectWhenAllFailed(RightGroup):
     def last_resort(self) -> Chainer | None:

@@ -319,6 +319,29 @@ class WithoutZones(Finder[GrantingT]):
         return super().limiter(next(like, key))
 
 
+class KeptWhileBroken(Finder[GrantingT]):
+    """Gives what it found the last time, as long as it cannot ask."""
+
+    def __init__(self, limits: Mapping[str, float]) -> None:
+        super().__init__(limits)
+        self.known: dict[str, GrantingT | None] = {}
+
+    def limiter(self, key: str, /) -> GrantingT | None:
+        if self.reachable or key not in self.known:
+            self.known[key] = super().limiter(key)
+        return self.known[key]
+
+
+class FreeWhileBroken(KeptWhileBroken[GrantingT]):
+    """Keeps that a key has no limit, as nothing is to be found there."""
+
+    def limiter(self, key: str, /) -> GrantingT | None:
+        found = super().limiter(key)
+        if found is not None and not self.reachable:
+            raise ConnectionRefusedError("the limits are out of reach")
+        return found
+
+
 FAULTS: Final[Mapping[str, tuple[type[Finder[Granting]], ...]]] = {
     "limit-found": (ByPort,),
     "same-budget": (Fresh,),
@@ -328,6 +351,7 @@ FAULTS: Final[Mapping[str, tuple[type[Finder[Granting]], ...]]] = {
     "any-key": (AddressesOnly, EncodingKeys),
     "broken-backend-raises": (FailingOpen, WrongError, BreakerFailingOpen),
     "backend-mended": (GivingUp,),
+    "kept-no-longer": (KeptWhileBroken, FreeWhileBroken),
     "budget-lasts": (ForgettingOfMany, ForgettingUnheld, ForgettingIdle, BegunAnewByChange),
     "first-callers": (TwoForFirstCallers, TwoForFirstCallersOfAKey, TwoForTheVeryFirst),
     "threads-apart": (KeyOnTheObject,),

@@ -537,6 +537,17 @@ class UnlimitedWhenBroken(RightTrafficLimiter):
         return super().find(direction, key, options) if self.reachable else None
 
 
+@traffic_limiters.breaks("kept-no-longer")
+class KeptWhileBroken(RightTrafficLimiter):
+    """Gives the budgets that it has, as long as it cannot ask."""
+
+    def find(self, direction: str, key: str, options: Options) -> Limiter | None:
+        budget = (direction, key, options.scope or SCOPE_CONN, options.service)
+        if not self.reachable and budget in self.limiters:
+            return self.limiters[budget]
+        return super().find(direction, key, options)
+
+
 class Keyed(RightTrafficLimiter):
     """Keeps budgets by keys of its own."""
 

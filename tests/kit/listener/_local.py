@@ -13,6 +13,7 @@ from typing_extensions import Buffer
 
 from gost_core.common.net import Addr, Closer, Conn, ProtocolError
 from gost_core.context import Context
+from gost_core.limiter.traffic import Limiter as Budget
 from gost_core.limiter.traffic import TrafficLimiter
 from gost_core.listener import (
     AcceptError,
@@ -414,6 +415,33 @@ class AskingOnce(RightListener):
     """Writes what is granted of the bytes, and forgets the rest."""
 
     served = WritingOnePart
+
+
+@local.breaks("budgets-apart")
+class BudgetsOnTheListener(RightListener):
+    """Keeps on itself what it has found for a client, while it looks for more."""
+
+    budget: Budget | None = None
+
+    async def find_budget(self, conn: ServedConn, limits: TrafficLimiter) -> None:
+        await super().find_budget(conn, limits)
+        self.budget = conn.budget
+
+    async def find_allowance(self, conn: ServedConn, limits: TrafficLimiter) -> None:
+        await super().find_allowance(conn, limits)
+        conn.budget = self.budget
+
+
+@local.breaks("budgets-apart")
+class KeyOnTheListener(RightListener):
+    key = ""
+
+    async def find_budget(self, conn: ServedConn, limits: TrafficLimiter) -> None:
+        self.key = str(conn.remote_addr())
+        conn.budget = await limits.out(Context(), self.key)
+
+    async def find_allowance(self, conn: ServedConn, limits: TrafficLimiter) -> None:
+        conn.allowance = await limits.in_(Context(), self.key)
 
 
 @local.breaks("failed-init-releases")

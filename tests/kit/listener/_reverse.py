@@ -2,8 +2,9 @@
 
 import asyncio
 
+from gost_core.chain import EmptyRouteError
 from gost_core.common import net
-from gost_core.common.net import Addr, Closer, Conn, UnsupportedError
+from gost_core.common.net import Addr, Closer, Conn, DeniedError, UnsupportedError
 from gost_core.context import Context
 from gost_core.listener import (
     AcceptError,
@@ -16,7 +17,7 @@ from gost_core.listener import (
 from gost_core.metadata import Metadata
 from gost_core.options import apply
 from gost_core.testing import Contract
-from gost_core.testing._stage.memory import Address, MemoryMetadata
+from gost_core.testing._stage.memory import Address, MemoryListener, MemoryMetadata
 from gost_core.testing.listener import ReverseListenerContract
 from tests.kit._stuck import closing_undisturbed
 from tests.kit.listener._serving import RightWrapper, ServedConn, ServesOptions
@@ -73,7 +74,7 @@ class RightReverse(ServesOptions, Listener):
             raise ClosedError("this listener was closed")
         try:
             bound = self.bound or await self.bind()
-        except (UnsupportedError, ClosedError):
+        except (UnsupportedError, DeniedError, ClosedError):
             raise
         except OSError as error:
             raise BindError(error) from error
@@ -243,6 +244,48 @@ class RetryingForEver(RightReverse):
             return await super().bind()
         except (UnsupportedError, ValueError) as error:
             raise BindError(error) from error
+
+
+@reverse.breaks("reverse-bind-unsupported")
+class BindingDeniedForEver(RightReverse):
+    async def bind(self) -> net.Listener:
+        try:
+            return await super().bind()
+        except DeniedError as error:
+            raise BindError(error) from error
+
+
+@reverse.breaks("reverse-bind-later")
+class BindingHere(RightReverse):
+    """Listens on this host if its route is empty, which is direct to it."""
+
+    async def bind(self) -> net.Listener:
+        try:
+            return await super().bind()
+        except EmptyRouteError:
+            await self.keep(MemoryListener(Address("tcp", self.options.addr)))
+            assert self.bound is not None
+            return self.bound
+
+
+@reverse.breaks("reverse-bind-later")
+class EndedByValueErrors(RightReverse):
+    """Ends by a certificate that is not right, as its error is a ValueError too."""
+
+    async def bind(self) -> net.Listener:
+        try:
+            return await super().bind()
+        except ValueError as error:
+            raise ValueError("it can never bind") from error
+
+
+@reverse.breaks("reverse-bind-later")
+class EndedByRefusals(RightReverse):
+    async def bind(self) -> net.Listener:
+        try:
+            return await super().bind()
+        except PermissionError as error:
+            raise DeniedError("the node refuses") from error
 
 
 @reverse.breaks("reverse-accept-error")

@@ -239,6 +239,18 @@ class KeepingBatches(RightObserver):
         return sum(isinstance(event, ServiceEvent) for batch in self.batches for event in batch)
 
 
+@trial.breaks("batch-not-kept")
+class KnowingTheLastList(RightObserver):
+    """Keeps the batch that was delivered last, and skips it if it comes again."""
+
+    last: Sequence[Event] = ()
+
+    async def observe(self, ctx: Context, events: Sequence[Event], /, *opts: Option) -> None:
+        if events is not self.last:
+            await super().observe(ctx, events, *opts)
+            self.last = events
+
+
 @trial.breaks("concurrent")
 class OneBatchAtATime(RightObserver):
     async def send(self, events: Sequence[ServiceEvent]) -> None:

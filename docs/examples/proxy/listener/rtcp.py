@@ -60,11 +60,12 @@ class ReverseListener(Component, listener.Listener):
                 chain.mux_bind_option(True),
                 chain.backlog_bind_option(self._backlog),
             )
-        except (net.UnsupportedError, ValueError):  # no other try will do better (D16)
-            self._waits.end()
+        except (OSError, ValueError) as error:
+            final = isinstance(error, net.UnsupportedError | net.DeniedError)
+            if isinstance(error, OSError) and not final:
+                raise listener.BindError(error) from error
+            self._waits.end()  # no other try will do better (D16)
             raise
-        except OSError as error:
-            raise listener.BindError(error) from error
         self._addr = self._bound.addr()
         logger = self._options.logger or default()
         logger.infof("%s is bound at %s", self._options.service, self._addr)

@@ -267,6 +267,26 @@ class Limits(Mended[LookupT], Generic[LookupT, LimitedT]):
             for _ in range(2):
                 await asyncio.gather(*(raises(find(_NEW), called, OSError) for _ in range(10)))
 
+    @clause(
+        "When its limits are out of reach, what was found before is given no longer than answers "
+        "are kept.",
+        "D51, D53",
+        after=("broken_backend_raises", "limit_found"),
+    )
+    async def kept_no_longer(self) -> None:
+        need(self.break_backend, "break_backend")
+        lookup, known = self._build(), (*LIMITED, _FREE)
+        ways = self._ways(lookup)
+        for what, find in ways.items():
+            for key in known:
+                await within(find(key), what)
+        await self._break(lookup)
+        await self.elapse(self.kept_for)
+        for what, find in ways.items():
+            for key in known:
+                called = f"{what} of {key!r}, which was found before its backend was broken,"
+                await raises(find(key), called, OSError)
+
 
 class OnePerKey(Limits[FindingT, Granting], first=("limit_found",)):
     """Those of them that find one limiter for a key, which grants or refuses at once.

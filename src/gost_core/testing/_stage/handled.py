@@ -604,6 +604,7 @@ async def try_nothing_left(site: Site, /) -> None:
 async def try_both_ended(site: Site, /) -> None:
     limiter = FakeTrafficLimiter()
     _, client, near, far = await site.connected(traffic_limiter_option(limiter))
+    await settle()
     limiter.waits.hang()
     await given(near.write(b"data"), "write()")
     await limiter.waits.reached("the traffic limiter")

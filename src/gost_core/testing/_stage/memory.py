@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from itertools import count
 from typing import Final, final
 
 from typing_extensions import Buffer
@@ -258,11 +259,13 @@ class MemoryListener(Listener):
         self._addr = addr
         self._waiting: deque[Conn | Exception] = deque()
         self._changed = asyncio.Event()
+        self._ports = count(1024)
         self.closed: bool = False
 
     def connect(self) -> MemoryConn:
-        """Connect a client, and return its end."""
-        client, server = connected_pair(self._addr.network(), server=str(self._addr))
+        """Connect a client, each from a port of its own, and return its end."""
+        source = f"192.0.2.1:{next(self._ports)}"
+        client, server = connected_pair(self._addr.network(), source, str(self._addr))
         self._arrive(server)
         return client
 

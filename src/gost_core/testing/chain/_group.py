@@ -119,7 +119,7 @@ class GroupChainerContract(Asking, interface=Chainer, first=("answer",)):
         for failed, live in (
             (_Member(1), _Member()),
             (_Member(2, maxFails=2, failTimeout=_LONG), _Member(1, maxFails=2)),
-            (_Member(1, maxFails=0, failTimeout=0), _Member(1, failTimeout=_SHORT)),
+            (_Member(1, maxFails=0, failTimeout=0), _Member(_TIMES, failTimeout=_SHORT)),
         ):
             await asyncio.sleep(2 * _SHORT)
             await self._expect_only(live, failed, live)

@@ -45,7 +45,7 @@ from gost_core.testing._stage.fakes.limiter import FakeTrafficLimiter
 from gost_core.testing._stage.fakes.recorded import Lent, Recorded
 from gost_core.testing._stage.fakes.service import FakeStats
 from gost_core.testing._stage.memory import MemoryMetadata
-from gost_core.testing._stage.streams import begin, carry, end_of, flood, read
+from gost_core.testing._stage.streams import begin, carry, end_of, flood, read, write
 from gost_core.testing.listener._serving import ListenerSite, Serving
 
 __all__ = ("CountedPlaces", "OneVerdict", "ServingOptions", "host_of")
@@ -336,6 +336,28 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         for data in (b"ping", b"x" * 1000):
             await carry(conn, client, data)
             await carry(client, conn, data)
+
+    @clause(
+        "Of clients that come at once, each draws on the traffic budget of its own address.",
+        "D22, D53",
+        after=("outlives_its_caller", "traffic_in_parts"),
+    )
+    async def budgets_apart(self) -> None:
+        limiter, answers = FakeTrafficLimiter(), asyncio.Event()
+        limiter.asked.meanwhile = answers.wait
+        site = await self._given(traffic_limiter_option(limiter))
+        accepting = await begin(site.listener.accept())
+        connecting = [start(site.connect()) for _ in range(2)]
+        await settle()
+        answers.set()
+        conns = owned(await given(accepting, "accept()")), await site.accept()
+        await given(asyncio.gather(*connecting), "connecting two clients")
+        for conn, other in (conns, conns[::-1]):
+            limiter.drawn_from.clear()
+            await read(conn)
+            await write(conn, b"x")
+            mixed = str(other.remote_addr()) in limiter.drawn_from
+            expect(not mixed, "a client drew on the traffic budget of another")
 
     async def _expect_limited(self, way: str, use: Callable[[Conn], Awaitable[object]]) -> None:
         limiter = FakeTrafficLimiter(only=way)

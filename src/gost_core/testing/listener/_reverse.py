@@ -5,11 +5,12 @@ import errno
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from ssl import SSLCertVerificationError
 from typing import Final
 
-from gost_core.chain import BindOption
+from gost_core.chain import BindOption, EmptyRouteError
 from gost_core.common import net
-from gost_core.common.net import Addr, Closer, Conn, UnsupportedError
+from gost_core.common.net import Addr, Closer, Conn, DeniedError, UnsupportedError
 from gost_core.context import Context
 from gost_core.listener import (
     AcceptError,
@@ -220,12 +221,33 @@ class ReverseListenerContract(ServingOptions[_ReverseSite], interface=Listener):
         await site.meet()
 
     @clause(
-        "What will never bind is raised as it is: UnsupportedError, ValueError.",
+        "What may bind later becomes a BindError too: an empty route, a node that refuses, a wrong "
+        "certificate.",
+        "D16",
+        after=("reverse_bind_error",),
+    )
+    async def reverse_bind_later(self) -> None:
+        for error in (
+            EmptyRouteError("the hop has no node yet"),
+            PermissionError("the node refuses"),
+            SSLCertVerificationError("the certificate is of another"),
+        ):
+            site = await self._ready()
+            site.router.failures.append(error)
+            await raises(site.listener.accept(), f"accept(), after {error!r},", BindError)
+            await site.meet()
+
+    @clause(
+        "What will never bind is raised as it is: UnsupportedError, DeniedError, ValueError.",
         "D16",
         after=("reverse_binds_in_accept",),
     )
     async def reverse_bind_unsupported(self) -> None:
-        for error in (UnsupportedError("nothing binds here"), ValueError("a malformed address")):
+        for error in (
+            UnsupportedError("nothing binds here"),
+            DeniedError("a rule denies it"),
+            ValueError("a malformed address"),
+        ):
             site = await self._ready()
             site.router.failures.append(error)
             await raises(site.listener.accept(), "accept() that can never bind", type(error))

@@ -171,6 +171,10 @@ class ObserverContract(
         await settle()
         count = await self._count(observer)
         expect(count == 1, f"{count} events were delivered after the list of 1 had grown to 2")
+        batch[:] = [self.event()]
+        await self._observe(observer, batch, "observe() of a list that was filled anew")
+        count = await self._count(observer)
+        expect(count == 2, f"{count} events were delivered of 2, each alone in the same list")
 
     @clause("Batches observed at once are all delivered.", "D56", after=("delivered",))
     async def concurrent(self) -> None:

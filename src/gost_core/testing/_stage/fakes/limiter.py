@@ -10,10 +10,12 @@ __all__ = ("FakeRateLimiter", "FakeTrafficLimiter")
 
 
 class _Budget(traffic.Limiter):
-    def __init__(self, limiter: "FakeTrafficLimiter") -> None:
+    def __init__(self, limiter: "FakeTrafficLimiter", key: str) -> None:
         self._limiter = limiter
+        self._key = key
 
     async def wait(self, ctx: Context, n: int, /) -> int:
+        self._limiter.drawn_from.add(self._key)
         await self._limiter.waits.record(n)
         if self._limiter.refuses:
             return 0
@@ -40,25 +42,25 @@ class FakeTrafficLimiter(Lent, traffic.TrafficLimiter):
         self._only = only
         self.granted = 0
         self.waits = Recorded[int]()
-        self.asked: list[tuple[str, str]] = []
-        self._budget = _Budget(self)
+        self.asked = Recorded[tuple[str, str]]()
+        self.drawn_from = set[str]()
 
     async def in_(self, ctx: Context, key: str, /, *opts: limiter.Option) -> traffic.Limiter | None:
-        """Return the budget of every key."""
-        return self._asked("in", key, *opts)
+        """Return the budget of a key."""
+        return await self._find("in", key, *opts)
 
     async def out(self, ctx: Context, key: str, /, *opts: limiter.Option) -> traffic.Limiter | None:
-        """Return the budget of every key."""
-        return self._asked("out", key, *opts)
+        """Return the budget of a key."""
+        return await self._find("out", key, *opts)
 
-    def _asked(self, way: str, key: str, *opts: limiter.Option) -> traffic.Limiter | None:
+    async def _find(self, way: str, key: str, *opts: limiter.Option) -> traffic.Limiter | None:
         if self._only not in ("", way):
             return None
         if self.error is not None:
             raise self.error
         scope = apply(limiter.Options(), *opts).scope
-        self.asked.append((scope or limiter.SCOPE_CONN, key))
-        return self._budget
+        await self.asked.record((scope or limiter.SCOPE_CONN, key))
+        return _Budget(self, key)
 
 
 class _Requests(rate.Limiter):
