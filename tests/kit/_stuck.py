@@ -181,3 +181,16 @@ def giving(right: Any, method: str, stream: type[ForwardingConn]) -> Any:
         return made if isinstance(made, PacketConn) else stream(made)
 
     return type(f"Giving{stream.__name__}", (right,), {method: call})
+
+
+def closing_for_all(right: Any) -> Any:
+    """Return a class whose calls of close() share a task, which the first that is cancelled ends.
+
+    Its close() frees all even so; the others wait for what was cancelled.
+    """
+
+    async def close(self: Any) -> None:
+        self.closing_for_all = self.closing_for_all or asyncio.ensure_future(right.close(self))
+        await self.closing_for_all
+
+    return type("ClosingForAll", (right,), {"closing_for_all": None, "close": close})

@@ -1300,3 +1300,34 @@ class FallingBackToTheRequest(RightHandler):
 
 
 trials = (trial,)
+
+
+@trial.breaks("traffic-refused")
+class AskingBetweenDialAndRelay(RightHandler):
+    """Asks the traffic limiter where nothing closes the target yet."""
+
+    is_asking = False
+
+    async def exchange(self, ctx: Context, client: Conn, target: Conn) -> None:
+        if self.options.limiter is not None:
+            self.is_asking = True
+            await self.options.limiter.in_(ctx, str(client.remote_addr()))
+            self.is_asking = False
+        await super().exchange(ctx, client, target)
+
+    async def release_target(self, target: Conn) -> None:
+        if not self.is_asking:
+            await super().release_target(target)
+
+
+@trial.breaks("traffic-refused")
+class LeavingTheTargetOfTheRefused(RightHandler):
+    is_refused = False
+
+    def granted(self, n: int) -> None:
+        self.is_refused = n == 0
+        super().granted(n)
+
+    async def release_target(self, target: Conn) -> None:
+        if not self.is_refused:
+            await super().release_target(target)

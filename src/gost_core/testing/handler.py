@@ -299,9 +299,9 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         await handled.try_traffic_in_hand(self._site)
 
     @clause(
-        "When a traffic limiter refuses or cannot be asked, the exchange ends.",
-        "D52, D53",
-        after=("traffic_limited",),
+        "When a traffic limiter refuses or cannot be asked, the exchange ends, on both sides.",
+        "D3, D52, D53",
+        after=("traffic_limited", "target_unreachable"),
     )
     async def traffic_refused(self) -> None:
         await handled.try_traffic_refused(self._site)

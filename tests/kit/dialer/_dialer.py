@@ -27,7 +27,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing.dialer import DialerContract
-from tests.kit._stuck import closing_undisturbed, ending_at_the_limit
+from tests.kit._stuck import closing_for_all, closing_undisturbed, ending_at_the_limit
 from tests.kit.dialer import _protocol
 from tests.kit.dialer._protocol import (
     LIFE_FAULTS,
@@ -683,3 +683,6 @@ class CountingTheCancelled(RightDialer):
             if opening := self.openings.get(self.opening_key(addr, options)):
                 opening.waiting += 1
             raise
+
+
+dialers.breaks("close-ends-sessions")(closing_for_all(RightDialer))

@@ -221,12 +221,18 @@ class Acceptors(Closers, Generic[SiteT]):
         await within(listener.close(), "close() beside a waiting accept()")
         await raises(accepting, "the waiting accept()", self._closed_error)
 
-    @clause("accept() after close() raises ClosedError, each time.", "D1, D26")
+    @clause(
+        "accept() after close() raises ClosedError, each time, even if a client had come.",
+        "D1, D26",
+        after=("unaccepted_closed",),
+    )
     async def accept_after_close(self) -> None:
-        listener = (await self._ready()).listener
-        await within(listener.close(), "close()")
+        site = await self._bound()
+        await site.connect_refused()
+        await settle()
+        await within(site.listener.close(), "close()")
         for _ in range(2):
-            await raises(listener.accept(), "accept() after close()", self._closed_error)
+            await raises(site.listener.accept(), "accept() after close()", self._closed_error)
 
     @clause(
         "close() frees the address before it returns: it can be bound again at once.",

@@ -70,13 +70,16 @@ async def closes_cut_short(
     ``begin`` returns what is to be closed, and what breaks the clause unless it is freed.
     """
     cut_short = list[asyncio.Future[None]]()
-    for count in _CUTS:
+    # Beside the last one another close() waits, which would free what that leaves.
+    for count, calls in (*((count, 1) for count in _CUTS), (1, 2)):
         closer, expect_freed = await begin()
-        closing = start(closer.close())
+        closing, *others = [start(closer.close()) for _ in range(calls)]
         await turns(count)
         if closing.cancel():
             cut_short.append(closing)
         await ended(closing)
+        for other in others:
+            await within(other, "close(), beside one that was cancelled,")
         await expect_freed()
         await within(closer.close(), "close(), after one that was cancelled,")
     # One may have been over in the very moment, but not each.

@@ -24,7 +24,7 @@ from gost_core.testing._run.waiting import (
 )
 from gost_core.testing._stage.streams import ALL, TURNS, begin
 
-__all__ = ("Readers", "Send", "not_refused")
+__all__ = ("Readers", "Send", "expect_none_lost", "not_refused")
 
 Send: TypeAlias = Callable[[Buffer], Awaitable[None]]
 
@@ -91,23 +91,8 @@ class Readers(Contract):
     )
     async def cancelled_read_loses_nothing(self) -> None:
         conn, peer = await self._ends()
-        await self._expect_none_lost(partial(self._reading, conn), await self._sender(conn, peer))
-
-    async def _expect_none_lost(self, read: Callable[[int], Awaitable[bytes]], send: Send) -> None:
-        received = bytearray()
-        for number in range(_ROUNDS):
-            reading = start(read(1 if number // TURNS % 2 else ALL))
-            await turns(1)
-            sending = start(send(bytes([number])))
-            await turns(number % TURNS)
-            reading.cancel()
-            await within(sending, "what the peer sends")
-            await ended(reading)
-            lost = f"{self._verb}(), after a cancelled one beside which something came,"
-            later = read(ALL) if reading.cancelled() else reading
-            received += await within(later, lost)
-        due, got = bytes(range(_ROUNDS)), bytes(received)
-        expect(got == due, f"{due!r} came beside cancelled calls, {self._verb}() returned {got!r}")
+        read, send = partial(self._reading, conn), await self._sender(conn, peer)
+        await expect_none_lost(read, send, self._verb)
 
     @clause("close() wakes a waiting read(), which raises ClosedError.", "D1, D14")
     async def close_wakes_read(self) -> None:
@@ -144,6 +129,26 @@ class Readers(Contract):
             received == [b"ab", b"x"],
             f"{self._verb}(2) of b'abcdef' and then of b'x' returned {received}",
         )
+
+
+async def expect_none_lost(
+    read: Callable[[int], Awaitable[bytes]], send: Send, verb: str, /
+) -> None:
+    """Break the clause if a cancelled call loses what comes beside it."""
+    received = bytearray()
+    for number in range(_ROUNDS):
+        reading = start(read(1 if number // TURNS % 2 else ALL))
+        await turns(1)
+        sending = start(send(bytes([number])))
+        await turns(number % TURNS)
+        reading.cancel()
+        await within(sending, "what the peer sends")
+        await ended(reading)
+        lost = f"{verb}(), after a cancelled one beside which something came,"
+        later = read(ALL) if reading.cancelled() else reading
+        received += await within(later, lost)
+    due, got = bytes(range(_ROUNDS)), bytes(received)
+    expect(got == due, f"{due!r} came beside cancelled calls, {verb}() returned {got!r}")
 
 
 async def not_refused(

@@ -499,15 +499,17 @@ async def try_traffic_refused(site: Site, /) -> None:
     for error in (None, *out_of_reach("the limits")):
         limiter = FakeTrafficLimiter(refuses=error is None)
         limiter.error = error
-        client = (await site.obliging(traffic_limiter_option(limiter))).client()
+        client = (served := await site.obliging(traffic_limiter_option(limiter))).client()
 
         async def send(conn: MemoryConn) -> None:
             await (await connect(conn, TARGET)).write(DATA)
 
         start(send(client.conn))
         await client.expect_ends(
-            f"a client whose limiter {describe(error) if error else 'refuses'}"
+            what := f"a client whose limiter {describe(error) if error else 'refuses'}"
         )
+        await client.expect_closed(f"handle() has ended of {what}")
+        await served.expect_targets_closed(f"handle() has ended of {what}")
 
 
 async def try_auther_decides(site: Site, /) -> None:

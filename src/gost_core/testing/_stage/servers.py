@@ -12,7 +12,7 @@ from unittest import mock
 from gost_core.testing._run.attempt import Exempt
 from gost_core.testing._run.waiting import keep
 
-__all__ = ("EchoServer", "resolving", "silent_address")
+__all__ = ("EchoServer", "free_descriptor", "resolving", "silent_address")
 
 
 class EchoServer:
@@ -82,6 +82,13 @@ class _PacketEcho(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self._transport.sendto(data, addr)
+
+
+def free_descriptor() -> int:
+    """Return the lowest one that is free: it rises as sockets stay open, where they have any."""
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.close(descriptor)
+    return descriptor
 
 
 def resolving(name: str, *hosts: str) -> AbstractContextManager[object]:

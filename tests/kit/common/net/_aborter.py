@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from gost_core.common.net import Conn
 from gost_core.testing import Contract
+from gost_core.testing._stage.streams import ALL
 from gost_core.testing.common.net import AborterContract
 from tests.kit.common.net._sockets import SocketConn, sockets
 from tests.kit.trial import Trial
@@ -95,3 +96,20 @@ class BreakingOffWhatWasClosed(SocketConn):
     def abort(self) -> None:
         self.closed = self.closed and self.closing is None
         super().abort()
+
+
+@aborter.breaks("use-after")
+class GivingOutAfterAbort(SocketConn):
+    """Reads ahead, and gives out what is left of that, but for what close() has dropped."""
+
+    ahead = b""
+
+    async def read(self, n: int, /) -> bytes:
+        self.ahead = self.ahead or await super().read(ALL)
+        data, self.ahead = self.ahead[:n], self.ahead[n:]
+        return data
+
+    async def close(self) -> None:
+        if not self.closed:
+            self.ahead = b""
+            await super().close()

@@ -11,7 +11,7 @@ from gost_core.testing import Contract
 from gost_core.testing.common.net import (
     CloserContract,
 )
-from tests.kit._stuck import closing_undisturbed
+from tests.kit._stuck import closing_for_all, closing_undisturbed
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.0
@@ -178,3 +178,6 @@ class WaitingForACancelledClose(RightComponent):
         await asyncio.sleep(0)
         await asyncio.wait({self.working})
         self.ended.set()
+
+
+closer.breaks("cancelled")(closing_for_all(RightComponent))

@@ -13,10 +13,11 @@ from gost_core.common.net import (
     Conn,
 )
 from gost_core.testing import Contract
+from gost_core.testing._stage.streams import ALL
 from gost_core.testing.common.net import (
     ConnContract,
 )
-from tests.kit._stuck import closing_ahead
+from tests.kit._stuck import closing_ahead, closing_for_all
 from tests.kit.common.net._sockets import GRACE, SocketAddr, SocketConn, sockets, unsent, wake
 from tests.kit.trial import Trial
 
@@ -726,3 +727,47 @@ class HostsOnly(SocketConn):
     def remote_addr(self) -> Addr:
         remote = super().remote_addr()
         return SocketAddr(remote.network(), str(remote).rpartition(":")[0])
+
+
+@conn.breaks("read-after-close")
+class GivingOutTheBuffer(SocketConn):
+    """Reads ahead, and gives out what is left of that after close() too."""
+
+    ahead = b""
+
+    async def read(self, n: int, /) -> bytes:
+        if self.datagrams or n < 1:
+            return await super().read(n)
+        self.ahead = self.ahead or await super().read(ALL)
+        data, self.ahead = self.ahead[:n], self.ahead[n:]
+        return data
+
+
+conn.breaks("close-cancelled")(closing_for_all(SocketConn))
+
+
+@conn.breaks("close-cancelled")
+class WaitingForTheCancelled(SocketConn):
+    """Has a later close() wait for the first, which never ends once it was cancelled."""
+
+    gone: asyncio.Event | None = None
+
+    async def close(self) -> None:
+        if self.gone is not None:
+            await self.gone.wait()
+            return
+        self.gone = asyncio.Event()
+        await super().close()
+        self.gone.set()
+
+
+@conn.breaks("close-cancelled")
+class LeavingWhatLingers(SocketConn):
+    """Leaves the socket open when it is cancelled while it waits for the peer."""
+
+    async def linger(self) -> None:
+        try:
+            await super().linger()
+        except asyncio.CancelledError:
+            LEFT_OPEN.append(self.sock.dup())
+            raise

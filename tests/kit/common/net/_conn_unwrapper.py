@@ -349,3 +349,49 @@ class Sniffing(RightWrapper):
 @wrapper.breaks("bytes-unchanged")
 def sniffing(inner: Conn) -> Conn:
     return right_wrap(inner) if isinstance(inner, PacketConn) else Sniffing(inner)
+
+
+class Recording(RightWrapper):
+    """Keeps what is read waiting for a record of it, and loses it if it is cancelled then."""
+
+    async def read(self, n: int, /) -> bytes:
+        data = await super().read(n)
+        await asyncio.sleep(0.01)
+        return data
+
+
+class RecordingPackets(RightPacketWrapper):
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        received = await super().read_from(n)
+        await asyncio.sleep(0.01)
+        return received
+
+
+@wrapper.breaks("cancelled-read-loses-nothing")
+def recording(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else Recording(inner)
+
+
+@wrapper.breaks("cancelled-read-from-loses-nothing")
+def recording_packets(inner: Conn) -> Conn:
+    return RecordingPackets(inner) if isinstance(inner, PacketConn) else right_wrap(inner)
+
+
+class ShortOfRoom(RightPacketWrapper):
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        return await super().read_from(min(n, 4096))
+
+
+@wrapper.breaks("packets-unchanged")
+def short_of_room(inner: Conn) -> Conn:
+    return ShortOfRoom(inner) if isinstance(inner, PacketConn) else right_wrap(inner)
+
+
+class ToThePeer(RightPacketWrapper):
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        await self.packets.write_to(data, self.remote_addr())
+
+
+@wrapper.breaks("packets-unchanged")
+def to_the_peer(inner: Conn) -> Conn:
+    return ToThePeer(inner) if isinstance(inner, PacketConn) else right_wrap(inner)

@@ -424,3 +424,50 @@ class UnresolvableAsUnconnected(RightDialer):
 class PathAsHost(RightDialer):
     async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
         return await super().dial(ctx, "tcp" if network == "unix" else network, addr)
+
+
+LEFT_OPEN: list[socket.socket] = []
+
+
+@dialer.breaks("failure-frees")
+class LeavingTheRefused(RightDialer):
+    """Leaves a socket open whose connecting fails so."""
+
+    left: type[BaseException] = OSError
+
+    async def connect(
+        self, family: socket.AddressFamily, kind: socket.SocketKind, name: tuple[object, ...] | str
+    ) -> Conn:
+        sock = socket.socket(family, kind)
+        sock.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, name)
+        except self.left:
+            LEFT_OPEN.append(sock)
+            raise
+        except BaseException:
+            sock.close()
+            raise
+        return self.tcp(sock) if kind == socket.SOCK_STREAM else self.udp(sock)
+
+
+@dialer.breaks("cancelled-frees")
+class LeavingTheCancelled(LeavingTheRefused):
+    left = asyncio.CancelledError
+
+
+@dialer.breaks("failure-frees")
+class WatchingAfterFailure(RightDialer):
+    """Leaves a task behind that was to end a connecting which takes too long."""
+
+    async def connect(
+        self, family: socket.AddressFamily, kind: socket.SocketKind, name: tuple[object, ...] | str
+    ) -> Conn:
+        watching = asyncio.create_task(asyncio.sleep(3600.0))
+        try:
+            conn = await super().connect(family, kind, name)
+        except asyncio.CancelledError:
+            watching.cancel()
+            raise
+        watching.cancel()
+        return conn

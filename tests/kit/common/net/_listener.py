@@ -23,7 +23,7 @@ from gost_core.testing._stage.memory import (
 from gost_core.testing.common.net import (
     ListenerContract,
 )
-from tests.kit._stuck import closing_ahead, closing_undisturbed
+from tests.kit._stuck import closing_ahead, closing_for_all, closing_undisturbed
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.0
@@ -335,3 +335,20 @@ class DroppingWhatHasCome(RightListener):
             async with asyncio.timeout(0):
                 if self.accepted is not None:
                     await self.accepted.read(65536)
+
+
+listener.breaks("close-cancelled")(closing_for_all(RightListener))
+
+
+@listener.breaks("accept-after-close")
+class HandingOutWhatItClosed(RightListener):
+    def __init__(self, addr: str = "") -> None:
+        super().__init__(addr)
+        self.left: list[MemoryConn] = []
+
+    async def close(self) -> None:
+        self.left += [one for one in self._waiting if isinstance(one, MemoryConn)]
+        await super().close()
+
+    async def accept(self) -> Conn:
+        return self.left.pop() if self.closed and self.left else await super().accept()

@@ -3,7 +3,9 @@
 import asyncio
 import errno
 import socket
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from typing_extensions import Buffer
 
@@ -12,6 +14,7 @@ from gost_core.common.net import (
     Conn,
 )
 from gost_core.testing import Contract
+from gost_core.testing._stage.streams import ALL
 from gost_core.testing.common.net import (
     PacketConnContract,
 )
@@ -333,3 +336,22 @@ class ReleasingTheView(DatagramConn):
         await super().write_to(data, addr)
         if isinstance(data, memoryview):
             data.release()
+
+
+@packet_conn.breaks("use-after-close")
+class GivingOutItsQueue(DatagramConn):
+    """Takes all that has come at once, and gives that out after close() too."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.queue: deque[tuple[bytes, Addr]] = deque()
+
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        if n < 1 or not self.queue:
+            self.queue.append(await super().read_from(n if n < 1 else ALL))
+            with suppress(BlockingIOError):
+                while True:
+                    data, name = self.sock.recvfrom(ALL)
+                    self.queue.append((data, SocketAddr("udp", name)))
+        data, addr = self.queue.popleft()
+        return data[:n], addr

@@ -53,6 +53,21 @@ class AborterContract(Contract, interface=Aborter):
         await raises(reading, "the waiting read()", ClosedError)
         await raises(writing, "the waiting write()", ClosedError)
 
+    @clause(
+        "After abort() and close(), read() and write() raise ClosedError, even if something had "
+        "arrived.",
+        "D14, D72",
+        after=("wakes_waiting",),
+    )
+    async def use_after(self) -> None:
+        here, there = await self._pair()
+        await write(there, b"early")
+        await read(here, 1)
+        _abort(here)
+        await within(here.close(), "close() after abort()")
+        await raises(here.read(ALL), "read() after abort() and close()", ClosedError)
+        await raises(here.write(b"x"), "write() after abort() and close()", ClosedError)
+
     @clause("abort() may be called twice.", "D72")
     async def abort_twice(self) -> None:
         here, there = await self._pair()

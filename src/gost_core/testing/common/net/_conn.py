@@ -427,6 +427,8 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
     async def read_after_close(self) -> None:
         here, there = await self._ends()
         await write(there, b"abc")
+        await read(here, 1)
+        await write(there, b"abc")
         await settle()
         await within(here.close(), "close()")
         await raises(here.read(ALL), "read() after close()", ClosedError)
@@ -469,7 +471,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         after=("close_reaches_peer", "close_twice", "write_waits"),
     )
     async def close_cancelled(self) -> None:
-        await _cancel_close(*await self._stream())
+        await _cancel_close(self._stream)
 
         async def opened() -> tuple[Conn, Callable[[], Awaitable[None]]]:
             here, there = await self._stream()
@@ -503,9 +505,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         here, there = await self._datagrams()
         await write(there, b"")
         await settle()
-        await write(there, b"x")
-        data = await read(here)
-        expect(data == b"x", f"after an empty datagram and b'x', read() returned {data!r}")
+        await carry(there, here, b"x")
 
     @clause("On a datagram connection, write() of too long a datagram raises OSError.", "D8")
     async def datagram_too_long(self) -> None:
@@ -548,12 +548,20 @@ async def _expect_end(conn: Conn, rest: bytes) -> None:
         expect(data == b"", f"after the end, read() returned {data!r}")
 
 
-async def _cancel_close(here: Conn, there: Conn) -> None:
-    """Break the clause if a close() that waits for the peer is cancelled, and does not end so."""
-    await fill(here, there)
-    closing = await begin(here.close())
-    if not closing.done():
-        await expect_cancelled(closing, "close()")
+async def _cancel_close(connected: MakePair) -> None:
+    """Break the clause unless a close() that waits can be cancelled, and frees, beside another."""
+    for calls in (1, 2):
+        here, there = await connected()
+        await fill(here, there)
+        closing, *others = [await begin(here.close()) for _ in range(calls)]
+        if not closing.done():
+            await expect_cancelled(closing, "close()")
+        for other in others:
+            await within(other, "close(), beside one that was cancelled,")
+        await within(end_of(there), "the peer's connection, after a cancelled close(),")
+        what = "the peer's write(), after a cancelled close(),"
+        await raises(write_on(there), what, BrokenPipeError, ConnectionResetError)
+        await within(here.close(), "close(), after one that was cancelled,")
 
 
 async def expect_last_words(

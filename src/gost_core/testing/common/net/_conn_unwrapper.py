@@ -24,6 +24,7 @@ from gost_core.common.net import (
 from gost_core.context import Context
 from gost_core.metadata import Metadatable
 from gost_core.testing._families.closers import Closers, closes_cut_short
+from gost_core.testing._families.readers import expect_none_lost
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
@@ -36,8 +37,8 @@ from gost_core.testing._run.waiting import (
     within,
 )
 from gost_core.testing._stage.fakes.connections import CarryingConn, LayeredConn, Scene, Wrapper
-from gost_core.testing._stage.memory import MemoryConn, MemoryMetadata, connected_pair
-from gost_core.testing._stage.streams import ALL, FLOOD, begin, carry, read, write
+from gost_core.testing._stage.memory import Address, MemoryConn, MemoryMetadata, connected_pair
+from gost_core.testing._stage.streams import ALL, FLOOD, begin, carry, packets, read, write
 
 __all__ = ("ConnUnwrapperContract",)
 
@@ -45,6 +46,9 @@ __all__ = ("ConnUnwrapperContract",)
 _MANY_LAYERS: Final[int] = 10
 _PASTS: Final[tuple[str, ...]] = ("nothing", "the end", "a break", "close_write()", "abort()")
 """What a wrapper may have behind it when it is closed."""
+
+_PEER: Final[Addr] = Address("udp", "192.0.2.53:53")
+_DATAGRAM: Final[bytes] = bytes(range(250)) * 36
 
 
 class _Slow(LayeredConn):
@@ -65,12 +69,15 @@ class _Described(LayeredConn, Metadatable):
 
 
 class _Packets(LayeredConn, PacketConn):
-    """A connection that carries datagrams."""
+    """A connection that carries datagrams, all from one peer, and notes to whom."""
+
+    sent_to = ""
 
     async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
-        return await self.inner.read(n), self.inner.remote_addr()
+        return await self.inner.read(n), _PEER
 
     async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        self.sent_to = str(addr)
         await self.inner.write(data)
 
 
@@ -140,6 +147,11 @@ class ConnUnwrapperContract(Closers, interface=ConnUnwrapper):
             expect(
                 data[:7].startswith(piece), f"read(7), after a cancelled one, returned {piece!r}"
             )
+
+    @clause("A cancelled read() of it loses nothing.", "D7", after=("bytes_unchanged",))
+    async def cancelled_read_loses_nothing(self) -> None:
+        wrapper, far, _ = self._wrapped()
+        await expect_none_lost(wrapper.read, far.write, "read")
 
     @clause(
         "Closing the wrapper closes what it wraps, whatever came before.",
@@ -242,15 +254,35 @@ class ConnUnwrapperContract(Closers, interface=ConnUnwrapper):
 
     @clause("Over a connection that carries datagrams, the wrapper is a PacketConn.", "D10")
     async def keeps_packets(self) -> None:
+        packets(self._wrapped(_Packets, need(self.wrap_datagrams, "wrap_datagrams"))[0])
+
+    @clause(
+        "Datagrams go through the wrapper whole, to whom and from whom they are.",
+        "D8, D9, D10",
+        after=("keeps_packets",),
+    )
+    async def packets_unchanged(self) -> None:
+        wrap = need(self.wrap_datagrams, "wrap_datagrams")
+        outer, far, inner = self._wrapped(_Packets, wrap)
+        wrapper = packets(outer)
+        await within(wrapper.write_to(_DATAGRAM, _PEER), "write_to()")
+        to, received = getattr(inner, "sent_to", ""), await read(far)
+        expect(to == str(_PEER), f"what was sent to {_PEER} through the wrapper was sent to {to!r}")
+        expect(received == _DATAGRAM, f"of {len(_DATAGRAM)} bytes sent, {len(received)} came")
+        for n in (ALL, 2):
+            await write(far, _DATAGRAM)
+            data, sender = await within(wrapper.read_from(n), f"read_from({n})")
+            expect(data == _DATAGRAM[:n], f"read_from({n}) returned {len(data)} bytes, or others")
+            expect(str(sender) == str(_PEER), f"what came from {_PEER} came from {sender}")
+
+    @clause("A cancelled read_from() of it loses nothing.", "D7", after=("packets_unchanged",))
+    async def cancelled_read_from_loses_nothing(self) -> None:
         wrapper, far, _ = self._wrapped(_Packets, need(self.wrap_datagrams, "wrap_datagrams"))
-        if not isinstance(wrapper, PacketConn):
-            raise Broken("the wrapper is no PacketConn, and what it wraps is one")
-        await within(wrapper.write_to(b"ping", wrapper.remote_addr()), "write_to()")
-        received = await read(far)
-        expect(received == b"ping", f"b'ping' was sent through the wrapper, {received!r} received")
-        await write(far, b"pong")
-        data, _ = await within(wrapper.read_from(ALL), "read_from()")
-        expect(data == b"pong", f"b'pong' was received as {data!r}")
+
+        async def read_from(n: int) -> bytes:
+            return (await packets(wrapper).read_from(n))[0]
+
+        await expect_none_lost(read_from, far.write, "read_from")
 
     @clause("Over a stream, the wrapper is no PacketConn.", "D10")
     async def invents_no_packets(self) -> None:

@@ -34,7 +34,7 @@ from gost_core.testing._run.waiting import (
     within,
 )
 from gost_core.testing._stage.memory import Address
-from gost_core.testing._stage.servers import EchoServer, resolving, silent_address
+from gost_core.testing._stage.servers import EchoServer, free_descriptor, resolving, silent_address
 from gost_core.testing._stage.streams import (
     ALL,
     TURNS,
@@ -51,6 +51,7 @@ __all__ = ("DialerContract",)
 
 _DATAGRAMS: Final[tuple[bytes, ...]] = (b"one", b"two \n", bytes(8000))
 """Of which none is cut, and no two are joined."""
+_MANY: Final[int] = 20
 
 
 class DialerContract(Contract, interface=Dialer):
@@ -136,6 +137,20 @@ class DialerContract(Contract, interface=Dialer):
                 what = f"dial() of {host} and a port without listener"
                 with resolving("localhost", "127.0.0.1"):
                     await raises(dialing, what, ConnectionRefusedError)
+
+    @clause("A dial() that fails keeps no socket, task or place.", "D3, D20", after=("refused",))
+    async def failure_frees(self) -> None:
+        addr, dialer, before = await EchoServer().tcp(), self._build(), asyncio.all_tasks()
+        with socket.socket() as bound:
+            bound.bind(("127.0.0.1", 0))
+            nobody, free = "{}:{}".format(*bound.getsockname()), free_descriptor()
+            for network, at in (("tcp", nobody), ("unix", "/of/nobody")) * _MANY:
+                with suppress(OSError, ValueError):
+                    owned(await within(dialer.dial(Context(), network, at), "dial()"))
+            left = free_descriptor() - free
+        expect(left < _MANY / 2, f"{_MANY} dials failed, and {left} more descriptors are in use")
+        await expect_no_task_left(before, "dial() calls had failed")
+        await self._echo(await self._dial(dialer, "tcp", addr))
 
     @clause(UNOFFERED, "D15", after=("reaches",))
     async def unsupported(self) -> None:
@@ -260,8 +275,9 @@ class DialerContract(Contract, interface=Dialer):
     async def cancelled_frees(self) -> None:
         server = EchoServer()
         addr = await server.tcp()
-        dialer, before = self._build(), asyncio.all_tasks()
+        dialer, before, free = self._build(), asyncio.all_tasks(), free_descriptor()
         silent = await asyncio.gather(*(self._dial_silent(dialer) for _ in range(TURNS)))
+        used = free_descriptor()
         for count, waiting in enumerate(silent):
             await expect_cancelled(waiting, "dial()")
             dialing = start(dialer.dial(Context(), "tcp", addr))
@@ -272,7 +288,8 @@ class DialerContract(Contract, interface=Dialer):
                 await within(dialing.result().close(), "close()")
         await settle()
         await until(
-            lambda: not server.open, "what cancelled dial() calls had opened was not closed"
+            lambda: not server.open and (free_descriptor() < used or used == free),
+            "what cancelled dial() calls had opened was not closed",
         )
         await expect_no_task_left(before, "dial() calls were cancelled")
         await self._echo(await self._dial(dialer, "tcp", addr))

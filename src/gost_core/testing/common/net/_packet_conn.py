@@ -4,7 +4,6 @@ from array import array
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import field
-from functools import partial
 from typing import TypeAlias
 
 from typing_extensions import Buffer
@@ -12,9 +11,9 @@ from typing_extensions import Buffer
 from gost_core.common.net import Addr, ClosedError, Conn, PacketConn, UnsupportedError
 from gost_core.testing._families.closers import closed_at_once
 from gost_core.testing._families.lent import lend
-from gost_core.testing._families.readers import Readers, Send, not_refused
+from gost_core.testing._families.readers import Readers, Send, expect_none_lost, not_refused
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, given, need, owned, raises, start, within
+from gost_core.testing._run.waiting import expect, given, need, owned, raises, settle, start, within
 from gost_core.testing._stage.memory import Address, words
 from gost_core.testing._stage.streams import (
     ALL,
@@ -260,7 +259,7 @@ class PacketConnContract(
     )
     async def connected_cancelled(self) -> None:
         conn, peer = await self._connected()
-        await self._expect_none_lost(partial(Readers._reading, self, conn), peer.write)
+        await expect_none_lost(conn.read, peer.write, "read")
 
     @clause(
         "On a connected socket, write_to() another address raises ValueError.",
@@ -284,12 +283,18 @@ class PacketConnContract(
 
     @clause(
         "After close(), once or several times at once, read_from() and write_to() raise "
-        "ClosedError.",
+        "ClosedError, even if something had arrived.",
         "D1, D14",
+        after=("exchange",),
     )
     async def use_after_close(self) -> None:
         conn, peer = await self._ends()
-        there = peer.local_addr()
+        there, send = peer.local_addr(), await self._sender(conn, peer)
+        for _ in range(2):
+            await within(send(b"early"), "what the peer sends")
+        # The other one may have been taken with it.
+        await self._receive(conn)
+        await settle()
         await closed_at_once(conn)
         await raises(packets(conn).read_from(ALL), "read_from() after close()", ClosedError)
         await raises(packets(conn).write_to(b"x", there), "write_to() after close()", ClosedError)
