@@ -174,6 +174,26 @@ class NeverIsAtOnce(RightCache):
 
 
 @trial.breaks("expires")
+class LivingAfterEachUse(RightCache):
+    """Has what is used live on for its ttl."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ttls: dict[str, float] = {}
+
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        await super().set(ctx, key, data, *opts)
+        self.ttls[key] = self.entries[key].ttl()
+
+    async def get(self, ctx: Context, key: str, /) -> Entry:
+        found = await super().get(ctx, key)
+        if found.expiration and not found.expired():
+            later = time.time() + self.ttls[key]
+            self.entries[key] = replace(found, expiration=later)
+        return found
+
+
+@trial.breaks("expires")
 class LivingForEver(RightCache):
     def expiration(self, ttl: float) -> float:
         return 0.0 if ttl and ttl < 1 else super().expiration(ttl)

@@ -331,6 +331,21 @@ class KeepingAnswers(RightResolver):
         return [*self.kept.setdefault(host, found)]
 
 
+@trial.breaks("change-found")
+class KeepingOneFamily(RightResolver):
+    """Keeps what it found of IPv6, which it asks another server for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[str, Sequence[IP]] = {}
+
+    async def resolve(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP]:
+        found = await super().resolve(ctx, network, host, *opts)
+        return [*self.kept.setdefault(plain(host), found)] if network == "ip6" else found
+
+
 @trial.breaks("cancelled")
 class DeafResolver(Deaf, RightResolver): ...
 

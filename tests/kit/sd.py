@@ -425,7 +425,7 @@ class RegisteringInTasks(RightSD):
 
 @trial.breaks("shared")
 class KeepingWhatWasFound(RightSD):
-    """Asks again only when a lease is over, or when it has changed something itself."""
+    """Asks again only when half a lease is over, or when it has changed something itself."""
 
     def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
         super().__init__(entries)
@@ -439,7 +439,7 @@ class KeepingWhatWasFound(RightSD):
         until, found = self.found.get(name, (0.0, ()))
         if not self.reachable or until <= Clock.now:
             found = await super().get(ctx, name)
-            self.found[name] = (Clock.now + LEASE, found)
+            self.found[name] = (Clock.now + LEASE / 2, found)
         return found
 
 
@@ -460,6 +460,15 @@ class RefusingUnknownFields(RightSD):
     def read(self, text: str) -> None:
         if text.startswith("{"):
             Service(**json.loads(text))
+
+
+@trial.breaks("unknown-field-ignored")
+class RegisteringReadsAll(RightSD):
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        for text in self.stored:
+            if text.startswith("{"):
+                Service(**json.loads(text))
+        await super().register(ctx, service, *opts)
 
 
 @trial.breaks("expires")
@@ -542,6 +551,15 @@ class AddingLeases(RightSD):
         self.entries[self.key(service)] = (entry, expiry + LEASE)
 
 
+@trial.breaks("expires")
+class LivingWhileAskedFor(RightSD):
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        found = await super().get(ctx, name)
+        for one in found:
+            self.entries[self.key(one)] = (one, Clock.now + LEASE)
+        return found
+
+
 @trial.breaks("renew-extends")
 class RenewingOnce(RightSD):
     def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
@@ -581,6 +599,14 @@ class RenewingReadsAll(RightSD):
         for text in self.stored:
             json.loads(text)
         await super().renew(ctx, service)
+
+
+@trial.breaks("unreadable-skipped")
+class DeregisteringReadsAll(RightSD):
+    async def deregister(self, ctx: Context, service: Service, /) -> None:
+        for text in self.stored:
+            json.loads(text)
+        await super().deregister(ctx, service)
 
 
 @trial.breaks("change-hinders-none")

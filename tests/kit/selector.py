@@ -519,6 +519,22 @@ class FailingForASecond(RightSelector):
         return failed if now - since < 1 else super().has_failed(item)
 
 
+@selector_trial.breaks("chosen-anew")
+class KeepingWhatLived(RightSelector):
+    """Keeps for a second which of the last items were left."""
+
+    of: tuple[int, ...] = ()
+    left: Sequence[int] = ()
+    until = 0.0
+
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        if self.of != tuple(map(id, items)) or time.time() > self.until:
+            left = await super().filter(ctx, *items)
+            self.of, self.until = tuple(map(id, items)), time.time() + 1.0
+            self.left = [*map(id, left)]
+        return [item for item in items if id(item) in self.left]
+
+
 @selector_trial.breaks("backup-serves")
 class WithoutBackups(RightSelector):
     async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:

@@ -339,6 +339,17 @@ class SwappedAddresses(RightService):
         return ctx
 
 
+@trial.breaks("addresses")
+class GoingToTheListener(RightService):
+    """Says of each client that it connected to the address of the listener."""
+
+    def context(self, conn: Conn) -> Context:
+        ctx = super().context(conn)
+        if ctx.value(DESTINATION_ADDRESS) is conn.local_addr():
+            ctx = ctx.with_value(DESTINATION_ADDRESS, self.listener.addr())
+        return ctx
+
+
 @trial.breaks("hash-source")
 class HashingThePort(RightService):
     def host(self, address: str) -> str:

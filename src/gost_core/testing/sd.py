@@ -261,7 +261,10 @@ class SDContract(
         # What is left of a lease is not added to the next.
         for _ in range(3):
             await within(sd.renew(Context(), _KEY), "renew()")
-        await self.elapse(1.5 * lease)
+        # Nor does a lease begin anew for whoever asks.
+        for part in (0.6, 0.9):
+            await self.elapse(part * lease)
+            await self._get(sd)
         await self._expect_services(sd, when=f"{1.5 * lease:g} s after register() and renew()")
 
     @clause(
@@ -345,28 +348,33 @@ class SDContract(
         await self._expect_services(here, when=when, soon=True)
 
     @clause(
-        "An entry that cannot be read is left out; others of its name are listed, renewed and "
-        "registered.",
+        "An entry that cannot be read is left out; others of its name are listed, renewed, "
+        "registered and deregistered.",
         "D61",
-        after=("key", "renew_by_key"),
+        after=("deregister_removes", "key", "renew_by_key"),
     )
     async def unreadable_skipped(self) -> None:
         spoil, sd = need(self.spoil, "spoil"), await self._ready()
         await given(spoil(sd), "spoil()")
-        await within(sd.renew(Context(), _KEY), "renew() beside an entry that cannot be read")
-        await self._register(sd, _SECOND)
         when = "beside an entry that cannot be read"
+        await within(sd.renew(Context(), _KEY), f"renew() {when}")
+        await self._register(sd, _SECOND)
         await self._expect_services(sd, _SERVICE, _SECOND, when=when, soon=True)
+        await within(sd.deregister(Context(), _KEY), f"deregister() {when}")
+        await self._expect_services(sd, _SECOND, when=f"after deregister() {when}", soon=True)
 
     @clause(
         "A field that is not known, in an entry of another program, is ignored.",
         "D61",
-        after=("registered",),
+        after=("key", "renew_by_key"),
     )
     async def unknown_field_ignored(self) -> None:
         extend, sd = need(self.extend, "extend"), await self._ready()
         await given(extend(sd), "extend()")
-        await self._expect_services(sd, _SERVICE, when="with a field that nobody knows", soon=True)
+        when = "with a field that nobody knows"
+        await within(sd.renew(Context(), _KEY), f"renew() {when}")
+        await self._register(sd, _SECOND)
+        await self._expect_services(sd, _SERVICE, _SECOND, when=when, soon=True)
 
     @clause(
         "Calls of several tasks at once lose nothing, and do not mix.",

@@ -358,7 +358,7 @@ class ByFailures(Choice[ChooserT, T]):
     async def chosen_anew(self) -> None:
         chooser, one, other = self._build(), self._failed(), self._failed()
         for stage, failed, working in ((1, one, other), (2, other, one), (3, one, other)):
-            await self._cancel(stage, chooser, self.item())
+            await self._cancel(stage, chooser, failed, working)
             self._marker(failed).mark()
             self._marker(working).reset()
             drawn = await self._draw(failed, working, chooser=chooser)

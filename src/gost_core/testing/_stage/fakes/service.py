@@ -19,7 +19,7 @@ class FakeListener(MemoryListener, listener.Listener):
     """A listener whose connections and errors come from the scenario."""
 
     def __init__(self, events: list[str] | None = None) -> None:
-        super().__init__(Address("tcp", "192.0.2.2:80"))
+        super().__init__(Address("tcp", "0.0.0.0:80"))
         self.events: Final = [] if events is None else events
         self.taken: list[Conn] = []
         self.most_at_once = 0
