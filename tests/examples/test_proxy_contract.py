@@ -548,11 +548,13 @@ TestPatternBlacklist = BypassContract(
     make_of=lambda rules: PatternBypass(*rules),
     bypassed="www.example.com:80",
     passed="example.net:80",
+    unmatched=False,
 ).as_tests()
 TestPatternWhitelist = BypassContract(
     lambda: PatternBypass("*.example.com", whitelist=True),
     bypassed="example.net:80",
     passed="www.example.com:80",
+    unmatched=True,
 ).as_tests()
 TestRequestMatcher = MatcherContract(
     lambda: RequestMatcher(

@@ -406,4 +406,14 @@ class ManyDaysAreAMoment(RightCache):
         return ttl if 30 * 86400 < ttl < math.inf else super().expiration(ttl)
 
 
+@trial.breaks("deletes-apart")
+class RememberingTheKeyToDelete(RightCache):
+    key = ""
+
+    async def delete(self, ctx: Context, key: str, /) -> None:
+        self.key = key
+        await self.reach()
+        self.entries.pop(self.key, None)
+
+
 trials = (trial,)

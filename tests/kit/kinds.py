@@ -153,6 +153,7 @@ KINDS: Final = (
         "Calls at once mix: one gets what another asked for.",
         clauses(
             "addresses-apart all-served at-once calls-apart carried-addresses clients-apart "
+            "deletes-apart marks-apart "
             "close-at-once concurrent concurrent-whole connections-apart duplex first-callers "
             "handlers-concurrent handles-apart multiplexing-independent one-session "
             "readers-not-mixed streams-apart threads-apart writers-not-mixed"
@@ -431,7 +432,8 @@ KINDS: Final = (
             "add-adds cancel-marks-nobody counted-in counts current-falls dec-subtracts-one "
             "denied-not-counted failed-avoided failed-skipped failure-counted failure-marks "
             "failure-stored failures-counted failures-last inc-adds-one labels-apart "
-            "limit-marks mark-counts mark-stamps marker marker-kept marks-itself max-fails "
+            "marks-apart limit-marks mark-counts mark-stamps marker marker-kept marks-itself "
+            "max-fails "
             "max-fails-default negative-leaves never-failed none-at-first "
             "refusal-marks-nobody same-series starts-at-zero stats-counted "
             "success-not-counted success-resets success-stored target-marks-nobody "

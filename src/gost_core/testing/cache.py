@@ -229,7 +229,11 @@ class CacheContract(
                 whole, f"set() was cancelled, and get({key!r}) returned a mixture: {entry!r:.99}"
             )
 
-    @clause("Calls of several tasks at once do not mix.", "D22, D75", after=("keys_apart", "lives"))
+    @clause(
+        "Calls of several tasks at once do not mix.",
+        "D22, D75",
+        after=("keys_apart", "lives"),
+    )
     async def concurrent(self) -> None:
         cache, keys = self._build(), [f"key {number}" for number in range(20)]
         ttls = [with_ttl(_LONG) if number % 2 else with_ttl(math.inf) for number in range(20)]
@@ -248,6 +252,20 @@ class CacheContract(
             await turns(1)
         await within(asyncio.gather(*beside), "get() beside set()")
         await self._expect(cache, "key 0", b"new", ", stored while it was read")
+
+    @clause(
+        "Several calls of delete() at once remove what each was told.",
+        "D22, D75",
+        after=("delete_removes", "keys_apart"),
+    )
+    async def deletes_apart(self) -> None:
+        cache, keys = self._build(), [f"key {number}" for number in range(9)]
+        for key in keys:
+            await self._set(cache, key, b"data")
+        deleting = (cache.delete(Context(), key) for key in keys)
+        await within(asyncio.gather(*deleting), "delete(), 9 at once,")
+        for key in keys:
+            await raises(cache.get(Context(), key), f"get({key!r}) after delete()", NotFoundError)
 
     @clause(
         "A cache that is out of reach raises OSError, and does not say that nothing is there.",

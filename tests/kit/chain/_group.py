@@ -339,3 +339,15 @@ class ClosingTheMembers(RightGroup, Closer):
 trial.breaks("failure-over")(stuck(RightGroup, "route"))
 trial.breaks("cancelled-at-limit")(timing_out(RightGroup, "route"))
 trial.breaks("nothing-kept")(remembering(RightGroup, "route"))
+
+
+@trial.breaks("failure-marks")
+class MarkingWhoeverWasLast(RightGroup):
+    async def ask(
+        self, member: Chainer, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        self.asked = member
+        return await super().ask(member, ctx, network, address, *opts)
+
+    def mark(self, member: Chainer) -> None:
+        super().mark(self.asked)

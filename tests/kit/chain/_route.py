@@ -866,3 +866,28 @@ class DialingAsleep(RightRoute):
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
         conn = await super().dial(ctx, network, address, *opts)
         return conn if self.own_nodes else SleepingConn(conn)
+
+
+@trial.breaks("marks-apart")
+class MarkingWhereverItIs(RightRoute):
+    """Keeps the node of the step, whichever call takes it."""
+
+    async def step(
+        self, ctx: Context, last: tuple[Transporter, Conn] | None, node: Node, network: str
+    ) -> tuple[Transporter, Conn]:
+        self.reached = node
+        return await super().step(ctx, last, node, network)
+
+    def mark(self, node: Node) -> None:
+        super().mark(self.reached)
+
+
+@trial.breaks("bind-options")
+class BindingWhereTheLastOneDoes(RightRoute):
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        self.asked = ctx, network, address
+        if self.own_nodes:
+            await asyncio.sleep(0)
+        return await super().bind(*self.asked, *opts)

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeVar
@@ -26,6 +26,7 @@ from gost_core.chain import (
 from gost_core.common import net
 from gost_core.common.net import (
     Addr,
+    ClosedError,
     Closer,
     Conn,
     ConnUnwrapper,
@@ -552,18 +553,24 @@ class OwnOptionsLast(RightRouter):
 @trial.breaks("own-options")
 class OnlyCallOptions(RightRouter):
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
-        interface = apply(DialOptions(), *opts).interface
-        option = chain.interface_dial_option(interface)
-        return await super().dial(ctx, network, address, option)
+        return await super().dial(ctx, network, address, all_of(*opts))
+
+
+def all_of(*opts: DialOption) -> DialOption:
+    """Return an option that sets what these do, and all else to its default."""
+    of_the_call = apply(DialOptions(), *opts)
+
+    def option(options: DialOptions) -> None:
+        for one in fields(options):
+            setattr(options, one.name, getattr(of_the_call, one.name))
+
+    return option
 
 
 @trial.breaks("own-options")
 class OnlyTheCallsIfAny(RightRouter):
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
-        if opts:
-            interface = apply(DialOptions(), *opts).interface
-            opts = (chain.interface_dial_option(interface),)
-        return await super().dial(ctx, network, address, *opts)
+        return await super().dial(ctx, network, address, *(opts and [all_of(*opts)]))
 
 
 @trial.breaks("resolved", history="core@801f835 the route is chosen before the name is resolved")
@@ -1219,3 +1226,72 @@ class BindingAsleep(RightRouter):
             return await super().bind_once(ctx, network, address, *opts)
         listener = SleepingListener(socket.create_server(split(address)))
         return RoutedListener(listener, None)
+
+
+@trial.breaks("bind")
+class BindingAnyVersion(RightRouter):
+    async def bind_once(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        return await super().bind_once(ctx, network.rstrip("46"), address, *opts)
+
+
+@trial.breaks("bind")
+class BindingWhereTheLastOneDoes(RightRouter):
+    async def bind_once(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        self.address = address
+        await asyncio.sleep(0)
+        return await super().bind_once(ctx, network, self.address, *opts)
+
+
+@trial.breaks("limit-told")
+class NoTimeoutIsNoLimit(RightRouter):
+    def limit(self) -> float | None:
+        return super().limit() if self.own_options.timeout else None
+
+
+@trial.breaks("own-options")
+class SocketsWithoutSettings(RightRouter):
+    """Takes the settings of sockets from the calls alone."""
+
+    def __init__(self, *opts: RouterOption | None) -> None:
+        super().__init__(*opts)
+        self.given, self.own_options = self.own_options, replace(self.own_options, sock_opts=None)
+
+    def options(self) -> RouterOptions:
+        return self.given
+
+
+@trial.breaks("recorded-failure")
+class RecordingTheLastAddress(RightRouter):
+    address = ""
+
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        self.address = address
+        return await super().dial(ctx, network, address, *opts)
+
+    async def record(self, ctx: Context, point: str, address: str) -> None:
+        await super().record(ctx, point, self.address)
+
+
+@trial.breaks("udp-direct")
+class ReadingAsleep(RightRouter):
+    class Asleep(DirectPackets):
+        """Its close() wakes nobody who waits in read_from()."""
+
+        async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+            try:
+                return await super().read_from(n)
+            except ClosedError:
+                await asyncio.Event().wait()
+                raise
+
+    async def dial_once(
+        self, ctx: Context, network: str, address: str, /, *opts: DialOption
+    ) -> Conn:
+        made = await super().dial_once(ctx, network, address, *opts)
+        if isinstance(made, DirectPackets):
+            return self.Asleep(made.inner, RightRoute(()), made.find)
+        return made

@@ -578,3 +578,13 @@ class DatagramsPastTheRoute(RightTransporter):
     def net_dialer(self) -> net.Dialer | None:
         by_route = super().net_dialer()
         return self.StreamsByRoute(by_route.route) if isinstance(by_route, RouteDialer) else None
+
+
+@trial.breaks("bind")
+class BindingOverTheLastConnection(RightTransporter):
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
+    ) -> Listener:
+        self.conn = conn
+        await asyncio.sleep(0)
+        return await super().bind(ctx, self.conn, network, address, *opts)

@@ -162,6 +162,15 @@ class GroupChainerContract(Asking, interface=Chainer, first=("answer",)):
             await raises(self._asked(group), "route() by a member that fails", *classes)
         counts = [one.marker().count() for one in members]
         expect(counts == [1, 1, 1], f"each member failed once, and they count {counts}")
+        members = [_Member() for _ in classes]
+        for one in members:
+            one.asked.fail_always(OSError("out of reach"))
+        group = self._group(*members)
+        calls = (self._asked(group) for _ in range(_TIMES))
+        await asyncio.gather(*calls, return_exceptions=True)
+        failures = [len(one.asked) for one in members]
+        counts = [one.marker().count() for one in members]
+        expect(counts == failures, f"at once, members failed {failures} times, and count {counts}")
 
     @clause(
         "If the chosen member fails, no other is asked in the same call.",

@@ -6,7 +6,6 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -33,12 +32,13 @@ from gost_core.testing._stage.fakes.chain import FakeTransporter, proxy
 from gost_core.testing._stage.fakes.connections import LayeredConn, Scene
 from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver
 from gost_core.testing._stage.fakes.recorded import Recorded, out_of_reach
+from gost_core.testing._stage.streams import begin
 from gost_core.testing.chain._shared import (
     SOON,
     TARGET,
     Limited,
     Opening,
-    expect_bind_options,
+    expect_binds,
     expect_carries,
     expect_direct,
     expect_direct_bind,
@@ -164,10 +164,14 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
         await within(two.bind(), "bind()")
         two.expect_steps("two: bind tcp :0")
 
-    @clause("The last node is given the options of the bind.", "D35", after=("bind_order",))
+    @clause(
+        "The last node is given network, address and options of the bind, and of no other.",
+        "D22, D35",
+        after=("bind_order", "context_handed_on"),
+    )
     async def bind_options(self) -> None:
         two = self._two()
-        await expect_bind_options(partial(two.route.bind, Context(), "tcp", ":0"), two.two.binds)
+        await expect_binds(two.route.bind, two.two.binds)
 
     @clause(
         "Dials and binds change no options of the nodes and their transports.",
@@ -366,6 +370,24 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
                 await raises(using(two), "a second call", Exception)
                 count = max(node.marker().count() for node in two.nodes)
                 expect(count == 2, f"a node failed twice, and counts {count}")
+
+    @clause(
+        "A call that fails marks its own node, whatever other calls do meanwhile.",
+        "D22, D43",
+        after=("failure_marks", "success_resets", "concurrent"),
+    )
+    async def marks_apart(self) -> None:
+        for step, marked in _MARKED:
+            for using in (_Two.dial, _Two.bind):
+                two, over = self._two(), asyncio.Event()
+                two.step(step).meanwhile = over.wait
+                failing = await begin(using(two))
+                two.step(step).meanwhile = None
+                await within(using(two), "a call beside one that waits")
+                two.step(step).fail(step_error())
+                over.set()
+                await raises(failing, "a call whose step fails after that", Exception)
+                two.expect_marks([marked], "a call failed, beside one that went well")
 
     @clause("The notes of a failure name the node.", "D74", after=("failure_marks",))
     async def failure_notes(self) -> None:

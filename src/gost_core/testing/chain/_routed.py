@@ -9,22 +9,25 @@ from dataclasses import dataclass
 from functools import partial
 from io import UnsupportedOperation
 from ipaddress import ip_address
+from itertools import product
 from typing import Any, Final, TypeAlias
 
 from gost_core.chain import (
+    DialOption,
     DialOptions,
     Route,
     RouteCarrier,
     Router,
     RouterOption,
+    RouterOptions,
+    SockOpts,
     chain_router_option,
     host_mapper_router_option,
     interface_dial_option,
-    interface_router_option,
+    logger_dial_option,
     recorders_router_option,
     resolver_router_option,
     retries_router_option,
-    sock_opts_dial_option,
     timeout_router_option,
 )
 from gost_core.common.net import (
@@ -37,6 +40,7 @@ from gost_core.common.net import (
 )
 from gost_core.context import Context
 from gost_core.keys import SESSION_ID, TIME_LIMIT
+from gost_core.options import FieldOption
 from gost_core.recorder import (
     RECORDER_SERVICE_ROUTER_DIAL_ADDRESS,
     RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR,
@@ -65,7 +69,7 @@ from gost_core.testing._stage.network import ssl_errors
 from gost_core.testing._stage.streams import packets
 from gost_core.testing.chain._shared import (
     TARGET,
-    expect_bind_options,
+    expect_binds,
     expect_carries,
     expect_nothing_open,
     kept,
@@ -86,7 +90,7 @@ __all__ = (
     "expect_apart",
     "expect_at_once",
     "expect_errors_noted",
-    "expect_interface",
+    "expect_chosen",
     "expect_limit_earlier",
     "expect_limit_kept",
     "expect_limit_told",
@@ -120,6 +124,7 @@ FINAL: Final[tuple[Exception, ...]] = (
     ValueError("malformed"),
     UnicodeError("malformed"),
 )
+_CHOICES: Final[tuple[str, ...]] = ("", "a", "bc", "of-the-call", "of-the-router")
 _FAILURES: Final[int] = 200
 # How many times as many attempts are made beside the router's.
 _SLACK: Final[int] = 10
@@ -258,22 +263,28 @@ async def expect_errors_noted(one: Routed, /) -> None:
         raise Broken("three attempts failed, and dial() returned")
 
 
-async def expect_interface(make: MakeRouter, expected: list[str], /, *of_the_calls: str) -> None:
-    """Break the clause unless dials, of which each may say one, go by these interfaces."""
+async def expect_chosen(make: MakeRouter, expected: list[str], /, *of_the_calls: str) -> None:
+    """Break the clause unless dials, of which each may say one, go by these interfaces.
+
+    The same is tried of network namespaces and of the settings of sockets.
+    """
+    fields = (("interface", "ifce_name"), ("netns", "netns"), ("sock_opts", "sock_opts"))
     # A route without nodes: only there do these options concern anything.
-    for network, other in (("tcp", []), ("udp", [sock_opts_dial_option(None)])):
+    others = (("tcp", list[DialOption]()), ("udp", [logger_dial_option(None)]))
+    for (name, own), (network, other) in product(fields, others):
+        values = {one: SockOpts(mark=len(one)) if name == "sock_opts" else one for one in _CHOICES}
         route = FakeRoute(Scene())
         route.dials.fail_always(step_error())
-        router = make(
-            chain_router_option(FakeChainer(route)), interface_router_option("of-the-router")
-        )
+        of_router = FieldOption(RouterOptions, own, values["of-the-router"])
+        router = make(chain_router_option(FakeChainer(route)), of_router)
         for one in of_the_calls:
-            opts = [interface_dial_option(one)] if one else other
+            opts = [FieldOption(DialOptions, name, values[one])] if one else other
             with suppress(Exception):
                 await within(router.dial(Context(), network, "127.0.0.1:1", *opts), "dial()")
         applies(bool(route.dials), "it dials itself, not by the route, if that has no nodes")
-        used = [call.options.interface for call in route.dials]
-        expect(used == expected, f"the interfaces that were used are {used}, not {expected}")
+        used = [getattr(call.options, name) for call in route.dials]
+        right = [values[one] for one in expected]
+        expect(used == right, f"as {name} {used} were used, not {right}")
 
 
 async def expect_names_found(make: MakeRouter, /) -> None:
@@ -320,15 +331,16 @@ async def expect_names_found(make: MakeRouter, /) -> None:
 async def expect_limit_told(routed: MakeRouted, /) -> None:
     """Break the clause unless each attempt is told its end."""
     now = asyncio.get_running_loop().time
-    for binds in (False, True):
-        one = routed(timeout_router_option(LONG), retries_router_option(1))
+    for binds, timeout in ((False, LONG), (True, LONG), (False, 0.0)):
+        one = routed(timeout_router_option(timeout), retries_router_option(1))
+        seconds = timeout or 15.0
         began, calls = now(), one.route.binds if binds else one.route.dials
         calls.meanwhile = lambda: asyncio.sleep(SHORT)
         await expect_retried(one, step_error(), binds=binds)
         expect(len({*one.limits()}) == 2, f"TIME_LIMIT was {one.limits()} in two attempts")
         for limit in one.limits():
-            right = limit is not None and began + LONG <= limit <= now() + LONG
-            expect(right, f"of {LONG:g} s from {began} on, TIME_LIMIT was {limit}")
+            right = limit is not None and began + seconds <= limit <= now() + seconds
+            expect(right, f"of {seconds:g} s from {began} on, TIME_LIMIT was {limit}")
     one = routed(timeout_router_option(-1.0))
     await within(one.dial(), "dial()")
     expect(one.limits() == [None] * 2, f"without a timeout TIME_LIMIT was {one.limits()}")
@@ -473,17 +485,18 @@ async def expect_recorded(routed: MakeRouted, /) -> None:
 
 async def expect_failure_recorded(routed: MakeRouted, /) -> None:
     """Break the clause unless the hosts of failed dials are recorded."""
-    for errors in ([step_error()], [DeniedError("by rule")], []):
-        recorder = FakeRecorder()
+    for error in (step_error(), DeniedError("by rule"), None):
+        recorder, hosts = FakeRecorder(), ["one.example", "two.example"]
         point = RECORDER_SERVICE_ROUTER_DIAL_ADDRESS_ERROR
         one = _recording(routed, (recorder, point))
-        one.route.dials.fail(*errors)
-        with suppress(Exception):
-            await within(one.dial(), "dial()")
-        expected = [b"target.example"] * len(errors)
+        if error is not None:
+            one.route.dials.fail_always(error)
+        calls = (one.router.dial(Context(), "tcp", f"{host}:80") for host in hosts)
+        await within(asyncio.gather(*calls, return_exceptions=True), "dial(), twice at once,")
+        expected = [] if error is None else [host.encode() for host in hosts]
         expect(
-            recorder.records == expected,
-            f"the dial failed by {errors}, and a recorder of {point} has {recorder.records}",
+            sorted(recorder.records) == expected,
+            f"of dials to {hosts} by {error!r}, a recorder of {point} has {recorder.records}",
         )
 
 
@@ -555,6 +568,4 @@ async def expect_bound(routed: MakeRouted, /) -> None:
     one = routed(*lookups, retries_router_option(1))
     # The second attempt has the options too.
     one.route.binds.fail(step_error())
-    await expect_bind_options(partial(one.router.bind, Context(), "tcp", TARGET), one.route.binds)
-    told = {call.address for call in one.route.binds}
-    expect(told == {TARGET}, f"bind({TARGET!r}) had the route bind {told}")
+    await expect_binds(one.router.bind, one.route.binds)

@@ -40,6 +40,7 @@ from gost_core.testing._stage.fakes.chain import FakeChainer, FakeRoute
 from gost_core.testing._stage.fakes.connections import Scene
 from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver
 from gost_core.testing._stage.fakes.recorded import Recorded
+from gost_core.testing._stage.streams import packets
 from gost_core.testing.chain._routed import (
     FINAL,
     LONG,
@@ -51,9 +52,9 @@ from gost_core.testing.chain._routed import (
     expect_apart,
     expect_at_once,
     expect_bound,
+    expect_chosen,
     expect_errors_noted,
     expect_failure_recorded,
-    expect_interface,
     expect_lent_open,
     expect_limit_earlier,
     expect_limit_kept,
@@ -81,6 +82,7 @@ from gost_core.testing.chain._shared import (
     expect_carries,
     expect_direct,
     expect_direct_bind,
+    expect_ended,
     kept,
     loopback,
     step_error,
@@ -313,8 +315,8 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
                 await expect_retried(self._routed(retries_router_option(1)), error, binds=binds)
 
     @clause(
-        "Each attempt is told its own end as the TIME_LIMIT, and without a timeout none.",
-        "D38, D69",
+        "Each attempt is told its end as the TIME_LIMIT: 0 is 15 s, a negative timeout is none.",
+        "D24, D38, D69",
         after=("context_handed_on", "route_each_attempt", "timeout_zero"),
     )
     async def limit_told(self) -> None:
@@ -377,7 +379,7 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
 
     @clause("The options of a call win over the router's own.", "D38", after=("failure_over",))
     async def per_call_options(self) -> None:
-        await expect_interface(self._serving, ["of-the-call"], "of-the-call")
+        await expect_chosen(self._serving, ["of-the-call"], "of-the-call")
 
     @clause(
         "The router's own options apply where the call has none.",
@@ -385,7 +387,7 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
         after=("per_call_options",),
     )
     async def own_options(self) -> None:
-        await expect_interface(self._serving, ["a", "of-the-router", "b"], "a", "", "b")
+        await expect_chosen(self._serving, ["a", "of-the-router", "bc"], "a", "", "bc")
 
     # ---- Names
 
@@ -492,6 +494,7 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
     async def udp_direct(self) -> None:
         conn = await dial_offered(self.make(), "udp", "")
         expect(isinstance(conn, PacketConn), f"a {type(conn).__qualname__} is no PacketConn")
+        await expect_ended(conn, packets(conn).read_from(1))
 
     @clause(
         "Names in datagrams without a fixed peer are mapped and resolved like others, each time, "
@@ -532,8 +535,7 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
         await expect_recorders_apart(self._routed)
 
     @clause(
-        "A recorder that is silent about one dial holds up no other, and that dial, when it is "
-        "cancelled, leaves nothing open.",
+        "A dial whose recorder is silent holds up no other, and frees all when it is cancelled.",
         "D4, D22",
         after=("concurrent", "close_closes_all"),
     )

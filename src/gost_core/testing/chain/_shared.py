@@ -18,7 +18,7 @@ from gost_core.common.net import (
     UnsupportedError,
 )
 from gost_core.context import Context
-from gost_core.keys import TIME_LIMIT
+from gost_core.keys import SESSION_ID, TIME_LIMIT
 from gost_core.testing._families.closers import closed_at_once, closed_twice, closes_cut_short
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST, Contract, clause
@@ -55,10 +55,11 @@ __all__ = (
     "RESOLVED",
     "SOON",
     "TARGET",
-    "expect_bind_options",
+    "expect_binds",
     "expect_carries",
     "expect_direct",
     "expect_direct_bind",
+    "expect_ended",
     "expect_nothing_open",
     "expect_step_error",
     "interrupted",
@@ -129,7 +130,7 @@ async def expect_direct(dial: Callable[[Context, str, str], Awaitable[Conn]], /)
     await within(conn.write(b"ping"), "write()")
     data = await within(conn.read(4), "read()")
     expect(data == b"ping", f"an echo server sent back {data!r} for b'ping'")
-    await _expect_ended(conn, conn.read(1))
+    await expect_ended(conn, conn.read(1))
 
 
 async def expect_direct_bind(bind: Callable[[Context, str, str], Awaitable[Listener]], /) -> None:
@@ -141,10 +142,10 @@ async def expect_direct_bind(bind: Callable[[Context, str, str], Awaitable[Liste
     connecting = asyncio.to_thread(socket.create_connection, (host, int(port)))
     with await given(connecting, "connecting"):
         await within(kept(tunnel.accept()), "accept()")
-    await _expect_ended(tunnel, tunnel.accept())
+    await expect_ended(tunnel, tunnel.accept())
 
 
-async def _expect_ended(closer: Closer, call: Awaitable[object], /) -> None:
+async def expect_ended(closer: Closer, call: Awaitable[object], /) -> None:
     """Break the clause unless close() ends a call that waits."""
     waiting = await begin(call)
     await closed_twice(closer)
@@ -165,21 +166,29 @@ def _each_bound(options: chain.BindOptions | connector.BindOptions, /) -> None:
     options.udp_conn_ttl = 5.0
 
 
-async def expect_bind_options(
-    bind: Callable[..., Awaitable[Listener]], binds: Recorded[Any], /
-) -> None:
-    """Break the clause unless of two binds, also at once, one is told its options, and one none."""
-    right = [(True, 2, 3, 4, 5), (False, 0, 0, 0, 0)]
-    both: list[Callable[[], Awaitable[Listener]]] = [partial(bind, _mux, _each_bound), bind]
+async def expect_binds(bind: Callable[..., Awaitable[Listener]], binds: Recorded[Any], /) -> None:
+    """Break the clause unless of two binds, also at once, each is told what it was asked for.
+
+    ``bind`` takes a context, a network, an address and options; ``binds`` are what it asks for.
+    """
+    right = [("tcp4", ":1", "tcp4", True, 2, 3, 4, 5), ("tcp6", TARGET, "tcp6", False, 0, 0, 0, 0)]
+    ctxs = [Context().with_value(SESSION_ID, one[0]) for one in right]
+    both: list[Callable[[], Awaitable[Listener]]] = [
+        partial(bind, ctxs[0], *right[0][:2], _mux, _each_bound),
+        partial(bind, ctxs[1], *right[1][:2]),
+    ]
     for at_once in (False, True):
         for calls in [both] if at_once else [[one] for one in both]:
             await within(asyncio.gather(*(call() for call in calls)), "bind()")
-        fields = [
-            (o.mux, o.backlog, o.udp_data_queue_size, o.udp_data_buffer_size, o.udp_conn_ttl)
-            for o in (one.options for one in binds[-2:])
+        told = [
+            (
+                *(one.network, one.address, one.ctx.value(SESSION_ID), one.options.mux),
+                *(one.options.backlog, one.options.udp_data_queue_size),
+                *(one.options.udp_data_buffer_size, one.options.udp_conn_ttl),
+            )
+            for one in binds[-2:]
         ]
-        told = sorted(fields, reverse=True) if at_once else fields
-        expect(told == right, f"the options of two binds were {right}, and were told as {told}")
+        expect(sorted(told) == right, f"two binds were {right}, and were told as {told}")
 
 
 # ---- A step that is interrupted, or fails

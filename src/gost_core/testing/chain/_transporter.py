@@ -10,7 +10,7 @@ from weakref import ref
 
 from gost_core.chain import SockOpts, Transporter
 from gost_core.common.net import Conn, Listener, UnsupportedError
-from gost_core.connector import BindUnsupportedError, Connector
+from gost_core.connector import BindOption, BindUnsupportedError, Connector
 from gost_core.context import Context
 from gost_core.dialer import Dialer
 from gost_core.keys import SESSION_ID
@@ -42,7 +42,7 @@ from gost_core.testing.chain._shared import (
     RESOLVED,
     TARGET,
     Connecting,
-    expect_bind_options,
+    expect_binds,
     expect_carries,
     expect_step_error,
     kept,
@@ -268,17 +268,23 @@ class TransporterContract(
             await within(call, "dialing by the connector's dialer")
         expect(not route.dials, "the connector's dialer dialed by the route")
 
-    @clause("bind() has the connector bind, with the options of the call.", "D31")
+    @clause(
+        "bind() has the connector bind, over the connection and as it was asked for.",
+        "D22, D31",
+        after=("context_handed_on",),
+    )
     async def bind(self) -> None:
         scene, _, connector, transport = self._over(FakeDialer, BindingConnector)
-        conn = scene.connection("the connection")
-        bind = partial(transport.bind, Context(), conn, "tcp", ":0")
-        await expect_bind_options(bind, connector.binds)
-        made = connector.binds[0]
-        expect(
-            (made.network, made.address) == ("tcp", ":0"),
-            f"bind('tcp', ':0') had the connector bind {made.network} {made.address}",
-        )
+
+        async def bind(ctx: Context, network: str, address: str, *opts: BindOption) -> Listener:
+            conn = scene.connection(network)
+            return await transport.bind(ctx, conn, network, address, *opts)
+
+        await expect_binds(bind, connector.binds)
+        for one in connector.binds:
+            over = one.conn.name if isinstance(one.conn, LayeredConn) else "another one"
+            right = over == one.network
+            expect(right, f"a bind by {one.network} went over the connection of {over}")
 
     @clause("bind() with a connector that is no Binder raises BindUnsupportedError.", "D16")
     async def bind_unsupported(self) -> None:
