@@ -483,6 +483,21 @@ class AskingForAllAtOnce(RightHop):
         return self.choose([node for node, fit in zip(self.own_nodes, fits, strict=True) if fit])
 
 
+@hops.breaks("errors-pass")
+class AskingBothAtOnce(RightHop):
+    """Asks bypass and matcher of a node at once; when one of them fails, the other goes on."""
+
+    async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
+        bypass, matcher = node.options().bypass, node.options().matcher
+        if bypass is None or matcher is None:
+            return await super().fits(ctx, node, options)
+        bypassed, matched = await asyncio.gather(
+            bypass.contains(ctx, options.network, options.addr, with_host_option(options.host)),
+            matcher.match(self.request(options)),
+        )
+        return matched and not bypassed
+
+
 @hops.breaks("bypass-question")
 class AskingByHost(RightHop):
     async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:

@@ -311,14 +311,15 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
         after=("failures_raised",),
     )
     async def errors_pass(self) -> None:
-        slow = FakeBypass()
-        slow.asked.meanwhile = settle
+        slow, slower = FakeBypass(), FakeMatcher(True)
+        slow.asked.meanwhile = slower.requests.meanwhile = settle
+        beside = bypass_node_option(slow), matcher_node_option(slower)
         for error in (DeniedError("refused by rule"), OSError("out of reach")):
             rules, matcher = FakeBypass(), FakeMatcher(True)
             rules.asked.fail_always(error)
             matcher.requests.fail_always(error)
             for option in (bypass_node_option(rules), matcher_node_option(matcher)):
-                hop = self._hop(_node("one", option), _node("two", bypass_node_option(slow)))
+                hop = self._hop(_node("one", *beside, option), _node("two", *beside))
                 call = hop.select(Context(), addr_select_option("192.0.2.9:80"))
                 what = f"select() where a rule raises {error!r}"
                 await raises(leaving_no_task(call, what), what, type(error))
