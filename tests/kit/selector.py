@@ -126,6 +126,18 @@ class WithoutLock(RightMarker):
         self.failures = failures + 1
 
 
+@marker_trial.breaks("threads-reset")
+class ResettingWithoutLock(RightMarker):
+    def mark(self) -> None:
+        with self.lock:
+            failures = self.failures
+            self.last = self.now()
+            self.failures = failures + 1
+
+    def reset(self) -> None:
+        self.failures = 0
+
+
 @marker_trial.breaks("does-not-fade")
 class Fading(RightMarker):
     def count(self) -> int:

@@ -9,7 +9,7 @@ from typing_extensions import TypeVar
 
 from gost_core.context import Context
 from gost_core.selector import Filter, Markable, Marker, Selector, Strategy
-from gost_core.testing._families.counts import Count
+from gost_core.testing._families.counts import Resettable
 from gost_core.testing._families.items import BY_FAILURES, BY_WEIGHT, ByFailures, ByWeight
 from gost_core.testing._families.lookups import is_empty
 from gost_core.testing._run.contract import Contract, clause
@@ -29,7 +29,7 @@ T = TypeVar("T", default=object)
 
 
 class MarkerContract(
-    Count[MarkerT],
+    Resettable[MarkerT],
     interface=Marker,
     first=("mark_counts",),
     said={"threads": ("Of marks from several threads at once none is lost.", "D21")},
@@ -41,6 +41,9 @@ class MarkerContract(
 
     def _count_in(self, count: MarkerT, /) -> None:
         count.mark()
+
+    def _one(self, count: MarkerT, /) -> tuple[Callable[[], object], ...]:
+        return count.mark, count.reset, count.count
 
     def _expect_counted(self, count: MarkerT, times: int, after: str, /) -> None:
         counted = count.count()

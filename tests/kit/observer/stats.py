@@ -147,6 +147,20 @@ class UnlockedErrors(RightStats):
         self.marked = True
 
 
+@trial.breaks("threads-reset")
+class ResettingWithoutLock(RightStats):
+    def add(self, kind: Kind, n: int, /) -> None:
+        with self.lock:
+            if (value := self.values.get(kind)) is not None:
+                self.marked = True
+                self.values[kind] = value + n
+
+    def reset(self) -> None:
+        for kind in self.values:
+            self.values[kind] = 0
+        self.marked = False
+
+
 @trial.breaks("threads-told")
 class LosingTheMark(RightStats):
     def is_updated(self) -> bool:

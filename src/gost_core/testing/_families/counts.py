@@ -3,12 +3,13 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import field
+from itertools import count
 from typing import Final, Generic, TypeVar
 
 from gost_core.testing._run.contract import FIRST, Contract, clause
-from gost_core.testing._run.waiting import in_threads
+from gost_core.testing._run.waiting import expect, in_threads
 
-__all__ = ("Count",)
+__all__ = ("Count", "Resettable")
 
 CountT = TypeVar("CountT")
 
@@ -41,3 +42,30 @@ class Count(Contract, Generic[CountT]):
             done += await in_threads(lambda _: self._count_in(count), _TIMES, "counting in threads")
         times = _TIMES * len(done)
         self._expect_counted(count, times, f"{times} calls in {len(done)} threads")
+
+
+class Resettable(Count[CountT]):
+    """The clause of what can begin anew. Hook: ``_one``."""
+
+    @abstractmethod
+    def _one(self, count: CountT, /) -> tuple[Callable[[], object], ...]:
+        """Return what adds 1, what begins anew, and what tells the value."""
+
+    @clause(
+        "A reset beside what another thread adds is not lost.",
+        "D21",
+        after=("reset_clears", "threads"),
+    )
+    async def threads_reset(self) -> None:
+        counts, roles = [self.make() for _ in range(_TIMES)], [count() for _ in range(_TIMES)]
+        for one in counts * 3:
+            self._one(one)[0]()
+
+        def use(number: int) -> None:
+            # Of the two threads that come first, one adds and one resets, in turns.
+            if (turn := next(roles[number])) < 2:
+                self._one(counts[number])[turn ^ number % 2]()
+
+        await in_threads(use, _TIMES, "adding beside a reset")
+        left = {self._one(one)[2]() for one in counts}
+        expect(left <= {0, 1}, f"after a reset, and 1 that was added beside it, were {left}")

@@ -1,12 +1,14 @@
 """The contract of counters of services and clients."""
 
+from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Final, cast
 
 from typing_extensions import TypeVar
 
 from gost_core.observer.stats import Kind, Stats
-from gost_core.testing._families.counts import Count
+from gost_core.testing._families.counts import Resettable
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, in_threads
 
@@ -20,13 +22,17 @@ _UNKNOWN: Final[tuple[Kind, ...]] = (cast("Kind", 0), cast("Kind", 99))
 _TIMES: Final[int] = 300
 
 
-class StatsContract(Count[StatsT], interface=Stats, first=("current_falls",)):
+class StatsContract(Resettable[StatsT], interface=Stats, first=("current_falls",)):
     """What counters promise."""
 
     def _count_in(self, count: StatsT, /) -> None:
         for kind in Kind:
             count.add(kind, 3)
         count.add(Kind.CURRENT_CONNS, -2)
+
+    def _one(self, count: StatsT, /) -> tuple[Callable[[], object], ...]:
+        kind = Kind.TOTAL_ERRS
+        return partial(count.add, kind, 1), count.reset, partial(count.get, kind)
 
     def _expect_counted(self, count: StatsT, times: int, after: str, /) -> None:
         for kind in Kind:
