@@ -1304,19 +1304,21 @@ trials = (trial,)
 
 @trial.breaks("traffic-refused")
 class AskingBetweenDialAndRelay(RightHandler):
-    """Asks the traffic limiter where nothing closes the target yet."""
+    """Asks the traffic limiter where no failure closes the target yet."""
 
-    is_asking = False
+    has_failed = False
 
     async def exchange(self, ctx: Context, client: Conn, target: Conn) -> None:
         if self.options.limiter is not None:
-            self.is_asking = True
-            await self.options.limiter.in_(ctx, str(client.remote_addr()))
-            self.is_asking = False
+            try:
+                await self.options.limiter.in_(ctx, str(client.remote_addr()))
+            except OSError:
+                self.has_failed = True
+                raise
         await super().exchange(ctx, client, target)
 
     async def release_target(self, target: Conn) -> None:
-        if not self.is_asking:
+        if not self.has_failed:
             await super().release_target(target)
 
 
@@ -1330,4 +1332,23 @@ class LeavingTheTargetOfTheRefused(RightHandler):
 
     async def release_target(self, target: Conn) -> None:
         if not self.is_refused:
+            await super().release_target(target)
+
+
+@trial.breaks("cancel-closes-target")
+class ClosingOnlyAfterFailures(RightHandler):
+    """Forgets that a lookup between the dial and the relay can be cancelled too."""
+
+    is_asking = False
+
+    async def exchange(self, ctx: Context, client: Conn, target: Conn) -> None:
+        if self.options.limiter is not None:
+            self.is_asking = True
+            with suppress(OSError):
+                await self.options.limiter.in_(ctx, str(client.remote_addr()))
+            self.is_asking = False
+        await super().exchange(ctx, client, target)
+
+    async def release_target(self, target: Conn) -> None:
+        if not self.is_asking:
             await super().release_target(target)

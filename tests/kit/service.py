@@ -154,9 +154,11 @@ class RightService(Service):
 
     async def close(self) -> None:
         self.closing.set()
-        await self.listener.close()
-        if isinstance(self.handler, Closer):
-            await self.handler.close()
+        try:
+            await self.listener.close()
+        finally:
+            if isinstance(self.handler, Closer):
+                await self.handler.close()
 
 
 class MakeService(Protocol):
@@ -752,3 +754,25 @@ class LeavingTheCancelled(RightService):
         for task, conn in tuple(self.conns.items()):
             task.cancel()
             await conn.close()
+
+
+@trial.breaks("close-cancelled")
+class ClosingOneAfterTheOther(RightService):
+    """Closes no handler if it is cancelled while the listener takes its time."""
+
+    async def close(self) -> None:
+        self.closing.set()
+        await self.listener.close()
+        if isinstance(self.handler, Closer):
+            await self.handler.close()
+
+
+@trial.breaks("close-cancelled")
+class ClosingByATask(RightService):
+    """Has the first close() take all others with it when it is cancelled."""
+
+    closed: asyncio.Future[None] | None = None
+
+    async def close(self) -> None:
+        self.closed = self.closed or asyncio.ensure_future(super().close())
+        await self.closed

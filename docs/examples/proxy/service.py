@@ -77,9 +77,11 @@ class TaskService(Service):
     async def close(self) -> None:
         self._closing.set()
         self._reporter.tell("closed")
-        await self._listener.close()
-        if isinstance(self._handler, net.Closer):
-            await self._handler.close()
+        try:
+            await self._listener.close()
+        finally:
+            if isinstance(self._handler, net.Closer):
+                await self._handler.close()
 
     async def _serve(self) -> None:
         failure: Exception | None = None

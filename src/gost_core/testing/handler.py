@@ -251,7 +251,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
     @clause(
         "Cancelling during the exchange closes both connections.",
         "D4",
-        after=("dials_target", "cancel_closes"),
+        after=("dials_target", "cancel_closes", "traffic_limited"),
     )
     async def cancel_closes_target(self) -> None:
         await handled.try_cancel_closes_target(self._site)

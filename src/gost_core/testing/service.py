@@ -13,7 +13,7 @@ from gost_core.keys import DESTINATION_ADDRESS, HASH_SOURCE, SESSION_ID, SOURCE_
 from gost_core.listener import AcceptError, BindError, ClosedError, Listener
 from gost_core.observer.stats import Kind, Stats
 from gost_core.service import Service
-from gost_core.testing._families.closers import Closers
+from gost_core.testing._families.closers import Closers, closes_cut_short
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     ended,
@@ -281,6 +281,10 @@ class ServiceContract(Closers, interface=Service):
         await served.close()
         order = list(dict.fromkeys(events))
         expect(order == ["listener.close", "handler.close"], f"what was closed: {order}")
+
+    @clause("A cancelled close() closes both too.", "D1, D29", after=("close_twice", "close_order"))
+    async def close_cancelled(self) -> None:
+        await _cancel_close(self._begin)
 
     @clause("close() waits for no handler, and handlers that run go on.", "D29", after=("handled",))
     async def close_leaves_handlers(self) -> None:
@@ -570,6 +574,24 @@ async def _expect_cancels(served: _Served, before: str) -> None:
     cancelled, running = served.handler.cancelled, served.handler.running
     expect(cancelled == 1, f"serve() was cancelled {before}, and the handler was not")
     expect(running == 0, "serve() ended before the handler that it cancelled")
+
+
+async def _cancel_close(begin: Callable[..., _Served], /) -> None:
+    """Break the clause unless a cancelled close() closes the listener and the handler."""
+
+    async def begun() -> tuple[Service, Callable[[], Awaitable[None]]]:
+        events = list[str]()
+        served = begin(ClosableHandler(events), listener=FakeListener(events))
+        await settle()
+
+        async def expect_closed() -> None:
+            await until(lambda: len(set(events)) == 2, f"a cancelled close() closed only {events}")
+            await ended(served.serving)
+            expect(served.serving.done(), "a cancelled close() did not end serve()")
+
+        return served.service, expect_closed
+
+    await closes_cut_short(begun)
 
 
 async def _expect_closed_after(served: _Served, events: list[str], cancelled: bool) -> None:

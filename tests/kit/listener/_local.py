@@ -1115,3 +1115,14 @@ class BindingAfterClose(RightListener):
         await asyncio.sleep(0)
         self.bind()
         self.listen()
+
+
+@local.breaks("failed-bind-frees")
+class KeepingWhatCannotBeBound(RightListener):
+    def bind(self) -> None:
+        host, _, port = self.options.addr.rpartition(":")
+        self.sock = socket.socket()
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.sock.bind((host, int(port)))
+        self.sock.setblocking(False)
+        self.address = Address("tcp", "{}:{}".format(*self.sock.getsockname()))

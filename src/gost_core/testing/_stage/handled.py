@@ -248,6 +248,17 @@ class Site:
         start(connect(client.conn, TARGET))
         return client
 
+    def sending(self, served: Served) -> Client:
+        """Have a client ask for the target, and send."""
+        connect = need(self.connect, "connect")
+        client = served.client()
+
+        async def send() -> None:
+            await (await connect(client.conn, TARGET)).write(DATA)
+
+        start(send())
+        return client
+
     async def logged_in(
         self, users: FakeAuthenticator, password: str = "password"
     ) -> tuple[Served, Client]:
@@ -283,6 +294,14 @@ async def try_cancel_closes_target(site: Site, /) -> None:
     await served.router.dials.reached("the router")
     await expect_cancelled(client.handling, "handle()")
     expect(served.router.dials.cancelled == 1, "handle() has ended, and the dial goes on")
+    limiter = FakeTrafficLimiter()
+    served = await site.ready(traffic_limiter_option(limiter))
+    limiter.asked.hang()
+    client = site.sending(served)
+    await limiter.asked.reached("the traffic limiter")
+    await expect_cancelled(client.handling, "handle()")
+    await client.expect_closed("handle() was cancelled as it asked the limiter")
+    await served.expect_targets_closed("handle() was cancelled as it asked the limiter")
 
 
 async def expect_values(site: Site, /) -> None:
@@ -495,16 +514,11 @@ async def try_traffic_in_hand(site: Site, /) -> None:
 
 
 async def try_traffic_refused(site: Site, /) -> None:
-    connect = need(site.connect, "connect")
     for error in (None, *out_of_reach("the limits")):
         limiter = FakeTrafficLimiter(refuses=error is None)
         limiter.error = error
-        client = (served := await site.obliging(traffic_limiter_option(limiter))).client()
-
-        async def send(conn: MemoryConn) -> None:
-            await (await connect(conn, TARGET)).write(DATA)
-
-        start(send(client.conn))
+        served = await site.obliging(traffic_limiter_option(limiter))
+        client = site.sending(served)
         await client.expect_ends(
             what := f"a client whose limiter {describe(error) if error else 'refuses'}"
         )

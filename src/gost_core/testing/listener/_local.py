@@ -25,6 +25,7 @@ from gost_core.testing._run.waiting import (
     within,
 )
 from gost_core.testing._stage.memory import MemoryMetadata
+from gost_core.testing._stage.servers import free_descriptor
 from gost_core.testing._stage.streams import begin, end_of, read
 from gost_core.testing.listener._proxied import Proxied
 from gost_core.testing.listener._serving import BadClient, ListenerSite, MakeListener, all_of
@@ -40,6 +41,8 @@ _TEMPORARY: Final = (
     errno.ECONNABORTED,
     errno.EINTR,
 )
+
+_MANY: Final[int] = 10
 
 
 class ListenerContract(Proxied, interface=Listener, first=("bound",)):
@@ -120,9 +123,22 @@ class ListenerContract(Proxied, interface=Listener, first=("bound",)):
         after=("real_address", "bound"),
     )
     async def address_in_use(self) -> None:
+        await self._expect_refused(await self._ready())
+
+    async def _expect_refused(self, site: ListenerSite) -> None:
+        init = self._build_at(str(site.addr()), site).listener.init(MemoryMetadata())
+        await raises(init, "init() for an address that is in use", OSError)
+
+    @clause("An init() that could not bind keeps nothing.", "D18", after=("address_in_use",))
+    async def failed_bind_frees(self) -> None:
         site = await self._ready()
-        second = self._build_at(str(site.addr()), site).listener
-        await raises(second.init(MemoryMetadata()), "init() for an address that is in use", OSError)
+        free = free_descriptor()
+        for _ in range(_MANY):
+            await self._expect_refused(site)
+        left = free_descriptor() - free
+        expect(
+            left < _MANY / 2, f"{_MANY} calls of init() failed, {left} more descriptors are used"
+        )
 
     # ---- Accepting
 

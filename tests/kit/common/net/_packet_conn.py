@@ -289,7 +289,7 @@ class LeavingThePacketReader(DatagramConn):
         await super().close()
 
 
-@packet_conn.breaks("use-after-close")
+@packet_conn.breaks("write-after-close")
 class SendingAfterClose(DatagramConn):
     async def write_to(self, data: Buffer, addr: Addr, /) -> None:
         if not self.closed:

@@ -9,6 +9,7 @@ from gost_core.common.net import ClosedError, Closer, Conn
 from gost_core.context import Context
 from gost_core.metadata import Metadata
 from gost_core.observer.stats import Kind, Stats
+from gost_core.testing._run.waiting import turns
 from gost_core.testing._stage.fakes.recorded import Lent
 from gost_core.testing._stage.memory import Address, MemoryListener
 
@@ -46,10 +47,11 @@ class FakeListener(MemoryListener, listener.Listener):
         return self.taken[-1]
 
     async def close(self) -> None:
-        """Close."""
+        """Close, and say goodbye, which takes a moment."""
         if not self.closed:
             self.events.append("listener.close")
         await super().close()
+        await turns(5)
 
 
 class FakeHandler(handler.Handler):

@@ -282,14 +282,14 @@ class PacketConnContract(
         expect(data == b"x", f"what {sender} sent was read: {data!r}")
 
     @clause(
-        "After close(), once or several times at once, read_from() and write_to() raise "
-        "ClosedError, even if something had arrived.",
+        "After close(), once or several times at once, read_from() raises ClosedError, even if "
+        "something had arrived.",
         "D1, D14",
         after=("exchange",),
     )
     async def use_after_close(self) -> None:
         conn, peer = await self._ends()
-        there, send = peer.local_addr(), await self._sender(conn, peer)
+        send = await self._sender(conn, peer)
         for _ in range(2):
             await within(send(b"early"), "what the peer sends")
         # The other one may have been taken with it.
@@ -297,6 +297,12 @@ class PacketConnContract(
         await settle()
         await closed_at_once(conn)
         await raises(packets(conn).read_from(ALL), "read_from() after close()", ClosedError)
+
+    @clause("write_to() after close() raises ClosedError.", "D1, D14", after=("exchange",))
+    async def write_after_close(self) -> None:
+        conn, peer = await self._ends()
+        there = peer.local_addr()
+        await given(conn.close(), "close()")
         await raises(packets(conn).write_to(b"x", there), "write_to() after close()", ClosedError)
 
 
