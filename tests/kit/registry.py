@@ -218,6 +218,12 @@ class DefaultForNoName(RightRegistry):
 
 
 @trial.breaks("names-exact")
+class RefusingBlankNames(RightRegistry):
+    def register(self, name: str, value: Value, /) -> None:
+        super().register(name and name.strip() and name, value)
+
+
+@trial.breaks("names-exact")
 class StrippingNames(RightRegistry):
     def unregister(self, name: str, /) -> None:
         super().unregister(name.strip())

@@ -561,6 +561,17 @@ class LivingWhileAskedFor(RightSD):
 
 
 @trial.breaks("renew-extends")
+class RenewingTheNode(RightSD):
+    """A node that renews one of its services is there, and so are its others."""
+
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        await super().renew(ctx, service)
+        for key, (entry, _) in self.entries.items():
+            if entry.node == service.node:
+                self.entries[key] = (entry, Clock.now + LEASE)
+
+
+@trial.breaks("renew-extends")
 class RenewingOnce(RightSD):
     def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
         super().__init__(entries)

@@ -743,6 +743,15 @@ class RefusalsWithinGroups(RightService):
 
 
 @trial.breaks("failure-counted")
+class GroupsOfRefusals(RightService):
+    """Takes a group of nothing but refusals for a refusal."""
+
+    def counts(self, error: Exception) -> bool:
+        within: Sequence[Exception] = getattr(error, "exceptions", (error,))
+        return any(super(GroupsOfRefusals, self).counts(one) for one in within)
+
+
+@trial.breaks("failure-counted")
 class CountingUntilItIsClosed(RightService):
     def counts(self, error: Exception) -> bool:
         return super().counts(error) and not self.closing.is_set()

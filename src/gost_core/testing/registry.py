@@ -103,7 +103,7 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
     async def names_exact(self) -> None:
         registry, name = self.make(), "\xf6-n"
         registry.register(name, self.value())
-        near = ("\xd6-n", " \xf6-n", "\xf6-n ", "\xf6", "\xf6-n\0", "o\u0308-n", "o-n")
+        near = ("\xd6-n", " \xf6-n", "\xf6-n ", " ", "\xf6", "\xf6-n\0", "o\u0308-n", "o-n")
         for other in (*near, "\xf6_n", "\xf6n", "\xf6.n", "\xf6/n", "\xf6-n@x"):
             found = registry.is_registered(other) or registry.get(other) is not None
             expect(not found, f"{other!r} was found where only {name!r} is")

@@ -270,7 +270,7 @@ class SDContract(
     @clause(
         "Renewing, and registering again, begin the lease anew.",
         "D61",
-        after=("concurrent", "registered", "renew_by_key"),
+        after=("concurrent", "expires", "registered", "renew_by_key"),
     )
     async def renew_extends(self) -> None:
         for name in ("renew", "register"):
@@ -283,10 +283,12 @@ class SDContract(
         in_time, renewed = True, loop.time()
         try:
             when = f"{0.6 * lease:g} s after {name}(), of a lease of {lease:g} s"
-            for _ in range(3):
+            # Another of that node is not renewed.
+            await self._register(sd, _SECOND)
+            for others in ([_SECOND], [], []):
                 await self.elapse(0.6 * lease)
                 in_time = in_time and loop.time() - renewed < lease
-                await self._expect_services(sd, _SERVICE, when=when)
+                await self._expect_services(sd, _SERVICE, *others, when=when)
                 renewed = loop.time()
                 # At once with another, with which it must not be mistaken.
                 calls = (getattr(sd, name)(Context(), one) for one in (_SERVICE, _MAIL))

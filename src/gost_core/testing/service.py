@@ -501,10 +501,10 @@ class ServiceContract(Closers, interface=Service):
 
     @clause("A handler that fails is counted, also after close().", "D15", after=("serve_waits",))
     async def failure_counted(self) -> None:
-        group = ExceptionGroup("both directions", [OSError("one"), DeniedError("the other")])
+        groups = [ExceptionGroup("two", [one(), DeniedError()]) for one in (OSError, DeniedError)]
         of_streams = ConnectionResetError("broken"), BrokenPipeError("gone"), TimeoutError("late")
         of_rules = OSError("it failed"), PermissionError("wrong password"), KeyError("x")
-        for error in (*of_streams, *of_rules, group):
+        for error in (*of_streams, *of_rules, *groups):
             for steps in (0, _STEPS):
                 errors = await self._errors_of(_raising(error, steps))
                 expect(errors == 1, f"one handler raised {error!r}, and TOTAL_ERRS is {errors}")
