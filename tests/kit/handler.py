@@ -167,10 +167,13 @@ class RightHandler(Handler, Forwarder, Closer):
     def limit_requests(self, client: Conn) -> None:
         if self.options.rate_limiter is None:
             return
-        host = str(client.remote_addr()).rpartition(":")[0]
+        host = self.host_of(str(client.remote_addr()))
         limiter = self.options.rate_limiter.limiter(host)
         if limiter is not None and not limiter.allow(1):
             raise DeniedError(f"{host} asks too often")
+
+    def host_of(self, addr: str) -> str:
+        return addr.rpartition(":")[0].strip("[]")
 
     async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
         if self.options.auther is None:
@@ -1352,3 +1355,17 @@ class ClosingOnlyAfterFailures(RightHandler):
     async def release_target(self, target: Conn) -> None:
         if not self.is_asking:
             await super().release_target(target)
+
+
+@trial.breaks("rate-first")
+class LeavingTheBrackets(RightHandler):
+    def host_of(self, addr: str) -> str:
+        return addr.rpartition(":")[0]
+
+
+@trial.breaks("rate-first")
+class LimitingIPv6AsOne(RightHandler):
+    """Has one limit for most clients with an IPv6 address."""
+
+    def host_of(self, addr: str) -> str:
+        return addr.partition(":")[0]

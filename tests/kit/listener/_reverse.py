@@ -306,3 +306,9 @@ class RetryAfterClose(RightReverse):
     async def broken(self, bound: net.Listener, error: OSError) -> Exception:
         raised = await super().broken(bound, error)
         return AcceptError(error) if self.has_accepted else raised
+
+
+@reverse.breaks("limit-keeps-serving")
+class LeavingTheBrackets(RightReverse):
+    def host_of(self, addr: str) -> str:
+        return addr.rpartition(":")[0]

@@ -117,9 +117,9 @@ class Served:
     handler: Handler
     router: FakeRouter
 
-    def client(self, value: str = "here") -> Client:
-        """Have a client come, with a value of its connection."""
-        conn, handled = map(owned, connected_pair())
+    def client(self, value: str = "here", addr: str = _CLIENT) -> Client:
+        """Have a client come, with a value of its connection, from an address."""
+        conn, handled = map(owned, connected_pair(client=addr))
         ctx = Context().with_value(MARK, value)
         return Client(conn, handled, start(self.handler.handle(ctx, AbortableConn(handled))))
 
@@ -332,15 +332,15 @@ async def try_rate_limited(site: Site, /) -> None:
 
 async def expect_rate_first(site: Site, /) -> None:
     login = need(site.login, "login")
-    for allows in (False, True):
+    for allows, addr in ((False, _CLIENT), (True, "[2001:db8::1]:1024")):
         users = FakeAuthenticator("user", "password", "client-7")
-        limiter = FakeRateLimiter(allows=allows)
+        limiter, host = FakeRateLimiter(allows=allows), addr.rpartition(":")[0].strip("[]")
         served = await site.ready(auther_option(users), rate_limiter_option(limiter))
-        client = served.client()
+        client = served.client(addr=addr)
         start(login(client.conn, TARGET, "user", "wrong"))
         await served.expect_not_dialed(client, "the password is wrong")
         expect(limiter.taken > 0, "a refused login spent nothing of the rate limit")
-        expect(set(limiter.keys) == {"192.0.2.1"}, f"for {_CLIENT} it was asked {limiter.keys}")
+        expect(set(limiter.keys) == {host}, f"for {addr} it was asked {limiter.keys}")
         expect(allows or not users.asked, "over the rate limit, the authenticator was asked")
 
 
@@ -519,9 +519,8 @@ async def try_traffic_refused(site: Site, /) -> None:
         limiter.error = error
         served = await site.obliging(traffic_limiter_option(limiter))
         client = site.sending(served)
-        await client.expect_ends(
-            what := f"a client whose limiter {describe(error) if error else 'refuses'}"
-        )
+        what = f"a client whose limiter {describe(error) if error else 'refuses'}"
+        await client.expect_ends(what)
         await client.expect_closed(f"handle() has ended of {what}")
         await served.expect_targets_closed(f"handle() has ended of {what}")
 

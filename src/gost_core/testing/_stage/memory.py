@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 from itertools import count
-from typing import Final, final
+from typing import ClassVar, Final, final
 
 from typing_extensions import Buffer
 
@@ -255,6 +255,8 @@ class MemoryListener(Listener):
         addr: what ``addr()`` returns; nothing is bound.
     """
 
+    _source: ClassVar[str] = "192.0.2.1"
+
     def __init__(self, addr: Address, /) -> None:
         self._addr = addr
         self._waiting: deque[Conn | Exception] = deque()
@@ -264,7 +266,7 @@ class MemoryListener(Listener):
 
     def connect(self) -> MemoryConn:
         """Connect a client, each from a port of its own, and return its end."""
-        source = f"192.0.2.1:{next(self._ports)}"
+        source = f"{self._source}:{next(self._ports)}"
         client, server = connected_pair(self._addr.network(), source, str(self._addr))
         self._arrive(server)
         return client

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from ssl import SSLCertVerificationError
-from typing import Final
+from typing import ClassVar, Final
 
 from gost_core.chain import BindOption, EmptyRouteError
 from gost_core.common import net
@@ -51,6 +51,7 @@ class _FarListener(MemoryListener):
     """Where a router has bound."""
 
     closing_takes = 0.0
+    _source: ClassVar[str] = "[2001:db8::1]"
 
     async def close(self) -> None:
         await super().close()

@@ -559,8 +559,7 @@ async def _cancel_close(connected: MakePair) -> None:
         for other in others:
             await within(other, "close(), beside one that was cancelled,")
         await within(end_of(there), "the peer's connection, after a cancelled close(),")
-        what = "the peer's write(), after a cancelled close(),"
-        await raises(write_on(there), what, BrokenPipeError, ConnectionResetError)
+        await raises(write_on(there), "its write()", BrokenPipeError, ConnectionResetError)
         await within(here.close(), "close(), after one that was cancelled,")
 
 

@@ -262,8 +262,7 @@ class ConnUnwrapperContract(Closers, interface=ConnUnwrapper):
         after=("keeps_packets",),
     )
     async def packets_unchanged(self) -> None:
-        wrap = need(self.wrap_datagrams, "wrap_datagrams")
-        outer, far, inner = self._wrapped(_Packets, wrap)
+        outer, far, inner = self._wrapped(_Packets, need(self.wrap_datagrams, "wrap_datagrams"))
         wrapper = packets(outer)
         await within(wrapper.write_to(_DATAGRAM, _PEER), "write_to()")
         to, received = getattr(inner, "sent_to", ""), await read(far)
