@@ -911,6 +911,49 @@ class KeepingTheTarget(RightHandler):
         return self.address
 
 
+@trial.breaks("bypass-refuses")
+class VerdictOnTheHandler(RightHandler):
+    refused = False
+
+    async def check(self, ctx: Context, address: str) -> None:
+        self.refused = False
+        try:
+            await super().check(ctx, address)
+        except DeniedError:
+            self.refused = True
+        # Whatever comes next, such as a line of a log.
+        await asyncio.sleep(0)
+        if self.refused:
+            raise DeniedError(f"{address} is refused by rule")
+
+
+@trial.breaks("logins-apart")
+class UserOnTheHandler(RightHandler):
+    is_known = False
+
+    async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
+        known = ctx
+        try:
+            known = await super().authenticate(ctx, user, password)
+            self.is_known = True
+        except PermissionError:
+            self.is_known = False
+        await asyncio.sleep(0)
+        if not self.is_known:
+            raise PermissionError("the credentials are wrong")
+        return known
+
+
+@trial.breaks("context-handed-on")
+class ContextOnTheHandler(RightHandler):
+    async def serve(self, ctx: Context, client: Conn) -> None:
+        self.ctx = ctx
+        await super().serve(ctx, client)
+
+    async def dial(self, ctx: Context, address: str) -> Conn:
+        return await super().dial(ctx if self.options.auther else self.ctx, address)
+
+
 @trial.breaks("traffic-limited")
 class LimitingByHost(RightHandler):
     async def exchange(self, ctx: Context, client: Conn, target: Conn) -> None:

@@ -445,7 +445,7 @@ class FailedForEver(RightSelector):
         return 1e9
 
 
-@selector_trial.breaks("fail-timeout")
+@selector_trial.breaks("fail-timeout-fixed")
 class BackingOff(RightSelector):
     def fail_timeout(self, item: Item) -> float:
         return super().fail_timeout(item) * max(1, item.marker().count())
@@ -794,7 +794,7 @@ class MillisecondsForSeconds(RightFilter):
         return super().fail_timeout(item) * 1000
 
 
-@filter_trial.breaks("fail-timeout")
+@filter_trial.breaks("fail-timeout-fixed")
 class SeenToFail(RightFilter):
     """Remembers of an item that it has seen it fail, until the item is reset."""
 

@@ -76,8 +76,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
     @clause("It is constructed without an event loop.", "D18")
     async def constructed_without_loop(self) -> None:
         call = asyncio.to_thread(lambda: self.make(router_option(FakeRouter())))
-        made = await within(call, "constructing it in a thread without an event loop")
-        owned(made)
+        owned(await within(call, "constructing it in a thread without an event loop"))
 
     @clause("init() accepts None, and empty metadata.", "D18")
     async def init_without_metadata(self) -> None:
@@ -334,10 +333,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("dials_target", "concurrent"),
     )
     async def bypass_refuses(self) -> None:
-        rules = FakeBypass()
-        served = (await self._site.connected(bypass_option(rules)))[0]
-        rules.prefixes = ("target.example",)
-        await served.expect_next_refused(self._site.asking(served), "the bypass contains it")
+        await handled.try_bypass_refuses(self._site)
 
     @clause("A bypass that raises refuses: nothing is dialed.", "D36", after=("dials_target",))
     async def bypass_broken(self) -> None:
@@ -349,6 +345,10 @@ class HandlerContract(InitialisedOnce, interface=Handler):
     @clause("Wrong credentials are refused, and right ones let in.", "D49", after=("concurrent",))
     async def auther_decides(self) -> None:
         await handled.try_auther_decides(self._site)
+
+    @clause("Of logins at once, each has its own verdict.", "D22, D49", after=("auther_decides",))
+    async def logins_apart(self) -> None:
+        await handled.expect_logins_apart(self._site)
 
     @clause('The client id "" is one too: it is let in.', "D49", after=("auther_decides",))
     async def auther_empty_id(self) -> None:

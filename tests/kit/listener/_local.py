@@ -444,6 +444,71 @@ class KeyOnTheListener(RightListener):
         conn.allowance = await limits.in_(Context(), self.key)
 
 
+@local.breaks("verdicts-apart")
+class VerdictOnTheListener(RightListener):
+    """Keeps on itself what the admission says, while it writes that down."""
+
+    refuses = False
+
+    async def ask(self, conn: ServedConn) -> None:
+        self.refuses = False
+        try:
+            await super().ask(conn)
+        except Exception:
+            self.refuses = True
+        await asyncio.sleep(0)
+        if self.refuses:
+            raise PermissionError("the client is not admitted")
+
+
+@local.breaks("verdicts-apart")
+class ClosingTheLastOne(RightListener):
+    """Closes, in place of who is refused, the client that came last."""
+
+    last: ServedConn | None = None
+
+    def take(self, conn: ServedConn) -> None:
+        self.last = conn
+        super().take(conn)
+
+    async def ask(self, conn: ServedConn) -> None:
+        try:
+            await super().ask(conn)
+        except PermissionError:
+            assert self.last is not None
+            await self.last.close()
+            raise
+
+
+@local.breaks("proxied-apart")
+class SourceOnTheListener(RightListener):
+    """Keeps on itself whom a header names, until the client is admitted."""
+
+    source: Addr | None = None
+
+    async def read_header(self, conn: ServedConn) -> None:
+        await super().read_header(conn)
+        self.source = conn.remote
+
+    async def admit(self, conn: ServedConn) -> None:
+        await super().admit(conn)
+        conn.remote = self.source or conn.remote
+
+
+@local.breaks("proxied-apart")
+class KeyOfTheLastOne(RightListener):
+    """Asks the limiter about who came last, while others were waiting for their admission."""
+
+    key = ""
+
+    async def ask(self, conn: ServedConn) -> None:
+        self.key = str(conn.remote_addr())
+        await super().ask(conn)
+
+    def host_of(self, addr: str) -> str:
+        return super().host_of(self.key)
+
+
 @local.breaks("failed-init-releases")
 class BindingFirst(RightListener):
     async def init(self, metadata: Metadata | None, /) -> None:

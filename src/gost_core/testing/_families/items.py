@@ -288,20 +288,33 @@ class ByFailures(Choice[ChooserT, T]):
     @clause(
         "A failed item can be chosen again when failTimeout has passed since its last failure.",
         "D45",
-        after=("chosen_anew", "failed_avoided"),
+        after=("failed_avoided",),
     )
     async def fail_timeout(self) -> None:
         self._needs("failTimeout")
+        recovered = self._failed(failTimeout=_SHORT)
+        await asyncio.sleep(2 * _SHORT)
+        await self._expect_never(
+            self._failed(), recovered, "that has failed, before one whose failTimeout has passed"
+        )
+
+    @clause(
+        "However many failures an item has, and however often it is seen, its failTimeout is no "
+        "longer.",
+        "D45",
+        after=("chosen_anew", "fail_timeout"),
+    )
+    async def fail_timeout_fixed(self) -> None:
+        self._needs("failTimeout")
         chooser, failed = self._build(), self._failed()
         recovered = self._failed(failTimeout=_SHORT)
-        # It takes as long after many failures as after one, and however often the item is seen.
         for _ in range(_CALLS):
             self._marker(recovered).mark()
             await self._choice(chooser, Context(), failed, recovered)
         await asyncio.sleep(2 * _SHORT)
         drawn = await self._draw(failed, recovered, chooser=chooser)
         still = any(item is failed for item in drawn)
-        expect(not still, "a failed item was chosen before one whose failTimeout had passed")
+        expect(not still, f"after {_CALLS} failures, a failTimeout had not passed when it was over")
 
     @clause(
         "A failTimeout of 0 or less counts as 10 s, and not as none.",

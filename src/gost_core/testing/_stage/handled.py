@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from socket import gaierror
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from gost_core import handler
 from gost_core.chain import DialOptions, Node
@@ -47,7 +47,7 @@ from gost_core.testing._run.waiting import (
 from gost_core.testing._stage.fakes.chain import FakeHop, FakeRouter
 from gost_core.testing._stage.fakes.limiter import FakeRateLimiter, FakeTrafficLimiter
 from gost_core.testing._stage.fakes.lookups import FakeAuthenticator, FakeBypass
-from gost_core.testing._stage.fakes.recorded import Call, out_of_reach
+from gost_core.testing._stage.fakes.recorded import Call, Recorded, out_of_reach
 from gost_core.testing._stage.memory import ForwardingConn, MemoryConn, connected_pair, unread
 from gost_core.testing._stage.network import CutConn
 from gost_core.testing._stage.streams import end_of, read_exactly
@@ -312,12 +312,12 @@ async def expect_values(site: Site, /) -> None:
         ways.append((auther_option(users), lambda conn, addr: login(conn, addr, *_USER)))
     for option, ask in ways:
         served = await site.ready(option)
-        for number, value in enumerate(values):
+        for value in values:
             start(ask(served.client(value).conn, TARGET))
-            await until(lambda: len(served.router.dials) > number, "nothing is dialed")  # noqa: B023
+        await until(lambda: len(served.router.dials) >= len(values), "nothing is dialed")  # noqa: B023
         asked = served.router.dials.contexts, rules.asked.contexts, users.asked.contexts
         for who, contexts in zip(("router", "bypass", "authenticator"), asked, strict=True):
-            told = [*dict.fromkeys(ctx.value(MARK) for ctx in contexts)]
+            told = sorted({str(ctx.value(MARK)) for ctx in contexts})
             what = f"of connections with the values {values} the {who} was given {told}"
             expect(told == values[: len(contexts)], what)
 
@@ -525,6 +525,34 @@ async def try_traffic_refused(site: Site, /) -> None:
         await served.expect_targets_closed(f"handle() has ended of {what}")
 
 
+async def try_bypass_refuses(site: Site, /) -> None:
+    rules = FakeBypass()
+    served = (await site.connected(bypass_option(rules)))[0]
+    rules.prefixes = ("target.example",)
+    await served.expect_next_refused(site.asking(served), "the bypass contains it")
+    rules.prefixes = ("refused",)
+    await _expect_one_refused(site, bypass_option(rules), rules.asked, await choosing(site))
+
+
+async def _expect_one_refused(
+    site: Site, option: handler.Option, asked: Recorded[Any], ask: Connect
+) -> None:
+    """Break the clause unless of clients at once those are let in that are not refused."""
+    served, answers = await site.ready(option), asyncio.Event()
+    asked.clear()
+    asked.meanwhile = answers.wait
+    for name in ("one.example:80", "refused.example:80", "two.example:80"):
+        start(ask(served.client().conn, name))
+    await until(lambda: len(asked) >= 3, "of 3 clients at once, not all are judged")
+    answers.set()
+    dials = served.router.dials
+    await until(lambda: len(dials) >= 2, "of 3 clients at once, of which 1 is refused, not 2 dial")
+    await settle()
+    dialed = [call.address for call in dials]
+    right = len(dialed) == 2 and "refused.example:80" not in dialed
+    expect(right, f"of 3 clients at once, of which 1 is refused, the targets are {dialed}")
+
+
 async def try_auther_decides(site: Site, /) -> None:
     login, users = need(site.login, "login"), FakeAuthenticator("user", "password", "client-7")
     served, _ = await site.logged_in(users)
@@ -539,6 +567,15 @@ async def try_auther_decides(site: Site, /) -> None:
     await users.asked.reached("the authenticator")
     start(login(served.client().conn, TARGET, "user", "password"))
     await served.dialed("one client waits for the authenticator, and another is held up")
+
+
+async def expect_logins_apart(site: Site, /) -> None:
+    login, users = need(site.login, "login"), FakeAuthenticator("user", "password", "client-7")
+
+    async def ask(conn: Conn, name: str) -> Conn:
+        return await login(conn, name, "user", "wrong" if "refused" in name else "password")
+
+    await _expect_one_refused(site, auther_option(users), users.asked, ask)
 
 
 async def try_forward_target(site: Site, /) -> None:

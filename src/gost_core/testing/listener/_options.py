@@ -34,6 +34,7 @@ from gost_core.testing._run.waiting import (
     outcome_of,
     owned,
     raises,
+    returned,
     settle,
     start,
     turns,
@@ -209,6 +210,30 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
     )
     async def admission_refuses(self) -> None:
         await self._refuse(OneVerdict(False))
+
+    @clause(
+        "Of two clients that come at once, of which one is refused, that one is closed, and the "
+        "other served.",
+        "D22, D50",
+        after=("admission_refuses", "outlives_its_caller", "silent_accepted"),
+    )
+    async def verdicts_apart(self) -> None:
+        admission, answers = OneVerdict(False), asyncio.Event()
+        admission.sources.meanwhile = answers.wait
+        site = await self._given(admission_option(admission))
+        accepting, hellos = await begin(site.listener.accept()), [b"0", b"1"]
+        connecting = [start(site.connect_refused(one)) for one in hellos]
+        await settle()
+        answers.set()
+        conn = owned(await within(accepting, "accept() of one of two clients"))
+        accepting = await begin(site.listener.accept())
+        served, refused = await asyncio.gather(*connecting)
+        if await read(conn, 1) == hellos[1]:
+            served, refused = refused, served
+        await carry(conn, returned(served, "connecting the client that is served"), b"pong")
+        if refused is not None and not isinstance(refused, PacketConn):
+            await within(end_of(refused), "the connection of the client that is refused")
+        _expect_none(accepting, "the client that is refused")
 
     @clause("Closing it leaves open what was lent to it.", "D19", after=("admission_refuses",))
     async def lent_stays_open(self) -> None:

@@ -1,5 +1,6 @@
 """What listeners promise that expect PROXY headers, which none must."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
@@ -7,8 +8,8 @@ from typing import Final
 from gost_core.common.net import Addr, Conn
 from gost_core.listener import Option, admission_option, conn_limiter_option, proxy_protocol_option
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, need, owned, settle, start, within
-from gost_core.testing._stage.streams import begin, end_of
+from gost_core.testing._run.waiting import expect, given, need, owned, settle, start, within
+from gost_core.testing._stage.streams import begin, end_of, read
 from gost_core.testing.listener._options import CountedPlaces, OneVerdict, ServingOptions, host_of
 from gost_core.testing.listener._serving import ListenerSite
 
@@ -88,6 +89,28 @@ class Proxied(ServingOptions[ListenerSite]):
             expect(right, f"a header named {source}, they were asked about {asked}")
             places.keys.clear()
             admission.sources.clear()
+
+    @clause(
+        "Of clients that come at once, each is judged by the source that its own header names.",
+        "D22, D71",
+        after=("proxied_judged",),
+    )
+    async def proxied_apart(self) -> None:
+        places, admission, answers = CountedPlaces(9), OneVerdict(True), asyncio.Event()
+        admission.sources.meanwhile = answers.wait
+        behind = await self._behind(conn_limiter_option(places), admission_option(admission))
+        sources, headers = [*_NAMING.values()][:2], [*_NAMING][:2]
+        connecting = [start(behind(one).connect(b"%d" % n)) for n, one in enumerate(headers)]
+        await settle()
+        answers.set()
+        for _ in sources:
+            conn = await behind(b"").accept()
+            told, real = str(conn.remote_addr()), sources[int(await read(conn, 1))]
+            expect(told == real, f"beside another one, the client at {real} is at {told}")
+        await given(asyncio.gather(*connecting), "connecting two clients")
+        for asked in (places.keys, [host_of(addr) for _, addr in admission.sources]):
+            right = {*asked} == {*map(host_of, sources)}
+            expect(right, f"of clients at {sources}, they were asked about {asked}")
 
     @clause(
         "Where PROXY headers are expected, a client without a valid one is closed, and the next "
