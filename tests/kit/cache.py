@@ -23,6 +23,7 @@ from tests.kit._backend import (
     OneAtATime,
     break_backend,
     mend_backend,
+    remembering,
     stall_backend,
 )
 from tests.kit.trial import Trial
@@ -415,5 +416,8 @@ class RememberingTheKeyToDelete(RightCache):
         await self.reach()
         self.entries.pop(self.key, None)
 
+
+trial.breaks("nothing-kept")(remembering(RightCache, "set"))
+trial.breaks("nothing-kept")(remembering(RightCache, "get"))
 
 trials = (trial,)

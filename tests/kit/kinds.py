@@ -250,7 +250,7 @@ KINDS: Final = (
         "It keeps, changes or closes what was lent: options, buffers, lists, chains.",
         clauses(
             "settings-unchanged labels-reused "
-            "connections-dropped nothing-kept "
+            "connections-dropped nothing-kept probes-go-on "
             "any-buffer batch-not-kept batch-unchanged bind-options buffer-not-kept "
             "buffer-returned chain-stays-open copy-distinct copy-shares-sessions copy-values "
             "fields-apart fields-copied get-all-snapshot handles-apart hop-stays-open "
@@ -570,7 +570,8 @@ KINDS: Final = (
         clauses(
             "accepts any-connection association-unconnected bind-empty-route bind-no-chain "
             "bind-order binds bypass-refuses connect connect-past-the-chain connects dial "
-            "dial-order dials direct-bind direct-dial direct-unsupported forward-none "
+            "dial-order dials direct-bind direct-dial direct-packets direct-unsupported "
+            "forward-none "
             "forward-target handled handshake-order known-by-address multiplexing-cuts "
             "multiplexing-twice no-chain-direct no-route-direct nodes-of-hops "
             "options-dialer-used own-connection own-network reaches refusal-not-direct "

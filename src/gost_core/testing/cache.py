@@ -13,8 +13,9 @@ from gost_core.cache import Cache, Entry, NotFoundError, SetOption, SetOptions, 
 from gost_core.context import Context
 from gost_core.testing._families.calls import Methods
 from gost_core.testing._families.lent import lend_several
-from gost_core.testing._families.lookups import Changes
-from gost_core.testing._families.options import AnyOption, TakesOptions
+from gost_core.testing._families.lookups import Changes, Lends
+from gost_core.testing._families.options import AnyOption
+from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import ended, expect, raises, start, turns, within
 
@@ -33,7 +34,10 @@ _DECADES: Final[float] = 10_000 * 86400.0
 
 
 class CacheContract(
-    Changes[CacheT, str, Entry | None], TakesOptions, interface=Cache, first=("found",)
+    Changes[CacheT, str, Entry | None],
+    Lends[CacheT, str, Entry | None],
+    interface=Cache,
+    first=("found",),
 ):
     """What a cache promises.
 
@@ -90,6 +94,10 @@ class CacheContract(
         cache = self._build()
         for _ in range(2):
             await cache.set(Context(), "key", b"data", *opts)
+
+    async def _tell(self, component: CacheT, question: str, /, *opts: AnyOption) -> None:
+        await component.set(current().ctx, question, question.encode(), *opts)
+        await component.get(current().ctx, question)
 
     async def _set(self, cache: CacheT, key: str, data: Buffer, *opts: SetOption) -> None:
         await within(cache.set(Context(), key, data, *opts), f"set({key!r})")

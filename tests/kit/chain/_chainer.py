@@ -537,3 +537,13 @@ class UnmarkedByRefusals(RightChainer):
 
 
 trial.breaks("nothing-kept")(remembering(RightChainer, "route"))
+
+
+@trial.breaks("probes-go-on")
+class ClosingItsNodes(RightChainer):
+    """Takes the nodes for its own, once it has copied them."""
+
+    def cut(self, node: Node, transport: Transporter, before: list[Node]) -> Node:
+        copied = super().cut(node, transport, before)
+        node.close()
+        return copied

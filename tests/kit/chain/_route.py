@@ -44,7 +44,7 @@ from tests.kit._stuck import (
 )
 from tests.kit.chain._direct import LocalListener, bind_here, dial_here, lookup
 from tests.kit.chain._transporter import die_with_the_task
-from tests.kit.common.net._sockets import split
+from tests.kit.common.net._sockets import DatagramConn, split
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -891,3 +891,41 @@ class BindingWhereTheLastOneDoes(RightRoute):
         if self.own_nodes:
             await asyncio.sleep(0)
         return await super().bind(*self.asked, *opts)
+
+
+@trial.breaks("direct-packets")
+class AnsweringTheLastPeer(RightRoute):
+    class Talking(DatagramConn):
+        """Writes to whom it was told to write last."""
+
+        peer: Addr | None = None
+
+        async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+            self.peer = addr
+            await super().write_to(data, addr)
+
+        async def write(self, data: Buffer, /) -> None:
+            if self.peer is not None:
+                await self.write_to(data, self.peer)
+
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        if self.own_nodes or address:
+            return await super().dial(ctx, network, address, *opts)
+        self.check_limit(ctx)
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind(("127.0.0.1", 0))
+        return self.Talking(sock)
+
+
+@trial.breaks("bind-failure-closes")
+class LeakingAMalformedBind(RightRoute):
+    async def release(self, conn: Conn, stage: str) -> None:
+        if stage != "bind" or not isinstance(sys.exception(), ValueError):
+            await super().release(conn, stage)
+
+
+@trial.breaks("resolve-failure-closes")
+class LeakingWithoutAnAddress(RightRoute):
+    async def release(self, conn: Conn, stage: str) -> None:
+        if stage != "resolve" or not isinstance(sys.exception(), socket.gaierror):
+            await super().release(conn, stage)

@@ -1295,3 +1295,55 @@ class ReadingAsleep(RightRouter):
         if isinstance(made, DirectPackets):
             return self.Asleep(made.inner, RightRoute(()), made.find)
         return made
+
+
+@trial.breaks("taken-route")
+class DatagramsFromNowhere(RightRouter):
+    class Packets(ForwardingConn, net.PacketConn):
+        async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+            assert isinstance(self.inner, net.PacketConn)
+            return await self.inner.read_from(n)
+
+        async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+            assert isinstance(self.inner, net.PacketConn)
+            await self.inner.write_to(data, addr)
+
+    async def dial_once(
+        self, ctx: Context, network: str, address: str, /, *opts: DialOption
+    ) -> Conn:
+        made = await super().dial_once(ctx, network, address, *opts)
+        return self.Packets(made) if isinstance(made, net.PacketConn) else made
+
+
+class BindingOtherwise(RightRouter):
+    """Binds as a router does that is made anew."""
+
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        twin = self.twin()
+        twin.own_options = self.own_options
+        return await twin.attempts(ctx, lambda ctx: self.bind_once(ctx, network, address, *opts))
+
+    def twin(self) -> RightRouter:
+        return RightRouter()
+
+
+@trial.breaks("errors-noted")
+class BindingWithoutNotes(BindingOtherwise):
+    class Silent(RightRouter):
+        def note(self, error: OSError, earlier: list[OSError]) -> None:
+            """Note nothing."""
+
+    def twin(self) -> RightRouter:
+        return self.Silent()
+
+
+@trial.breaks("limit-earlier")
+class BindingByItsOwnLimit(BindingOtherwise):
+    class Own(RightRouter):
+        def earlier(self, of_the_call: float | None, own: float) -> float:
+            return own
+
+    def twin(self) -> RightRouter:
+        return self.Own()

@@ -588,3 +588,17 @@ class BindingOverTheLastConnection(RightTransporter):
         self.conn = conn
         await asyncio.sleep(0)
         return await super().bind(ctx, self.conn, network, address, *opts)
+
+
+@trial.breaks("multiplex")
+class MultiplexingAtFirst(RightTransporter):
+    """Says that routes are cut only until there is a session."""
+
+    has_session = False
+
+    async def dial(self, ctx: Context, addr: str, /) -> Conn:
+        self.has_session = True
+        return await super().dial(ctx, addr)
+
+    def multiplex(self) -> bool:
+        return super().multiplex() and not self.has_session

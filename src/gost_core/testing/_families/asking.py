@@ -179,9 +179,7 @@ class Asking(Contract):
             gc.collect()
             kept = sum(one() is not None for one in lent)
             # What serves one call after the other may hold the last.
-            expect(
-                kept < _LENT / 2, f"after {_LENT} calls that ask {who}, {kept} contexts are kept"
-            )
+            expect(kept < _LENT / 2, f"of {_LENT} calls to {who}, {kept} contexts are kept")
 
     async def _lend(self, call: Callable[[Context], Awaitable[object]], what: str) -> ref[Context]:
         ctx = Context().with_value(_MARK, "lent")

@@ -47,6 +47,7 @@ __all__ = (
     "Changes",
     "Hosts",
     "IPs",
+    "Lends",
     "Lookup",
     "Mended",
     "OptionLookup",
@@ -411,35 +412,14 @@ class Lookup(Answers[ComponentT, QuestionT, AnswerT]):
                 self._expect_right(question, answer, " beside other calls")
 
 
-class OptionLookup(Lookup[ComponentT, QuestionT, AnswerT], TakesOptions):
-    """Those of them that take options.
-
-    Hooks: ``_options``; ``_any_question``, by default the first, has some answer, be it right or
-    wrong, whatever the contract was given. ``_tell`` makes the calls that take options, by default
-    it asks.
-    """
+class Lends(Answers[ComponentT, QuestionT, AnswerT], TakesOptions):
+    """Those of them that are given a context and options. Hook: ``_tell`` calls with both."""
 
     @abstractmethod
-    def _ask(
-        self, component: ComponentT, question: QuestionT, /, *opts: AnyOption
-    ) -> Awaitable[AnswerT]:
-        """Call the component, with options."""
-
     def _tell(
         self, component: ComponentT, question: QuestionT, /, *opts: AnyOption
     ) -> Awaitable[object]:
-        """Make each call that takes options."""
-        return self._ask(component, question, *opts)
-
-    async def _any_question(self) -> QuestionT:
-        """Return a question that has some answer."""
-        return (await self._questions())[0]
-
-    async def _call_with(self, *opts: AnyOption) -> None:
-        component, question = await self._ready(), await self._any_question()
-        # Twice: what one call was told must not stay for the next.
-        for _ in range(2):
-            await self._ask(component, question, *opts)
+        """Make each call that takes options, with the context of the attempt."""
 
     @clause(
         "Nothing is kept that was given for a call: no context and no option.",
@@ -479,6 +459,37 @@ class OptionLookup(Lookup[ComponentT, QuestionT, AnswerT], TakesOptions):
             await within(self._tell(component, question, option), self._named(question))
         current().ctx, over = Context(), True
         return ref(ctx), ref(option)
+
+
+class OptionLookup(Lookup[ComponentT, QuestionT, AnswerT], Lends[ComponentT, QuestionT, AnswerT]):
+    """Those of them that take options.
+
+    Hooks: ``_options``; ``_any_question``, by default the first, has some answer, be it right or
+    wrong, whatever the contract was given. ``_tell`` makes the calls that take options, by default
+    it asks.
+    """
+
+    @abstractmethod
+    def _ask(
+        self, component: ComponentT, question: QuestionT, /, *opts: AnyOption
+    ) -> Awaitable[AnswerT]:
+        """Call the component, with options."""
+
+    def _tell(
+        self, component: ComponentT, question: QuestionT, /, *opts: AnyOption
+    ) -> Awaitable[object]:
+        """Make each call that takes options."""
+        return self._ask(component, question, *opts)
+
+    async def _any_question(self) -> QuestionT:
+        """Return a question that has some answer."""
+        return (await self._questions())[0]
+
+    async def _call_with(self, *opts: AnyOption) -> None:
+        component, question = await self._ready(), await self._any_question()
+        # Twice: what one call was told must not stay for the next.
+        for _ in range(2):
+            await self._ask(component, question, *opts)
 
 
 # ---- Hosts

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import field
+from functools import partial
 from typing import Any, Final
 
 from gost_core.chain import Chainer, Node, Route, with_host_route_option
@@ -307,6 +308,15 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
         expect(original.options().route is None, "the route was set on the hop's own transport")
         expect(own.options().transport is original, "the hop's own node got another transport")
         expect(first.nodes()[0].marker() is own.marker(), "the copy has a marker of its own")
+
+    @clause("No probe of a hop's node is stopped.", "D19", after=("multiplexing_cuts",))
+    async def probes_go_on(self) -> None:
+        hops, stopped = self._multiplexing(), list[str]()
+        for hop in hops:
+            own = returned(hop.node, "the hop")
+            own.set_probe_cancel(partial(stopped.append, own.name))
+        await self._route(*hops)
+        expect(not stopped, f"the probes of {stopped} were stopped")
 
     @clause(
         "Each route keeps its own way, whatever way other requests get.",

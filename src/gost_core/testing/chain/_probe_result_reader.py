@@ -108,9 +108,7 @@ class ProbeResultReaderContract(Contract, Generic[ReaderT], interface=ProbeResul
             before = self._marker(reader).count()
             await self._probe(reader, False)
             count = self._marker(reader).count()
-            expect(
-                count > before, f"the marker counted {before}, a probe failed, and it is {count}"
-            )
+            expect(count > before, f"a probe failed, and the marker went from {before} to {count}")
             if number == 1:
                 # Those who use a node may reset it between two failures.
                 self._marker(reader).reset()

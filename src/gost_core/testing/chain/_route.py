@@ -25,14 +25,16 @@ from gost_core.testing._families.asking import Asking, Waits
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     expect,
+    may_refuse,
     raises,
+    start,
+    until,
     within,
 )
 from gost_core.testing._stage.fakes.chain import FakeTransporter, proxy
 from gost_core.testing._stage.fakes.connections import LayeredConn, Scene
 from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver
 from gost_core.testing._stage.fakes.recorded import Recorded, out_of_reach
-from gost_core.testing._stage.streams import begin
 from gost_core.testing.chain._shared import (
     SOON,
     TARGET,
@@ -44,6 +46,7 @@ from gost_core.testing.chain._shared import (
     expect_direct_bind,
     expect_nothing_open,
     expect_step_error,
+    expect_unconnected,
     interrupted,
     kept,
     names,
@@ -323,20 +326,24 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
 
     @clause("When binding at the last node fails, everything is closed.", "D3")
     async def bind_failure_closes(self) -> None:
-        two = self._two()
-        two.two.binds.fail_always(step_error())
-        await raises(two.bind(), "the bind", Exception)
-        expect_nothing_open(two.scene, "binding at the last node failed")
+        for error in (step_error(), ValueError("malformed"), BindUnsupportedError("not here")):
+            two = self._two()
+            two.two.binds.fail_always(error)
+            await raises(two.bind(), "the bind", Exception)
+            expect_nothing_open(two.scene, f"binding at the last node failed by {error!r}")
 
-    @clause("When a later node's name does not resolve, everything before it is closed.", "D3")
+    @clause(
+        "When a later node's name does not resolve, everything before it is closed.",
+        "D3",
+        after=("nodes_unresolved",),
+    )
     async def resolve_failure_closes(self) -> None:
-        scene = Scene()
-        known = FakeResolver({})
-        known.asked.fail_always(step_error())
-        one, _ = proxy(scene, "one", "192.0.2.1:1080")
-        two, _ = proxy(scene, "two", "two.example:1080", resolver_node_option(known))
-        await raises(self.make((one, two)).dial(Context(), "tcp", TARGET), "the dial", Exception)
-        expect_nothing_open(scene, "the second node's resolver failed")
+        for error in (step_error(), ValueError("malformed"), None):
+            known = FakeResolver({})
+            known.asked.fail(*[error] if error else [])
+            two = self._two("two.example:1080", resolver_node_option(known))
+            await raises(two.dial(), "the dial", Exception)
+            expect_nothing_open(two.scene, f"the second node's resolver failed by {error!r}")
 
     @clause("Errors of a step come through as they were raised.", "D14, D15")
     async def errors_pass(self) -> None:
@@ -380,11 +387,13 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
         for step, marked in _MARKED:
             for using in (_Two.dial, _Two.bind):
                 two, over = self._two(), asyncio.Event()
-                two.step(step).meanwhile = over.wait
-                failing = await begin(using(two))
-                two.step(step).meanwhile = None
+                calls = two.step(step)
+                calls.meanwhile = over.wait
+                failing = start(using(two))
+                await until(lambda: bool(calls), "the step was not begun")  # noqa: B023
+                calls.meanwhile = None
                 await within(using(two), "a call beside one that waits")
-                two.step(step).fail(step_error())
+                calls.fail(step_error())
                 over.set()
                 await raises(failing, "a call whose step fails after that", Exception)
                 two.expect_marks([marked], "a call failed, beside one that went well")
@@ -496,6 +505,16 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
     @clause("A route without nodes dials from this host.", "D36")
     async def direct_dial(self) -> None:
         await expect_direct(self.make(()).dial)
+
+    @clause(
+        "Without nodes, udp without an address gives an unconnected PacketConn.",
+        "D9",
+        after=("direct_dial", "direct_unsupported"),
+    )
+    async def direct_packets(self) -> None:
+        with may_refuse(UnsupportedError):
+            conn = await within(kept(self.make(()).dial(Context(), "udp", "")), "dial()")
+        await expect_unconnected(conn)
 
     @clause("A route without nodes binds on this host.", "D36, D35")
     async def direct_bind(self) -> None:

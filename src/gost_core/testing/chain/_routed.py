@@ -165,6 +165,9 @@ MakeRouter: TypeAlias = Callable[[*tuple[RouterOption, ...]], Router]
 MakeRouted: TypeAlias = Callable[[*tuple[RouterOption, ...]], Routed]
 
 
+UseRouted: TypeAlias = Callable[[Routed, Context | None], Awaitable[Conn | Listener]]
+
+
 def chained() -> tuple[Scene, FakeRoute, FakeChainer]:
     """Return a chain that finds a route with a node, the route, and where it leads."""
     scene = Scene()
@@ -247,12 +250,13 @@ async def dial_offered(
         return await within(call, f"dial({network!r}, {address!r})")
 
 
-async def expect_errors_noted(one: Routed, /) -> None:
+async def expect_errors_noted(one: Routed, using: UseRouted, /) -> None:
     """Break the clause unless the last of three errors is raised, with the others as notes."""
     errors = OSError("apples"), ConnectionResetError("pears"), ConnectionRefusedError("plums")
-    one.route.dials.fail(*errors)
+    for calls in (one.route.dials, one.route.binds):
+        calls.fail(*errors)
     try:
-        await within(one.dial(), "dial()")
+        await within(using(one, None), "the call")
     except OSError as error:
         expect("plums" in str(error), f"the last error was plums, and it raised {error!r}")
         notes: list[str] = getattr(error, "__notes__", [])
@@ -260,7 +264,7 @@ async def expect_errors_noted(one: Routed, /) -> None:
             found = any(fruit in note for note in notes)
             expect(found, f"an earlier error said {fruit}, and the notes are {notes}")
     else:
-        raise Broken("three attempts failed, and dial() returned")
+        raise Broken("three attempts failed, and the call returned")
 
 
 async def expect_chosen(make: MakeRouter, expected: list[str], /, *of_the_calls: str) -> None:
@@ -360,13 +364,15 @@ async def expect_limit_earlier(routed: MakeRouted, /) -> None:
     """Break the clause unless the earlier one of two limits holds."""
     for seconds, timeout, attempts in ((SHORT, LONG, 1), (SHORT, -1.0, 1), (LONG, SHORT, 2)):
         one = routed(timeout_router_option(timeout), retries_router_option(1))
-        one.route.dials.hang()
-        limit = asyncio.get_running_loop().time() + seconds
-        call = one.dial(Context().with_value(TIME_LIMIT, limit))
-        await raises(call, "a dial of which every attempt hangs", TimeoutError)
-        told = one.limits()
-        right = len(told) <= 2 * attempts and all((one == limit) == (attempts == 1) for one in told)
-        expect(right, f"{timeout:g} s a time and {seconds:g} s for all, and TIME_LIMIT was {told}")
+        for using, calls in ((one.dial, one.route.dials), (one.bind, one.route.binds)):
+            calls.hang()
+            limit = asyncio.get_running_loop().time() + seconds
+            call = using(Context().with_value(TIME_LIMIT, limit))
+            await raises(call, "a call of which every attempt hangs", TimeoutError)
+            told = [call.ctx.value(TIME_LIMIT) for call in calls]
+            right = len(told) <= attempts and all((one == limit) == (attempts == 1) for one in told)
+            what = f"{timeout:g} s a time and {seconds:g} s for all"
+            expect(right, f"{what}, and TIME_LIMIT was {told}")
 
 
 async def expect_timeout(routed: MakeRouted, /) -> None:
@@ -452,7 +458,9 @@ async def expect_taken(routed: MakeRouted, direct: Router, /) -> None:
     calls: tuple[tuple[Callable[[], Awaitable[Conn | Listener]], Route | None], ...] = (
         (one.dial, one.route),
         (one.bind, one.route),
+        (partial(one.router.dial, Context(), "udp", ""), one.route),
         (partial(direct.dial, Context(), "tcp", address), None),
+        (partial(dial_offered, direct, "udp", ""), None),
         (partial(direct.bind, Context(), "tcp", "127.0.0.1:0"), None),
     )
     for call, route in calls:

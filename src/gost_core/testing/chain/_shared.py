@@ -4,7 +4,9 @@ import asyncio
 import socket
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import fields
 from functools import partial
+from operator import attrgetter
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
 from gost_core import chain, connector
@@ -62,6 +64,7 @@ __all__ = (
     "expect_ended",
     "expect_nothing_open",
     "expect_step_error",
+    "expect_unconnected",
     "interrupted",
     "kept",
     "loopback",
@@ -86,6 +89,7 @@ SOON: Final[float] = 0.02
 # Up to how many turns of the event loop a call gets before it is cancelled.
 _TURNS: Final[int] = 40
 _LONG: Final[int] = 30_000
+_bounds: Final = attrgetter(*(one.name for one in fields(connector.BindOptions)))
 _WORDS: Final[bytes] = b"nothing more follows"
 
 
@@ -152,6 +156,14 @@ async def expect_ended(closer: Closer, call: Awaitable[object], /) -> None:
     await raises(waiting, "a call that waited when close() came", ClosedError)
 
 
+async def expect_unconnected(conn: Conn, /) -> None:
+    """Break the clause unless this carries datagrams, with any peer, until it is closed."""
+    packet_conn = packets(conn)
+    await raises(conn.write(b"x"), "write() without a peer", UnsupportedError)
+    await raises(conn.read(1), "read() without a peer", UnsupportedError)
+    await expect_ended(conn, packet_conn.read_from(1))
+
+
 # ---- Options of a bind
 
 
@@ -181,11 +193,7 @@ async def expect_binds(bind: Callable[..., Awaitable[Listener]], binds: Recorded
         for calls in [both] if at_once else [[one] for one in both]:
             await within(asyncio.gather(*(call() for call in calls)), "bind()")
         told = [
-            (
-                *(one.network, one.address, one.ctx.value(SESSION_ID), one.options.mux),
-                *(one.options.backlog, one.options.udp_data_queue_size),
-                *(one.options.udp_data_buffer_size, one.options.udp_conn_ttl),
-            )
+            (one.network, one.address, one.ctx.value(SESSION_ID), *_bounds(one.options))
             for one in binds[-2:]
         ]
         expect(sorted(told) == right, f"two binds were {right}, and were told as {told}")

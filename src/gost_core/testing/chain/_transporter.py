@@ -355,9 +355,12 @@ class TransporterContract(
             (MultiplexingDialer(scene, False), False),
             (MultiplexingDialer(scene, True), True),
         ):
-            answer = self.make(dialer, FakeConnector(scene)).multiplex()
+            transport = self.make(dialer, FakeConnector(scene))
             name = f"a {type(dialer).__name__} for which routes are{'' if expected else ' not'} cut"
-            expect(answer is expected, f"multiplex() returned {answer!r} over {name}")
+            for when in ("", ", after a dial"):
+                answer = transport.multiplex()
+                expect(answer is expected, f"multiplex() returned {answer!r} over {name}{when}")
+                await within(self._all_steps(transport, Context()), "the steps")
 
     # ---- Copies
 
