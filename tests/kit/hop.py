@@ -164,6 +164,16 @@ class NewNodes(RightHop):
         return None if chosen is None else Node(chosen.name, chosen.addr)
 
 
+@hops.breaks("matcher-request")
+class SortingTheRequest(RightHop):
+    async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
+        options = apply(SelectOptions(), *opts)
+        for values in (*options.query.values(), *options.header.values()):
+            if isinstance(values, list):
+                values.sort()
+        return await super().select(ctx, *opts)
+
+
 @hops.breaks("failed-skipped", history="64ea518 a failed node is chosen")
 class IgnoringFailures(RightHop):
     def choose(self, nodes: list[Node]) -> Node | None:

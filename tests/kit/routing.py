@@ -133,6 +133,31 @@ class CleaningTheHeader(RightMatcher):
         return super().applies(request)
 
 
+@trial.breaks("request-unchanged")
+class SortingInPlace(RightMatcher):
+    def applies(self, request: Request) -> bool:
+        for values in (*request.header.values(), *request.query.values()):
+            if isinstance(values, list):
+                values.sort()
+        return super().applies(request)
+
+
+@trial.breaks("request-unchanged")
+class LoweringInPlace(RightMatcher):
+    def applies(self, request: Request) -> bool:
+        for values in request.header.values():
+            if isinstance(values, list):
+                values[:] = [value.lower() for value in values]
+        return super().applies(request)
+
+
+@trial.breaks("request-not-kept")
+class KeepingTheQuery(RightMatcher):
+    def applies(self, request: Request) -> bool:
+        self.query = request.query
+        return super().applies(request)
+
+
 @trial.breaks("request-not-kept")
 class KeepingTheHeader(RightMatcher):
     def applies(self, request: Request) -> bool:

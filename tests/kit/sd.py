@@ -339,10 +339,12 @@ class RevivingTheExpired(RightSD):
         await super().register(ctx, service, *opts)
 
     async def renew(self, ctx: Context, service: Service, /) -> None:
-        if self.key(service) in self.known:
-            await super().register(ctx, self.known[self.key(service)])
-        else:
+        try:
             await super().renew(ctx, service)
+        except LookupError:
+            if self.key(service) not in self.known:
+                raise
+            await super().register(ctx, self.known[self.key(service)])
 
     async def deregister(self, ctx: Context, service: Service, /) -> None:
         self.known.pop(self.key(service), None)
@@ -660,6 +662,35 @@ class KeepingContexts(RightSD):
     async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
         await super().register(ctx, service, *opts)
         self.contexts[self.key(service)] = ctx
+
+
+class OfItsOwn(RightSD):
+    """Remembers what it has registered itself."""
+
+    def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
+        super().__init__(entries)
+        self.own: dict[Key, Service] = {}
+
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        await super().register(ctx, service, *opts)
+        self.own[self.key(service)] = service
+
+
+@trial.breaks("shared")
+class WritingItsOwn(OfItsOwn):
+    """Writes with each renewal what it has registered itself."""
+
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        await super().renew(ctx, service)
+        entry, expiry = self.entries[self.key(service)]
+        self.entries[self.key(service)] = (self.own.get(self.key(service), entry), expiry)
+
+
+@trial.breaks("shared")
+class ListingItsOwn(OfItsOwn):
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        found = await super().get(ctx, name)
+        return [self.own.get(self.key(service), service) for service in found]
 
 
 trials = (trial,)

@@ -581,6 +581,36 @@ class PreferringByPosition(RightStrategy):
         )
 
 
+@selector_trial.breaks("next-after-failures")
+class ChoosingNothingAfterFailures(RightSelector):
+    """Chooses nothing any more when twenty choices have failed."""
+
+    failures = 0
+
+    async def select(self, ctx: Context, /, *items: Item) -> Item | None:
+        try:
+            chosen = await super().select(ctx, *items)
+        except ValueError:
+            self.failures += 1
+            raise
+        return chosen if self.failures < 20 else None
+
+
+@strategy_trial.breaks("next-after-failures")
+class KeepingPlaces(RightStrategy):
+    """Has eight places to weigh in, and loses one with each weight that it cannot read."""
+
+    def __init__(self) -> None:
+        self.places = asyncio.Semaphore(8)
+
+    async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
+        await self.ask()
+        await self.places.acquire()
+        weights = [self.weight(item) for item in items]
+        self.places.release()
+        return random.choices(items, weights)[0] if items else None
+
+
 @strategy_trial.breaks("wrong-type-refused")
 class WeighingInTasks(RightStrategy):
     async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
@@ -941,6 +971,22 @@ class KnowingItemsById(RightFilter):
 
     def is_backup(self, item: Item) -> bool:
         return self.backups.setdefault(id(item), bool(item.setting("backup")))
+
+
+@filter_trial.breaks("next-after-failures")
+class RefusingWhenBusy(RightFilter):
+    """Counts the calls that run, and forgets those that fail."""
+
+    running = 0
+
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        if self.running > 16:
+            raise OSError("it is busy")
+        self.running += 1
+        for item in items:
+            self.read(item)
+        self.running -= 1
+        return await super().filter(ctx, *items)
 
 
 trials = (filter_trial, markable_trial, marker_trial, selector_trial, strategy_trial)

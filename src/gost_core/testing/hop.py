@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from copy import deepcopy
 from dataclasses import field, fields, replace
 from ipaddress import ip_address
 from typing import Final, Generic
@@ -348,19 +349,20 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
             protocol="http",
             method="GET",
             path="/path",
-            query={"a": ["1", "2"]},
-            header={"Accept": ["text/html"]},
+            query={"a": ["2", "1", "2"]},
+            header={"Accept": ["text/html", "*/*"]},
             body=b"body",
         )
         for shown in (known, Request(), replace(known, host="")):
             values = {one.name: getattr(shown, one.name) for one in fields(shown)}
+            before = deepcopy(values)
             opts = (FieldOption(SelectOptions, name, value) for name, value in values.items())
             await self._select(hop, *opts, addr_select_option("192.0.2.9:80"))
             expect(bool(matcher.requests), "the matcher was not asked")
-            for name, expected in values.items():
+            expect(values == before, "what was known of the request was changed")
+            for name, right in before.items():
                 value = getattr(matcher.requests[-1], name)
-                told = f"the request's {name} is {value!r} instead of {expected!r}"
-                expect(value == expected, told)
+                expect(value == right, f"the request's {name} is {value!r} instead of {right!r}")
 
     @clause("A filter's protocol is the request's.", "D48", after=("chosen",))
     async def filter_protocol(self) -> None:

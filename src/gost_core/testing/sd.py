@@ -337,14 +337,17 @@ class SDContract(
     )
     async def shared(self) -> None:
         join, here = need(self.join, "join"), self._build()
-        there, moved = owned(join(here)), dataclasses.replace(_SERVICE, address="192.0.2.2:80")
+        there, one = owned(join(here)), _SERVICE
         await self._expect_services(there, when="in an empty directory")
-        for one in (_SERVICE, moved):
-            await self._register(here, one)
+        pairs: Sequence[tuple[SD, SD]] = ((here, there), (here, there), (there, here))
+        for number, (sd, other) in enumerate(pairs, 1):
+            one = dataclasses.replace(_SERVICE, address=f"192.0.2.{number}:80")
+            await self._register(sd, one)
             when = f"after register() of {one.address} at another proxy"
-            await self._expect_services(there, one, when=when, soon=True)
-        await within(there.renew(Context(), _KEY), "renew() at another proxy")
-        await self._expect_services(here, moved, when="after register()")
+            await self._expect_services(other, one, when=when, soon=True)
+        for sd, _ in pairs[1:]:
+            await within(sd.renew(Context(), _KEY), "renew()")
+            await self._expect_services(sd, one, when="after renew() of what another registered")
         await within(there.deregister(Context(), _KEY), "deregister()")
         when = "after deregister() at another proxy"
         await self._expect_services(here, when=when, soon=True)

@@ -223,6 +223,17 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
                         raise
                 await given(self._choice(chooser, Context(), *items[1:]), f"a choice after {what}")
 
+    @clause("However many choices have failed, others work.", "D20", after=("wrong_type_refused",))
+    async def next_after_failures(self) -> None:
+        need(self.honours or None, "honours")
+        chooser, items = self._build(), [self.item(), self.item()]
+        for key in self.honours:
+            wrong = self._with(**{key: _OTHER_TYPES[key][0]})
+            calls = (self._choose(chooser, Context(), wrong, *items) for _ in range(_DRAWS))
+            what = f"{_DRAWS} choices of an item with a {key} of another type"
+            await within(asyncio.gather(*calls, return_exceptions=True), what)
+        await self._draw(*items, chooser=chooser)
+
 
 def _expect_mine(chosen: Sequence[T | None], items: Sequence[T], all_items: Sequence[T]) -> None:
     """Break the clause if a choice among some items chose nothing, or an item of another call."""
