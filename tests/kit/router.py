@@ -162,6 +162,15 @@ class JoiningTheTables(RightRouter):
         return await self.find(dst, sum(map(tuple, self.tables.values()), ()))
 
 
+@trial.breaks("table-by-id")
+class DefaultBehindEach(RightRouter):
+    """Looks into the default table for what is not in the one that is meant."""
+
+    async def get_route(self, ctx: Context, dst: str, /, *opts: Option) -> Route | None:
+        table = self.tables.get(apply(Options(), *opts).id)
+        return None if table is None else await self.find(dst, (*table, *self.tables[""]))
+
+
 @trial.breaks("table-by-id", history="x router handler: cached by destination, not by id")
 class CachingWithoutId(RightRouter):
     def __init__(self, routes: Sequence[Route] = ()) -> None:

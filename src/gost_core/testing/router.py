@@ -167,7 +167,11 @@ class RouterContract(
 
     @clause("The id says in which table to look.", "D63", after=("concurrent", "exact", "network"))
     async def table_by_id(self) -> None:
-        tables = {"one": [_route("192.0.2.1")], "two": [_route("192.0.2.0/24")], "": []}
+        tables = {
+            "one": [_route("192.0.2.1")],
+            "two": [_route("192.0.2.0/24")],
+            "": [_route("192.0.2.2")],
+        }
         router = owned(need(self.make_tables, "make_tables")(tables))
         # At once, so that neither is answered for the other.
         await asyncio.gather(

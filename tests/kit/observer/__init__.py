@@ -11,6 +11,7 @@ from gost_core.testing.observer import ObserverContract
 from tests.kit._backend import (
     Asking,
     Deaf,
+    Exhausting,
     Leaking,
     LeavingTasks,
     break_backend,
@@ -196,6 +197,10 @@ class RefusingTwice(RightObserver):
             raise ValueError("these events were delivered before")
         await super().observe(ctx, events, *opts)
         self.seen.update(events)
+
+
+@trial.breaks("failure-raises")
+class ExhaustingObserver(Exhausting, RightObserver): ...
 
 
 @trial.breaks("failure-raises", history="95874c5 a failure passes for delivered")
