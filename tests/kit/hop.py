@@ -811,6 +811,26 @@ class LivingOnly(RightList):
 
 
 @lists.breaks("complete")
+class WithPortsOnly(RightList):
+    """Leaves nodes out whose addresses do not split into host and port."""
+
+    def nodes(self) -> Sequence[Node]:
+        return tuple(node for node in self.own_nodes if ":" in node.addr)
+
+
+@lists.breaks("complete")
+class OncePerAddress(RightList):
+    def nodes(self) -> Sequence[Node]:
+        return tuple({node.addr: node for node in reversed(self.own_nodes)}.values())[::-1]
+
+
+@lists.breaks("complete")
+class WithoutPaths(RightList):
+    def nodes(self) -> Sequence[Node]:
+        return tuple(node for node in self.own_nodes if not node.addr.startswith("/"))
+
+
+@lists.breaks("complete")
 class CopiesOfTheirOwn(RightList):
     def nodes(self) -> Sequence[Node]:
         return tuple(Node(node.name, node.addr) for node in self.own_nodes)

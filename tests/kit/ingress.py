@@ -151,6 +151,53 @@ class ShortestFirst(RightIngress):
         yield from (exact, itself, *reversed(above), rest)
 
 
+@trial.breaks("longest-first")
+class ItselfLast(RightIngress):
+    """Takes what is above a host before the rule of the host and all below it."""
+
+    def candidates(self, host: str) -> Iterator[str]:
+        exact, itself, *above, rest = super().candidates(host)
+        yield from (exact, *above, itself, rest)
+
+
+class InOrder(RightIngress):
+    """Looks through its rules in an order."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        super().__init__(rules)
+        self.order = sorted(self.rules, key=self.weight)
+
+    def weight(self, key: str) -> tuple[bool, int]:
+        return key.startswith("."), -len(key)
+
+    def store(self, rule: Rule) -> bool:
+        stored = super().store(rule)
+        self.order = [key for key in vars(self).get("order", ()) if key in self.rules]
+        self.order += [key for key in self.rules if key not in self.order]
+        return stored
+
+    async def find(self, host: str) -> Rule | None:
+        await self.reach()
+        covering = set(self.candidates(host))
+        return next((self.rules[key] for key in self.order if key in covering), None)
+
+
+@trial.breaks("later-in-order")
+class LaterBehind(InOrder):
+    """Orders its rules when it is made."""
+
+
+@trial.breaks("later-in-order")
+class LaterAhead(InOrder):
+    """Takes the rule that came last."""
+
+    def store(self, rule: Rule) -> bool:
+        before = set(vars(self).get("order", ()))
+        stored = super().store(rule)
+        self.order.sort(key=before.__contains__)
+        return stored
+
+
 @trial.breaks("rest")
 class WithoutRest(RightIngress):
     def candidates(self, host: str) -> Iterator[str]:

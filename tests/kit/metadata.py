@@ -115,6 +115,29 @@ class EqualIsTheSame(RightMetadata):
             super().set(key, value)
 
 
+@metadata_trial.breaks("keys-whole")
+class NoUnderscores(RightMetadata):
+    def plain(self, key: str) -> str:
+        return super().plain(key).replace("_", "").replace("-", "")
+
+
+@metadata_trial.breaks("keys-whole")
+class OuterKeys(RightMetadata):
+    """Takes a key with a point for a key of a mapping inside."""
+
+    def is_exists(self, key: str, /) -> bool:
+        return super().is_exists(key.partition(".")[0])
+
+
+@metadata_trial.breaks("keys-whole")
+class SpelledOtherwise(RightMetadata):
+    """Stores a key with a stroke as one without."""
+
+    def set(self, key: str, value: object, /) -> None:
+        super().set(key.replace("-", ""), value)
+        super().set(key, value)
+
+
 # ---- Metadatable
 
 

@@ -564,6 +564,7 @@ class NodeListContract(Contract, Generic[NodeListT], interface=NodeList):
             _node("one"),
             _failed("two", priority_node_option(7)),
             _node("three", _backup(), misfit),
+            *(Node(f"at {addr!r}", addr) for addr in ("/run/node.sock", "node.example", "")),
         ]
         own = [node.name for node in nodes]
         found = [node for node in self._list(nodes).nodes() if _is_node(node)]

@@ -150,14 +150,15 @@ class IngressContract(
     @clause(
         "Of the host names that cover a host, the longest wins, in whatever order they were given.",
         "D62",
-        after=("wildcard_below",),
+        after=("wildcard_below", "wildcard_itself"),
     )
     async def longest_first(self) -> None:
         hostnames = (".b.a.example", "*.a.example", ".example")
         for order in (hostnames, hostnames[::-1]):
             ingress = self._with(*order)
-            await self._expect_rule(ingress, "c.b.a.example", ".b.a.example")
-            await self._expect_rule(ingress, "c.a.example", "*.a.example")
+            for below in ("", "c."):
+                await self._expect_rule(ingress, f"{below}b.a.example", ".b.a.example")
+                await self._expect_rule(ingress, f"{below}a.example", "*.a.example")
             await self._expect_rule(ingress, "c.example", ".example")
 
     @clause('"." takes what no other rule covers.', "D62", after=("found", "wildcard_below"))
@@ -223,6 +224,21 @@ class IngressContract(
             rule is not None and rule.endpoint == expected,
             f"after set_rule() had returned {stored!r}, get_rule() returned {rule!r}",
         )
+
+    @clause(
+        "A rule that is stored later wins where it would have won from the beginning.",
+        "D62",
+        after=("exact_first", "longest_first", "rest", "set_answer"),
+    )
+    async def later_in_order(self) -> None:
+        hosts = {"c.a.example": "c.a.example", "a.example": "*.a.example", "b.example": ".example"}
+        names = (*hosts.values(), ".")
+        for order in (names, names[::-1]):
+            ingress = self._with(order[0])
+            stored = [await self._set(ingress, _rule(name)) for name in order[1:]]
+            applies(all(stored), "it stores nothing: set_rule() returned False")
+            for host, hostname in hosts.items():
+                await self._expect_rule(ingress, host, hostname)
 
     @clause(
         "A rule is replaced by one of its endpoint, and of no other until it was deleted.",

@@ -92,6 +92,21 @@ class MetadataContract(Contract, interface=Metadata):
                 after = f"after set('FAILTIMEOUT', {value!r})"
                 expect(found is value, f"{after}, get({key!r}) returned {found!r}")
 
+    @clause(
+        "But for their case, keys are compared whole.",
+        "D64",
+        after=("found", "missing_none", "set_stores"),
+    )
+    async def keys_whole(self) -> None:
+        metadata, like = self.make(_VALUES), ("max_fails", "max-fails", "max.fails", "maxFail")
+        for key in (*like, "maxFailss", "Fails", "mapping.Nested-Key", "Nested-Key", "list.0"):
+            found = metadata.is_exists(key), metadata.get(key)
+            expect(found == (False, None), f"{key!r}, which is not stored, gave {found}")
+        for key in like:
+            metadata.set(key, key)
+        kept = metadata.get("maxFails")
+        expect(kept == 3, f"after set() of {like}, get('maxFails') returned {kept!r} and not 3")
+
 
 class MetadatableContract(Contract, interface=Metadatable):
     """What something that has metadata promises."""

@@ -260,6 +260,45 @@ class ConnLimiterWithScope(RightConnLimiter):
         return super().limiter(key)
 
 
+class Handle(RightPlaces):
+    """Gives back what it took itself, and no more."""
+
+    def __init__(self, inner: RightPlaces) -> None:
+        super().__init__(inner.limit())
+        self.inner = inner
+
+    def allow(self, n: int, /) -> bool:
+        n = max(n, -self.taken)
+        granted = self.inner.allow(n)
+        self.taken += n if granted else 0
+        return granted
+
+
+@conn_limiters.breaks("given-back")
+class HandleForEachLookup(RightConnLimiter):
+    def limiter(self, key: str, /) -> RightPlaces | None:
+        found = super().limiter(key)
+        return found and Handle(found)
+
+
+class OncePerLookup(RightPlaces):
+    """Gives back one place at most."""
+
+    def __init__(self, inner: RightPlaces) -> None:
+        super().__init__(inner.limit())
+        self.inner = inner
+
+    def allow(self, n: int, /) -> bool:
+        return self.inner.allow(max(n, -1))
+
+
+@conn_limiters.breaks("given-back")
+class OnePlaceBack(RightConnLimiter):
+    def limiter(self, key: str, /) -> RightPlaces | None:
+        found = super().limiter(key)
+        return found and OncePerLookup(found)
+
+
 @conn_limiters.breaks("first-callers")
 class TwoForFirstCallersAfterChange(RightConnLimiter):
     def __init__(self, limits: Mapping[str, int]) -> None:

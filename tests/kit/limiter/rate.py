@@ -186,6 +186,18 @@ class WholeLimits(RightBucket):
         self.stamp = now
 
 
+@buckets.breaks("rate")
+class OncePerSecond(RightBucket):
+    """Fills its budget anew each second."""
+
+    def refill(self) -> None:
+        if (now := time.monotonic()) - self.stamp >= 1:
+            self.there, self.stamp = float(max(self.burst, self.per_second)), now
+
+    def allow(self, n: int, /) -> bool:
+        return (self.per_second <= 0 or n <= self.burst) and super().allow(n)
+
+
 @buckets.breaks("unlimited-grants")
 class NothingForZero(RightBucket):
     def allow(self, n: int, /) -> bool:

@@ -23,6 +23,7 @@ from tests.kit._backend import (
     Deaf,
     GivingUp,
     Leaking,
+    LeavingTasks,
     OneAtATime,
     break_backend,
     mend_backend,
@@ -535,6 +536,47 @@ class FirstOptionWins(RightTrafficLimiter):
 class UnlimitedWhenBroken(RightTrafficLimiter):
     def find(self, direction: str, key: str, options: Options) -> Limiter | None:
         return super().find(direction, key, options) if self.reachable else None
+
+
+@traffic_limiters.breaks("broken-backend-raises")
+class TryingAgain(RightTrafficLimiter):
+    """Goes on in a task when it has failed, until its limits are back."""
+
+    def find(self, direction: str, key: str, options: Options) -> Limiter | None:
+        if not self.reachable:
+            self.trying = asyncio.ensure_future(asyncio.Event().wait())
+        return super().find(direction, key, options)
+
+
+@traffic_limiters.breaks("no-task-left")
+class AskingInTasks(LeavingTasks, RightTrafficLimiter):
+    pass
+
+
+class KeepingAsked(RightTrafficLimiter):
+    """Keeps what it was asked, to refresh its limits."""
+
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        super().__init__(limits)
+        self.asked: dict[str, object] = {}
+
+    async def in_(self, ctx: Context, key: str, /, *opts: Option) -> Limiter | None:
+        self.asked[key] = self.kept(ctx, opts)
+        return await super().in_(ctx, key, *opts)
+
+    def kept(self, ctx: Context, opts: tuple[Option, ...]) -> object:
+        return ctx
+
+
+@traffic_limiters.breaks("nothing-kept")
+class KeepingContexts(KeepingAsked):
+    pass
+
+
+@traffic_limiters.breaks("nothing-kept")
+class KeepingWhatOptionsSaid(KeepingAsked):
+    def kept(self, ctx: Context, opts: tuple[Option, ...]) -> object:
+        return opts
 
 
 @traffic_limiters.breaks("kept-no-longer")

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import math
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import ClassVar, Final, Generic, TypeAlias
@@ -18,6 +19,7 @@ from gost_core.testing._run.waiting import (
     expect,
     given,
     in_threads,
+    leaving_no_task,
     need,
     raises,
     returned,
@@ -64,6 +66,8 @@ _LOOKUPS: Final[int] = 50
 _WHILE: Final[float] = 2.5
 _IDLE: Final[float] = 3600.0
 _TICK: Final[float] = 0.02
+# Somewhat more than half a second: what comes back at its end may be asked for a little later.
+_HALF: Final[float] = 0.6
 
 
 class Limited(Protocol):
@@ -173,7 +177,8 @@ class Meter:
         return self.granted > most
 
     async def run(self, poll: Callable[[], object]) -> None:
-        """Call ``poll`` often, for a while; then break the clause unless the grants were right."""
+        """Call ``poll`` often, for a while; break the clause unless the grants were right."""
+        marks = deque([(0.0, self.granted)])
         while self._last - self._began < self._while and not self.too_much():
             poll()
             await asyncio.sleep(0.01)
@@ -181,6 +186,11 @@ class Meter:
             # What a busy machine does not ask for is not granted.
             self._brought += min(now - self._last, _TICK) * self._limit
             self._last = now
+            marks.append((self._brought, self.granted))
+            if self._brought - marks[0][0] >= _HALF * self._limit:
+                least = 0.5 * (self._brought - marks[0][0]) - 1
+                granted = self.granted - marks.popleft()[1]
+                expect(granted >= least, f"{granted} were granted in {_HALF} s where {least} may")
         took = f"in {self._last - self._began:.2f} s at {self._limit:g} a second"
         expect(not self.too_much(), f"{self.granted} were granted {took}")
         least = 0.5 * self._brought - 1
@@ -259,13 +269,14 @@ class Limits(Mended[LookupT], Generic[LookupT, LimitedT]):
                 changed = f"{what} gave the limit {told:g} after it was changed to {limit}"
                 expect(math.isclose(told, limit), changed)
 
-    @clause("A lookup that cannot tell raises OSError.", "D53")
+    @clause("A lookup that cannot tell raises OSError, and leaves no task behind.", "D20, D53")
     async def broken_backend_raises(self) -> None:
         for what, find in self._ways(await self._broken()).items():
             called = f"{what} of a new key with its backend broken"
             # As many failures as make most breakers open, and then more.
             for _ in range(2):
-                await asyncio.gather(*(raises(find(_NEW), called, OSError) for _ in range(10)))
+                calls = (leaving_no_task(find(_NEW), called) for _ in range(10))
+                await asyncio.gather(*(raises(call, called, OSError) for call in calls))
 
     @clause(
         "When its limits are out of reach, what was found before is given no longer than answers "

@@ -9,7 +9,7 @@ from typing_extensions import TypeVar
 
 from gost_core.common.net import Conn
 from gost_core.limiter.conn import ConnLimiter, Limiter
-from gost_core.testing._families.budgets import PLENTY, Budget, OnePerKey, spend
+from gost_core.testing._families.budgets import LIMITED, PLENTY, Budget, OnePerKey, spend
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     ended,
@@ -17,6 +17,7 @@ from gost_core.testing._run.waiting import (
     in_threads,
     need,
     owned,
+    returned,
     settle,
     start,
     turns,
@@ -168,3 +169,16 @@ class ConnLimiterContract(OnePerKey[ConnLimiterT], interface=ConnLimiter):
 
     def _of(self, *keys: str) -> ConnLimiterT:
         return owned(self.make(dict.fromkeys(keys, _PLACES)))
+
+    @clause(
+        "A place that was taken by one lookup of a key can be given back by another.",
+        "D51, D53",
+        after=("same_budget",),
+    )
+    async def given_back(self) -> None:
+        lookup = self._build()
+        self._spend(lookup)
+        for n in (-1, -2):
+            one, other = (returned(lookup.limiter(LIMITED[0]), "limiter()") for _ in range(2))
+            one.allow(n)
+            _expect_free(other, -n, f"after allow({n}) of another lookup")

@@ -5,12 +5,14 @@ import gc
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
 from functools import partial
-from typing import Final
+from typing import Any, Final
+from weakref import ref
 
 from typing_extensions import TypeVar
 
 from gost_core.common.net import Conn, PacketConn
 from gost_core.context import Context
+from gost_core.keys import TIME_LIMIT
 from gost_core.limiter import (
     SCOPE_CONN,
     Option,
@@ -34,7 +36,8 @@ from gost_core.testing._families.budgets import (
     Meter,
     Ways,
 )
-from gost_core.testing._families.calls import Calls, Cancelled, Methods
+from gost_core.testing._families.calls import Cancelled, Methods
+from gost_core.testing._families.lookups import Stalling
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.attempt import Broken, Exempt
 from gost_core.testing._run.contract import clause
@@ -63,6 +66,8 @@ _DRAWS: Final[int] = 1000
 _SLOW: Final[int] = 1
 _FAST: Final[int] = 200
 _LARGE: Final[int] = 1 << 16
+# More calls than those of which something may still be held.
+_LENT: Final[int] = 100
 # Seconds after which a caller asks anew. Of a limiter without a queue one may lose each race, since
 # all wake at the same moments; who is starved is so whenever it asks.
 _PATIENCE: Final[float] = 0.5
@@ -376,7 +381,7 @@ class _Sparing(Limiter):
 
 class TrafficLimiterContract(
     Limits[TrafficLimiterT, Limiter],
-    Calls[TrafficLimiterT],
+    Stalling[TrafficLimiterT],
     TakesOptions,
     interface=TrafficLimiter,
     first=("limit_found",),
@@ -398,8 +403,6 @@ class TrafficLimiterContract(
     """Another scope that it serves, for which the same limits are."""
     unserved_scope: str | None = None
     """A scope that it does not serve."""
-    stall_backend: Callable[[TrafficLimiterT], Awaitable[object]] | None = None
-    """Has what it asks leave the next call without an answer, and answer those after it."""
 
     _limit = _SLOW
     _options = Options
@@ -593,6 +596,29 @@ class TrafficLimiterContract(
         full = await _draw(await self._find(lookup, "in_()"))
         again = await self._find(lookup, "in_()", LIMITED[0], scope_option(""))
         await _expect_drawn(again, full, began, 'the scope "" had a budget besides')
+
+    @clause(
+        "Nothing is kept that was given for a call: no option, and no context with a time limit.",
+        "D23, D69",
+        after=("limit_found", "options"),
+    )
+    async def nothing_kept(self) -> None:
+        lookup, lent = self._build(), list[ref[Any]]()
+
+        async def lend(key: str) -> None:
+            ctx = Context().with_value(TIME_LIMIT, asyncio.get_running_loop().time() + 60)
+            option = scope_option(self.scope)
+            for find in (lookup.in_, lookup.out):
+                await within(find(ctx, key, option), "a lookup")
+            lent.extend((ref(ctx), ref(option)))
+
+        for key in (LIMITED[0], *LIMITED[1:] * _LENT):
+            await lend(key)
+        gc.collect()
+        kept = [one() is not None for one in lent]
+        expect(not any(kept[:2]), f"after {_LENT} other calls, what a call had is kept")
+        # What serves one call after the other may hold the last.
+        expect(sum(kept) < _LENT, f"what was given for {_LENT} calls is kept")
 
     @clause("A scope that is not served gives None.", "D53", after=("limit_found",))
     async def unserved_scope_none(self) -> None:
