@@ -85,6 +85,25 @@ class EndingBoth(RightHalfCloser):
         self.sock.shutdown(socket.SHUT_RD)
 
 
+@half_closer.breaks("break-is-no-end")
+class OverByABreak(RightHalfCloser):
+    """Takes any end for the end of the exchange, once it has said all."""
+
+    said_all = False
+
+    async def close_write(self) -> None:
+        await super().close_write()
+        self.said_all = True
+
+    async def read(self, n: int, /) -> bytes:
+        try:
+            return await super().read(n)
+        except ConnectionResetError:
+            if self.said_all:
+                return b""
+            raise
+
+
 @half_closer.breaks("unread-kept")
 class DroppingWhatHasCome(RightHalfCloser):
     async def close_write(self) -> None:

@@ -257,6 +257,13 @@ class SendingToOnConnected(DatagramConn):
         await super().write_to(data, addr)
 
 
+@packet_conn.breaks("connected-not-empty")
+class GivingOutTheEmpty(DatagramConn):
+    async def read(self, n: int, /) -> bytes:
+        self.check_connected()
+        return (await self.read_from(n))[0]
+
+
 @packet_conn.breaks("connected-elsewhere")
 class AlwaysToThePeer(DatagramConn):
     async def write_to(self, data: Buffer, addr: Addr, /) -> None:

@@ -89,6 +89,22 @@ class HalfCloserContract(Contract, interface=HalfCloser):
         await carry(there, here, b"answer" * 1000)
 
     @clause(
+        "After close_write() too, a peer that breaks off is no end of its stream: read() raises "
+        "ConnectionResetError.",
+        "D8",
+        after=("reading_goes_on",),
+    )
+    async def break_is_no_end(self) -> None:
+        for waits in (False, True):
+            here, there = await self._pair()
+            aborter = need(there if isinstance(there, Aborter) else None, "make` whose peer aborts")
+            await self._end(here)
+            reading = await begin(here.read(ALL)) if waits else here.read(ALL)
+            aborter.abort()
+            await given(there.close(), "the peer's close()")
+            await raises(reading, "read(), after a break by the peer,", ConnectionResetError)
+
+    @clause(
         "close_write() takes nothing of what has come, and waits for no cancelled read().",
         "D10, D20",
         after=("ends_stream",),

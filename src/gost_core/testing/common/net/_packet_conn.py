@@ -261,6 +261,14 @@ class PacketConnContract(
         conn, peer = await self._connected()
         await expect_none_lost(conn.read, peer.write, "read")
 
+    @clause("On a connected socket, read() returns no empty datagram.", "D8", after=("exchange",))
+    async def connected_not_empty(self) -> None:
+        conn, peer = await self._connected()
+        for data in (b"", b"x"):
+            await write(peer, data)
+        received = await read(conn)
+        expect(received == b"x", f"an empty datagram came, and then b'x': read() gave {received!r}")
+
     @clause(
         "On a connected socket, write_to() another address raises ValueError.",
         "D9",
