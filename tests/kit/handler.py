@@ -205,7 +205,7 @@ class RightHandler(Handler, Forwarder, Closer):
 
     async def exchange(self, ctx: Context, client: Conn, target: Conn) -> None:
         limiter = self.options.limiter
-        key = str(client.remote_addr())
+        key = self.budget(client)
         up = None if limiter is None else await limiter.in_(ctx, key)
         down = None if limiter is None else await limiter.out(ctx, key)
         ways = [
@@ -219,6 +219,9 @@ class RightHandler(Handler, Forwarder, Closer):
             for way in ways:
                 way.cancel()
             await asyncio.wait(ways)
+
+    def budget(self, client: Conn) -> str:
+        return str(client.remote_addr())
 
     async def copy(self, ctx: Context, source: Conn, sink: Conn, limiter: Limiter | None) -> None:
         while data := await source.read(65536):
@@ -1063,6 +1066,18 @@ class ChoosingOnce(RightHandler):
             return address
         self.chosen = self.chosen or await super().target(ctx, address)
         return self.chosen
+
+
+@trial.breaks("clients-apart")
+class LimitingTheLatest(RightHandler):
+    """Has the traffic of all drawn from the budget of the client that came last."""
+
+    async def serve(self, ctx: Context, client: Conn) -> None:
+        self.latest = client
+        await super().serve(ctx, client)
+
+    def budget(self, client: Conn) -> str:
+        return super().budget(self.latest)
 
 
 @trial.breaks("clients-apart")

@@ -184,8 +184,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
 
     @clause("The router is asked for the target, by the name that the client said.", "D12")
     async def dials_target(self) -> None:
-        served, _, _, _ = await self._site.connected()
-        call = served.router.dials[0]
+        call = (await self._site.connected())[0].router.dials[0]
         expect(call.address == TARGET, f"for {TARGET!r} the router was asked {call.address!r}")
         expect(call.network.startswith("tcp"), f"the network that was asked for: {call.network!r}")
 
@@ -211,8 +210,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("carries",),
     )
     async def client_half_closes(self) -> None:
-        _, _, near, far = await self._site.connected()
-        await handled.expect_half_close(near, far, "client", "target")
+        await handled.expect_half_close(self._site, "client", "target")
 
     @clause(
         "When the target ends its stream, what the client sends still arrives whole.",
@@ -220,8 +218,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("carries",),
     )
     async def target_half_closes(self) -> None:
-        _, _, near, far = await self._site.connected()
-        await handled.expect_half_close(far, near, "target", "client")
+        await handled.expect_half_close(self._site, "target", "client")
 
     @clause(
         "A transfer may take its time in one direction while the other is silent, or has ended.",
@@ -435,7 +432,11 @@ class HandlerContract(InitialisedOnce, interface=Handler):
     async def closed_whole(self) -> None:
         await handled.try_closed_whole(self._site)
 
-    @clause("Clients at once each reach their own target.", "D22", after=("carries", "concurrent"))
+    @clause(
+        "Clients at once each reach their own target, and draw from their own traffic budget.",
+        "D22",
+        after=("carries", "concurrent", "traffic_limited"),
+    )
     async def clients_apart(self) -> None:
         await handled.expect_apart(self._site)
 
@@ -494,7 +495,6 @@ class HandlerContract(InitialisedOnce, interface=Handler):
 
     @clause("Closing it leaves the hop open, which was only lent to it.", "D19")
     async def hop_stays_open(self) -> None:
-        hop = FakeHop(Node("node", NODE))
-        served = await self._site.forwarding(hop)
+        served = await self._site.forwarding(hop := FakeHop(Node("node", NODE)))
         await within(closable(served.handler).close(), "close()")
         expect(not hop.closed, "close() closed the hop")

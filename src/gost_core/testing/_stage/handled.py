@@ -164,22 +164,6 @@ class Served:
         )
 
 
-async def expect_half_close(first: Conn, second: Conn, one: str, other: str, /) -> None:
-    """Break the clause unless ``second`` can send after ``first`` has ended its stream."""
-    if not isinstance(first, HalfCloser):
-        raise Exempt(f"the {one} of this protocol cannot end its stream alone")
-    await within(first.write(b"request"), f"writing by the {one}")
-    await within(first.close_write(), f"close_write() of the {one}")
-    end = read_exactly(second, len(b"request") + 1)
-    data = await within(end, f"the end of the {one}'s stream at the {other}")
-    expect(data == b"request", f"the {one} sent b'request', and {data!r} arrived")
-    await settle()
-    start(second.write(DATA))
-    data = await read_exactly(first, len(DATA))
-    whole = data == DATA
-    expect(whole, f"of {len(DATA)} bytes that the {other} sent after that, {len(data)} came")
-
-
 async def send_for_ever(conn: MemoryConn, /) -> None:
     with suppress(OSError):
         while True:
@@ -282,6 +266,24 @@ async def expect_carried(site: Site, /) -> None:
         start(source.write(DATA))
         data = await read_exactly(sink, len(DATA))
         expect(data == DATA, f"{what}, the bytes that arrive are not those that were sent")
+
+
+async def expect_half_close(site: Site, one: str, other: str, /) -> None:
+    first, second = (await site.connected())[2:]
+    if one == "target":
+        first, second = second, first
+    if not isinstance(first, HalfCloser):
+        raise Exempt(f"the {one} of this protocol cannot end its stream alone")
+    await within(first.write(b"request"), f"writing by the {one}")
+    await within(first.close_write(), f"close_write() of the {one}")
+    end = read_exactly(second, len(b"request") + 1)
+    data = await within(end, f"the end of the {one}'s stream at the {other}")
+    expect(data == b"request", f"the {one} sent b'request', and {data!r} arrived")
+    await settle()
+    start(second.write(DATA))
+    data = await read_exactly(first, len(DATA))
+    whole = data == DATA
+    expect(whole, f"of {len(DATA)} bytes that the {other} sent after that, {len(data)} came")
 
 
 async def try_cancel_closes_target(site: Site, /) -> None:
@@ -409,9 +411,12 @@ async def try_half_request(site: Site, /) -> None:
 
 
 async def expect_apart(site: Site, /) -> None:
-    connect, served = await choosing(site), await site.ready()
+    connect, limiter = await choosing(site), FakeTrafficLimiter()
+    served = await site.ready(traffic_limiter_option(limiter))
     names = [f"{number}.example:{80 + number}" for number in range(3)]
-    calls = (connect(served.client().conn, name) for name in names)
+    addrs = [f"192.0.2.{number}:{1024 + number}" for number in range(3)]
+    clients = [served.client(addr=addr) for addr in addrs]
+    calls = [connect(one.conn, name) for one, name in zip(clients, names, strict=True)]
     conns = await within(asyncio.gather(*calls), "several clients at once")
     far_ends = [owned(await within(served.router.targets.get(), "a dial")) for _ in names]
     reached = dict(zip((call.address for call in served.router.dials), far_ends, strict=True))
@@ -421,6 +426,8 @@ async def expect_apart(site: Site, /) -> None:
     for name, far in reached.items():
         data = await within(read_exactly(far, len(name)), "what a client sent")
         expect(data == name.encode(), f"at {name} arrived {data!r}")
+    asked = sorted({key for scope, key in limiter.asked if scope == SCOPE_CONN})
+    expect(asked in ([], addrs), f"of clients at {addrs} the traffic limiter was asked for {asked}")
 
 
 async def try_denied(site: Site, /) -> None:
