@@ -216,4 +216,14 @@ class KnowingTheBuffer(RightRewriter):
         return made
 
 
+@trial.breaks("options")
+class RewriterKeepingContexts(RightRewriter):
+    def __init__(self) -> None:
+        self.contexts: list[Context] = []
+
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        self.contexts.append(ctx)
+        return await super().rewrite(ctx, data, *opts)
+
+
 trials = (trial,)

@@ -693,4 +693,23 @@ class ListingItsOwn(OfItsOwn):
         return [self.own.get(self.key(service), service) for service in found]
 
 
+@trial.breaks("shared")
+class RememberingTheMissing(RightSD):
+    """Remembers what it could not renew, until it registers that itself."""
+
+    def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
+        super().__init__(entries)
+        self.missing: set[Key] = set()
+
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        await super().register(ctx, service, *opts)
+        self.missing.discard(self.key(service))
+
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        self.missing |= {self.key(service)} - self.entries.keys() if self.reachable else set()
+        await super().renew(ctx, service)
+        if self.key(service) in self.missing:
+            raise LookupError("it was not there")
+
+
 trials = (trial,)

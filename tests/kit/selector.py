@@ -353,6 +353,13 @@ class RememberingTheLast(RightSelector):
         return await super().select(ctx, *items)
 
 
+@selector_trial.breaks("items-not-kept")
+class RememberingTheContext(RightSelector):
+    async def select(self, ctx: Context, /, *items: Item) -> Item | None:
+        self.ctx = ctx
+        return await super().select(ctx, *items)
+
+
 @selector_trial.breaks("concurrent")
 class ChoosingForOthers(RightSelector):
     items: tuple[Item, ...] = ()
@@ -609,6 +616,17 @@ class KeepingPlaces(RightStrategy):
         weights = [self.weight(item) for item in items]
         self.places.release()
         return random.choices(items, weights)[0] if items else None
+
+
+@strategy_trial.breaks("wrong-type-refused")
+class WeighingDigits(RightStrategy):
+    """Takes a text of digits for a number."""
+
+    def weight(self, item: Item) -> float:
+        value = None if item.settings is None else item.settings.get("weight")
+        return (
+            int(value) or 1 if isinstance(value, str) and value.isdigit() else super().weight(item)
+        )
 
 
 @strategy_trial.breaks("wrong-type-refused")

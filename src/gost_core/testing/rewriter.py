@@ -13,7 +13,7 @@ from gost_core.context import Context
 from gost_core.rewriter import RewriteOption, RewriteOptions, Rewriter, metadata_rewrite_option
 from gost_core.testing._families.calls import Calls, Methods
 from gost_core.testing._families.lent import lend
-from gost_core.testing._families.options import AnyOption, TakesOptions
+from gost_core.testing._families.options import AnyOption, TakesOptions, lend_contexts
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, need, owned, within
@@ -26,7 +26,19 @@ _LONG: Final[int] = 300_000
 _END: Final[int] = 4096
 
 
-class RewriterContract(Calls[Rewriter], TakesOptions, interface=Rewriter, first=("rewritten",)):
+class RewriterContract(
+    Calls[Rewriter],
+    TakesOptions,
+    interface=Rewriter,
+    first=("rewritten",),
+    said={
+        "options": (
+            "Any callable may be an option of rewrite(); each is applied once, in order. The "
+            "context is not kept.",
+            "D23, D69",
+        )
+    },
+):
     """What a rewriter promises."""
 
     make: Callable[[], Rewriter] = field(kw_only=False)
@@ -52,8 +64,7 @@ class RewriterContract(Calls[Rewriter], TakesOptions, interface=Rewriter, first=
 
     async def _call_with(self, *opts: AnyOption) -> None:
         rewriter = self._build()
-        for _ in range(2):
-            await rewriter.rewrite(Context(), b"", *opts)
+        await lend_contexts(lambda ctx: rewriter.rewrite(ctx, b"", *opts), "rewrite()")
 
     def _samples(self) -> Mapping[bytes, bytes]:
         return need(self.samples or None, "samples")

@@ -2,20 +2,17 @@
 
 import asyncio
 import dataclasses
-import gc
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import field
 from typing import Final
-from weakref import ref
 
 from typing_extensions import TypeVar
 
 from gost_core.context import Context
-from gost_core.keys import SESSION_ID
 from gost_core.sd import SD, Options, Service
 from gost_core.testing._families.calls import Methods
 from gost_core.testing._families.lookups import Changes, expect_sequence, is_empty
-from gost_core.testing._families.options import AnyOption, TakesOptions
+from gost_core.testing._families.options import AnyOption, TakesOptions, lend_contexts
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
@@ -123,15 +120,8 @@ class SDContract(
         expect(right, f"{self._named(question)} returned {answer!r}{when}")
 
     async def _call_with(self, *opts: AnyOption) -> None:
-        sd, lent = self._build(), list[ref[Context]]()
-        for service in (_SERVICE, _MAIL, _SECOND):
-            ctx = Context().with_value(SESSION_ID, service.name)
-            await sd.register(ctx, service, *opts)
-            lent.append(ref(ctx))
-        gc.collect()
-        # What serves one call after the other may hold the last.
-        kept = any(one() is not None for one in lent[:-1])
-        expect(not kept, "the context of register() was kept after the call, and the next one")
+        sd, rest = self._build(), iter((_SERVICE, _MAIL, _SECOND))
+        await lend_contexts(lambda ctx: sd.register(ctx, next(rest), *opts), "register()")
 
     async def _register(self, sd: SD, *services: Service) -> None:
         for service in services:
@@ -339,15 +329,15 @@ class SDContract(
         join, here = need(self.join, "join"), self._build()
         there, one = owned(join(here)), _SERVICE
         await self._expect_services(there, when="in an empty directory")
+        await raises(there.renew(Context(), _KEY), "renew() in an empty directory", LookupError)
         pairs: Sequence[tuple[SD, SD]] = ((here, there), (here, there), (there, here))
         for number, (sd, other) in enumerate(pairs, 1):
             one = dataclasses.replace(_SERVICE, address=f"192.0.2.{number}:80")
             await self._register(sd, one)
             when = f"after register() of {one.address} at another proxy"
             await self._expect_services(other, one, when=when, soon=True)
-        for sd, _ in pairs[1:]:
-            await within(sd.renew(Context(), _KEY), "renew()")
-            await self._expect_services(sd, one, when="after renew() of what another registered")
+            await within(other.renew(Context(), _KEY), "renew()")
+            await self._expect_services(other, one, when="after renew() of what another registered")
         await within(there.deregister(Context(), _KEY), "deregister()")
         when = "after deregister() at another proxy"
         await self._expect_services(here, when=when, soon=True)

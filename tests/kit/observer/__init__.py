@@ -291,6 +291,17 @@ class FourDeliveries(RightObserver):
             await super().send(events)
 
 
+@trial.breaks("options")
+class KeepingContexts(RightObserver):
+    def __init__(self) -> None:
+        super().__init__()
+        self.contexts: list[Context] = []
+
+    async def observe(self, ctx: Context, events: Sequence[Event], /, *opts: Option) -> None:
+        self.contexts.append(ctx)
+        await super().observe(ctx, events, *opts)
+
+
 trials = (trial,)
 
 

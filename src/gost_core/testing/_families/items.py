@@ -10,7 +10,7 @@ from dataclasses import field
 from typing import ClassVar, Final, Generic, TypeVar
 
 from gost_core.context import Context
-from gost_core.keys import CLIENT_ID, HASH_SOURCE
+from gost_core.keys import CLIENT_ID, HASH_SOURCE, SESSION_ID
 from gost_core.metadata import Metadata
 from gost_core.selector import Markable, Marker
 from gost_core.testing._families.calls import Calls, Methods
@@ -41,7 +41,7 @@ _OTHER_TYPES: Final[Mapping[str, tuple[object, ...]]] = {
     "backup": ("yes", 1, 0.0),
     "failTimeout": ("10s", True, math.inf, math.nan),
     "maxFails": ("1", True, 1.5),
-    "weight": ("heavy", True, 2.5),
+    "weight": ("heavy", "3", True, 2.5),
 }
 # How often a choice is made where it may be one of chance: what a clause forbids then comes up at
 # least once, what it asks for is never missed.
@@ -165,7 +165,11 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
         after = _state(item)
         expect(after == before, f"count and time of a marker went from {before} to {after}")
 
-    @clause("Items are not kept when the call is over.", "D44", after=("chosen",))
+    @clause(
+        "Neither items nor the context are kept when the call is over.",
+        "D23, D44",
+        after=("chosen",),
+    )
     async def items_not_kept(self) -> None:
         # The object that is asked stays, by this name.
         chooser = self._build()
@@ -177,12 +181,12 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
         gc.collect()
         need(control() is None or None, "item` that nothing else keeps")
         kept = sum(reference() is not None for reference in references)
-        expect(not kept, f"{kept} of {len(references)} items were kept")
+        expect(not kept, f"of the items and the context, {kept} were kept")
 
-    async def _choose_and_forget(self, chooser: ChooserT) -> list["weakref.ref[T]"]:
-        items = self._lent()
-        await self._choice(chooser, _FULL, *items)
-        return [weakref.ref(item) for item in items]
+    async def _choose_and_forget(self, chooser: ChooserT) -> list["weakref.ref[object]"]:
+        items, ctx = self._lent(), _FULL.with_value(SESSION_ID, "one")
+        await self._choice(chooser, ctx, *items)
+        return [weakref.ref(one) for one in (*items, ctx)]
 
     def _lent(self) -> list[T]:
         """Return items of each sort."""

@@ -1,15 +1,19 @@
 """The clause of calls that take options."""
 
+import gc
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import ClassVar, Generic, TypeAlias, TypeVar
+from weakref import ref
 
+from gost_core.context import Context
+from gost_core.keys import SESSION_ID
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.waiting import expect, given, within
 
-__all__ = ("AnyOption", "OptionWatch", "TakesOptions")
+__all__ = ("AnyOption", "OptionWatch", "TakesOptions", "lend_contexts")
 
 OptionsT = TypeVar("OptionsT")
 
@@ -77,3 +81,16 @@ class TakesOptions(Contract):
             with suppress(Broken):
                 await given(use(), "using what came of a call with options")
             expect(watch.applied() == applied, "an option was applied when the call was over")
+
+
+async def lend_contexts(call: Callable[[Context], Awaitable[object]], what: str, /) -> None:
+    """Make calls, and break the clause if the context of one is kept after it and the next."""
+    lent = list[ref[Context]]()
+    for session in ("one", "two", "three"):
+        ctx = Context().with_value(SESSION_ID, session)
+        await call(ctx)
+        lent.append(ref(ctx))
+    gc.collect()
+    # What serves one call after the other may hold the last.
+    kept = any(one() is not None for one in lent[:-1])
+    expect(not kept, f"the context of {what} was kept after the call, and the next one")

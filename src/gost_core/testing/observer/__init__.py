@@ -11,7 +11,7 @@ from gost_core.context import Context
 from gost_core.observer import Event, EventType, Observer, Options
 from gost_core.testing._families.calls import Methods
 from gost_core.testing._families.lookups import Stalling
-from gost_core.testing._families.options import AnyOption, TakesOptions
+from gost_core.testing._families.options import AnyOption, TakesOptions, lend_contexts
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     ended,
@@ -32,7 +32,17 @@ ObserverT = TypeVar("ObserverT", bound=Observer, default=Observer)
 
 
 class ObserverContract(
-    Stalling[ObserverT], TakesOptions, interface=Observer, first=("again_legal",)
+    Stalling[ObserverT],
+    TakesOptions,
+    interface=Observer,
+    first=("again_legal",),
+    said={
+        "options": (
+            "Any callable may be an option of observe(); each is applied once, in order. The "
+            "context is not kept.",
+            "D23, D69",
+        )
+    },
 ):
     """What an observer of events promises."""
 
@@ -52,8 +62,7 @@ class ObserverContract(
 
     async def _call_with(self, *opts: AnyOption) -> None:
         observer = self._build()
-        for _ in range(2):
-            await observer.observe(Context(), [self.event()], *opts)
+        await lend_contexts(lambda ctx: observer.observe(ctx, [self.event()], *opts), "observe()")
 
     async def _observe(self, observer: ObserverT, events: Sequence[Event], what: str) -> None:
         await within(observer.observe(Context(), events), what)
