@@ -23,8 +23,8 @@ TWICE: Final[str] = "close() may be called twice."
 AT_ONCE: Final[str] = (
     "close() may be called several times at once; each returns when the first has."
 )
-_CUTS: Final[tuple[int, ...]] = (1, 2, 3)
-"""After how many turns of the event loop a close() is cancelled."""
+_CUTS: Final = ((1, 1, 0), (2, 1, 0), (3, 1, 0), (1, 2, 0), (1, 2, 1))
+"""After how many turns of the event loop, of how many calls of close(), which is cancelled."""
 
 
 class Closers(Contract):
@@ -70,10 +70,11 @@ async def closes_cut_short(
     ``begin`` returns what is to be closed, and what breaks the clause unless it is freed.
     """
     cut_short = list[asyncio.Future[None]]()
-    # Beside the last one another close() waits, which would free what that leaves.
-    for count, calls in (*((count, 1) for count in _CUTS), (1, 2)):
+    # Beside the last ones another close() goes on, which would free what they leave.
+    for count, calls, which in _CUTS:
         closer, expect_freed = await begin()
-        closing, *others = [start(closer.close()) for _ in range(calls)]
+        others = [start(closer.close()) for _ in range(calls)]
+        closing = others.pop(which)
         await turns(count)
         if closing.cancel():
             cut_short.append(closing)

@@ -131,10 +131,14 @@ class Verdicts(OptionLookup[ComponentT, Question, bool], Hosts):
         for rule, addresses in samples.items():
             component = self._of(rule)
             named = [addr for addresses in samples.values() for addr in addresses]
-            for addr in (*named, *_UNNAMED):
-                expected = self._of_named is (addr in addresses)
-                answer = await self._answer(component, ("tcp", addr))
-                what = f"by the rule {rule!r}, {self._named(('tcp', addr))} was {answer!r}"
+            asked = [("tcp", addr) for addr in (*named, *_UNNAMED)]
+            # At once first, before it may remember answers.
+            at_once = asyncio.gather(*(self._ask(component, one) for one in asked))
+            answers = [*await within(at_once, f"{len(asked)} calls at once")]
+            answers += [await self._answer(component, one) for one in asked]
+            for one, answer in zip(2 * asked, answers, strict=True):
+                expected = self._of_named is (one[1] in addresses)
+                what = f"by the rule {rule!r}, {self._named(one)} was {answer!r}"
                 expect(bool(answer) is expected, what)
 
     @clause(
@@ -173,7 +177,7 @@ class Verdicts(OptionLookup[ComponentT, Question, bool], Hosts):
         "Rules and hosts are compared in one form: without letter case and trailing dot, IDNA as "
         "ASCII.",
         "D12",
-        after=(FIRST, "host_case", "trailing_dot"),
+        after=(FIRST, "host_case", "trailing_dot", "concurrent"),
     )
     async def one_form(self) -> None:
         await self._expect_named(_FORMS)
@@ -182,7 +186,7 @@ class Verdicts(OptionLookup[ComponentT, Question, bool], Hosts):
         "An IPv6 address is the same in each spelling; an IPv4 address written as IPv6 counts as "
         "IPv4, and an unspecified one as loopback.",
         "D12",
-        after=(FIRST,),
+        after=(FIRST, "concurrent"),
     )
     async def one_address(self) -> None:
         await self._expect_named(_ADDRESSES)

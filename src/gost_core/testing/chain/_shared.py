@@ -47,7 +47,7 @@ from gost_core.testing._stage.fakes.connections import LayeredPackets, Scene
 from gost_core.testing._stage.fakes.recorded import Recorded
 from gost_core.testing._stage.memory import MemoryConn
 from gost_core.testing._stage.servers import EchoServer
-from gost_core.testing._stage.streams import begin, packets, read_exactly, write
+from gost_core.testing._stage.streams import FLOOD, begin, packets, read_exactly, write
 
 __all__ = (
     "Connecting",
@@ -253,6 +253,10 @@ def expect_nothing_open(scene: Scene, when: str, /) -> None:
         raise Broken(f"{when}, and still open is {', '.join(left)}")
 
 
+def _write(conn: Conn) -> Awaitable[object]:
+    return conn.write(bytes(FLOOD))
+
+
 def _read(conn: Conn) -> Awaitable[object]:
     return conn.read(1)
 
@@ -360,6 +364,7 @@ class Connecting(Contract):
     async def close_closes_all(self) -> None:
         for begun in (
             partial(self._begun, self._opening, _read),
+            partial(self._begun, self._opening, _write),
             partial(self._begun, self._binding, _accept),
         ):
             await closes_cut_short(begun)

@@ -102,15 +102,17 @@ class CloserContract(Contract, Generic[CloserT], interface=Closer):
 
         await closes_cut_short(made)
 
-    @clause("close() ends a waiting call, which raises ClosedError.", "D1, D14", after=("closes",))
+    @clause("close() ends waiting calls, which raise ClosedError.", "D1, D14", after=("closes",))
     async def wakes_waiting(self) -> None:
         wait = need(self.wait, "wait")
         component = await self._specimen()
         await expect_cancelled(await begin(wait(component)), "waiting call")
-        waiting = await begin(wait(component))
+        waiting, other = [await begin(wait(component)) for _ in range(2)]
         expect(not waiting.done(), "`wait` did not wait")
-        await within(component.close(), "close() beside a waiting call")
+        await within(component.close(), "close() beside waiting calls")
         await raises(waiting, "the waiting call", ClosedError)
+        # A call of which only one may wait refuses the other.
+        await raises(other, "another waiting call", ClosedError, RuntimeError)
 
     @clause("close() may be called from inside a call of the component.", "D22", after=("closes",))
     async def from_inside(self) -> None:

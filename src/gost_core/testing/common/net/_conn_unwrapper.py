@@ -48,7 +48,7 @@ _PASTS: Final[tuple[str, ...]] = ("nothing", "the end", "a break", "close_write(
 """What a wrapper may have behind it when it is closed."""
 
 _PEER: Final[Addr] = Address("udp", "192.0.2.53:53")
-_DATAGRAM: Final[bytes] = bytes(range(250)) * 36
+_DATAGRAM: Final[bytes] = bytes(range(250)) * 240
 
 
 class _Slow(LayeredConn):
@@ -72,13 +72,18 @@ class _Packets(LayeredConn, PacketConn):
     """A connection that carries datagrams, all from one peer, and notes to whom."""
 
     sent_to = ""
+    sent = 0
 
     async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
         return await self.inner.read(n), _PEER
 
     async def write_to(self, data: Buffer, addr: Addr, /) -> None:
         self.sent_to = str(addr)
-        await self.inner.write(data)
+        await self.write(data)
+
+    async def write(self, data: Buffer, /) -> None:
+        self.sent += 1
+        await super().write(data)
 
 
 class _Abortable(LayeredConn, Aborter, HalfCloser):
@@ -264,10 +269,13 @@ class ConnUnwrapperContract(Closers, interface=ConnUnwrapper):
     async def packets_unchanged(self) -> None:
         outer, far, inner = self._wrapped(_Packets, need(self.wrap_datagrams, "wrap_datagrams"))
         wrapper = packets(outer)
-        await within(wrapper.write_to(_DATAGRAM, _PEER), "write_to()")
-        to, received = getattr(inner, "sent_to", ""), await read(far)
+        for sending in (wrapper.write_to(_DATAGRAM, _PEER), outer.write(_DATAGRAM)):
+            await within(sending, "sending a datagram")
+            received = await read(far)
+            expect(received == _DATAGRAM, f"of {len(_DATAGRAM)} bytes sent, {len(received)} came")
+        to, count = getattr(inner, "sent_to", ""), getattr(inner, "sent", 0)
+        expect(count == 2, f"two datagrams were sent through the wrapper, {count} came")
         expect(to == str(_PEER), f"what was sent to {_PEER} through the wrapper was sent to {to!r}")
-        expect(received == _DATAGRAM, f"of {len(_DATAGRAM)} bytes sent, {len(received)} came")
         for n in (ALL, 2):
             await write(far, _DATAGRAM)
             data, sender = await within(wrapper.read_from(n), f"read_from({n})")

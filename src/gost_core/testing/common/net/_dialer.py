@@ -94,7 +94,11 @@ class DialerContract(Contract, interface=Dialer):
         addr = await EchoServer().tcp()
         addresses_of(await self._dial(self._build(), "tcp", addr))
 
-    @clause("tcp4 and tcp6 are tcp as well, each of one family.", "D11", after=("reaches",))
+    @clause(
+        "tcp4 and tcp6 are tcp as well, and like udp4 and udp6 each of one family.",
+        "D11",
+        after=("reaches",),
+    )
     async def networks(self) -> None:
         addr = await EchoServer().tcp()
         await self._echo(await self._dial(self._build(), "tcp4", addr))
@@ -103,8 +107,9 @@ class DialerContract(Contract, interface=Dialer):
         except OSError:
             return  # This host has no IPv6.
         await self._echo(await self._dial(self._build(), "tcp6", addr))
-        other = self._dial(self._build(), "tcp6", await EchoServer().tcp())
-        await raises(other, "dial(tcp6) of an IPv4 address", OSError, ValueError)
+        for network, at in (("tcp6", "127.0.0.1"), ("udp6", "127.0.0.1"), ("udp4", "[::1]")):
+            other = self._dial(self._build(), network, at + addr[addr.rindex(":") :])
+            await raises(other, f"dial({network}) of {at}", OSError, ValueError)
 
     @clause(
         "A name is resolved, and its addresses are tried until one connects.",
