@@ -203,6 +203,29 @@ class LettersOfOtherScripts(RightAdmission):
 
 
 @trial.breaks("one-address")
+class SharingByTheFirstColon(RightAdmission):
+    """Calls at once share an answer if their sources begin alike, as addresses of IPv6 do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared: dict[str, asyncio.Future[None]] = {}
+        self.found: dict[asyncio.Future[None], bool] = {}
+
+    async def admit(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        key = addr.partition(":")[0]
+        while one := self.shared.get(key):
+            await asyncio.wait({one})
+            if one in self.found:
+                return self.found[one]
+        self.shared[key] = one = asyncio.get_running_loop().create_future()
+        try:
+            self.found[one] = await super().admit(ctx, network, addr, *opts)
+            return self.found[one]
+        finally:
+            self.shared.pop(key).set_result(None)
+
+
+@trial.breaks("one-address")
 class MappedIsNotIPv4(RightAdmission):
     def names(self, network: str, addr: str) -> bool:
         return "::ffff:192" not in addr and super().names(network, addr)

@@ -375,6 +375,27 @@ class OnlyLater(RightCache):
 
 
 @trial.breaks("concurrent")
+class JoiningAnEarlierLook(RightCache):
+    """Calls at once share what the first of them saw, also if it was replaced since."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[str, Entry] = {}
+
+    async def get(self, ctx: Context, key: str, /) -> Entry:
+        if key in self.seen:
+            entry = self.seen[key]
+            await self.reach()
+            return entry
+        if key in self.entries:
+            self.seen[key] = self.entries[key]
+        try:
+            return await super().get(ctx, key)
+        finally:
+            self.seen.pop(key, None)
+
+
+@trial.breaks("concurrent")
 class PuttingBackWhatItRead(RightCache):
     async def get(self, ctx: Context, key: str, /) -> Entry:
         before = self.entries.get(key)

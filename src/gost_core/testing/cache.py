@@ -84,7 +84,7 @@ class CacheContract(
     def _changes(self, component: CacheT) -> Methods:
         return {
             "set()": lambda: component.set(Context(), "key", b"data"),
-            "delete()": lambda: component.delete(Context(), "key"),
+            "delete()": lambda: component.delete(Context(), "another key"),
         }
 
     def _elsewhere(self, component: CacheT) -> Methods:
@@ -265,7 +265,7 @@ class CacheContract(
             await turns(1)
         entry, *_ = await within(asyncio.gather(*beside), "get() beside set()")
         new = entry is None or entry.data == b"new"
-        expect(new, f"after set(), and beside an earlier get(), get() returned {entry!r}")
+        expect(new, f"after set(), beside an earlier get(), get() returned {entry!r}")
         await self._expect(cache, "key 0", b"new", ", stored while it was read")
 
     @clause(

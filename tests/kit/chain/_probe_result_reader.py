@@ -101,6 +101,16 @@ class KeepingTheFirst(Probed):
             node.set_probe_result(first)
 
 
+@trial.breaks("latest")
+class KeepingTheError(Probed):
+    async def probe(self, node: Node, success: bool) -> None:
+        before = node.probe_result()
+        await super().probe(node, success)
+        result = node.probe_result()
+        if before is not None and result is not None:
+            node.set_probe_result(replace(result, error=result.error or before.error))
+
+
 @trial.breaks("timed")
 class Untimed(Editing):
     def edit(self, result: ProbeResult) -> ProbeResult | None:

@@ -602,3 +602,23 @@ class MultiplexingAtFirst(RightTransporter):
 
     def multiplex(self) -> bool:
         return super().multiplex() and not self.has_session
+
+
+@trial.breaks("close-closes-all")
+class ClosingAfterTheWriter(RightTransporter):
+    class Locked(ForwardingConn):
+        def __init__(self, inner: Conn) -> None:
+            super().__init__(inner)
+            self.lock = asyncio.Lock()
+
+        async def write(self, data: Buffer, /) -> None:
+            async with self.lock:
+                await super().write(data)
+
+        async def close(self) -> None:
+            async with self.lock:
+                await super().close()
+
+    async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
+        made = await super().connect(ctx, conn, network, address)
+        return made if isinstance(made, PacketConn) else self.Locked(made)

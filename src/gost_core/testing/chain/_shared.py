@@ -253,12 +253,12 @@ def expect_nothing_open(scene: Scene, when: str, /) -> None:
         raise Broken(f"{when}, and still open is {', '.join(left)}")
 
 
-def _write(conn: Conn) -> Awaitable[object]:
-    return conn.write(bytes(FLOOD))
-
-
 def _read(conn: Conn) -> Awaitable[object]:
     return conn.read(1)
+
+
+def _write(conn: Conn) -> Awaitable[object]:
+    return conn.write(bytes(FLOOD))
 
 
 def _accept(listener: Listener) -> Awaitable[object]:

@@ -181,3 +181,37 @@ class WaitingForACancelledClose(RightComponent):
 
 
 closer.breaks("cancelled")(closing_for_all(RightComponent))
+
+
+@closer.breaks("wakes-waiting")
+class WakingOne(RightComponent):
+    """Whose end is one item of a queue, so that one of those who wait gets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: asyncio.Queue[None] = asyncio.Queue()
+
+    async def wait(self) -> None:
+        await self.ends.get()
+        raise ClosedError("this component was closed")
+
+    def release(self) -> None:
+        super().release()
+        self.ends.put_nowait(None)
+
+
+@closer.breaks("cancelled")
+class SharingTheClose(RightComponent):
+    """Whose calls of close() await one future, so that one that is cancelled cancels it."""
+
+    over: asyncio.Future[None] | None = None
+
+    async def close(self) -> None:
+        if self.over is not None:
+            return await self.over
+        self.over = asyncio.get_running_loop().create_future()
+        self.release()
+        try:
+            await asyncio.wait({self.working})
+        finally:
+            self.over.set_result(None)

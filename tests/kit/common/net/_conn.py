@@ -375,6 +375,35 @@ class ResetAsEnd(Waiting):
 
 
 @conn.breaks("truncated")
+class TellingTheBreakFirst(SocketConn):
+    """Reads ahead, and drops that when the connection breaks off."""
+
+    ahead = b""
+
+    async def read(self, n: int, /) -> bytes:
+        if self.datagrams or n < 1:
+            return await super().read(n)
+        self.check_open()
+        if not self.ahead:
+            self.ahead = await super().read(4096)
+        else:
+            with suppress(BlockingIOError), self.break_kept():
+                self.sock.recv(1, socket.MSG_PEEK)
+        data, self.ahead = self.ahead[:n], self.ahead[n:]
+        return data
+
+
+@conn.breaks("close-cancelled")
+class SharingTheClose(SocketConn):
+    """Whose second close() awaits the future of the first, and cancels it when it is cancelled."""
+
+    async def close(self) -> None:
+        if self.closed and self.lingering is not None:
+            return await self.lingering
+        await super().close()
+
+
+@conn.breaks("truncated")
 class CutAsEnd(Waiting):
     has_read = False
 

@@ -395,3 +395,16 @@ class ToThePeer(RightPacketWrapper):
 @wrapper.breaks("packets-unchanged")
 def to_the_peer(inner: Conn) -> Conn:
     return ToThePeer(inner) if isinstance(inner, PacketConn) else right_wrap(inner)
+
+
+class InPieces(RightPacketWrapper):
+    async def write(self, data: Buffer, /) -> None:
+        rest = memoryview(data).cast("B")
+        while rest:
+            await super().write(rest[:16384])
+            rest = rest[16384:]
+
+
+@wrapper.breaks("packets-unchanged")
+def in_pieces(inner: Conn) -> Conn:
+    return InPieces(inner) if isinstance(inner, PacketConn) else right_wrap(inner)

@@ -409,6 +409,12 @@ class TakingTheOtherFamily(RightDialer):
             return await super().dial(ctx, "tcp", addr)
 
 
+@dialer.breaks("networks")
+class AnyFamilyForDatagrams(RightDialer):
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        return await super().dial(ctx, network[:3] if "udp" in network else network, addr)
+
+
 @dialer.breaks("unresolvable")
 class UnresolvableAsUnconnected(RightDialer):
     async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:

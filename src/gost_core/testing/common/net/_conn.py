@@ -255,7 +255,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         "An end beneath that the protocol did not announce is none: read() returns the rest, then "
         "raises ConnectionResetError.",
         "D8",
-        after=("end",),
+        after=("end", "reads_at_most"),
     )
     async def truncated(self) -> None:
         cut = need(self.cut, "cut")
@@ -415,15 +415,11 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
 
     @clause("close() is quiet also when the peer has closed or broken off before.", "D1")
     async def close_after_peer(self) -> None:
-        here, there = await self._ends()
-        await given(there.close(), "the peer's close()")
-        await settle()
-        await within(here.close(), "close() after the peer's")
-        if self.break_off is not None:
+        for end in filter(None, (_close, self.break_off)):
             here, there = await self._ends()
-            await given(self.break_off(there), "`break_off`")
+            await given(end(there), "the peer's end")
             await settle()
-            await within(here.close(), "close() of a broken connection")
+            await within(here.close(), "close() after the peer's end")
 
     @clause("read() after close() raises ClosedError, even if something had arrived.", "D1, D14")
     async def read_after_close(self) -> None:
@@ -560,8 +556,7 @@ async def _cancel_close(connected: MakePair) -> None:
         if not closing.done():
             await expect_cancelled(closing, "close()")
         # The first one may wait until the peer has read all.
-        reading = [start(drained(there))] if which else []
-        beside = asyncio.gather(*others, *reading)
+        beside = asyncio.gather(*others, end_of(there) if which else settle())
         await within(beside, "close(), beside one that was cancelled,")
         await within(end_of(there), "the peer's connection, after a cancelled close(),")
         await raises(write_on(there), "its write()", BrokenPipeError, ConnectionResetError)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import field
+from functools import partial
 from typing import Final
 
 from typing_extensions import Buffer
@@ -269,13 +270,12 @@ class ConnUnwrapperContract(Closers, interface=ConnUnwrapper):
     async def packets_unchanged(self) -> None:
         outer, far, inner = self._wrapped(_Packets, need(self.wrap_datagrams, "wrap_datagrams"))
         wrapper = packets(outer)
-        for sending in (wrapper.write_to(_DATAGRAM, _PEER), outer.write(_DATAGRAM)):
-            await within(sending, "sending a datagram")
+        for send in (partial(wrapper.write_to, _DATAGRAM, _PEER), partial(outer.write, _DATAGRAM)):
+            await within(send(), "sending a datagram")
             received = await read(far)
             expect(received == _DATAGRAM, f"of {len(_DATAGRAM)} bytes sent, {len(received)} came")
-        to, count = getattr(inner, "sent_to", ""), getattr(inner, "sent", 0)
-        expect(count == 2, f"two datagrams were sent through the wrapper, {count} came")
-        expect(to == str(_PEER), f"what was sent to {_PEER} through the wrapper was sent to {to!r}")
+        told = getattr(inner, "sent_to", ""), getattr(inner, "sent", 0)
+        expect(told == (str(_PEER), 2), f"of two datagrams to {_PEER}, there came {told}")
         for n in (ALL, 2):
             await write(far, _DATAGRAM)
             data, sender = await within(wrapper.read_from(n), f"read_from({n})")

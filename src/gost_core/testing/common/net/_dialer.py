@@ -94,22 +94,18 @@ class DialerContract(Contract, interface=Dialer):
         addr = await EchoServer().tcp()
         addresses_of(await self._dial(self._build(), "tcp", addr))
 
-    @clause(
-        "tcp4 and tcp6 are tcp as well, and like udp4 and udp6 each of one family.",
-        "D11",
-        after=("reaches",),
-    )
+    @clause("tcp4 and tcp6 are tcp; like udp4 and udp6, of one family.", "D11", after=("reaches",))
     async def networks(self) -> None:
         addr = await EchoServer().tcp()
         await self._echo(await self._dial(self._build(), "tcp4", addr))
         try:
-            addr = await EchoServer().tcp("::1")
+            six = await EchoServer().tcp("::1")
         except OSError:
             return  # This host has no IPv6.
-        await self._echo(await self._dial(self._build(), "tcp6", addr))
-        for network, at in (("tcp6", "127.0.0.1"), ("udp6", "127.0.0.1"), ("udp4", "[::1]")):
-            other = self._dial(self._build(), network, at + addr[addr.rindex(":") :])
-            await raises(other, f"dial({network}) of {at}", OSError, ValueError)
+        await self._echo(await self._dial(self._build(), "tcp6", six))
+        for network, other in (("tcp6", addr), ("udp6", addr), ("tcp4", six), ("udp4", six)):
+            dialing = self._dial(self._build(), network, other)
+            await raises(dialing, f"dial({network}, {other})", OSError, ValueError)
 
     @clause(
         "A name is resolved, and its addresses are tried until one connects.",
