@@ -140,14 +140,19 @@ def closing_undisturbed(right: Any) -> Any:
 
 
 class Hurried(ForwardingConn, ConnUnwrapper):
-    """A stream that sends a moment later, and does not wait for that when it is closed."""
+    """A stream that sends little a moment later, and does not wait for that when it is closed."""
 
     def __init__(self, inner: Conn) -> None:
         super().__init__(inner)
         self.sending: asyncio.Future[None] | None = None
 
     async def write(self, data: Buffer, /) -> None:
-        self.sending = asyncio.ensure_future(self.send(bytes(data), self.sending))
+        before, sent = self.sending, bytes(data)
+        self.sending = None
+        if len(sent) > 4096:
+            await self.send(sent, before)
+        else:
+            self.sending = asyncio.ensure_future(self.send(sent, before))
 
     async def send(self, data: bytes, before: "asyncio.Future[None] | None") -> None:
         if before is not None:

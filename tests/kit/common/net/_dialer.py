@@ -398,7 +398,7 @@ class CuttingDatagrams(RightDialer):
     udp = Short
 
 
-@dialer.breaks("networks")
+@dialer.breaks("one-family")
 class TakingTheOtherFamily(RightDialer):
     async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
         try:
@@ -409,7 +409,7 @@ class TakingTheOtherFamily(RightDialer):
             return await super().dial(ctx, "tcp", addr)
 
 
-@dialer.breaks("networks")
+@dialer.breaks("one-family")
 class AnyFamilyForDatagrams(RightDialer):
     async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
         return await super().dial(ctx, network[:3] if "udp" in network else network, addr)
