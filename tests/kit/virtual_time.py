@@ -60,6 +60,7 @@ class Selector(selectors.DefaultSelector):
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
+        self._watched = self.get_map()
         self._threads = self._others()
 
     def select(self, timeout: float | None = None) -> Any:
@@ -83,7 +84,7 @@ class Selector(selectors.DefaultSelector):
 
     def _watches_others(self) -> bool:
         """Tell whether there is more than the loop's own pair of sockets, by which it is woken."""
-        return len(self.get_map()) > 1
+        return len(self._watched) > 1
 
 
 class Executor(ThreadPoolExecutor):
