@@ -405,6 +405,6 @@ class InPieces(RightPacketWrapper):
             rest = rest[16384:]
 
 
-@wrapper.breaks("packets-unchanged")
+@wrapper.breaks("datagram-written")
 def in_pieces(inner: Conn) -> Conn:
     return InPieces(inner) if isinstance(inner, PacketConn) else right_wrap(inner)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import field
-from functools import partial
 from typing import Final
 
 from typing_extensions import Buffer
@@ -72,8 +71,12 @@ class _Described(LayeredConn, Metadatable):
 class _Packets(LayeredConn, PacketConn):
     """A connection that carries datagrams, all from one peer, and notes to whom."""
 
+    connected_to: Addr = _PEER
     sent_to = ""
     sent = 0
+
+    def remote_addr(self) -> Addr:
+        return self.connected_to
 
     async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
         return await self.inner.read(n), _PEER
@@ -85,6 +88,12 @@ class _Packets(LayeredConn, PacketConn):
     async def write(self, data: Buffer, /) -> None:
         self.sent += 1
         await super().write(data)
+
+
+class _Unconnected(_Packets):
+    """One that has to be told to whom."""
+
+    connected_to = Address("udp", "")
 
 
 class _Abortable(LayeredConn, Aborter, HalfCloser):
@@ -268,19 +277,29 @@ class ConnUnwrapperContract(Closers, interface=ConnUnwrapper):
         after=("keeps_packets",),
     )
     async def packets_unchanged(self) -> None:
-        outer, far, inner = self._wrapped(_Packets, need(self.wrap_datagrams, "wrap_datagrams"))
+        outer, far, inner = self._wrapped(_Unconnected, need(self.wrap_datagrams, "wrap_datagrams"))
         wrapper = packets(outer)
-        for send in (partial(wrapper.write_to, _DATAGRAM, _PEER), partial(outer.write, _DATAGRAM)):
-            await within(send(), "sending a datagram")
-            received = await read(far)
-            expect(received == _DATAGRAM, f"of {len(_DATAGRAM)} bytes sent, {len(received)} came")
-        told = getattr(inner, "sent_to", ""), getattr(inner, "sent", 0)
-        expect(told == (str(_PEER), 2), f"of two datagrams to {_PEER}, there came {told}")
+        await within(wrapper.write_to(_DATAGRAM, _PEER), "write_to()")
+        to, received = getattr(inner, "sent_to", ""), await read(far)
+        expect(to == str(_PEER), f"what was sent to {_PEER} through the wrapper was sent to {to!r}")
+        expect(received == _DATAGRAM, f"of {len(_DATAGRAM)} bytes sent, {len(received)} came")
         for n in (ALL, 2):
             await write(far, _DATAGRAM)
             data, sender = await within(wrapper.read_from(n), f"read_from({n})")
             expect(data == _DATAGRAM[:n], f"read_from({n}) returned {len(data)} bytes, or others")
             expect(str(sender) == str(_PEER), f"what came from {_PEER} came from {sender}")
+
+    @clause(
+        "What is written through the wrapper at once is one datagram.",
+        "D8",
+        after=("packets_unchanged",),
+    )
+    async def datagram_written(self) -> None:
+        outer, far, inner = self._wrapped(_Packets, need(self.wrap_datagrams, "wrap_datagrams"))
+        await within(outer.write(_DATAGRAM), "write()")
+        received, sent = await read(far), getattr(inner, "sent", 0)
+        what = f"of one datagram with {len(_DATAGRAM)} bytes, {len(received)} came, in {sent}"
+        expect(received == _DATAGRAM and sent == 1, what)
 
     @clause("A cancelled read_from() of it loses nothing.", "D7", after=("packets_unchanged",))
     async def cancelled_read_from_loses_nothing(self) -> None:
