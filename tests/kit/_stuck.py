@@ -52,7 +52,15 @@ def few_places(right: Any, method: str) -> Any:
     return type("FewPlaces", (right,), {method: call})
 
 
-CLOSING: set[asyncio.Task[None]] = set()
+_closing: set[asyncio.Task[None]] = set()
+
+
+def close_behind(made: Any) -> asyncio.Task[None]:
+    """Have a task close something, and return the task."""
+    closing = asyncio.get_running_loop().create_task(made.close())
+    _closing.add(closing)
+    closing.add_done_callback(_closing.discard)
+    return closing
 
 
 def ending_with_the_task(right: Any, method: str) -> Any:
@@ -60,9 +68,9 @@ def ending_with_the_task(right: Any, method: str) -> Any:
 
     async def call(self: Any, *args: Any, **options: Any) -> Any:
         made = await getattr(right, method)(self, *args, **options)
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        task = asyncio.current_task()
         assert task is not None
-        task.add_done_callback(lambda _: CLOSING.add(loop.create_task(made.close())))
+        task.add_done_callback(lambda _: close_behind(made))
         return made
 
     return type("EndingWithTheTask", (right,), {method: call})
@@ -75,7 +83,7 @@ def ending_at_the_limit(right: Any, method: str) -> Any:
         made = await getattr(right, method)(self, ctx, *args, **options)
         loop, limit = asyncio.get_running_loop(), ctx.value(keys.TIME_LIMIT)
         if limit is not None:
-            loop.call_at(limit, lambda: CLOSING.add(loop.create_task(made.close())))
+            loop.call_at(limit, close_behind, made)
         return made
 
     return type("EndingAtTheLimit", (right,), {method: call})

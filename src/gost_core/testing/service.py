@@ -619,7 +619,7 @@ async def _expect_handled_on(served: _Served) -> None:
 def _raising(error: BaseException, steps: int = 0) -> _Serve:
     async def fail(ctx: Context, conn: Conn) -> None:
         await turns(steps)
-        raise error
+        raise error.with_traceback(None)
 
     return fail
 

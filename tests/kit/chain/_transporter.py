@@ -20,10 +20,10 @@ from gost_core.testing._stage.memory import ForwardingConn, connected_pair
 from gost_core.testing.chain import TransporterContract
 from tests.kit._backend import remembering
 from tests.kit._stuck import (
-    CLOSING,
     EndedByBreaks,
     Forgetful,
     Hurried,
+    close_behind,
     ending_at_the_limit,
     ending_with_the_task,
     few_places,
@@ -541,8 +541,7 @@ class ClosingBehind(RightTransporter):
     """Has a task close what the first handshake made, and does not wait for it."""
 
     async def undo(self, first: Conn, error: BaseException) -> None:
-        closing = asyncio.ensure_future(first.close())
-        CLOSING.add(closing)
+        closing = close_behind(first)
         if not isinstance(error, Exception):
             await closing
 

@@ -80,7 +80,6 @@ from gost_core.testing.chain._shared import (
 )
 
 __all__ = (
-    "FINAL",
     "LONG",
     "MANY",
     "SHORT",
@@ -110,6 +109,7 @@ __all__ = (
     "expect_names_travel",
     "expect_bound",
     "maps",
+    "permanent_errors",
     "resolves",
     "retried_errors",
 )
@@ -119,11 +119,6 @@ LONG: Final[float] = 30.0
 SHORT: Final[float] = 0.05
 # So many attempts that one of them ends within a short timeout on any machine.
 MANY: Final[int] = 100
-FINAL: Final[tuple[Exception, ...]] = (
-    DeniedError("refused by rule"),
-    ValueError("malformed"),
-    UnicodeError("malformed"),
-)
 _CHOICES: Final[tuple[str, ...]] = ("", "a", "bc", "of-the-call", "of-the-router")
 _FAILURES: Final[int] = 200
 # How many times as many attempts are made beside the router's.
@@ -185,6 +180,11 @@ def resolves(*addresses: str) -> tuple[FakeResolver, RouterOption]:
     """Return a resolver of the target to these addresses, and the option of it."""
     known = FakeResolver({"target.example": [ip_address(one) for one in addresses]})
     return known, resolver_router_option(known)
+
+
+def permanent_errors(first: type[Exception], /) -> list[Exception]:
+    """Return new ones, after which nothing is tried again: one that is raised keeps what it saw."""
+    return [one("it stays so") for one in (first, DeniedError, ValueError, UnicodeError)]
 
 
 async def expect_permanent(

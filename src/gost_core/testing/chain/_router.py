@@ -40,7 +40,6 @@ from gost_core.testing._stage.fakes.connections import Scene
 from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver
 from gost_core.testing._stage.fakes.recorded import Recorded
 from gost_core.testing.chain._routed import (
-    FINAL,
     LONG,
     MANY,
     SHORT,
@@ -70,6 +69,7 @@ from gost_core.testing.chain._routed import (
     expect_taken,
     expect_timeout,
     maps,
+    permanent_errors,
     resolves,
     retried_errors,
 )
@@ -222,7 +222,7 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
 
     @clause("bind() that is not supported, denied or malformed is not tried again.", "D15, D16")
     async def bind_permanent(self) -> None:
-        for error in (BindUnsupportedError("this node cannot bind"), *FINAL):
+        for error in permanent_errors(BindUnsupportedError):
             one = self._routed(retries_router_option(3))
             call = one.router.bind(Context(), "tcp", ":0")
             await expect_permanent(call, one.route.binds, error)
@@ -298,7 +298,7 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
         after=("dial",),
     )
     async def permanent(self) -> None:
-        for error in (UnsupportedError("no such network here"), *FINAL):
+        for error in permanent_errors(UnsupportedError):
             one = self._routed(retries_router_option(3))
             await expect_permanent(one.dial(), one.route.dials, error)
 
