@@ -237,11 +237,7 @@ class CacheContract(
                 whole, f"set() was cancelled, and get({key!r}) returned a mixture: {entry!r:.99}"
             )
 
-    @clause(
-        "Calls of several tasks at once do not mix.",
-        "D22, D75",
-        after=("keys_apart", "lives"),
-    )
+    @clause("Calls of several tasks at once do not mix.", "D22, D75", after=("keys_apart", "lives"))
     async def concurrent(self) -> None:
         cache, keys = self._build(), [f"key {number}" for number in range(20)]
         ttls = [with_ttl(_LONG) if number % 2 else with_ttl(math.inf) for number in range(20)]

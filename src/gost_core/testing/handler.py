@@ -210,7 +210,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("carries",),
     )
     async def client_half_closes(self) -> None:
-        await handled.expect_half_close(self._site, "client", "target")
+        await handled.expect_half_close(self._site, "client")
 
     @clause(
         "When the target ends its stream, what the client sends still arrives whole.",
@@ -218,7 +218,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("carries",),
     )
     async def target_half_closes(self) -> None:
-        await handled.expect_half_close(self._site, "target", "client")
+        await handled.expect_half_close(self._site, "target")
 
     @clause(
         "A transfer may take its time in one direction while the other is silent, or has ended.",

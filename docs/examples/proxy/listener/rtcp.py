@@ -62,7 +62,7 @@ class ReverseListener(Component, listener.Listener):
             )
         except (OSError, ValueError) as error:
             final = isinstance(error, net.UnsupportedError | net.DeniedError)
-            if isinstance(error, OSError) and not final:
+            if isinstance(error, OSError) and not final:  # a wrong certificate is both
                 raise listener.BindError(error) from error
             self._waits.end()  # no other try will do better (D16)
             raise

@@ -1,7 +1,6 @@
 """Clauses of what asks other components and waits for them: cancelled, hung, many at once."""
 
 import asyncio
-import gc
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -12,6 +11,7 @@ from gost_core.chain import Node
 from gost_core.common.net import Closer
 from gost_core.context import Context, Key
 from gost_core.keys import TIME_LIMIT
+from gost_core.testing._families.lent import kept_of
 from gost_core.testing._families.steps import MANY, expect_no_task_left
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import FIRST, Contract, clause
@@ -176,12 +176,10 @@ class Asking(Contract):
     async def nothing_kept(self) -> None:
         for who, _, call in self._waits():
             lent = [await self._lend(call, f"a call that asks {who}") for _ in range(_LENT)]
-            gc.collect()
-            kept = sum(one() is not None for one in lent)
-            # What serves one call after the other may hold the last.
+            kept = sum(kept_of(lent))
             expect(kept < _LENT / 2, f"of {_LENT} calls to {who}, {kept} contexts are kept")
 
-    async def _lend(self, call: Callable[[Context], Awaitable[object]], what: str) -> ref[Context]:
+    async def _lend(self, call: _Call, what: str) -> ref[Context]:
         ctx = Context().with_value(_MARK, "lent")
         made = await given(call(ctx), what)
         # The close() of a node stops its probe.

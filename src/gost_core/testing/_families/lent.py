@@ -1,16 +1,18 @@
-"""What is lent for a call only: a buffer, which is the caller's again once the call is over."""
+"""What is lent for a call only, and is the caller's again once the call is over."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import gc
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Final
+from typing import Any, Final
+from weakref import ref
 
 from typing_extensions import Buffer
 
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.waiting import expect, within
 
-__all__ = ("lend", "lend_several")
+__all__ = ("kept_of", "lend", "lend_several")
 
 # A caller may hand over any of these, short or long.
 _VIEWS: Final[tuple[Callable[[bytearray], Buffer], ...]] = (
@@ -57,3 +59,12 @@ async def lend_several(
     calls = (lend(partial(call, number), buffers[number], view) for number, view in views)
     await within(asyncio.gather(*calls), f"{what}, several at once,")
     return contents
+
+
+def kept_of(lent: Iterable[ref[Any]], /) -> list[bool]:
+    """Tell of each whether it is still kept.
+
+    What serves one call after the other may hold something of the last ones.
+    """
+    gc.collect()
+    return [one() is not None for one in lent]

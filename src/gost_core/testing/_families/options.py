@@ -1,6 +1,5 @@
 """The clause of calls that take options."""
 
-import gc
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -9,6 +8,7 @@ from weakref import ref
 
 from gost_core.context import Context
 from gost_core.keys import SESSION_ID
+from gost_core.testing._families.lent import kept_of
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.waiting import expect, given, within
@@ -90,7 +90,5 @@ async def lend_contexts(call: Callable[[Context], Awaitable[object]], what: str,
         ctx = Context().with_value(SESSION_ID, session)
         await call(ctx)
         lent.append(ref(ctx))
-    gc.collect()
-    # What serves one call after the other may hold the last.
-    kept = any(one() is not None for one in lent[:-1])
+    kept = any(kept_of(lent)[:-1])
     expect(not kept, f"the context of {what} was kept after the call, and the next one")

@@ -268,10 +268,12 @@ async def expect_carried(site: Site, /) -> None:
         expect(data == DATA, f"{what}, the bytes that arrive are not those that were sent")
 
 
-async def expect_half_close(site: Site, one: str, other: str, /) -> None:
-    first, second = (await site.connected())[2:]
-    if one == "target":
-        first, second = second, first
+async def expect_half_close(site: Site, one: str, /) -> None:
+    """Break the clause unless the other side can send after ``one`` has ended its stream."""
+    _, _, near, far = await site.connected()
+    ends: dict[str, Conn] = {"client": near, "target": far}
+    first = ends.pop(one)
+    [(other, second)] = ends.items()
     if not isinstance(first, HalfCloser):
         raise Exempt(f"the {one} of this protocol cannot end its stream alone")
     await within(first.write(b"request"), f"writing by the {one}")

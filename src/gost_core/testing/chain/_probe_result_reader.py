@@ -67,7 +67,7 @@ class ProbeResultReaderContract(Contract, Generic[ReaderT], interface=ProbeResul
     async def latest(self) -> None:
         for last in (True, False):
             result = await self._result(not last, last)
-            right = result.success is last is not bool(result.error)
+            right = result.success is last and bool(result.error) is not last
             expect(right, f"after probes of success {not last} and {last} the result is {result}")
 
     @clause("A probe that ends as the one before has a result too.", "D46", after=("latest",))

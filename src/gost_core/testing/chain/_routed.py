@@ -158,8 +158,6 @@ class Routed:
 
 MakeRouter: TypeAlias = Callable[[*tuple[RouterOption, ...]], Router]
 MakeRouted: TypeAlias = Callable[[*tuple[RouterOption, ...]], Routed]
-
-
 UseRouted: TypeAlias = Callable[[Routed, Context | None], Awaitable[Conn | Listener]]
 
 

@@ -1,7 +1,6 @@
 """The contract of transporters."""
 
 import asyncio
-import gc
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import field
 from functools import partial
@@ -15,6 +14,7 @@ from gost_core.context import Context
 from gost_core.dialer import Dialer
 from gost_core.keys import SESSION_ID
 from gost_core.testing._families.asking import Asking, Waits
+from gost_core.testing._families.lent import kept_of
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
@@ -235,9 +235,7 @@ class TransporterContract(
         )
         for use in uses:
             lent = [await self._lend_conn(scene, use) for _ in range(4)]
-            gc.collect()
-            kept = sum(one() is not None for one in lent)
-            # What serves one call after the other may hold the last.
+            kept = sum(kept_of(lent))
             expect(kept < 2, f"of 4 connections that were closed, it keeps {kept}")
 
     async def _lend_conn(

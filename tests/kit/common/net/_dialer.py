@@ -70,10 +70,13 @@ class RightDialer(Dialer):
         sock.setblocking(False)
         try:
             await asyncio.get_running_loop().sock_connect(sock, name)
-        except BaseException:
-            sock.close()
+        except BaseException as error:
+            self.give_up(sock, error)
             raise
         return self.tcp(sock) if kind == socket.SOCK_STREAM else self.udp(sock)
+
+    def give_up(self, sock: socket.socket, error: BaseException) -> None:
+        sock.close()
 
 
 def run_dialer(make: Callable[[], Dialer]) -> Contract:
@@ -441,20 +444,11 @@ class LeavingTheRefused(RightDialer):
 
     left: type[BaseException] = OSError
 
-    async def connect(
-        self, family: socket.AddressFamily, kind: socket.SocketKind, name: tuple[object, ...] | str
-    ) -> Conn:
-        sock = socket.socket(family, kind)
-        sock.setblocking(False)
-        try:
-            await asyncio.get_running_loop().sock_connect(sock, name)
-        except self.left:
+    def give_up(self, sock: socket.socket, error: BaseException) -> None:
+        if isinstance(error, self.left):
             LEFT_OPEN.append(sock)
-            raise
-        except BaseException:
-            sock.close()
-            raise
-        return self.tcp(sock) if kind == socket.SOCK_STREAM else self.udp(sock)
+        else:
+            super().give_up(sock, error)
 
 
 @dialer.breaks("cancelled-frees")
