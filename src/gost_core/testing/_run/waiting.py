@@ -258,7 +258,7 @@ def _yielding(_frame: FrameType, event: str, _argument: object, /) -> Any:
 def _threads(
     work: Callable[[int], R], times: int
 ) -> tuple[list[list[R]], "asyncio.Future[list[None]]"]:
-    """Begin the calls; return where their results come to stand, and what ends with them."""
+    """Begin the calls; return where their results come to stand, and what fails as the first."""
     barrier = threading.Barrier(_THREADS)
     futures = [Future[None]() for _ in range(_THREADS)]
     results = [list[R]() for _ in futures]
@@ -280,11 +280,12 @@ def _threads(
         finally:
             sys.settrace(before)
 
+    ended = start(asyncio.gather(*map(asyncio.wrap_future, futures)))
     for mine, future in zip(results, futures, strict=True):
         future.set_running_or_notify_cancel()
         # A daemon: a deadlock within the object must not keep the process from ending.
         threading.Thread(target=call, args=(mine, future), daemon=True).start()
-    return results, start(asyncio.gather(*map(asyncio.wrap_future, futures)))
+    return results, ended
 
 
 # ---- Calls that go on
