@@ -42,8 +42,7 @@ class RightGauge:
 
 class UnlockedGauge(RightGauge):
     def add(self, value: float, /) -> None:
-        before = self.value
-        self.value = before + value
+        self.value += value
 
 
 def gauge_value(gauge: RightGauge) -> float:

@@ -121,9 +121,8 @@ class ForgettingTheTime(RightMarker):
 @marker_trial.breaks("threads")
 class WithoutLock(RightMarker):
     def mark(self) -> None:
-        failures = self.failures
         self.last = time.time()
-        self.failures = failures + 1
+        self.failures += 1
 
 
 @marker_trial.breaks("threads-reset")

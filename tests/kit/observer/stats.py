@@ -131,8 +131,7 @@ class MarkedByReset(RightStats):
 class UnlockedStats(RightStats):
     def add(self, kind: Kind, n: int, /) -> None:
         if kind in self.values:
-            value = self.values[kind]
-            self.values[kind] = value + n
+            self.values[kind] += n
             self.marked = True
 
 

@@ -54,7 +54,7 @@ __all__ = (
 R = TypeVar("R")
 
 _THREADS: Final[int] = 4
-# How many calls they begin at the same moment, each with a turn for the others at many lines.
+# How many calls they begin at the same moment, each with a turn for the others at many steps.
 _TOGETHER: Final[int] = 100
 # What belongs to a component has a name (D20); a task may be without, or called None.
 _NAMELESS: Final[re.Pattern[str]] = re.compile(r"Task-\d+$|None$")
@@ -219,7 +219,7 @@ async def in_threads(work: Callable[[int], R], times: int, what: str, /) -> list
     """Call ``work`` in several threads at once, which take turns as often as possible.
 
     Each thread calls it so many times, with 0, 1, 2 and so on; the first calls begin together, and
-    others go on between their lines. Returns, for each thread, what its calls have returned. The
+    others go on between their steps. Returns, for each thread, what its calls have returned. The
     clause is broken if they are not done within the time limit, and then none of them ends while as
     many threads count under a lock: on a machine under load, threads wait long for their turns.
     """
@@ -248,9 +248,11 @@ async def in_threads(work: Callable[[int], R], times: int, what: str, /) -> list
         sys.setswitchinterval(interval)
 
 
-def _yielding(_frame: FrameType, event: str, _argument: object, /) -> Any:
-    """Trace a thread: at every other line of it, others go on, as they may at any time."""
-    if event == "line" and random.getrandbits(1):
+def _yielding(frame: FrameType, event: str, _argument: object, /) -> Any:
+    """Trace a thread: at some of its steps, others go on, as they may even within a line."""
+    if event == "call":
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+    if event == "opcode" and not random.getrandbits(4):
         time.sleep(0)
     return _yielding
 

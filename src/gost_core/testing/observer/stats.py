@@ -63,9 +63,7 @@ class StatsContract(Resettable[StatsT], interface=Stats, first=("current_falls",
         for kind in Kind:
             stats.add(kind, 7)
             first, second = stats.get(kind), stats.get(kind)
-            expect(
-                first == second == 7, f"get({kind.name}) was {first}, and {second} when repeated"
-            )
+            expect(first == second == 7, f"get({kind.name}) was {first}, and then {second}")
 
     @clause("CURRENT_CONNS falls when a negative number is added.", "D54", after=("counts",))
     async def current_falls(self) -> None:
