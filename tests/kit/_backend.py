@@ -103,6 +103,15 @@ class LeavingTasks(Asking):
         await asyncio.shield(asyncio.ensure_future(super().ask()))
 
 
+class Watched(Asking):
+    """Has a task with a name watch each question, which is ended only after an answer."""
+
+    async def ask(self) -> None:
+        watch = asyncio.create_task(asyncio.sleep(30.0), name="watch")
+        await super().ask()
+        watch.cancel()
+
+
 class AskingTwo(Asking):
     """Asks two at once; when one fails, the question to the other is left."""
 

@@ -17,6 +17,7 @@ from tests.kit._backend import (
     Leaking,
     LeavingTasks,
     OneAtATime,
+    Watched,
     break_backend,
     mend_backend,
     remembering,
@@ -170,6 +171,10 @@ class LeakingAdmission(Leaking, RightAdmission): ...
 
 @trial.breaks("no-task-left")
 class AdmissionLeavingTasks(LeavingTasks, RightAdmission): ...
+
+
+@trial.breaks("tasks-ended")
+class WatchedAdmission(Watched, RightAdmission): ...
 
 
 @trial.breaks("others-go-on")

@@ -21,6 +21,7 @@ from tests.kit._backend import (
     Leaking,
     LeavingTasks,
     OneAtATime,
+    Watched,
     break_backend,
     mend_backend,
     remembering,
@@ -233,6 +234,10 @@ class LeakingAuthenticator(Leaking, RightAuthenticator): ...
 
 @trial.breaks("no-task-left")
 class AuthenticatorLeavingTasks(LeavingTasks, RightAuthenticator): ...
+
+
+@trial.breaks("tasks-ended")
+class WatchedAuthenticator(Watched, RightAuthenticator): ...
 
 
 @trial.breaks("others-go-on")

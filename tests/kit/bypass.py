@@ -18,6 +18,7 @@ from tests.kit._backend import (
     Leaking,
     LeavingTasks,
     OneAtATime,
+    Watched,
     break_backend,
     mend_backend,
     remembering,
@@ -209,6 +210,10 @@ class LeakingBypass(Leaking, RightBypass): ...
 
 @trial.breaks("no-task-left")
 class BypassLeavingTasks(LeavingTasks, RightBypass): ...
+
+
+@trial.breaks("tasks-ended")
+class WatchedBypass(Watched, RightBypass): ...
 
 
 @trial.breaks("others-go-on")

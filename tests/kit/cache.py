@@ -21,6 +21,7 @@ from tests.kit._backend import (
     Leaking,
     LeavingTasks,
     OneAtATime,
+    Watched,
     break_backend,
     mend_backend,
     remembering,
@@ -279,6 +280,10 @@ class LeakingCache(Leaking, RightCache): ...
 
 @trial.breaks("no-task-left")
 class CacheLeavingTasks(LeavingTasks, RightCache): ...
+
+
+@trial.breaks("tasks-ended")
+class WatchedCache(Watched, RightCache): ...
 
 
 @trial.breaks("backend-mended")

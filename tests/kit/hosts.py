@@ -17,6 +17,7 @@ from tests.kit._backend import (
     Leaking,
     LeavingTasks,
     OneAtATime,
+    Watched,
     break_backend,
     mend_backend,
     remembering,
@@ -274,6 +275,10 @@ class LeakingHostMapper(Leaking, RightHostMapper): ...
 
 @trial.breaks("no-task-left")
 class HostMapperLeavingTasks(LeavingTasks, RightHostMapper): ...
+
+
+@trial.breaks("tasks-ended")
+class WatchedHostMapper(Watched, RightHostMapper): ...
 
 
 @trial.breaks("others-go-on")

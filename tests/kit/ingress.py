@@ -16,6 +16,7 @@ from tests.kit._backend import (
     Leaking,
     LeavingTasks,
     OneAtATime,
+    Watched,
     break_backend,
     mend_backend,
     remembering,
@@ -418,6 +419,10 @@ class LeakingIngress(Leaking, RightIngress): ...
 
 @trial.breaks("no-task-left")
 class IngressLeavingTasks(LeavingTasks, RightIngress): ...
+
+
+@trial.breaks("tasks-ended")
+class WatchedIngress(Watched, RightIngress): ...
 
 
 @trial.breaks("others-go-on")

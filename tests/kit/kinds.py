@@ -386,7 +386,7 @@ KINDS: Final = (
             "final-error-closes first-handshake-failure-closes garbage handle-after-close "
             "handshake-failure-closes hop-failure-closes later-handshake-failure-closes "
             "next-after-cancelled next-after-failures no-task-left node-dies releases "
-            "resolve-failure-closes target-failure-closes target-unreachable "
+            "resolve-failure-closes target-failure-closes target-unreachable tasks-ended "
             "unaccepted-closed"
         ),
         {

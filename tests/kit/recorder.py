@@ -16,6 +16,7 @@ from tests.kit._backend import (
     Deaf,
     GivingUp,
     LeavingTasks,
+    Watched,
     break_backend,
     mend_backend,
     stall_backend,
@@ -340,7 +341,7 @@ class DroppingWhenClosed(RightRecorder):
             await super().record(ctx, data, *opts)
 
 
-@trial.breaks("broken-backend-raises")
+@trial.breaks("tasks-ended")
 class RetryingForEver(RightRecorder):
     """Tries again in the background what failed, also after close()."""
 
@@ -367,6 +368,10 @@ trials = (trial,)
 
 @trial.breaks("no-task-left")
 class RecorderLeavingTasks(LeavingTasks, RightRecorder): ...
+
+
+@trial.breaks("tasks-ended")
+class WatchedRecorder(Watched, RightRecorder): ...
 
 
 @trial.breaks("no-task-left")

@@ -23,6 +23,7 @@ from tests.kit._backend import (
     Leaking,
     LeavingTasks,
     OneAtATime,
+    Watched,
     break_backend,
     mend_backend,
     remembering,
@@ -360,6 +361,10 @@ class LeakingResolver(Leaking, RightResolver): ...
 
 @trial.breaks("no-task-left")
 class ResolverLeavingTasks(LeavingTasks, RightResolver): ...
+
+
+@trial.breaks("tasks-ended")
+class WatchedResolver(Watched, RightResolver): ...
 
 
 @trial.breaks("no-task-left")

@@ -19,6 +19,7 @@ from tests.kit._backend import (
     Leaking,
     LeavingTasks,
     OneAtATime,
+    Watched,
     break_backend,
     mend_backend,
     remembering,
@@ -261,6 +262,10 @@ class LeakingRouter(Leaking, RightRouter): ...
 
 @trial.breaks("no-task-left")
 class RouterLeavingTasks(LeavingTasks, RightRouter): ...
+
+
+@trial.breaks("tasks-ended")
+class WatchedRouter(Watched, RightRouter): ...
 
 
 @trial.breaks("others-go-on")

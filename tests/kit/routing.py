@@ -16,6 +16,7 @@ from tests.kit._backend import (
     Leaking,
     LeavingTasks,
     OneAtATime,
+    Watched,
     break_backend,
     mend_backend,
     stall_backend,
@@ -242,6 +243,10 @@ class LeakingMatcher(Leaking, RightMatcher): ...
 
 @trial.breaks("no-task-left")
 class MatcherLeavingTasks(LeavingTasks, RightMatcher): ...
+
+
+@trial.breaks("tasks-ended")
+class WatchedMatcher(Watched, RightMatcher): ...
 
 
 @trial.breaks("others-go-on")

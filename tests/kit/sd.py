@@ -19,6 +19,7 @@ from tests.kit._backend import (
     Leaking,
     LeavingTasks,
     OneAtATime,
+    Watched,
     break_backend,
     mend_backend,
     stall_backend,
@@ -402,6 +403,10 @@ class LeakingSD(Leaking, RightSD): ...
 
 @trial.breaks("no-task-left")
 class SDLeavingTasks(LeavingTasks, RightSD): ...
+
+
+@trial.breaks("tasks-ended")
+class WatchedSD(Watched, RightSD): ...
 
 
 @trial.breaks("others-go-on")

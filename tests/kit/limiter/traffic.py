@@ -25,6 +25,7 @@ from tests.kit._backend import (
     Leaking,
     LeavingTasks,
     OneAtATime,
+    Watched,
     break_backend,
     mend_backend,
     stall_backend,
@@ -551,6 +552,10 @@ class TryingAgain(RightTrafficLimiter):
 @traffic_limiters.breaks("no-task-left")
 class AskingInTasks(LeavingTasks, RightTrafficLimiter):
     pass
+
+
+@traffic_limiters.breaks("tasks-ended")
+class WatchingLookups(Watched, RightTrafficLimiter): ...
 
 
 class KeepingAsked(RightTrafficLimiter):

@@ -14,6 +14,7 @@ from tests.kit._backend import (
     Exhausting,
     Leaking,
     LeavingTasks,
+    Watched,
     break_backend,
     mend_backend,
     stall_backend,
@@ -307,3 +308,7 @@ trials = (trial,)
 
 @trial.breaks("no-task-left")
 class ObserverLeavingTasks(LeavingTasks, RightObserver): ...
+
+
+@trial.breaks("tasks-ended")
+class WatchedObserver(Watched, RightObserver): ...

@@ -17,6 +17,7 @@ from itertools import product
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 from weakref import ref
 
+from gost_core.common.net import Closer
 from gost_core.context import Context
 from gost_core.keys import SESSION_ID
 from gost_core.testing._families.calls import Calls, Methods
@@ -68,6 +69,10 @@ ResultT = TypeVar("ResultT")
 
 # More than most pools have places.
 _CALLS: Final[int] = 40
+# More calls, one after the other, than anything needs tasks for.
+_MANY: Final[int] = 10
+# Within how many turns of the event loop one has begun what it does.
+_BEGUN: Final[int] = 10
 # More calls than those of which something may still be held.
 _LENT: Final[int] = 100
 # For how many seconds a question is left without an answer.
@@ -182,6 +187,37 @@ class Stalling(Backed[ComponentT], Calls[ComponentT]):
             await ended(asked, *left_of(begun))
             left = left_of(begun)
             expect(not left, f"{what} was cancelled, or failed, and left {left}")
+
+    @clause(
+        "A call that has failed, or was cancelled, leaves no task with a name either, but for what "
+        "close() ends.",
+        "D19, D20",
+        after=(FIRST, "no_task_left"),
+    )
+    async def tasks_ended(self) -> None:
+        stall_backend = need(self.stall_backend, "stall_backend")
+        methods = await self._methods(await self._ready())
+        for what, fails in product(methods, {False, bool(self.break_backend)}):
+            component, begun = await self._ready(), list[asyncio.Task[object]]()
+            call = (await self._methods(component))[what]
+            if fails:
+                await self._break(component)
+            for _ in range(_MANY):
+                if not fails:
+                    await given(stall_backend(component), "stall_backend()")
+                asked = start(noting_tasks(call(), begun))
+                await turns(_BEGUN)
+                if not fails:
+                    asked.cancel()
+                await ended(asked)
+            if isinstance(component, Closer):
+                await given(component.close(), "close()")
+            await settle()
+            nameless = left_of(begun)
+            left = [one for one in begun if not one.done() and one not in nameless]
+            # What was lent to it may have a task or two of its own.
+            few = len(left) < _MANY / 2
+            expect(few, f"{_MANY} times {what} failed, or was cancelled, and {left[:2]} go on")
 
 
 class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, QuestionT, AnswerT]):

@@ -339,11 +339,8 @@ def left_of(begun: list[asyncio.Task[Any]], /) -> list[asyncio.Task[Any]]:
     return [one for one in begun if not one.done() and _NAMELESS.match(one.get_name())]
 
 
-async def leaving_no_task(call: Awaitable[R], what: str, /, *noted: list[asyncio.Task[Any]]) -> R:
-    """Await in a task of its own, and break the clause if it fails while what it began goes on.
-
-    What it began is added to ``noted``, if that is given, the component's own tasks included.
-    """
+async def leaving_no_task(call: Awaitable[R], what: str, /) -> R:
+    """Await in a task of its own, and break the clause if it fails while what it began goes on."""
     begun = list[asyncio.Task[Any]]()
     try:
         return await noting_tasks(call, begun)
@@ -352,9 +349,6 @@ async def leaving_no_task(call: Awaitable[R], what: str, /, *noted: list[asyncio
         left = [one for one in left_of(begun) if not one.cancelling()]
         expect(not left, f"{what} failed, and left {left}")
         raise
-    finally:
-        for one in noted:
-            one += begun
 
 
 def _task(loop: asyncio.AbstractEventLoop, coro: Any, /, **options: Any) -> "asyncio.Task[Any]":
