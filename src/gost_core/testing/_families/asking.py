@@ -125,11 +125,10 @@ class Asking(Contract):
     )
     async def failures_raised(self) -> None:
         for error in (*out_of_reach("it"), PermissionError("it refuses")):
+            described = describe(error)
             for who, asked, call in self._waits():
                 asked.fail_always(error)
-                await raises(
-                    call(Context()), f"a call where {who} raises {describe(error)}", OSError
-                )
+                await raises(call(Context()), f"a call where {who} raises {described}", OSError)
 
     @clause("A call that fails leaves no task behind, and the next works.", "D20", after=(FIRST,))
     async def failure_over(self) -> None:

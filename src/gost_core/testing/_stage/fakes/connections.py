@@ -29,7 +29,7 @@ __all__ = (
 )
 
 # For how many turns of the event loop a layer says goodbye.
-_GOODBYE: Final[int] = 5
+_GOODBYE: Final[int] = 3
 
 
 class Scene:
@@ -44,6 +44,7 @@ class Scene:
         self.bottoms: list[MemoryConn] = []
         self.far_ends: list[MemoryConn] = []
         self.goodbye = 0.0
+        self.over = False
         keep(self.close)
 
     def still_open(self) -> list[str]:
@@ -58,11 +59,9 @@ class Scene:
         return layer(self, name, near, network)
 
     async def close(self) -> None:
-        """Close everything; a layer closes those below it."""
-        for layer in reversed(self.opened):
-            if not layer.closed:
-                await layer.close()
-        for end in self.far_ends:
+        """Close both ends of each connection, whose layers keep nothing open themselves."""
+        self.over = True
+        for end in (*self.bottoms, *self.far_ends):
             await end.close()
 
 
@@ -79,8 +78,9 @@ class LayeredConn(ForwardingConn):
     async def close(self) -> None:
         """Close this layer and those below; as in real ones, that takes a moment."""
         try:
-            await turns(_GOODBYE)
-            await asyncio.sleep(self._scene.goodbye)
+            if not self._scene.over:
+                await turns(_GOODBYE)
+                await asyncio.sleep(self._scene.goodbye)
         finally:
             self.closed = True
             await super().close()

@@ -90,8 +90,7 @@ class Recorded(list[CallT]):
         if self.meanwhile is not None:
             await self.meanwhile()
         # A real one waits for the network.
-        for _ in range(3):
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)
         if self._failures:
             raise self._failures.popleft()
         if self._always is not None:
