@@ -494,6 +494,23 @@ class AskingForAllAtOnce(RightHop):
 
 
 @hops.breaks("errors-pass")
+class LeavingTheOthersToThemselves(RightHop):
+    """Asks the rules of all nodes at once; when the call is cancelled, all but one go on."""
+
+    async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
+        options = apply(SelectOptions(), *opts)
+        asking = [asyncio.create_task(self.fits(ctx, node, options)) for node in self.own_nodes]
+        try:
+            nodes = zip(self.own_nodes, asking, strict=True)
+            return self.choose([node for node, fits in nodes if await fits])
+        except Exception:
+            for one in asking:
+                one.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+            raise
+
+
+@hops.breaks("errors-pass")
 class AskingBothAtOnce(RightHop):
     """Asks bypass and matcher of a node at once; when one of them fails, the other goes on."""
 

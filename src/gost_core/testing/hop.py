@@ -41,6 +41,7 @@ from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
     expect,
+    expect_cancelled,
     given,
     leaving_no_task,
     need,
@@ -99,10 +100,8 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
     async def marker_kept(self) -> None:
         node = _node("one")
         chosen = await given(self._hop(node).select(Context()), "select()")
-        expect(
-            returned(chosen, "select()").marker() is node.marker(),
-            "what was chosen has a marker of its own",
-        )
+        kept = returned(chosen, "select()").marker() is node.marker()
+        expect(kept, "what was chosen has a marker of its own")
 
     @clause("A node that has failed is not chosen while another lives.", "D45", after=("chosen",))
     async def failed_skipped(self) -> None:
@@ -307,14 +306,23 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
             expect(not addr, f"no address was given, and the bypass was asked of {addr}")
 
     @clause(
-        "What a bypass or a matcher raises comes through, and no other is asked any more then.",
+        "What a bypass or a matcher raises comes through; no other is asked any more then, nor "
+        "when select() is cancelled.",
         "D20, D36",
-        after=("failures_raised",),
+        after=("cancel_passes", "failures_raised"),
     )
     async def errors_pass(self) -> None:
         slow, slower = FakeBypass(), FakeMatcher(True)
         slow.asked.meanwhile = slower.requests.meanwhile = settle
         beside = bypass_node_option(slow), matcher_node_option(slower)
+        hop = self._hop(_node("one", *beside), _node("two", *beside))
+        slow.asked.hang()
+        selecting = start(hop.select(Context(), addr_select_option("192.0.2.9:80")))
+        await slow.asked.reached("the bypass")
+        await expect_cancelled(selecting, "select()")
+        left = len(slow.asked) - slow.asked.cancelled
+        expect(not left, f"select() was cancelled, and {left} calls of a bypass go on")
+        slow.asked.hang(0)
         for error in (DeniedError("refused by rule"), OSError("out of reach")):
             rules, matcher = FakeBypass(), FakeMatcher(True)
             rules.asked.fail_always(error)
@@ -414,19 +422,14 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
     )
     async def filter_all(self) -> None:
         settings = NodeFilterSettings(protocol="http", host="example.com", path="/api")
-        right = [
-            protocol_select_option("http"),
-            host_select_option("example.com"),
-            path_select_option("/api"),
-        ]
-        wrong = [
-            protocol_select_option("tls"),
-            host_select_option("example.org"),
-            path_select_option("/"),
-        ]
-        await self._expect_fits(settings, True, *right)
-        for number, other in enumerate(wrong):
-            opts = [*right[:number], other, *right[number + 1 :]]
+        parts = (
+            (protocol_select_option, "http", "tls"),
+            (host_select_option, "example.com", "example.org"),
+            (path_select_option, "/api", "/"),
+        )
+        await self._expect_fits(settings, True, *(part(fit) for part, fit, _ in parts))
+        for wrong in parts:
+            opts = (part(misfit if part is wrong[0] else fit) for part, fit, misfit in parts)
             await self._expect_fits(settings, False, *opts)
 
     @clause("The published nodes stay as they are.", "D23, D41", after=("chosen",))
@@ -487,9 +490,8 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
         await self._select(hop)
         if isinstance(hop, Closer):
             await given(hop.close(), "close()")
-        left = asyncio.all_tasks() - before
-        names = ", ".join(sorted(task.get_name() for task in left))
-        expect(not left, f"{len(left)} tasks are left: {names}")
+        left = [task.get_name() for task in asyncio.all_tasks() - before]
+        expect(not left, f"{len(left)} tasks are left: {left}")
 
     async def _expect_only(
         self, name: str, *nodes: Node, opts: Sequence[SelectOption] = ()
@@ -507,9 +509,8 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
         chosen = await self._select(self._hop(_node("one", node_filter_option(settings))), *opts)
         request = ", ".join(map(repr, opts)) or "a request of which nothing is known"
         expected = "one" if fits else None
-        expect(
-            chosen == expected, f"{settings} chose {chosen!r} instead of {expected!r}: {request}"
-        )
+        what = f"{settings} chose {chosen!r} instead of {expected!r}: {request}"
+        expect(chosen == expected, what)
 
     async def _select(
         self, hop: Hop, *opts: SelectOption, ctx: Context | None = None
