@@ -186,6 +186,18 @@ class Forgetful(ForwardingConn, ConnUnwrapper):
         return self.inner
 
 
+class ReadingOnBeneath(ForwardingConn):
+    """A stream of which a read that was cancelled goes on, and is what the next one gets."""
+
+    reading: asyncio.Future[bytes] | None = None
+
+    async def read(self, n: int, /) -> bytes:
+        self.reading = self.reading or asyncio.ensure_future(super().read(n))
+        await asyncio.wait({self.reading})
+        reading, self.reading = self.reading, None
+        return reading.result()
+
+
 def giving(right: Any, method: str, stream: type[ForwardingConn]) -> Any:
     """Return a class of which a call gives such streams."""
 

@@ -143,8 +143,8 @@ KINDS: Final = (
             "cancel-spares-others cancel-takes-nothing cancellable cancelled "
             "cancelled-accept-loses-nothing cancelled-frees cancelled-read-loses-nothing "
             "cancelled-twin cancelled-whole close-cancelled handshake-cancel-closes "
-            "next-after-cancelled read-cancellable reverse-bind-cancelled works-after-cancel "
-            "write-cancellable"
+            "next-after-cancelled read-cancellable reads-whole reverse-bind-cancelled "
+            "works-after-cancel write-cancellable"
         ),
         NEVER_WAITS,
     ),
@@ -343,7 +343,7 @@ KINDS: Final = (
             "delivered early-bytes early-visitor empty-is-no-end empty-kept empty-legal end "
             "end-is-no-answer end-legal ends-stream exchange exchange-ends failure-beneath "
             "kept-whole last-words long-whole one-way reading-goes-on reads-at-least-one "
-            "reads-at-most reads-what-is-there recorded retry-delivers rewritten "
+            "reads-at-most reads-what-is-there reads-whole recorded retry-delivers rewritten "
             "target-half-closes target-speaks-first told-truly too-long transfer truncated "
             "udp udp-packets whole write-to-gone-peer write-waits writing-goes-on"
         ),
@@ -568,7 +568,7 @@ KINDS: Final = (
         "Wrong way",
         "It goes direct, past a node or to the wrong one.",
         clauses(
-            "accepts any-connection association-unconnected bind-empty-route bind-no-chain "
+            "accepts again any-connection association-unconnected bind-empty-route bind-no-chain "
             "bind-order binds bypass-refuses connect connect-past-the-chain connects dial "
             "dial-order dials direct-bind direct-dial direct-packets direct-unsupported "
             "forward-none "

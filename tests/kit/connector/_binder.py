@@ -272,6 +272,54 @@ class RestBehindTheOthers(RightBinder):
         return Reordering(conn)
 
 
+class EndingAtOnce(Visit):
+    async def read(self, n: int, /) -> bytes:
+        return b"" if self.ended and not self.closed else await super().read(n)
+
+
+class EndingAllAtOnce(Tunnel):
+    def visit(self, number: int, visitor: str) -> Stream:
+        return EndingAtOnce(self, number, visitor)
+
+
+@binders.breaks("reads-whole")
+class EndBeforeTheRest(RightBinder):
+    """Forgets, when the tunnel ends, what visitors have sent and nobody has read."""
+
+    def tunnel(self, conn: Conn, options: BindOptions) -> Tunnel:
+        return EndingAllAtOnce(conn)
+
+
+class LeavingAccepts(TunnelListener):
+    async def accept(self) -> Conn:
+        accepting = asyncio.ensure_future(super().accept())
+        accepting.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(accepting)
+
+
+@binders.breaks("accept-cancellable")
+class AcceptingForNobody(RightBinder):
+    """Has an accept() that was cancelled go on, and take the next visitor."""
+
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return LeavingAccepts(tunnel, bound)
+
+
+class TakingFirst(TunnelListener):
+    async def accept(self) -> Conn:
+        visitor = await super().accept()
+        await asyncio.sleep(0)
+        return visitor
+
+
+@binders.breaks("cancelled-accept-loses-nothing")
+class LosingWhoCame(RightBinder):
+    """Takes a visitor, and then waits for something else."""
+
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return TakingFirst(tunnel, bound)
+
+
 class Queueing(Visit):
     sending: asyncio.Task[None] | None = None
 
@@ -328,8 +376,9 @@ class OnceListener(TunnelListener):
     async def accept(self) -> Conn:
         if self.accepted:
             raise ClosedError("this listener accepts one connection")
+        conn = await super().accept()
         self.accepted = True
-        return await super().accept()
+        return conn
 
 
 @binders.breaks("mux-refused")

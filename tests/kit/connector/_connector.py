@@ -27,7 +27,13 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address, MemoryMetadata
 from gost_core.testing.connector import ConnectorContract
-from tests.kit._stuck import ending_at_the_limit, few_places, losing_places, stuck
+from tests.kit._stuck import (
+    ReadingOnBeneath,
+    ending_at_the_limit,
+    few_places,
+    losing_places,
+    stuck,
+)
 from tests.kit.connector._protocol import (
     Association,
     Framed,
@@ -630,6 +636,15 @@ class WatchingTheUnreachable(RightConnector):
         finally:
             if answer != "unreachable":
                 watching.cancel()
+
+
+@connectors.breaks("reads-whole")
+class TakingUpACancelledRead(RightConnector):
+    """Has a cancelled read go on, and gives what that has asked for to the next."""
+
+    def connection(self, conn: Conn, network: str, address: str) -> Conn:
+        tcp = network.startswith("tcp")
+        return ReadingOnBeneath(conn) if tcp else super().connection(conn, network, address)
 
 
 class ApplyingLate(Passing):

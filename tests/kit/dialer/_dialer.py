@@ -302,6 +302,32 @@ class NeedingADialer(RightDialer):
         return await options.dialer.dial(ctx, "tcp", addr)
 
 
+@dialers.breaks("own-network")
+class GoingByTheLastDialer(RightDialer):
+    """Goes by the dialer of an earlier call where it is given none."""
+
+    net_dialer: NetDialer | None = None
+
+    async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:
+        self.net_dialer = options.dialer or self.net_dialer
+        return await (self.net_dialer or OwnNetwork()).dial(ctx, "tcp", addr)
+
+
+class CutStream(Stream):
+    async def read(self, n: int, /) -> bytes:
+        return (await super().read(65535))[:n]
+
+
+@dialers.breaks("reads-whole")
+class DroppingTheRest(RightDialer):
+    """Drops what is left of a frame that is too long for a read."""
+
+    def handle(self, session: Session) -> Conn:
+        stream = session.stream()
+        session.streams[stream.number] = cut = CutStream(session, stream.number)
+        return cut
+
+
 @dialers.breaks("options")
 class ApplyingInReverse(RightDialer):
     async def dial(self, ctx: Context, addr: str, /, *opts: DialOption) -> Conn:

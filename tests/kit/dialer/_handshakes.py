@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 from typing_extensions import Buffer
 
 from gost_core.common.net import Addr, Conn, ConnUnwrapper, ProtocolError
+from tests.kit._stuck import ReadingOnBeneath
 from tests.kit.dialer._protocol import Settings, log_in
 
 
@@ -283,6 +284,21 @@ class SilenceAsWelcome(LoggingIn):
                 await super().log_in(conn)
 
 
+class SecuredOnce(LoggingIn):
+    """Takes what is secured by a node before this one for secured by this one."""
+
+    async def shake(self, conn: Conn) -> Conn:
+        self.check_ready()
+        return conn if isinstance(conn, Secured) else await super().shake(conn)
+
+
+class TakingUpACancelledRead(LoggingIn):
+    """Has a cancelled read go on, and gives what that has asked for to the next."""
+
+    def secured(self, conn: Conn, limit: Limit) -> Conn:
+        return ReadingOnBeneath(super().secured(conn, limit))
+
+
 class LoggingInBeneath(LoggingIn):
     async def log_in(self, conn: Conn) -> None:
         while isinstance(conn, ConnUnwrapper):
@@ -322,6 +338,8 @@ HANDSHAKE_FAULTS: Final[tuple[tuple[str, type[LoggingIn], str], ...]] = (
     ("end-is-no-answer", TakingTheEndForAnAnswer, ""),
     ("secret-hidden", TellingThePassword, ""),
     ("any-connection", LoggingInBeneath, ""),
+    ("again", SecuredOnce, ""),
+    ("reads-whole", TakingUpACancelledRead, ""),
     ("refused", ResumingUnasked, ""),
     ("malformed", MalformedOnce, ""),
     ("concurrent", KeepingTheAnswer, ""),

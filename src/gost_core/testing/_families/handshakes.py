@@ -13,13 +13,24 @@ from gost_core.testing._families.steps import (
     ComponentT,
     NodeT,
     OverConn,
-    Pinged,
     Secretive,
+    Streamed,
     succeeds,
 )
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, owned, raises, returned, start, until, within
+from gost_core.testing._run.waiting import (
+    applies,
+    expect,
+    failure_of,
+    owned,
+    raises,
+    returned,
+    start,
+    until,
+    within,
+)
 from gost_core.testing._stage.network import BareConn, Network, Peer, ending
+from gost_core.testing._stage.streams import begin
 
 __all__ = ("Handshakes",)
 
@@ -30,7 +41,7 @@ class Handshakes(
     OverConn[ComponentT, NodeT, Conn],
     Answered[ComponentT, NodeT],
     Secretive[ComponentT, NodeT, Conn],
-    Pinged,
+    Streamed[ComponentT, NodeT],
     first=("any_connection",),
 ):
     """The clauses of either handshake."""
@@ -85,6 +96,22 @@ class Handshakes(
             await raises(other, "handshake(), beside others, with a node that fails", Exception)
         uses = [self._carries(component, conn, f"one of {_CALLS} results") for conn in conns]
         await within(asyncio.gather(*uses), "using them at once")
+
+    @clause(
+        "What went through a handshake before, with the node of the hop before, goes through this "
+        "one too.",
+        "D31",
+        after=("outlives_call",),
+    )
+    async def again(self) -> None:
+        component = await self._ready()
+        result, conn = await self._shaken(component)
+        said = conn.written
+        applies(said > 0, "it says nothing to the node")
+        # The first node sends back whatever comes next, which may be no answer.
+        call = await begin(self._shaking(component, result))
+        passed_by = call.done() and failure_of(call) is None and conn.written == said
+        expect(not passed_by, "handshake() on what an earlier one gave asked no node anything")
 
     @clause(BENEATH, "D3", after=("outlives_call",))
     async def owns_input(self) -> None:

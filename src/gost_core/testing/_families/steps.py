@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, Generic
 
 from typing_extensions import Protocol, TypeVar
 
-from gost_core.common.net import Conn, DeniedError, ProtocolError, UnsupportedError
+from gost_core.common.net import Conn, DeniedError, PacketConn, ProtocolError, UnsupportedError
 from gost_core.context import Context
 from gost_core.keys import TIME_LIMIT
 from gost_core.metadata import Metadata
@@ -52,7 +52,7 @@ from gost_core.testing._stage.network import (
     silent,
     ssl_errors,
 )
-from gost_core.testing._stage.streams import expect_written_right, read_exactly
+from gost_core.testing._stage.streams import ALL, begin, expect_written_right, read_exactly
 
 __all__ = (
     "UNOFFERED",
@@ -64,15 +64,18 @@ __all__ = (
     "ComponentT",
     "Made",
     "NODE",
+    "PIECES",
     "OverConn",
     "Pinged",
     "Secretive",
     "Step",
+    "Streamed",
     "bare",
     "cut_anywhere",
     "expect_no_task_left",
     "greeted",
     "outlived",
+    "read_whole",
     "succeeds",
 )
 
@@ -81,6 +84,10 @@ R = TypeVar("R")
 BENEATH: Final[str] = "Closing the result closes the connection beneath."
 UNOFFERED: Final[str] = (
     "A network that is not offered raises UnsupportedError, before anything is sent."
+)
+PIECES: Final[str] = (
+    "What comes is read in pieces of any length: what a cancelled read() asked for makes no "
+    "difference, and what has come before the node goes away is still read."
 )
 NODE: Final[str] = "192.0.2.10:1080"
 MANY: Final[int] = 100
@@ -485,6 +492,23 @@ async def _ping(conn: Conn) -> None:
     expect(received == word, f"{word!r} was sent, and {received!r} came back")
 
 
+class Streamed(Addressed[ComponentT, NodeT], Pinged):
+    """The clause of a step that gives a stream."""
+
+    async def _carrying(self, component: ComponentT, result: Conn, /) -> Conn:
+        """Return what carries data once the step has given that result."""
+        return result
+
+    @clause(PIECES, "D7, D8", after=("outlives_call",))
+    async def reads_whole(self) -> None:
+        applies(self.ping is None, "what is given as `ping` alone knows what comes")
+        component, network = await self._ready(), await self._network(self._right())
+        result = await succeeds(self._step(component, network), self._called)
+        conn = await self._carrying(component, result)
+        applies(not isinstance(conn, PacketConn), "what is too long of a datagram is cut")
+        await read_whole(conn, conn.write, network.close)
+
+
 class Secretive(Step[ComponentT, NodeT, ClosableT]):
     """The clause of a step that may bring credentials."""
 
@@ -572,6 +596,33 @@ async def expect_no_task_left(before: set[asyncio.Task[Any]], when: str, /) -> N
     with suppress(Broken):
         await until(lambda: not left(), "")
     expect(not left(), f"{when}, and still running is {names()}")
+
+
+async def read_whole(
+    conn: Conn,
+    send: Callable[[bytes], Awaitable[object]],
+    end: Callable[[], Awaitable[object]],
+    /,
+) -> None:
+    """Break the clause unless all is read that comes by ``send``, and once more beside ``end``."""
+    for beside in (settle, settle, end):
+        await given(send(GREETING), "sending what is to be read")
+        received = await _piece(conn)
+        # The rest has come with the first of it.
+        await settle()
+        await given(beside(), "the end of the connection to the node")
+        await settle()
+        while len(received) < len(GREETING) and (piece := await _piece(conn)):
+            received += piece
+        expect(received == GREETING, f"of {GREETING!r}, which came, {received!r} was read")
+        if beside is not end:
+            await expect_cancelled(await begin(conn.read(ALL)), "read()")
+
+
+async def _piece(conn: Conn) -> bytes:
+    piece = await within(conn.read(2), "read(2)")
+    expect(len(piece) <= 2, f"read(2) returned {len(piece)} bytes")
+    return piece
 
 
 async def greeted(conn: Conn, /) -> None:

@@ -17,11 +17,13 @@ from gost_core.connector import (
 from gost_core.testing._families.closers import closed_at_once, closes_cut_short
 from gost_core.testing._families.lent import lend
 from gost_core.testing._families.options import AnyOption, TakesOptions
-from gost_core.testing._families.steps import succeeds
+from gost_core.testing._families.steps import PIECES, read_whole, succeeds
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
+    ended,
     expect,
+    expect_cancelled,
     given,
     need,
     owned,
@@ -29,16 +31,19 @@ from gost_core.testing._run.waiting import (
     returned,
     settle,
     start,
+    turns,
     until,
     within,
 )
 from gost_core.testing._stage.network import BareConn, Network, Node, Outside, Peer
-from gost_core.testing._stage.streams import ALL, carry, read_exactly
+from gost_core.testing._stage.streams import ALL, begin, carry, end_of, read_exactly
 from gost_core.testing.connector._node import ConnectorT, Playing, ThroughNode
 
 __all__ = ("BinderContract",)
 
 _CALLS: Final[int] = 5
+# More than any visitor needs to get here.
+_MANY_TURNS: Final[int] = 10_000
 _ADDRESSES: Final[tuple[str, ...]] = (
     *("", ":0", ":8080", "0.0.0.0:8080", "[::]:8080", "bind.example:8080", "localhost:8080"),
 )
@@ -298,6 +303,60 @@ class BinderContract(
             remote = str(conn.remote_addr())
             expect(remote in visitors, f"{remote} was accepted twice, or never came")
             await _expect_carried(visitors.pop(remote), conn)
+
+    @clause(PIECES, "D7, D8", after=("visitor_waits",))
+    async def reads_whole(self) -> None:
+        network = Network(Playing(self.node, outside := Outside()))
+        listener = await succeeds(self._step(await self._ready(), network), "bind()")
+        visitor, conn = await self._visit(outside, listener)
+        await read_whole(conn, visitor.write, network.close)
+
+    @clause(
+        "However many calls of accept() were cancelled, the next one takes who comes.",
+        "D14, D20",
+        after=("visitor_waits",),
+    )
+    async def accept_cancellable(self) -> None:
+        outside = Outside()
+        listener = await self._bind(outside)
+        for _ in range(3):
+            await expect_cancelled(await begin(listener.accept()), "accept()")
+        await self._expect_visit(outside, listener)
+
+    @clause(
+        "A visitor who comes while an accept() is cancelled is accepted by the next, or closed.",
+        "D26",
+        after=("accept_cancellable",),
+    )
+    async def cancelled_accept_loses_nothing(self) -> None:
+        taken = await self._accept_within(_MANY_TURNS)
+        for number in range(5):
+            await self._accept_within(taken + 1 - number)
+
+    async def _accept_within(self, limit: int) -> int:
+        """Cancel accept() after so many turns of the event loop; return how many it took, if less.
+
+        Break the clause if the visitor is lost who came meanwhile.
+        """
+        outside, taken = Outside(), 0
+        listener = await self._bind(outside)
+        accepting = await begin(listener.accept())
+        visitor = outside.listeners[0].visit()
+        while taken < limit and not accepting.done():
+            await turns(1)
+            taken += 1
+        accepting.cancel()
+        await ended(accepting)
+        if accepting.cancelled():
+            accepting, gone = start(listener.accept()), start(end_of(visitor))
+            await ended(accepting, gone, any_of_them=True)
+            if gone.done():
+                return taken
+            gone.cancel()
+            await ended(gone)
+        conn = await given(accepting, "accept(), after one beside which a visitor came,")
+        await _expect_carried(visitor, owned(returned(conn, "accept()")))
+        return taken
 
     @clause(
         "A visitor who comes right behind the node's answer is not lost.",

@@ -12,9 +12,8 @@ from gost_core.testing._families.life import LifeCycle
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import (
     BENEATH,
-    Addressed,
-    Pinged,
     Secretive,
+    Streamed,
     bare,
     expect_no_task_left,
     greeted,
@@ -61,11 +60,10 @@ _CALLS: Final[int] = 5
 
 class ConnectorContract(
     LifeCycle[ConnectorT],
-    Pinged,
     TakesOptions,
     ThroughNode[ConnectorT, Conn],
-    Addressed[ConnectorT, Node],
     Secretive[ConnectorT, Node, Conn],
+    Streamed[ConnectorT, Node],
     interface=Connector,
     first=("connects",),
 ):

@@ -38,7 +38,10 @@ class HandshakerContract(Handshakes[ConnectorT, Node], interface=Handshaker):
             raise Broken("it has no handshake()")
         return component.handshake(current().ctx, conn)
 
-    async def _carries(self, component: ConnectorT, result: Conn, what: str, /) -> None:
+    async def _carrying(self, component: ConnectorT, result: Conn, /) -> Conn:
         call = component.connect(current().ctx, result, self.network, TARGET)
-        reached = owned(await succeeds(call, f"connect() over {what}"))
+        return owned(await succeeds(call, "connect() over the result"))
+
+    async def _carries(self, component: ConnectorT, result: Conn, what: str, /) -> None:
+        reached = await self._carrying(component, result)
         await self._works(reached, f"what connect() made of {what}")

@@ -27,8 +27,8 @@ from gost_core.testing._families.life import LifeCycle
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import (
     Answered,
-    Pinged,
     Secretive,
+    Streamed,
     cut_anywhere,
     expect_no_task_left,
     succeeds,
@@ -70,10 +70,10 @@ _CALLS: Final[int] = 5
 
 class DialerContract(
     LifeCycle[DialerT],
-    Pinged,
     TakesOptions,
     Answered[DialerT, Peer],
     Secretive[DialerT, Peer, Conn],
+    Streamed[DialerT, Peer],
     interface=Dialer,
     first=("dials",),
 ):
@@ -195,10 +195,8 @@ class DialerContract(
     async def options_dialer_used(self) -> None:
         self._inside()
         dialer, network = await self._ready(), await self._network(self.peer)
-        dialing = start(self._dialing(dialer, network))
+        dialing = start(self._dialed(dialer, network))
         await within(asyncio.wait({dialing}), "dial()")
-        if not dialing.cancelled() and dialing.exception() is None:
-            owned(dialing.result())
         expect(bool(network.dials), f"dial() {outcome_of(dialing)}; the dialer given was not asked")
 
     @clause(
@@ -217,15 +215,18 @@ class DialerContract(
                 expect(addr in legal, what)
 
     @clause(
-        "Without a dialer in the options it dials from this host.",
+        "Without a dialer in the options it dials from this host, also after calls with one.",
         "D24",
-        after=("known_by_address", "address_dialed"),
+        after=("addresses_apart",),
     )
     async def own_network(self) -> None:
         self._inside()
-        dialer, network = await self._ready(), Network(self.peer)
+        dialer, network, lent = await self._ready(), Network(self.peer), Network(self.peer)
+        await self._open(dialer, lent)
+        lent.dials.clear()
         await network.listen_on_loopback("udp" if await self._carries_datagrams() else "tcp")
         await self._works(await self._open(dialer, network), "the connection")
+        expect(not lent.dials, f"the dialer of an earlier call was asked for {lent.dials}")
 
     @clause(
         "One dialer dials several times at once, and the connections do not mix.",
@@ -281,8 +282,7 @@ class DialerContract(
     @clause("Closing the last result leaves nothing open.", "D3", after=("known_by_address",))
     async def close_frees(self) -> None:
         dialer, network = await self._ready(), await self._network(self.peer)
-        conns = [await self._open(dialer, network) for _ in range(2)]
-        for conn in conns:
+        for conn in [await self._open(dialer, network) for _ in range(2)]:
             await within(conn.close(), "close()")
         await network.expect_unused("every result was closed")
 
