@@ -101,7 +101,8 @@ class OnCredit(RightBucket):
 class ChargingOneForAll(RightBucket):
     def allow(self, n: int, /) -> bool:
         granted = super().allow(n)
-        self.there += n - 1 if granted else 0
+        if granted and n > 1:
+            self.there += n - 1
         return granted
 
 

@@ -132,7 +132,7 @@ class UnlockedStats(RightStats):
     def add(self, kind: Kind, n: int, /) -> None:
         if kind in self.values:
             self.values[kind] += n
-            self.marked = True
+            super().add(kind, 0)
 
 
 @trial.breaks("threads")
@@ -141,9 +141,8 @@ class UnlockedErrors(RightStats):
         if kind is not Kind.TOTAL_ERRS:
             super().add(kind, n)
             return
-        value = self.values[kind]
-        self.values[kind] = value + n
-        self.marked = True
+        self.values[kind] += n
+        super().add(kind, 0)
 
 
 @trial.breaks("threads-reset")
