@@ -109,6 +109,12 @@ class MissingTheRootedName(RightAdmission):
         return ".:" not in addr and super().names(network, addr)
 
 
+@trial.breaks("host-whole")
+class TakingOffUsers(RightAdmission):
+    def names(self, network: str, addr: str) -> bool:
+        return super().names(network, addr.rpartition("@")[2])
+
+
 @trial.breaks("network-versions")
 class ExactSourceNetwork(RightAdmission):
     def names(self, network: str, addr: str) -> bool:

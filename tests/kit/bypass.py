@@ -149,6 +149,12 @@ class ComparingTheDot(RightBypass):
         return ".:" not in addr and super().names(network, addr)
 
 
+@trial.breaks("host-whole")
+class TakingOffUsers(RightBypass):
+    def names(self, network: str, addr: str) -> bool:
+        return super().names(network, addr.rpartition("@")[2])
+
+
 @trial.breaks("network-versions", history="eaeac27 networks compared for equality")
 class ExactNetwork(RightBypass):
     async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:

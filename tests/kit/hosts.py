@@ -145,6 +145,14 @@ class ComparingTheDotOfHosts(RightHostMapper):
         return None if host.endswith(".") else await super().lookup(ctx, network, host, *opts)
 
 
+@trial.breaks("host-whole")
+class Stripping(RightHostMapper):
+    """Takes off what stands around a name, as it does with the lines of its file."""
+
+    async def find(self, host: str) -> Sequence[IP] | None:
+        return await super().find(host.strip())
+
+
 @trial.breaks("options")
 class LookingIntoOptions(RightHostMapper):
     async def lookup(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from urllib.parse import urlsplit
 
 from gost_core.context import Context
 from gost_core.ingress import Option, Options, Rule
@@ -234,6 +235,16 @@ class CaseSensitive(RightIngress):
 class ComparingTheDot(RightIngress):
     def plain(self, host: str) -> str:
         return host.lower()
+
+
+@trial.breaks("host-whole")
+class HostOfAnURL(RightIngress):
+    """Has a parser of URLs take off the port."""
+
+    def without_port(self, host: str) -> str:
+        if host.count(":") > 1 and not host.startswith("["):
+            return host
+        return urlsplit(f"//{host}").hostname or ""
 
 
 @trial.breaks("own-hostname", history="x ingress plug-ins: the host that was asked for")

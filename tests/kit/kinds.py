@@ -510,7 +510,7 @@ KINDS: Final = (
             "chain.Chainer.any-address change-raises client-reset common.net.Conn.broken-off "
             "common.net.Conn.truncated connected-elsewhere deregister-unknown empty-address "
             "empty-name-refused empty-none empty-request foreign-addr forward-no-target "
-            "garbage host-missing limiter.conn.ConnLimiter.empty-key "
+            "garbage host-missing host-whole limiter.conn.ConnLimiter.empty-key "
             "limiter.conn.Limiter.zero-changes-nothing limiter.rate.RateLimiter.empty-key "
             "limiter.traffic.TrafficLimiter.unserved-scope-none malformed malformed-addr "
             "metadata-taken misfit-written missing-empty missing-invalid missing-none "

@@ -1,6 +1,7 @@
 """The contract of host mappers."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
@@ -8,7 +9,14 @@ from typing import Final
 from typing_extensions import TypeVar
 
 from gost_core.hosts import HostMapper, Option, Options
-from gost_core.testing._families.lookups import Addresses, IPs, Question, Respell, expect_sequence
+from gost_core.testing._families.lookups import (
+    Addresses,
+    IPs,
+    Question,
+    Respell,
+    WholeHosts,
+    expect_sequence,
+)
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, expect_raises, owned
@@ -30,6 +38,7 @@ _MAPPING: Final[Mapping[str, IPs]] = {
 
 class HostMapperContract(
     Addresses[HostMapperT, IPs | None],
+    WholeHosts,
     interface=HostMapper,
     first=("mapped",),
     said={
@@ -96,6 +105,14 @@ class HostMapperContract(
             found = await self._answer(mapper, ("ip4", host))
             right = found is not None and set(found) == set(_IPV4)
             expect(right, f"lookup('ip4', {host!r}) returned {found!r}, not {list(_IPV4)!r}")
+
+    async def _expect_unknown(self, *hosts: str) -> None:
+        mapper = owned(self.make({"host.example": _IPV4}))
+        for host in hosts:
+            # What is no host may be refused.
+            with suppress(ValueError):
+                found = await self._answer(mapper, ("ip", host))
+                expect(not found, f"lookup('ip', {host!r}) returned {found!r}")
 
     @clause('"ip" gives all addresses of a name, of both families.', "D39")
     async def mapped(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import field
 from functools import partial
 
@@ -10,7 +11,7 @@ from typing_extensions import TypeVar
 from gost_core.context import Context
 from gost_core.ingress import Ingress, Option, Options, Rule, with_service
 from gost_core.testing._families.calls import Methods
-from gost_core.testing._families.lookups import Changes, Hosts, OptionLookup, Respell
+from gost_core.testing._families.lookups import Changes, OptionLookup, Respell, WholeHosts
 from gost_core.testing._families.options import AnyOption
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
@@ -24,7 +25,7 @@ IngressT = TypeVar("IngressT", bound=Ingress, default=Ingress)
 class IngressContract(
     Changes[IngressT, str, Rule | None],
     OptionLookup[IngressT, str, Rule | None],
-    Hosts,
+    WholeHosts,
     interface=Ingress,
     first=("found", "wildcard_below"),
     said={
@@ -110,6 +111,13 @@ class IngressContract(
         await self._expect_rule(ingress, respell("a.example"), "a.example")
         await self._expect_rule(ingress, respell("c.b.example"), "*.b.example")
         await self._expect_rule(ingress, "d.example", respell("d.example"))
+
+    async def _expect_unknown(self, *hosts: str) -> None:
+        ingress = self._with("host.example")
+        for host in hosts:
+            # What is no host may be refused.
+            with suppress(ValueError):
+                await self._expect_rule(ingress, host, None)
 
     @clause("The rule of an exact host name is found.", "D62")
     async def found(self) -> None:

@@ -1,8 +1,9 @@
 """Clauses of components that answer questions, most of them by asking something else.
 
 ``Backed`` knows how to put that out of reach; ``Answers`` adds what is promised of a single answer,
-``Lookup`` of many at once, ``OptionLookup`` of options. ``Hosts`` is for all that compare hosts;
-``Addresses`` finds their addresses. Those that say yes or no are in ``verdicts``.
+``Lookup`` of many at once, ``OptionLookup`` of options. ``Hosts`` is for all that compare hosts,
+``WholeHosts`` for those that know all names; ``Addresses`` finds the addresses of a host. Those
+that say yes or no are in ``verdicts``.
 """
 
 import asyncio
@@ -55,6 +56,7 @@ __all__ = (
     "Question",
     "Respell",
     "Stalling",
+    "WholeHosts",
     "expect_sequence",
     "is_empty",
     "split_port",
@@ -552,6 +554,28 @@ class Hosts(Contract):
     @clause("A trailing dot of a host makes no difference.", "D12", after=(FIRST,))
     async def trailing_dot(self) -> None:
         await self._expect_respelled(with_trailing_dot)
+
+
+class WholeHosts(Hosts):
+    """Those of them that know all names there are.
+
+    Hook: ``_expect_unknown`` asks for names; it leaves open whether they are refused.
+    """
+
+    @abstractmethod
+    async def _expect_unknown(self, *hosts: str) -> None:
+        """Break the clause if one of these is taken for ``host.example``."""
+
+    @clause(
+        "A name with something about it, such as a user, a path or a space, is not that name.",
+        "D12",
+        after=(FIRST, "host_case", "trailing_dot"),
+    )
+    async def host_whole(self) -> None:
+        name = "host.example"
+        around = "x@", "x:x@", "http://", " "
+        behind = "/x", "?x", "#x", " ", "\t", "%", ","
+        await self._expect_unknown(*(one + name for one in around), *(name + one for one in behind))
 
 
 Question: TypeAlias = tuple[str, str]

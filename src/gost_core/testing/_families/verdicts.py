@@ -8,10 +8,10 @@ from functools import partial
 from typing import ClassVar, Final, TypeVar
 
 from gost_core.testing._families.lookups import (
-    Hosts,
     OptionLookup,
     Question,
     Respell,
+    WholeHosts,
     split_port,
 )
 from gost_core.testing._run.attempt import NotTried
@@ -68,7 +68,7 @@ _ADDRESSES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-class Verdicts(OptionLookup[ComponentT, Question, bool], Hosts):
+class Verdicts(OptionLookup[ComponentT, Question, bool], WholeHosts):
     """The clauses of what says yes or no of an address on a network.
 
     Hooks: ``_samples`` are addresses of which the verdict over tcp is known. ``_of_named`` is the
@@ -115,6 +115,14 @@ class Verdicts(OptionLookup[ComponentT, Question, bool], Hosts):
             with contextlib.suppress(NotTried):
                 others[respell(addr)] = expected
         await self._expect_verdicts(need(others or None, "sample that can be spelled so"))
+
+    async def _expect_unknown(self, *hosts: str) -> None:
+        component = self._of("host.example")
+        for host in hosts:
+            # What becomes of one that cannot be read is told elsewhere.
+            with contextlib.suppress(PermissionError, ValueError):
+                answer = await self._answer(component, ("tcp", f"{host}:80"))
+                self._expect_verdict(("tcp", f"{host}:80"), answer, not self._of_named)
 
     def _beside(self, component: ComponentT, /) -> Sequence[Callable[[], Awaitable[object]]]:
         return [
