@@ -364,7 +364,7 @@ class ApplyingBackwards(RightSD):
         await super().register(ctx, service, *reversed(opts))
 
 
-@trial.breaks("concurrent")
+@trial.breaks("changes-apart")
 class WritingBackTheWhole(RightSD):
     async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
         before = dict(self.entries)
@@ -485,7 +485,7 @@ class LeaseInMilliseconds(RightSD):
         self.entries[self.key(service)] = (service, Clock.now + 1000 * LEASE)
 
 
-@trial.breaks("concurrent")
+@trial.breaks("changes-apart")
 class RememberingTheService(RightSD):
     async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
         self.service = service
@@ -715,6 +715,26 @@ class RememberingTheMissing(RightSD):
         await super().renew(ctx, service)
         if self.key(service) in self.missing:
             raise LookupError("it was not there")
+
+
+@trial.breaks("concurrent")
+class NameOnTheObject(RightSD):
+    name = ""
+
+    async def get(self, ctx: Context, name: str, /) -> Sequence[Service]:
+        self.name = name
+        await self.reach()
+        return await super().get(ctx, self.name)
+
+
+@trial.breaks("changes-apart")
+class RemovingTheLast(RightSD):
+    key_removed: Key = ("", "", "")
+
+    async def deregister(self, ctx: Context, service: Service, /) -> None:
+        self.key_removed = self.key(service)
+        await self.reach()
+        self.entries.pop(self.key_removed, None)
 
 
 trials = (trial,)

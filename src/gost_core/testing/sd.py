@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 from gost_core.context import Context
 from gost_core.sd import SD, Options, Service
 from gost_core.testing._families.calls import Methods
-from gost_core.testing._families.lookups import Changes, expect_sequence, is_empty
+from gost_core.testing._families.lookups import Changes, Lookup, expect_sequence, is_empty
 from gost_core.testing._families.options import AnyOption, TakesOptions, lend_contexts
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
@@ -43,6 +43,7 @@ _MAIL: Final[Service] = dataclasses.replace(_SERVICE, name="mail", address="192.
 
 class SDContract(
     Changes[SDT, str, Sequence[Service]],
+    Lookup[SDT, str, Sequence[Service]],
     TakesOptions,
     interface=SD,
     first=("deregister_unknown", "registered", "renew_by_key"),
@@ -260,7 +261,7 @@ class SDContract(
     @clause(
         "Renewing, and registering again, begin the lease anew.",
         "D61",
-        after=("concurrent", "expires", "registered", "renew_by_key"),
+        after=("changes_apart", "expires", "registered", "renew_by_key"),
     )
     async def renew_extends(self) -> None:
         for name in ("renew", "register"):
@@ -372,12 +373,15 @@ class SDContract(
         await self._expect_services(sd, _SERVICE, _SECOND, when=when, soon=True)
 
     @clause(
-        "Calls of several tasks at once lose nothing, and do not mix.",
+        "Changes of several tasks at once lose nothing, and do not mix.",
         "D22",
-        after=("deregister_removes", "key", "renew_by_key"),
+        after=("concurrent", "deregister_removes", "key", "renew_by_key"),
     )
-    async def concurrent(self) -> None:
+    async def changes_apart(self) -> None:
         sd = await self._ready()
+        # Each must go, though the key that was given last is none.
+        gone = [_KEY, _SECOND, dataclasses.replace(_KEY, id="unknown")]
+        await self._register(sd, _SECOND)
         services = [
             dataclasses.replace(_SERVICE, id=str(n), node=f"node {n}", address=f"192.0.2.{n}:80")
             for n in range(_CALLS)
@@ -385,11 +389,11 @@ class SDContract(
         calls = asyncio.gather(
             *(sd.register(Context(), service) for service in services),
             sd.renew(Context(), dataclasses.replace(_MAIL, address="")),
-            sd.deregister(Context(), _KEY),
+            *(sd.deregister(Context(), key) for key in gone),
             sd.register(Context(), dataclasses.replace(_MAIL, id="2")),
         )
         await within(calls, f"{_CALLS} calls of register() beside others")
-        when = f"after register() of {_CALLS} services, and deregister() of one, at once"
+        when = f"after register() of {_CALLS} services, and deregister() of others, at once"
         await self._expect_services(sd, *services, when=when)
         self._expect_right("mail", await self._answer(sd, "mail"), " after renew() beside others")
 
