@@ -156,7 +156,7 @@ KINDS: Final = (
             "changes-apart deletes-apart marks-apart "
             "close-at-once concurrent concurrent-whole connections-apart duplex first-callers "
             "handlers-concurrent handles-apart multiplexing-independent one-session "
-            "readers-not-mixed streams-apart threads-apart writers-not-mixed"
+            "readers-not-mixed streams-apart threads-apart ways-apart writers-not-mixed"
         ),
         {
             "None of its methods waits.": never_waits,
@@ -258,7 +258,7 @@ KINDS: Final = (
             "labels-unchanged listener.Listener.lent-stays-open members-stay-open "
             "members-unchanged multiplexing-copies nodes-unchanged options options-live "
             "own-options owns-conn owns-input per-call-options request-handed-on "
-            "request-not-kept request-unchanged result-own route-dialer-kept "
+            "request-not-kept request-unchanged result-own route-dialer-kept route-dialer-limits "
             "router-stays-open snapshot threads-snapshot tls-settings unregister-leaves-open"
         ),
         {
@@ -341,6 +341,7 @@ KINDS: Final = (
             "close-reaches-peer closed-whole connected-peer cut cut-shown cut-shows "
             "datagram-cut datagram-not-empty datagram-too-long datagram-whole datagrams "
             "delivered early-bytes early-visitor empty-is-no-end empty-kept empty-legal end "
+            "direct-last-words "
             "end-is-no-answer end-legal ends-stream exchange exchange-ends failure-beneath "
             "kept-whole last-words long-whole one-way reading-goes-on reads-at-least-one "
             "reads-at-most reads-what-is-there reads-whole recorded retry-delivers rewritten "

@@ -221,17 +221,8 @@ def _near(known: Sequence[_Pair], client_id: str) -> Iterator[tuple[str, _Pair]]
             "the name as password": (user,),
             "another's password": [other for _, other in known],
         }
-        users = (
-            "",
-            f"{user}x",
-            f"{user} ",
-            user[:-1],
-            user.swapcase(),
-            "*",
-            ".*",
-            password,
-            client_id,
-        )
+        users = ["", f"{user}x", f"{user} ", user[:-1], user.swapcase(), "*", ".*"]
+        users += password, client_id
         tries = {what: [(user, one) for one in tried] for what, tried in passwords.items()}
         tries["another user"] = [(one, password) for one in users]
         tries["an unknown user"] = [("", ""), (f"no {user}", ""), (f"no {user}", f"no {user}")]

@@ -49,6 +49,13 @@ class LocalListener(Listener):
         return self.own_addr
 
 
+class PlainConn(SocketConn):
+    """Closes at once, as the system does."""
+
+    async def linger(self) -> None:
+        """Discard nothing."""
+
+
 def join(host: IPv4Address | IPv6Address, port: str) -> str:
     return f"[{host}]:{port}" if host.version == 6 else f"{host}:{port}"
 

@@ -42,9 +42,9 @@ from tests.kit._stuck import (
     stuck,
     timing_out,
 )
-from tests.kit.chain._direct import LocalListener, bind_here, dial_here, lookup
+from tests.kit.chain._direct import LocalListener, PlainConn, bind_here, dial_here, lookup
 from tests.kit.chain._transporter import die_with_the_task
-from tests.kit.common.net._sockets import DatagramConn, split
+from tests.kit.common.net._sockets import DatagramConn, SocketConn, split
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -610,6 +610,16 @@ class NeedingANode(RightRoute):
         if not self.own_nodes and address.startswith("127."):
             raise EmptyRouteError("the route has no node")
         return await super().dial(ctx, network, address, *opts)
+
+
+@trial.breaks("direct-last-words")
+class ClosingPlainly(RightRoute):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        conn = await super().dial(ctx, network, address, *opts)
+        if self.own_nodes or network != "tcp":
+            return conn
+        assert isinstance(conn, SocketConn)
+        return PlainConn(conn.sock)
 
 
 @trial.breaks("direct-bind")

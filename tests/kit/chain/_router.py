@@ -58,9 +58,9 @@ from tests.kit._stuck import (
     stuck,
     timing_out,
 )
-from tests.kit.chain._direct import join, lookup
+from tests.kit.chain._direct import PlainConn, join, lookup
 from tests.kit.chain._route import RightRoute, SleepingListener
-from tests.kit.common.net._sockets import split
+from tests.kit.common.net._sockets import SocketConn, split
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -301,6 +301,12 @@ class NeedingAChain(RightRouter):
         if self.own_options.chain is None and network == "tcp":
             raise EmptyRouteError("there is no chain")
         return await super().dial(ctx, network, address, *opts)
+
+
+@trial.breaks("direct-last-words")
+class ClosingPlainly(RightRouter):
+    def routed(self, conn: Conn, route: Route) -> Conn:
+        return super().routed(PlainConn(conn.sock) if type(conn) is SocketConn else conn, route)
 
 
 @trial.breaks("no-route-direct")

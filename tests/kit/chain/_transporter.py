@@ -379,6 +379,33 @@ class IgnoringTheRoute(RightTransporter):
         return None
 
 
+@trial.breaks("failures-raised")
+class DirectInPlaceOfTheRoute(RightTransporter):
+    async def dial(self, ctx: Context, addr: str, /) -> Conn:
+        try:
+            return await super().dial(ctx, addr)
+        except OSError:
+            if self.net_dialer() is None:
+                raise
+        return await self.dialer.dial(ctx, addr, dialer.host_dial_option(self.own_options.addr))
+
+
+@trial.breaks("route-dialer-limits")
+class DialingForTheFirst(RightTransporter):
+    """Has what the dialer keeps dial with the context of the call that made it."""
+
+    class First(RouteDialer):
+        ctx: Context | None = None
+
+        async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+            self.ctx = self.ctx or ctx
+            return await self.route.dial(self.ctx, network, addr)
+
+    def net_dialer(self) -> net.Dialer | None:
+        by_route = super().net_dialer()
+        return self.First(by_route.route) if isinstance(by_route, RouteDialer) else None
+
+
 @trial.breaks("route-dialer-kept")
 class AskingForTheRoute(RightTransporter):
     class LiveDialer(net.Dialer):

@@ -1,24 +1,31 @@
 """Clauses of whatever can be closed, and the verbs in which they are written."""
 
 import asyncio
+import socket
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
-from gost_core.common.net import Closer
+from gost_core.common.net import Closer, Conn
 from gost_core.testing._run.contract import Contract, clause
-from gost_core.testing._run.waiting import ended, expect, settle, start, turns, within
+from gost_core.testing._run.waiting import ended, expect, owned, settle, start, turns, within
+from gost_core.testing._stage.streams import ALL, CHUNK, begin
 
 __all__ = (
     "AT_ONCE",
+    "SHORTEST_CLOSE",
     "TWICE",
     "Closers",
     "closed_at_once",
     "closed_twice",
     "closes_cut_short",
+    "expect_last_words_here",
     "expect_no_task_after_close",
 )
 
+SHORTEST_CLOSE: Final[float] = 1.0
+"""Seconds that the shortest bound of D1 is: who reads later may lose something."""
 TWICE: Final[str] = "close() may be called twice."
 AT_ONCE: Final[str] = (
     "close() may be called several times at once; each returns when the first has."
@@ -86,6 +93,35 @@ async def closes_cut_short(
     # One may have been over in the very moment, but not each.
     ended_so = not cut_short or any(one.cancelled() for one in cut_short)
     expect(ended_so, "close(), whenever it was cancelled, did not end as cancelled")
+
+
+async def expect_last_words_here(dial: Callable[[str], Awaitable[Conn]], /) -> None:
+    """Break the clause unless what is written before close() reaches a server on this host."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        # Room for a part only, so that the rest is unsent when close() comes.
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK // 16)
+        server.setblocking(False)
+        conn = owned(await within(dial("{}:{}".format(*server.getsockname())), "dial()"))
+        peer, _ = await within(loop.sock_accept(server), "a connection to the server")
+
+    async def speak() -> None:
+        await conn.write(bytes(CHUNK))
+        await conn.close()
+
+    began, received = loop.time(), 0
+    with peer:
+        peer.send(b"what nobody reads")
+        speaking = await begin(speak())
+        with suppress(OSError):
+            peer.send(b"and more of it")
+        with suppress(OSError):
+            while piece := await within(loop.sock_recv(peer, ALL), "what comes, or the end,"):
+                received += len(piece)
+        late = loop.time() - began >= SHORTEST_CLOSE
+    await within(speaking, "write() and close()")
+    lost = f"of {CHUNK} bytes before close(), a peer that sends on has read {received}"
+    expect(received == CHUNK or late, lost)
 
 
 async def expect_no_task_after_close(before: set[asyncio.Task[Any]], /) -> None:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from gost_core.context import Context
 from gost_core.keys import SESSION_ID, TIME_LIMIT
 from gost_core.resolver import InvalidError
 from gost_core.testing._families.asking import Asking, Waits
+from gost_core.testing._families.closers import expect_last_words_here
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     expect,
@@ -505,6 +507,14 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
     @clause("A route without nodes dials from this host.", "D36")
     async def direct_dial(self) -> None:
         await expect_direct(self.make(()).dial)
+
+    @clause(
+        "Without nodes, what write() took arrives at a peer that sends on, though close() follows.",
+        "D8",
+        after=("direct_dial",),
+    )
+    async def direct_last_words(self) -> None:
+        await expect_last_words_here(partial(self.make(()).dial, Context(), "tcp"))
 
     @clause(
         "Without nodes, udp without an address gives an unconnected PacketConn.",

@@ -96,6 +96,7 @@ __all__ = (
     "expect_names_found",
     "expect_no_lookup",
     "expect_no_record_hinders",
+    "expect_no_retry_hinders",
     "expect_permanent",
     "expect_question",
     "expect_retried",
@@ -226,6 +227,18 @@ async def expect_retried(one: Routed, error: Exception, *, binds: bool) -> None:
     calls.fail(error)
     await within(one.bind() if binds else one.dial(), f"a call whose first attempt is {error!r}")
     expect(len(calls) == 2, f"after {error!r} there were {len(calls) - 1} attempts")
+
+
+async def expect_no_retry_hinders(routed: MakeRouted, /) -> None:
+    """Break the clause unless a further attempt goes on beside one that waits."""
+    one = routed(timeout_router_option(LONG), retries_router_option(1))
+    for using, calls in ((one.dial, one.route.dials), (one.bind, one.route.binds)):
+        calls.hang(1)
+        one.chain.asked.fail(step_error())
+        start(using())
+        await calls.reached("the route")
+        one.chain.asked.fail(step_error())
+        await within(using(), "a call whose second attempt is beside one that waits")
 
 
 def retried_errors() -> Iterator[Exception]:

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import field
+from functools import partial
 from typing import Any
 
 from gost_core.chain import (
@@ -24,6 +25,7 @@ from gost_core.connector import BindUnsupportedError
 from gost_core.context import Context
 from gost_core.resolver import InvalidError
 from gost_core.testing._families.asking import Asking, Waits
+from gost_core.testing._families.closers import expect_last_words_here
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     ended,
@@ -60,6 +62,7 @@ from gost_core.testing.chain._routed import (
     expect_names_travel,
     expect_no_lookup,
     expect_no_record_hinders,
+    expect_no_retry_hinders,
     expect_options_kept,
     expect_permanent,
     expect_question,
@@ -160,6 +163,14 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
     async def no_chain_direct(self) -> None:
         await expect_direct(self.make().dial)
 
+    @clause(
+        "Without a chain, what is written before close() arrives at a peer that sends on.",
+        "D8",
+        after=("no_chain_direct",),
+    )
+    async def direct_last_words(self) -> None:
+        await expect_last_words_here(partial(self.make().dial, Context(), "tcp"))
+
     @clause("A chain that finds None, or a route without nodes, makes a dial direct.", "D36")
     async def no_route_direct(self) -> None:
         await expect_direct(self.make(chain_router_option(FakeChainer(None))).dial)
@@ -256,14 +267,7 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
         after=("retries", "concurrent", "retried", "refusal_not_direct"),
     )
     async def retry_hinders_none(self) -> None:
-        one = self._routed(timeout_router_option(LONG), retries_router_option(1))
-        for using, calls in ((one.dial, one.route.dials), (one.bind, one.route.binds)):
-            calls.hang(1)
-            one.chain.asked.fail(step_error())
-            start(using())
-            await calls.reached("the route")
-            one.chain.asked.fail(step_error())
-            await within(using(), "a call whose second attempt is beside one that waits")
+        await expect_no_retry_hinders(self._routed)
 
     @clause("With 0 or negative `retries` there is one attempt.", "D24", after=("dial",))
     async def retries_none(self) -> None:

@@ -12,7 +12,7 @@ from gost_core.common.net import Conn, Listener, UnsupportedError
 from gost_core.connector import BindOption, BindUnsupportedError, Connector
 from gost_core.context import Context
 from gost_core.dialer import Dialer
-from gost_core.keys import SESSION_ID
+from gost_core.keys import SESSION_ID, TIME_LIMIT
 from gost_core.testing._families.asking import Asking, Waits
 from gost_core.testing._families.lent import kept_of
 from gost_core.testing._run.attempt import current
@@ -61,7 +61,7 @@ class TransporterContract(
     Asking,
     Connecting,
     interface=Transporter,
-    first=("outlives",),
+    first=("outlives", "route_used"),
     said={
         "outlives": (
             "The connection outlives the task and the timeout of the calls that made it.",
@@ -319,6 +319,10 @@ class TransporterContract(
         scene, _, connector, transport = self._over(FakeDialer, BindingConnector)
         conn = scene.connection("the connection")
         yield "a bind", connector.binds, lambda ctx: transport.bind(ctx, conn, "tcp", ":0")
+        scene, dialer, _, routed = self._over(FakeDialer, FakeConnector)
+        dialer.through = "tcp"
+        routed.options().route = route = FakeRoute(scene, node(scene, "one"))
+        yield "the route", route.dials, lambda ctx: routed.dial(ctx, RESOLVED)
 
     async def _expect_apart(self) -> None:
         scene, dialer, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
@@ -431,6 +435,22 @@ class TransporterContract(
         again = net_dialer.dial(Context(), "tcp", RESOLVED)
         await within(again, "dialing again by what the dialer was given")
         expect(len(route.dials) == 2, "dialing again did not go by the route")
+
+    @clause(
+        "What the dialer was given to dial with tells the route the TIME_LIMIT of each of its "
+        "own calls, and of no other.",
+        "D69",
+        after=("route_dialer_kept",),
+    )
+    async def route_dialer_limits(self) -> None:
+        _, dialer, route, _ = await self._dialed_by_route()
+        net_dialer = returned(dialer.dials[0].options.dialer, "the dialer in the options")
+        later = asyncio.get_running_loop().time() + 3600.0
+        for limit in (later, None):
+            ctx = Context() if limit is None else Context().with_value(TIME_LIMIT, limit)
+            await within(net_dialer.dial(ctx, "tcp", RESOLVED), "dialing again")
+            told = route.dials[-1].ctx.value(TIME_LIMIT)
+            expect(told == limit, f"in dial() until {limit} the route was told {told}")
 
     async def _dialed_by_route(
         self, network: str = "tcp"

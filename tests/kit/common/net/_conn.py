@@ -158,6 +158,31 @@ class CuttingTheStream(SocketConn):
         return (await super().read(65535 if n > 0 else n))[:n]
 
 
+@conn.breaks("ways-apart")
+class OneBuffer(SocketConn):
+    """Reads into the buffer from which a write that waits goes on."""
+
+    size = 16384
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.buffer = bytearray(self.size)
+
+    async def read(self, n: int, /) -> bytes:
+        data = await super().read(n)
+        self.buffer[: len(data)] = data[: self.size]
+        return data
+
+    async def write(self, data: Buffer, /) -> None:
+        rest = memoryview(data).cast("B")
+        if self.datagrams or self.writing or not rest:
+            return await super().write(data)
+        while piece := rest[: self.size]:
+            self.buffer[: len(piece)] = piece
+            await super().write(memoryview(self.buffer)[: len(piece)])
+            rest = rest[self.size :]
+
+
 @conn.breaks("any-buffer")
 class CountingItems(SocketConn):
     async def write(self, data: Buffer, /) -> None:

@@ -451,6 +451,30 @@ class LeavingTheRefused(RightDialer):
             super().give_up(sock, error)
 
 
+class Plain(SocketConn):
+    async def linger(self) -> None:
+        """Close at once, as the system does."""
+
+
+@dialer.breaks("last-words")
+class ClosingPlainly(RightDialer):
+    tcp = Plain
+
+
+class Discarding(SocketConn):
+    async def linger(self) -> None:
+        """Discard what is there, but nothing that comes later."""
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+            while self.sock.recv(65536):
+                pass
+
+
+@dialer.breaks("last-words")
+class DiscardingOnce(RightDialer):
+    tcp = Discarding
+
+
 @dialer.breaks("cancelled-frees")
 class LeavingTheCancelled(LeavingTheRefused):
     left = asyncio.CancelledError

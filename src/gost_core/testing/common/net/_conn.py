@@ -11,7 +11,7 @@ from typing import Final
 from typing_extensions import Buffer
 
 from gost_core.common.net import ClosedError, Conn, HalfCloser, UnsupportedError
-from gost_core.testing._families.closers import Closers, closes_cut_short
+from gost_core.testing._families.closers import SHORTEST_CLOSE, Closers, closes_cut_short
 from gost_core.testing._families.lent import lend
 from gost_core.testing._families.readers import Readers, not_refused
 from gost_core.testing._run.contract import clause
@@ -57,8 +57,6 @@ from gost_core.testing._stage.streams import (
 __all__ = ("ConnContract", "expect_last_words")
 
 _TRANSFER: Final[int] = 300_000
-_SHORTEST_CLOSE: Final[float] = 1.0
-"""Seconds that the shortest bound of D1 is."""
 
 
 class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there",)):
@@ -155,15 +153,15 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         after=("reads_what_is_there", "reads_at_least_one", "duplex"),
     )
     async def transfer(self) -> None:
-        here, there = await self._stream()
-        dice = random.Random(1)
-        up, down = dice.randbytes(_TRANSFER), dice.randbytes(_TRANSFER)
-        await asyncio.gather(
-            _send(here, up, dice),
-            _receive(there, up, dice, "written here"),
-            _send(there, down, dice),
-            _receive(here, down, dice, "written by the peer"),
-        )
+        await _expect_carried(*await self._stream())
+
+    @clause(
+        "What is read beside a write() that waits does not change what that writes.",
+        "D6",
+        after=("transfer",),
+    )
+    async def ways_apart(self) -> None:
+        await _expect_carried(*await self._stream(), reads_late=True)
 
     @clause(
         "Anything with a buffer can be written, and goes out as its bytes.",
@@ -586,9 +584,8 @@ async def expect_last_words(
         await (settle() if sending is None or halves else ended(sending))
     received = await within(drained(there), "the peer's connection, after close(),")
     await within(closing, "close()")
-    # A peer that is slower than the shortest close may lose something.
     expect(
-        received == due or loop.time() - began >= _SHORTEST_CLOSE,
+        received == due or loop.time() - began >= SHORTEST_CLOSE,
         f"of {due} bytes that were on their way at close(), {received} arrived",
     )
 
@@ -602,6 +599,18 @@ async def _write_and_close(conn: Conn, data: bytes, halves: bool) -> None:
 
 def _told(conn: Conn) -> list[tuple[str, str, str]]:
     return [(what, addr.network(), str(addr)) for what, addr in addresses_of(conn)]
+
+
+async def _expect_carried(here: Conn, there: Conn, *, reads_late: bool = False) -> None:
+    """Break the clause unless much arrives, both ways at once."""
+    dice = random.Random(1)
+    up, down = dice.randbytes(_TRANSFER), dice.randbytes(_TRANSFER)
+    sending = start(asyncio.gather(_send(here, up, dice), _send(there, down, dice)))
+    hearing = start(_receive(here, down, dice, "written by the peer"))
+    if reads_late:
+        # A write waits meanwhile, where the buffers have no room for all.
+        await hearing
+    await asyncio.gather(sending, hearing, _receive(there, up, dice, "written here"))
 
 
 async def _send(conn: Conn, data: bytes, dice: random.Random) -> None:

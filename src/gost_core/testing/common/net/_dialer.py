@@ -5,11 +5,13 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import field
+from functools import partial
 from typing import Final
 
 from gost_core.common.net import Conn, Dialer, PacketConn, UnsupportedError
 from gost_core.context import Context
 from gost_core.keys import TIME_LIMIT
+from gost_core.testing._families.closers import expect_last_words_here
 from gost_core.testing._families.steps import UNOFFERED, expect_no_task_left
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import Contract, clause
@@ -206,6 +208,14 @@ class DialerContract(Contract, interface=Dialer):
         one, other = [await self._dial(dialer, "tcp", addr) for _ in range(2)]
         await within(one.close(), "close() of one of two connections")
         await self._echo(other)
+
+    @clause(
+        "What write() took arrives, though a server sends on, and close() follows at once.",
+        "D8",
+        after=("reaches",),
+    )
+    async def last_words(self) -> None:
+        await expect_last_words_here(partial(self._dial, self._build(), "tcp"))
 
     @clause(
         "One dialer may dial several times at once, and each call gets what it asked for.",
