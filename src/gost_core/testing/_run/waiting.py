@@ -232,17 +232,18 @@ async def in_threads(work: Callable[[int], R], times: int, what: str, /) -> list
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        results, calls = _threads(work, times)
+        results, failures, calls = _threads(work, times)
         await ended(calls)
-        while not calls.done():
+        while not calls.done() and not failures:
             done = sum(map(len, results))
-            _, beside = _threads(count_under_lock, _ADDITIONS)
+            _, _, beside = _threads(count_under_lock, _ADDITIONS)
             await asyncio.wait({calls, beside}, return_when=asyncio.FIRST_COMPLETED)
             expect(
                 calls.done() or sum(map(len, results)) > done,
                 f"{what} did not end within {current().time_limit:g} s",
             )
-        calls.result()
+        if failures:
+            raise failures[0]
         return results
     finally:
         sys.setswitchinterval(interval)
@@ -259,11 +260,11 @@ def _yielding(frame: FrameType, event: str, _argument: object, /) -> Any:
 
 def _threads(
     work: Callable[[int], R], times: int
-) -> tuple[list[list[R]], "asyncio.Future[list[None]]"]:
-    """Begin the calls; return where their results come to stand, and what fails as the first."""
+) -> tuple[list[list[R]], list[BaseException], "asyncio.Future[list[None]]"]:
+    """Begin the calls; return where results and failures come to stand, and what ends with them."""
     barrier = threading.Barrier(_THREADS)
     futures = [Future[None]() for _ in range(_THREADS)]
-    results = [list[R]() for _ in futures]
+    results, failures = [list[R]() for _ in futures], list[BaseException]()
 
     def call(results: list[R], future: Future[None]) -> None:
         before = sys.gettrace()
@@ -274,20 +275,18 @@ def _threads(
                     sys.settrace(_yielding)
                 results.append(work(number))
                 sys.settrace(before)
-        except Exception as error:
-            future.set_exception(error)
+        except BaseException as error:
+            failures.append(error)
             barrier.abort()
-        else:
-            future.set_result(None)
         finally:
             sys.settrace(before)
+            future.set_result(None)
 
-    ended = start(asyncio.gather(*map(asyncio.wrap_future, futures)))
     for mine, future in zip(results, futures, strict=True):
         future.set_running_or_notify_cancel()
         # A daemon: a deadlock within the object must not keep the process from ending.
         threading.Thread(target=call, args=(mine, future), daemon=True).start()
-    return results, ended
+    return results, failures, start(asyncio.gather(*map(asyncio.wrap_future, futures)))
 
 
 # ---- Calls that go on
