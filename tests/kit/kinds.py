@@ -346,7 +346,8 @@ KINDS: Final = (
             "kept-whole last-words long-whole one-way reading-goes-on reads-at-least-one "
             "reads-at-most reads-what-is-there reads-whole recorded retry-delivers rewritten "
             "target-half-closes target-speaks-first told-truly too-long transfer truncated "
-            "udp udp-packets whole write-to-gone-peer write-waits writing-goes-on"
+            "udp udp-packets whole write-to-gone-peer write-waits writes-whole "
+            "writing-goes-on"
         ),
         {
             "It carries no bytes.": any_of(

@@ -27,6 +27,7 @@ from gost_core.testing._stage.memory import Address
 from gost_core.testing._stage.streams import ALL
 from gost_core.testing.connector import BinderContract
 from tests.kit._stuck import (
+    Hurried,
     closing_undisturbed,
     ending_at_the_limit,
     few_places,
@@ -288,6 +289,58 @@ class EndBeforeTheRest(RightBinder):
 
     def tunnel(self, conn: Conn, options: BindOptions) -> Tunnel:
         return EndingAllAtOnce(conn)
+
+
+class ReadingLate(Visit):
+    async def read(self, n: int, /) -> bytes:
+        data = await super().read(n)
+        await asyncio.sleep(0)
+        return data
+
+
+class ReadingLateFromAll(Tunnel):
+    def visit(self, number: int, visitor: str) -> Stream:
+        return ReadingLate(self, number, visitor)
+
+
+@binders.breaks("reads-whole")
+class LosingWhatIsRead(RightBinder):
+    """Takes what a visitor has sent, and then waits for something else."""
+
+    def tunnel(self, conn: Conn, options: BindOptions) -> Tunnel:
+        return ReadingLateFromAll(conn)
+
+
+class OneForAll(Visit):
+    async def close(self) -> None:
+        await super().close()
+        await self.session.close()
+
+
+class EndingWithTheFirst(Tunnel):
+    def visit(self, number: int, visitor: str) -> Stream:
+        return OneForAll(self, number, visitor)
+
+
+@binders.breaks("many-visitors")
+class ClosingForAll(RightBinder):
+    """Ends the tunnel with the first connection that is closed."""
+
+    def tunnel(self, conn: Conn, options: BindOptions) -> Tunnel:
+        return EndingWithTheFirst(conn)
+
+
+class HurriedListener(TunnelListener):
+    async def accept(self) -> Conn:
+        return Hurried(await super().accept())
+
+
+@binders.breaks("writes-whole")
+class HurryingVisitors(RightBinder):
+    """Does not wait, when a connection is closed, for what is still to be sent to the visitor."""
+
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return HurriedListener(tunnel, bound)
 
 
 class LeavingAccepts(TunnelListener):

@@ -15,6 +15,7 @@ from gost_core.common.net import (
     ProtocolError,
     UnsupportedError,
 )
+from gost_core.common.net import Dialer as NetDialer
 from gost_core.common.url import Userinfo
 from gost_core.connector import (
     BindUnsupportedError,
@@ -28,9 +29,11 @@ from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address, MemoryMetadata
 from gost_core.testing.connector import ConnectorContract
 from tests.kit._stuck import (
+    Hurried,
     ReadingOnBeneath,
     ending_at_the_limit,
     few_places,
+    giving,
     losing_places,
     stuck,
 )
@@ -645,6 +648,63 @@ class TakingUpACancelledRead(RightConnector):
     def connection(self, conn: Conn, network: str, address: str) -> Conn:
         tcp = network.startswith("tcp")
         return ReadingOnBeneath(conn) if tcp else super().connection(conn, network, address)
+
+
+connectors.breaks("writes-whole")(giving(RightConnector, "connect", Hurried))
+
+
+@connectors.breaks("again")
+class ConnectingOnce(RightConnector):
+    """Takes what it connected by a node before this one for connected by this one."""
+
+    async def connect(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: ConnectOption
+    ) -> Conn:
+        if type(conn) is Passing and network.startswith("tcp"):
+            return conn
+        return await super().connect(ctx, conn, network, address, *opts)
+
+
+class Beside(Framed):
+    def __init__(self, inner: Conn, side: Conn | None) -> None:
+        super().__init__(inner)
+        self.side = side
+
+    async def close(self) -> None:
+        if self.side is not None:
+            await self.side.close()
+        await super().close()
+
+
+@connectors.breaks("calls-apart")
+class KeepingTheDialer(RightConnector):
+    """Opens a connection beside one by udp, by any dialer that it was ever given."""
+
+    kept: NetDialer | None = None
+
+    async def connect(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: ConnectOption
+    ) -> Conn:
+        self.kept = apply(ConnectOptions(), *opts).dialer or self.kept
+        result = await super().connect(ctx, conn, network, address)
+        if network != "udp" or not address:
+            return result
+        return Beside(conn, await self.kept.dial(ctx, "tcp", address) if self.kept else None)
+
+
+class ShortAssociation(Association):
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        return await super().read_from(min(n, 1500))
+
+
+@connectors.breaks("association")
+class CuttingTheAssociation(RightConnector):
+    """Cuts what it reads to what most networks carry."""
+
+    def connection(self, conn: Conn, network: str, address: str) -> Conn:
+        if network == "udp" and not address:
+            return ShortAssociation(conn)
+        return super().connection(conn, network, address)
 
 
 class ApplyingLate(Passing):

@@ -15,7 +15,14 @@ from gost_core.connector import (
 from gost_core.context import Context
 from gost_core.testing import Contract
 from gost_core.testing.connector import HandshakerContract
-from tests.kit._stuck import ending_at_the_limit, few_places, losing_places, stuck
+from tests.kit._stuck import (
+    Hurried,
+    ending_at_the_limit,
+    few_places,
+    giving,
+    losing_places,
+    stuck,
+)
 from tests.kit.connector._connector import RightConnector
 from tests.kit.connector._protocol import proxy
 from tests.kit.dialer._handshakes import HANDSHAKE_FAULTS, Limit, LoggingIn
@@ -82,6 +89,9 @@ logins.breaks("failure-over")(stuck(RightLogin, "handshake"))
 logins.breaks("cancel-frees")(losing_places(RightLogin, "handshake", asyncio.CancelledError))
 logins.breaks("many-waiting")(few_places(RightLogin, "handshake"))
 logins.breaks("outlives-limit")(ending_at_the_limit(RightLogin, "handshake"))
+
+
+logins.breaks("writes-whole")(giving(RightLogin, "handshake", Hurried))
 
 
 async def drain(conn: Conn) -> None:

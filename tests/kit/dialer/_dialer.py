@@ -27,7 +27,13 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing.dialer import DialerContract
-from tests.kit._stuck import closing_for_all, closing_undisturbed, ending_at_the_limit
+from tests.kit._stuck import (
+    Hurried,
+    closing_for_all,
+    closing_undisturbed,
+    ending_at_the_limit,
+    giving,
+)
 from tests.kit.dialer import _protocol
 from tests.kit.dialer._protocol import (
     LIFE_FAULTS,
@@ -311,6 +317,9 @@ class GoingByTheLastDialer(RightDialer):
     async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:
         self.net_dialer = options.dialer or self.net_dialer
         return await (self.net_dialer or OwnNetwork()).dial(ctx, "tcp", addr)
+
+
+dialers.breaks("writes-whole")(giving(RightDialer, "dial", Hurried))
 
 
 class CutStream(Stream):

@@ -19,7 +19,14 @@ from gost_core.dialer import (
 from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.dialer import HandshakerContract
-from tests.kit._stuck import ending_at_the_limit, few_places, losing_places, stuck
+from tests.kit._stuck import (
+    Hurried,
+    ending_at_the_limit,
+    few_places,
+    giving,
+    losing_places,
+    stuck,
+)
 from tests.kit.dialer._handshakes import HANDSHAKE_FAULTS, Limit, LoggingIn
 from tests.kit.dialer._protocol import (
     PASSWORD,
@@ -187,6 +194,9 @@ handshakers.breaks("cancel-frees")(
 )
 handshakers.breaks("many-waiting")(few_places(RightHandshaker, "handshake"))
 handshakers.breaks("outlives-limit")(ending_at_the_limit(RightHandshaker, "handshake"))
+
+
+handshakers.breaks("writes-whole")(giving(RightHandshaker, "handshake", Hurried))
 
 
 @handshakers.breaks("tls-settings")

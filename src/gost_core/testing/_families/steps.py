@@ -5,6 +5,7 @@ refuse, talk nonsense, die or say nothing, and gives something that is used and 
 """
 
 import asyncio
+import random
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -52,13 +53,23 @@ from gost_core.testing._stage.network import (
     silent,
     ssl_errors,
 )
-from gost_core.testing._stage.streams import ALL, begin, expect_written_right, read_exactly
+from gost_core.testing._stage.streams import (
+    ALL,
+    begin,
+    cancelled_beside,
+    end_of,
+    expect_written_right,
+    read_exactly,
+)
 
 __all__ = (
     "UNOFFERED",
+    "WORDS",
     "Addressed",
     "Answered",
     "BENEATH",
+    "LAST",
+    "LONG",
     "MANY",
     "Component",
     "ComponentT",
@@ -77,6 +88,7 @@ __all__ = (
     "outlived",
     "read_whole",
     "succeeds",
+    "write_last",
 )
 
 R = TypeVar("R")
@@ -89,6 +101,12 @@ PIECES: Final[str] = (
     "What comes is read in pieces of any length: what a cancelled read() asked for makes no "
     "difference, and what has come before the node goes away is still read."
 )
+WORDS: Final[str] = (
+    "What write() took goes out whole, however long, and though close() follows at once."
+)
+LONG: Final[bytes] = random.Random(1).randbytes(100_000)
+"""Words that nobody can shorten."""
+LAST: Final[bytes] = LONG[:4096]
 NODE: Final[str] = "192.0.2.10:1080"
 MANY: Final[int] = 100
 """How many calls wait at once, as D22 says; a lock with several places has fewer."""
@@ -96,6 +114,8 @@ MANY: Final[int] = 100
 
 # Up to how many turns of the event loop a call gets before it is cancelled.
 _TURNS: Final[int] = 50
+# Up to how many cancelled reads something comes beside.
+_CUTS: Final[int] = 8
 _numbers: Final = count(1)
 
 
@@ -499,14 +519,33 @@ class Streamed(Addressed[ComponentT, NodeT], Pinged):
         """Return what carries data once the step has given that result."""
         return result
 
-    @clause(PIECES, "D7, D8", after=("outlives_call",))
-    async def reads_whole(self) -> None:
+    async def _stream(self) -> tuple[Conn, Network]:
+        """Return a stream on which what is written comes back, and where it leads."""
         applies(self.ping is None, "what is given as `ping` alone knows what comes")
         component, network = await self._ready(), await self._network(self._right())
         result = await succeeds(self._step(component, network), self._called)
         conn = await self._carrying(component, result)
         applies(not isinstance(conn, PacketConn), "what is too long of a datagram is cut")
+        return conn, network
+
+    @clause(PIECES, "D7, D8", after=("outlives_call",))
+    async def reads_whole(self) -> None:
+        conn, network = await self._stream()
         await read_whole(conn, conn.write, network.close)
+        if not network.carries_datagrams():
+            await within(end_of(conn), "what comes from a node that has gone away")
+
+    @clause(WORDS, "D8", after=("outlives_call",))
+    async def writes_whole(self) -> None:
+        conn, network = await self._stream()
+        back = start(read_exactly(conn, len(LONG)))
+        await within(conn.write(LONG), "write()")
+        expect(await back == LONG, f"of {len(LONG)} bytes that were written others came back")
+        before = network.written()
+        await within(write_last(conn), "write() and close()")
+        if network.listener is None and not network.carries_datagrams():
+            went = network.written() - before
+            expect(went >= len(LAST), f"of {len(LAST)} bytes before close(), {went} went out")
 
 
 class Secretive(Step[ComponentT, NodeT, ClosableT]):
@@ -605,6 +644,10 @@ async def read_whole(
     /,
 ) -> None:
     """Break the clause unless all is read that comes by ``send``, and once more beside ``end``."""
+    async for reading, _ in cancelled_beside(lambda: conn.read(ALL), lambda: send(b"x"), _CUTS):
+        later = conn.read(ALL) if reading.cancelled() else reading
+        data = await within(later, "read(), after one that was cancelled while something came,")
+        expect(data == b"x", f"b'x' came beside a cancelled read(), and {data!r} was read")
     for beside in (settle, settle, end):
         await given(send(GREETING), "sending what is to be read")
         received = await _piece(conn)
@@ -617,6 +660,12 @@ async def read_whole(
         expect(received == GREETING, f"of {GREETING!r}, which came, {received!r} was read")
         if beside is not end:
             await expect_cancelled(await begin(conn.read(ALL)), "read()")
+
+
+async def write_last(conn: Conn, /) -> None:
+    """Write the last words, and close at once."""
+    await conn.write(LAST)
+    await conn.close()
 
 
 async def _piece(conn: Conn) -> bytes:

@@ -22,6 +22,7 @@ __all__ = (
     "connected_pair",
     "unread",
     "words",
+    "written",
 )
 
 _CAPACITY: Final[int] = 65536
@@ -136,6 +137,7 @@ class _Pipe:
         self.data: bytearray = bytearray()
         self.ended: bool = False
         self.broken: bool = False
+        self.taken: int = 0
         self._changed = asyncio.Event()
 
     def wake(self) -> None:
@@ -191,6 +193,7 @@ class MemoryConn(AddressedConn, HalfCloser):
                     raise BrokenPipeError("the stream has been ended")
                 room = _CAPACITY - len(self._outgoing.data)
                 self._outgoing.data += rest[:room]
+                self._outgoing.taken += len(rest[:room])
                 rest = rest[room:]
                 self._outgoing.wake()
                 if rest:
@@ -231,6 +234,11 @@ def unread(conn: MemoryConn, /) -> int:
     """Return how many bytes the other end has still to read."""
     # A method would be part of what others see of the class.
     return len(conn._outgoing.data)  # pyright: ignore[reportPrivateUsage]
+
+
+def written(conn: MemoryConn, /) -> int:
+    """Return how many bytes have been written to this end."""
+    return conn._outgoing.taken  # pyright: ignore[reportPrivateUsage]
 
 
 def connected_pair(

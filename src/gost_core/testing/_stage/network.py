@@ -28,6 +28,7 @@ from gost_core.testing._stage.memory import (
     MemoryConn,
     MemoryListener,
     connected_pair,
+    written,
 )
 from gost_core.testing._stage.streams import ALL
 
@@ -477,6 +478,11 @@ class Network(NetDialer):
     def carries_datagrams(self) -> bool:
         """Tell whether datagrams were asked for, which tell nothing of a peer that is gone."""
         return any(network.startswith("udp") for network, _ in self.dials)
+
+    def written(self) -> int:
+        """Return how many bytes the object on trial has written to streams in here."""
+        nears = (link.near for link in self.links)
+        return sum(written(near) for near in nears if isinstance(near, MemoryConn))
 
     def is_used(self) -> bool:
         """Tell whether the object on trial has anything open here, or asks for it."""

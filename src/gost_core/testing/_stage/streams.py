@@ -1,7 +1,7 @@
 """Verbs on connections: what scenarios do with a stream and the peer at its other end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Final, TypeAlias, TypeVar
 
@@ -33,6 +33,7 @@ __all__ = (
     "addresses_of",
     "begin",
     "blocked_write",
+    "cancelled_beside",
     "carry",
     "connect",
     "drained",
@@ -49,6 +50,7 @@ __all__ = (
 )
 
 R = TypeVar("R")
+S = TypeVar("S")
 
 MakePair: TypeAlias = Callable[[], Awaitable[tuple[Conn, Conn]]]
 
@@ -204,6 +206,30 @@ async def fill(conn: Conn, peer: Conn, /) -> int:
     return await given(writing, "write()") - received
 
 
+async def cancelled_beside(
+    call: Callable[[], Awaitable[R]], cause: Callable[[], Awaitable[S]], times: int, /
+) -> "AsyncIterator[tuple[asyncio.Future[R], S]]":
+    """Cancel calls while ``cause`` has that come which ends them: each at another moment.
+
+    Yields each, once it has ended, and what ``cause`` has returned.
+    """
+    taken = _MANY_TURNS
+    for number in range(times + 1):
+        # At first as many turns of the event loop as it takes.
+        limit = max(0, taken - number % TURNS + 2) if number else _MANY_TURNS
+        calling = start(call())
+        await turns(1)
+        causing, count = start(cause()), 0
+        while count < limit and not calling.done():
+            await asyncio.sleep(0)
+            count += 1
+        calling.cancel()
+        caused = await causing
+        await ended(calling)
+        taken = taken if number else count
+        yield calling, caused
+
+
 async def race_with_cancels(
     accept: Callable[[], Awaitable[Conn]], connect: Callable[[], Awaitable[Conn | None]], /
 ) -> None:
@@ -218,26 +244,11 @@ async def race_with_cancels(
         while data := await conn.read(1):
             await conn.write(data)
 
-    async def connect_and_cancel(after: int) -> int:
-        """Cancel after some turns of the event loop; return how many accept() took, if less."""
-        accepting = start(accept())
-        await turns(1)
-        connecting = start(connect())
-        taken = 0
-        while taken < after and not accepting.done():
-            await asyncio.sleep(0)
-            taken += 1
-        accepting.cancel()
-        if (client := await connecting) is not None:
+    async for call, client in cancelled_beside(accept, connect, 2 * TURNS):
+        if client is not None:
             clients.append(client)
-        await ended(accepting)
-        if not accepting.cancelled():
-            start(echo(await within(accepting, "a cancelled accept()")))
-        return taken
-
-    taken = await connect_and_cancel(_MANY_TURNS)
-    for number in range(2 * TURNS):
-        await connect_and_cancel(max(0, taken - number % TURNS + 2))
+        if not call.cancelled():
+            start(echo(await within(call, "a cancelled accept()")))
     clients += filter(None, [await connect(), await connect()])
     expect(bool(clients), "no client could connect")
 

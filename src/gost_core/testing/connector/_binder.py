@@ -14,10 +14,18 @@ from gost_core.connector import (
     Connector,
     mux_bind_option,
 )
-from gost_core.testing._families.closers import closed_at_once, closes_cut_short
+from gost_core.testing._families.closers import closed_at_once, closed_twice, closes_cut_short
 from gost_core.testing._families.lent import lend
 from gost_core.testing._families.options import AnyOption, TakesOptions
-from gost_core.testing._families.steps import PIECES, read_whole, succeeds
+from gost_core.testing._families.steps import (
+    LAST,
+    LONG,
+    PIECES,
+    WORDS,
+    read_whole,
+    succeeds,
+    write_last,
+)
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
@@ -31,19 +39,23 @@ from gost_core.testing._run.waiting import (
     returned,
     settle,
     start,
-    turns,
     until,
     within,
 )
 from gost_core.testing._stage.network import BareConn, Network, Node, Outside, Peer
-from gost_core.testing._stage.streams import ALL, begin, carry, end_of, read_exactly
+from gost_core.testing._stage.streams import (
+    ALL,
+    begin,
+    cancelled_beside,
+    carry,
+    end_of,
+    read_exactly,
+)
 from gost_core.testing.connector._node import ConnectorT, Playing, ThroughNode
 
 __all__ = ("BinderContract",)
 
 _CALLS: Final[int] = 5
-# More than any visitor needs to get here.
-_MANY_TURNS: Final[int] = 10_000
 _ADDRESSES: Final[tuple[str, ...]] = (
     *("", ":0", ":8080", "0.0.0.0:8080", "[::]:8080", "bind.example:8080", "localhost:8080"),
 )
@@ -286,8 +298,9 @@ class BinderContract(
             return None
 
     @clause(
-        "With the option mux many visitors may come, and they do not mix, unless it is refused.",
-        "D35",
+        "With the option mux many visitors may come, and they do not mix, nor end with another, "
+        "unless it is refused.",
+        "D3, D35",
         after=("visitor_address", "mux_refused"),
     )
     async def many_visitors(self) -> None:
@@ -303,6 +316,7 @@ class BinderContract(
             remote = str(conn.remote_addr())
             expect(remote in visitors, f"{remote} was accepted twice, or never came")
             await _expect_carried(visitors.pop(remote), conn)
+            await closed_twice(conn)
 
     @clause(PIECES, "D7, D8", after=("visitor_waits",))
     async def reads_whole(self) -> None:
@@ -310,6 +324,16 @@ class BinderContract(
         listener = await succeeds(self._step(await self._ready(), network), "bind()")
         visitor, conn = await self._visit(outside, listener)
         await read_whole(conn, visitor.write, network.close)
+        await within(end_of(conn), "what a visitor sends, when the node is gone,")
+
+    @clause(WORDS, "D8", after=("reads_whole",))
+    async def writes_whole(self) -> None:
+        listener = await self._bind(outside := Outside())
+        visitor, conn = await self._visit(outside, listener)
+        received = start(read_exactly(visitor, len(LONG + LAST)))
+        await within(conn.write(LONG), "write() to a visitor")
+        await within(write_last(conn), "write() and close()")
+        expect(await received == LONG + LAST, "not all that was written came to the visitor")
 
     @clause(
         "However many calls of accept() were cancelled, the next one takes who comes.",
@@ -329,34 +353,24 @@ class BinderContract(
         after=("accept_cancellable",),
     )
     async def cancelled_accept_loses_nothing(self) -> None:
-        taken = await self._accept_within(_MANY_TURNS)
-        for number in range(5):
-            await self._accept_within(taken + 1 - number)
+        async def visit() -> Conn:
+            return outside.listeners[0].visit()
 
-    async def _accept_within(self, limit: int) -> int:
-        """Cancel accept() after so many turns of the event loop; return how many it took, if less.
+        async def accept() -> Conn:
+            return await listener.accept()
 
-        Break the clause if the visitor is lost who came meanwhile.
-        """
-        outside, taken = Outside(), 0
-        listener = await self._bind(outside)
-        accepting = await begin(listener.accept())
-        visitor = outside.listeners[0].visit()
-        while taken < limit and not accepting.done():
-            await turns(1)
-            taken += 1
-        accepting.cancel()
-        await ended(accepting)
-        if accepting.cancelled():
-            accepting, gone = start(listener.accept()), start(end_of(visitor))
-            await ended(accepting, gone, any_of_them=True)
-            if gone.done():
-                return taken
-            gone.cancel()
-            await ended(gone)
-        conn = await given(accepting, "accept(), after one beside which a visitor came,")
-        await _expect_carried(visitor, owned(returned(conn, "accept()")))
-        return taken
+        listener = await self._bind(outside := Outside())
+        async for accepting, visitor in cancelled_beside(accept, visit, 5):
+            gone = start(end_of(visitor))
+            if accepting.cancelled():
+                await ended(accepting := start(accept()), gone, any_of_them=True)
+            if not gone.done():
+                gone.cancel()
+                await ended(gone)
+                conn = await given(accepting, "accept(), after one beside which a visitor came,")
+                await _expect_carried(visitor, owned(returned(conn, "accept()")))
+            # Some carry a single visitor.
+            listener = await self._bind(outside := Outside())
 
     @clause(
         "A visitor who comes right behind the node's answer is not lost.",

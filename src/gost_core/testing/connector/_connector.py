@@ -6,6 +6,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from typing_extensions import Buffer
+
 from gost_core.common.net import Conn, PacketConn, UnsupportedError
 from gost_core.connector import ConnectOption, ConnectOptions, Connector, dialer_connect_option
 from gost_core.testing._families.life import LifeCycle
@@ -23,7 +25,9 @@ from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
+    applies,
     expect,
+    failure_of,
     need,
     owned,
     raises,
@@ -33,7 +37,7 @@ from gost_core.testing._run.waiting import (
     until,
     within,
 )
-from gost_core.testing._stage.memory import Address
+from gost_core.testing._stage.memory import Address, ForwardingConn
 from gost_core.testing._stage.network import (
     GREETING,
     BareConn,
@@ -240,7 +244,7 @@ class ConnectorContract(
             await self._expect_datagrams(conn, f"the connection by udp{version}")
 
     async def _expect_datagrams(self, conn: Conn, what: str) -> None:
-        sent = [b"a", b"bc" * 600, b"d"]
+        sent = [b"a", b"bc" * 4000, b"d"]
         for data in sent:
             await within(conn.write(data), f"write() to {what}")
         received = [await within(conn.read(ALL), f"read() of a datagram from {what}") for _ in sent]
@@ -270,7 +274,7 @@ class ConnectorContract(
     )
     async def association(self) -> None:
         outside = Outside()
-        _, packets = await self._associate(outside)
+        conn, packets = await self._associate(outside)
         expected = {(b"to " + str(peer).encode(), str(peer)) for peer in _PEERS}
         for peer in _PEERS:
             await within(packets.write_to(b"to " + str(peer).encode(), peer), "write_to()")
@@ -279,6 +283,7 @@ class ConnectorContract(
             data, source = await within(packets.read_from(ALL), "read_from()")
             received.add((data, str(source)))
         expect(received == expected, f"{expected} was expected back, {received} came")
+        await self._expect_datagrams(_OneOfAll(conn, packets), "the connection by udp to ''")
 
     @clause(
         'By udp to "", read() and write() raise UnsupportedError.', "D9", after=("association",)
@@ -350,14 +355,17 @@ class ConnectorContract(
             )
 
     @clause(
-        "A connect by udp changes nothing of what one by tcp sends, beside it or later.",
-        "D33",
+        "A connect by udp changes nothing of what one by tcp sends, beside it or later, and none "
+        "goes by the dialer of an earlier one.",
+        "D23, D33",
         after=("concurrent", "datagrams"),
     )
     async def calls_apart(self) -> None:
         for network in ("tcp", "udp"):
             await self._offered(network)
-        connector = await self._ready()
+        connector, lent = await self._ready(), Network(echo)
+        await succeeds(self._begin(connector, await self._reach(), lent), "connect()")
+        lent.dials.clear()
         for networks in (("tcp", "udp", "tcp"), ("tcp",)):
             outsides = [Outside() for _ in networks]
             calls = [
@@ -378,6 +386,34 @@ class ConnectorContract(
                     f"of connects by {', '.join(networks)}, one by {network} asked for {asked}",
                 )
                 await within(using, "using the connection")
+        expect(not lent.dials, f"the dialer of an earlier call was asked for {lent.dials}")
+
+    @clause(
+        "What connect() gave is a connection to a next node too: connect() over it asks that one.",
+        "D31",
+        after=("outlives_call",),
+    )
+    async def again(self) -> None:
+        applies(self.dial is None, "it takes the connections of one dialer")
+        network, connector = await self._offered("tcp"), await self._ready()
+        conn = await self._reach()
+        first = await succeeds(self._connecting(connector, conn, TARGET, network), "connect()")
+        sent = list[int]()
+        # A lazy one asks only now, and then no more.
+        for _ in range(2):
+            await within(first.write(b"x"), "write()")
+            sent.append(conn.written)
+
+        async def go_on() -> None:
+            result = owned(await connector.connect(current().ctx, first, network, _TARGET_4))
+            await result.write(b"x")
+
+        # The first target sends back whatever comes, which may be no answer.
+        call = await begin(go_on())
+        sent.append(conn.written)
+        asked = sent[2] - sent[1] > sent[1] - sent[0]
+        passed_by = call.done() and failure_of(call) is None and not asked
+        expect(not passed_by, "connect() over what connect() gave asked no node anything")
 
     # ---- Owning, and failures
 
@@ -418,3 +454,17 @@ class ConnectorContract(
         except OSError:
             return
         expect(not data, f"from a target that the node cannot reach came {data!r}")
+
+
+class _OneOfAll(ForwardingConn):
+    """An association with one of its peers alone."""
+
+    def __init__(self, conn: Conn, packets: PacketConn) -> None:
+        super().__init__(conn)
+        self.packets = packets
+
+    async def read(self, n: int, /) -> bytes:
+        return (await self.packets.read_from(n))[0]
+
+    async def write(self, data: Buffer, /) -> None:
+        await self.packets.write_to(data, _PEERS[0])
