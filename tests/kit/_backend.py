@@ -156,3 +156,13 @@ def remembering(right: Any, method: str) -> Any:
         return await getattr(right, method)(self, *args)
 
     return type("Remembering", (right,), {method: call})
+
+
+def remembering_each(right: Any, method: str) -> Any:
+    """Return a class that keeps the context of the last call about each target."""
+
+    async def call(self: Any, ctx: Any, *args: Any) -> Any:
+        self.__dict__.setdefault("last", {})[args[-1]] = ctx
+        return await getattr(right, method)(self, ctx, *args)
+
+    return type("RememberingEach", (right,), {method: call})

@@ -320,6 +320,23 @@ class AlikeIsEqual(Comparing):
 
 
 @trial.breaks("any-characters")
+class AlikeIsTheUser(RightAuthenticator):
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        plain = unicodedata.normalize("NFKC", user)
+        return await super().authenticate(ctx, plain, password, *opts)
+
+
+@trial.breaks("exact-pair")
+class DroppingSpacesBeforeTheUser(RightAuthenticator):
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        return await super().authenticate(ctx, user.lstrip(), password, *opts)
+
+
+@trial.breaks("any-characters")
 class ASCIIOnly(RightAuthenticator):
     async def authenticate(
         self, ctx: Context, user: str, password: str, /, *opts: Option

@@ -152,9 +152,11 @@ class AuthenticatorContract(
     async def any_characters(self) -> None:
         user, password = need(self.accepted_pair, "accepted_pair")
         foreign = "\u00e4\u20ac\u043f\U0001f511"
-        wide = "".join(chr(ord(one) + 0xFEE0) if "!" <= one <= "~" else one for one in password)
         for pair in (
-            (user, wide),
+            (user, _wide(password)),
+            (_wide(user), password),
+            (user + "\u00ad", password),
+            (user + "\udcff", password),
             (user, password + "\u00ad"),
             (user, password + foreign),
             (user, password + "\udcff"),
@@ -206,6 +208,11 @@ def _nobody(pair: _Pair) -> _Login:
     return _Login((f"no {pair[0]} at all", pair[1]), None)
 
 
+def _wide(text: str) -> str:
+    """Return a text in characters that look like it."""
+    return "".join(chr(ord(one) + 0xFEE0) if "!" <= one <= "~" else one for one in text)
+
+
 def _near(known: Sequence[_Pair], client_id: str) -> Iterator[tuple[str, _Pair]]:
     """Derive from accepted pairs those that may be mistaken for them, with what each is."""
     for user, password in known:
@@ -222,7 +229,7 @@ def _near(known: Sequence[_Pair], client_id: str) -> Iterator[tuple[str, _Pair]]
             "another's password": [other for _, other in known],
         }
         users = ["", f"{user}x", f"{user} ", user[:-1], user.swapcase(), "*", ".*"]
-        users += password, client_id
+        users += f" {user}", f"{user}\0", f"{user}\n", f"x{user}", user * 2, password, client_id
         tries = {what: [(user, one) for one in tried] for what, tried in passwords.items()}
         tries["another user"] = [(one, password) for one in users]
         tries["an unknown user"] = [("", ""), (f"no {user}", ""), (f"no {user}", f"no {user}")]

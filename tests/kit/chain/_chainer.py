@@ -27,7 +27,7 @@ from gost_core.options import apply
 from gost_core.selector import FailMarker, Markable, Marker
 from gost_core.testing import Contract
 from gost_core.testing.chain import ChainerContract
-from tests.kit._backend import remembering
+from tests.kit._backend import remembering, remembering_each
 from tests.kit._stuck import few_places, losing_places, stuck, timing_out
 from tests.kit.chain._route import RightRoute
 from tests.kit.common.net._sockets import split
@@ -537,6 +537,7 @@ class UnmarkedByRefusals(RightChainer):
 
 
 trial.breaks("nothing-kept")(remembering(RightChainer, "route"))
+trial.breaks("nothing-kept")(remembering_each(RightChainer, "route"))
 
 
 @trial.breaks("probes-go-on")

@@ -79,6 +79,13 @@ async def dial_here(network: str, address: str) -> Conn:
     return SocketConn(sock)
 
 
+class PlainListener(LocalListener):
+    async def accept(self) -> Conn:
+        conn = await super().accept()
+        assert isinstance(conn, SocketConn)
+        return PlainConn(conn.sock)
+
+
 async def bind_here(address: str) -> Listener:
     return LocalListener(socket.create_server(split(address)))
 

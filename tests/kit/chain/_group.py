@@ -15,7 +15,7 @@ from gost_core.metadata import Metadatable
 from gost_core.selector import Markable, Marker
 from gost_core.testing import Contract
 from gost_core.testing.chain import GroupChainerContract
-from tests.kit._backend import remembering
+from tests.kit._backend import remembering, remembering_each
 from tests.kit._stuck import stuck, timing_out
 from tests.kit.trial import Trial
 
@@ -339,6 +339,7 @@ class ClosingTheMembers(RightGroup, Closer):
 trial.breaks("failure-over")(stuck(RightGroup, "route"))
 trial.breaks("cancelled-at-limit")(timing_out(RightGroup, "route"))
 trial.breaks("nothing-kept")(remembering(RightGroup, "route"))
+trial.breaks("nothing-kept")(remembering_each(RightGroup, "route"))
 
 
 @trial.breaks("failure-marks")

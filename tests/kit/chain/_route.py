@@ -28,7 +28,7 @@ from gost_core.testing import Contract
 from gost_core.testing._stage.fakes.connections import LayeredConn
 from gost_core.testing._stage.memory import ForwardingConn
 from gost_core.testing.chain import RouteContract
-from tests.kit._backend import remembering
+from tests.kit._backend import remembering, remembering_each
 from tests.kit._stuck import (
     EndedByBreaks,
     Forgetful,
@@ -42,7 +42,14 @@ from tests.kit._stuck import (
     stuck,
     timing_out,
 )
-from tests.kit.chain._direct import LocalListener, PlainConn, bind_here, dial_here, lookup
+from tests.kit.chain._direct import (
+    LocalListener,
+    PlainConn,
+    PlainListener,
+    bind_here,
+    dial_here,
+    lookup,
+)
 from tests.kit.chain._transporter import die_with_the_task
 from tests.kit.common.net._sockets import DatagramConn, SocketConn, split
 from tests.kit.trial import Trial
@@ -623,6 +630,15 @@ class ClosingPlainly(RightRoute):
 
 
 @trial.breaks("direct-bind")
+class ClosingTheAcceptedPlainly(RightRoute):
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        bound = await super().bind(ctx, network, address, *opts)
+        return PlainListener(bound.sock) if isinstance(bound, LocalListener) else bound
+
+
+@trial.breaks("direct-bind")
 class NeedingANodeToBind(RightRoute):
     async def bind(
         self, ctx: Context, network: str, address: str, /, *opts: BindOption
@@ -841,6 +857,7 @@ class ClosingWhatIsLowest(RightRoute):
 trial.breaks("ends-whole")(giving(RightRoute, "dial", Hurried))
 trial.breaks("ends-whole")(giving(RightRoute, "dial", Forgetful))
 trial.breaks("nothing-kept")(remembering(RightRoute, "dial"))
+trial.breaks("nothing-kept")(remembering_each(RightRoute, "dial"))
 
 
 class SleepingListener(LocalListener):

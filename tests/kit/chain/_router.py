@@ -45,7 +45,7 @@ from gost_core.testing import Contract
 from gost_core.testing._stage.fakes.recorder import FakeRecorder
 from gost_core.testing._stage.memory import Address, ForwardingConn
 from gost_core.testing.chain import RouterContract
-from tests.kit._backend import remembering
+from tests.kit._backend import remembering, remembering_each
 from tests.kit._stuck import (
     EndedByBreaks,
     Forgetful,
@@ -1205,6 +1205,7 @@ trial.breaks("break-shown")(giving(RightRouter, "dial", EndedByBreaks))
 trial.breaks("ends-whole")(giving(RightRouter, "dial", Hurried))
 trial.breaks("ends-whole")(giving(RightRouter, "dial", Forgetful))
 trial.breaks("nothing-kept")(remembering(RightRouter, "dial"))
+trial.breaks("nothing-kept")(remembering_each(RightRouter, "dial"))
 
 
 @trial.breaks("recorder-hinders-none")

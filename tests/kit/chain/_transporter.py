@@ -18,7 +18,7 @@ from gost_core.context import Context
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import ForwardingConn, connected_pair
 from gost_core.testing.chain import TransporterContract
-from tests.kit._backend import remembering
+from tests.kit._backend import remembering, remembering_each
 from tests.kit._stuck import (
     EndedByBreaks,
     Forgetful,
@@ -576,6 +576,7 @@ class ClosingBehind(RightTransporter):
 trial.breaks("ends-whole")(giving(RightTransporter, "connect", Hurried))
 trial.breaks("ends-whole")(giving(RightTransporter, "connect", Forgetful))
 trial.breaks("nothing-kept")(remembering(RightTransporter, "dial"))
+trial.breaks("nothing-kept")(remembering_each(RightTransporter, "connect"))
 
 
 @trial.breaks("connections-dropped")

@@ -29,13 +29,16 @@ from gost_core.testing._run.waiting import (
 )
 from gost_core.testing._stage.fakes.recorded import Recorded, out_of_reach
 
-__all__ = ("Asking", "Waits")
+__all__ = ("LENT", "Asking", "Waits")
 
 _Call: TypeAlias = Callable[[Context], Awaitable[object]]
 Waits: TypeAlias = Iterator[tuple[str, Recorded[Any], _Call]]
 
 _MARK: Final[Key[str]] = Key("a value of the request")
 _LENT: Final[int] = 8
+
+LENT: Final[Key[int]] = Key("the number of a context that is lent")
+"""By which calls go to a target of their own: what is kept of each target is kept of all."""
 
 
 class Asking(Contract):
@@ -174,12 +177,12 @@ class Asking(Contract):
     @clause("Nothing is kept that was given for a call.", "D23", after=(FIRST, "context_handed_on"))
     async def nothing_kept(self) -> None:
         for who, _, call in self._waits():
-            lent = [await self._lend(call, f"a call that asks {who}") for _ in range(_LENT)]
+            lent = [await self._lend(call, f"a call that asks {who}", n) for n in range(_LENT)]
             kept = sum(kept_of(lent))
             expect(kept < _LENT / 2, f"of {_LENT} calls to {who}, {kept} contexts are kept")
 
-    async def _lend(self, call: _Call, what: str) -> ref[Context]:
-        ctx = Context().with_value(_MARK, "lent")
+    async def _lend(self, call: _Call, what: str, number: int) -> ref[Context]:
+        ctx = Context().with_value(LENT, number)
         made = await given(call(ctx), what)
         # The close() of a node stops its probe.
         if not isinstance(made, Node) and isinstance(made, Closer):

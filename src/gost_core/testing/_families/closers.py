@@ -20,8 +20,10 @@ __all__ = (
     "closed_at_once",
     "closed_twice",
     "closes_cut_short",
+    "expect_heard",
     "expect_last_words_here",
     "expect_no_task_after_close",
+    "give_little_room",
 )
 
 SHORTEST_CLOSE: Final[float] = 1.0
@@ -99,11 +101,24 @@ async def expect_last_words_here(dial: Callable[[str], Awaitable[Conn]], /) -> N
     """Break the clause unless what is written before close() reaches a server on this host."""
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as server:
-        # Room for a part only, so that the rest is unsent when close() comes.
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK // 16)
-        server.setblocking(False)
+        give_little_room(server)
         conn = owned(await within(dial("{}:{}".format(*server.getsockname())), "dial()"))
         peer, _ = await within(loop.sock_accept(server), "a connection to the server")
+    await expect_heard(conn, peer)
+
+
+def give_little_room(peer: socket.socket, /) -> None:
+    """Give a peer room for a part of what it will hear: the rest is unsent when close() comes."""
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK // 16)
+    peer.setblocking(False)
+
+
+async def expect_heard(conn: Conn, peer: socket.socket, /) -> None:
+    """Break the clause unless what is written before close() reaches a peer that has little room.
+
+    It sends on meanwhile, and is closed once it has read all.
+    """
+    loop = asyncio.get_running_loop()
 
     async def speak() -> None:
         await conn.write(bytes(CHUNK))

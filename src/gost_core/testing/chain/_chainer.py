@@ -37,6 +37,7 @@ from gost_core.testing.chain._shared import (
     names,
     node,
     step_error,
+    target_of,
 )
 
 __all__ = ("ChainerContract",)
@@ -163,8 +164,8 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
     def _waits(self) -> Waits:
         for position in (0, 1):
             hops = FakeHop(node(Scene(), "one")), FakeHop(node(Scene(), "two"))
-            asked, chainer = hops[position].asked, self.make(hops)
-            yield f"hop {position}", asked, lambda ctx: chainer.route(ctx, "tcp", TARGET)  # noqa: B023
+            asked, route = hops[position].asked, self.make(hops).route
+            yield f"hop {position}", asked, lambda ctx: route(ctx, "tcp", target_of(ctx))  # noqa: B023
 
     async def _expect_apart(self) -> None:
         hops = _ByNetwork(None), _ByNetwork(None)

@@ -17,7 +17,7 @@ from gost_core.testing._run.waiting import expect, owned, raises, start, within
 from gost_core.testing._stage.fakes.chain import FakeChainer, FakeRoute
 from gost_core.testing._stage.fakes.connections import Scene
 from gost_core.testing._stage.memory import MemoryMetadata
-from gost_core.testing.chain._shared import NAME, TARGET, node
+from gost_core.testing.chain._shared import NAME, TARGET, node, target_of
 
 __all__ = ("GroupChainerContract",)
 
@@ -95,7 +95,7 @@ class GroupChainerContract(Asking, interface=Chainer, first=("answer",)):
     def _waits(self) -> Waits:
         member = _Member()
         group = self._group(member)
-        yield "a member", member.asked, lambda ctx: group.route(ctx, "tcp", TARGET)
+        yield "a member", member.asked, lambda ctx: group.route(ctx, "tcp", target_of(ctx))
 
     async def _expect_apart(self) -> None:
         member = _Member()

@@ -53,6 +53,7 @@ from gost_core.testing.chain._shared import (
     kept,
     names,
     step_error,
+    target_of,
 )
 
 __all__ = ("RouteContract",)
@@ -78,10 +79,11 @@ class _Two:
     two: FakeTransporter
 
     def dial(
-        self, ctx: Context | None = None, network: str = "tcp", target: str = TARGET
+        self, ctx: Context | None = None, network: str = "tcp", target: str | None = None
     ) -> Awaitable[Conn]:
         """Dial the target."""
-        return self.route.dial(ctx or Context(), network, target)
+        ctx = ctx or Context()
+        return self.route.dial(ctx, network, target_of(ctx) if target is None else target)
 
     def bind(self, ctx: Context | None = None) -> Awaitable[Listener]:
         """Bind at the last node."""
@@ -249,7 +251,7 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
 
     def _by(self, lookup: NodeOption) -> Callable[[Context], Awaitable[Conn]]:
         route = self.make((proxy(Scene(), "one", "one.example:80", lookup)[0],))
-        return lambda ctx: route.dial(ctx, "tcp", TARGET)
+        return lambda ctx: route.dial(ctx, "tcp", target_of(ctx))
 
     async def _expect_apart(self) -> None:
         # Two of them are equal, and have a connection each all the same.

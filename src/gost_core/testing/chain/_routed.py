@@ -77,6 +77,7 @@ from gost_core.testing.chain._shared import (
     names,
     node,
     step_error,
+    target_of,
 )
 
 __all__ = (
@@ -137,7 +138,8 @@ class Routed:
 
     def dial(self, ctx: Context | None = None, network: str = "tcp") -> Awaitable[Conn]:
         """Dial the target."""
-        return self.router.dial(ctx or Context(), network, TARGET)
+        ctx = ctx or Context()
+        return self.router.dial(ctx, network, target_of(ctx))
 
     def bind(self, ctx: Context | None = None) -> Awaitable[Listener]:
         """Bind."""

@@ -21,7 +21,14 @@ from gost_core.common.net import (
 )
 from gost_core.context import Context
 from gost_core.keys import SESSION_ID, TIME_LIMIT
-from gost_core.testing._families.closers import closed_at_once, closed_twice, closes_cut_short
+from gost_core.testing._families.asking import LENT
+from gost_core.testing._families.closers import (
+    closed_at_once,
+    closed_twice,
+    closes_cut_short,
+    expect_heard,
+    give_little_room,
+)
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.report import describe
@@ -71,6 +78,7 @@ __all__ = (
     "names",
     "node",
     "step_error",
+    "target_of",
 )
 
 OpenedT = TypeVar("OpenedT", Conn, Listener)
@@ -96,6 +104,11 @@ _WORDS: Final[bytes] = b"nothing more follows"
 def node(scene: Scene, name: str, /) -> Node:
     """Return a node of a chain."""
     return proxy(scene, name, "192.0.2.1:1080")[0]
+
+
+def target_of(ctx: Context, /) -> str:
+    """Return the target of a request: of each whose context is lent, another one."""
+    return f"target.example:{80 + (ctx.value(LENT) or 0)}"
 
 
 def names(route: Route | None, /) -> list[str]:
@@ -143,9 +156,11 @@ async def expect_direct_bind(bind: Callable[[Context, str, str], Awaitable[Liste
     tunnel = await by_task_that_goes_on(call, "binding on the loopback")
     host, _, port = str(tunnel.addr()).rpartition(":")
     expect(port not in ("", "0"), f"port 0 was asked for, and addr() is {tunnel.addr()}")
-    connecting = asyncio.to_thread(socket.create_connection, (host, int(port)))
-    with await given(connecting, "connecting"):
-        await within(kept(tunnel.accept()), "accept()")
+    with socket.socket() as client:
+        give_little_room(client)
+        connecting = asyncio.get_running_loop().sock_connect(client, (host, int(port)))
+        await given(connecting, "connecting")
+        await expect_heard(await within(kept(tunnel.accept()), "accept()"), client)
     await expect_ended(tunnel, tunnel.accept())
 
 

@@ -49,6 +49,7 @@ from gost_core.testing.chain._shared import (
     loopback,
     node,
     step_error,
+    target_of,
 )
 
 __all__ = ("TransporterContract",)
@@ -475,13 +476,13 @@ class TransporterContract(
         ctx: Context,
         network: str = "tcp",
         addr: str = RESOLVED,
-        target: str = TARGET,
+        target: str = "",
     ) -> Conn:
         """Dial, shake hands, and connect to the target; close what was opened if that fails."""
         conn = await transport.dial(ctx, addr)
         try:
             conn = await transport.handshake(ctx, conn)
-            return await transport.connect(ctx, conn, network, target)
+            return await transport.connect(ctx, conn, network, target or target_of(ctx))
         except BaseException:
             await conn.close()
             raise
