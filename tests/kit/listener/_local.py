@@ -7,7 +7,7 @@ import os
 import socket
 from collections import deque
 from contextlib import suppress
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from typing_extensions import Buffer
 
@@ -692,6 +692,16 @@ local.breaks("close-at-once")(closing_ahead(RightListener))
 local.breaks("close-cancelled")(closing_undisturbed(RightListener))
 
 
+@local.breaks("close-at-once")
+class LeavingTheSecondCloseEarly(RightListener):
+    closing = False
+
+    async def close(self) -> None:
+        if not self.closing:
+            self.closing = True
+            await super().close()
+
+
 @local.breaks(
     "address-freed", history="#754 ba3e1cb 82e7e50 the address is still in use after close"
 )
@@ -839,6 +849,33 @@ class TakingThePlaceFirst(RightListener):
         await super().ask(conn)
         if place is not None:
             place.allow(-1)
+
+
+@local.breaks("place-not-kept")
+class ClosingBeneathTheLate(RightListener):
+    """Gives a connection to the call that waits; if that is cancelled, it closes the socket."""
+
+    def put(self, item: Conn | Exception) -> None:
+        if self.arrival is None or self.arrival.done():
+            super().put(item)
+        else:
+            # Where the right one only wakes the call.
+            cast("asyncio.Future[Conn | Exception]", self.arrival).set_result(item)
+
+    async def accept(self) -> Conn:
+        if self.queue or self.closed or not self.initialized:
+            return await super().accept()
+        waiting = self.arrival = asyncio.get_running_loop().create_future()
+        item: Conn | Exception | None = None
+        try:
+            item = await waiting
+        except asyncio.CancelledError:
+            if not waiting.cancelled() and isinstance(late := waiting.result(), ServedConn):
+                await late.inner.close()
+            raise
+        if isinstance(item, Exception):
+            raise item
+        return item or await super().accept()
 
 
 @local.breaks("place-not-kept")
@@ -1005,6 +1042,15 @@ class FailingOpen(RightListener):
             return
 
 
+@local.breaks("admission-fails-closed")
+class EndedByAVisitor(RightListener):
+    """Knows that an admission may be out of reach, and no other failure of one."""
+
+    def refused(self, error: Exception) -> None:
+        if isinstance(error, LookupError):
+            self.put(error)
+
+
 @local.breaks(
     "admission-told-source", history="ed93d60 the listener's network is given as the client's"
 )
@@ -1119,7 +1165,7 @@ class AskingInAccept(RightListener):
             assert isinstance(conn, ServedConn)
             try:
                 await super().ask(conn)
-            except OSError:
+            except Exception:
                 await conn.close()
             except BaseException:
                 await conn.close()

@@ -9,7 +9,7 @@ from typing_extensions import TypeVar
 
 from gost_core.admission import Admission
 from gost_core.admission import Option as AdmitOption
-from gost_core.common.net import Conn, PacketConn
+from gost_core.common.net import Conn, Listener, PacketConn
 from gost_core.context import Context
 from gost_core.limiter.conn import ConnLimiter
 from gost_core.limiter.conn import Limiter as ConnPlaces
@@ -46,7 +46,15 @@ from gost_core.testing._stage.fakes.limiter import FakeTrafficLimiter
 from gost_core.testing._stage.fakes.recorded import Lent, Recorded
 from gost_core.testing._stage.fakes.service import FakeStats
 from gost_core.testing._stage.memory import MemoryMetadata
-from gost_core.testing._stage.streams import begin, carry, end_of, flood, read, write
+from gost_core.testing._stage.streams import (
+    begin,
+    carry,
+    end_of,
+    flood,
+    race_with_cancels,
+    read,
+    write,
+)
 from gost_core.testing.listener._serving import ListenerSite, Serving
 
 __all__ = ("CountedPlaces", "OneVerdict", "ServingOptions", "host_of")
@@ -96,6 +104,17 @@ class OneVerdict(Lent, Admission):
         return verdict
 
 
+class _SlowToLeave(OneVerdict):
+    """Takes longer to go when its call is cancelled than all that is ready to happen."""
+
+    async def admit(self, ctx: Context, network: str, addr: str, /, *opts: AdmitOption) -> bool:
+        try:
+            return await super().admit(ctx, network, addr, *opts)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.03)
+            raise
+
+
 class ServingOptions(Serving[SiteT], Generic[SiteT]):
     """The clauses of listeners that serve what their options say, which none must."""
 
@@ -105,6 +124,20 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         with may_refuse(ValueError):
             await within(site.listener.init(MemoryMetadata()), "init()")
         return await self._apart(site, *opts)
+
+    async def _to_close(self) -> Listener:
+        admission = _SlowToLeave(True)
+        admission.sources.hang(1)
+        try:
+            site = await self._given(admission_option(admission))
+        except Exempt:
+            return await super()._to_close()
+        await begin(site.listener.accept())
+        start(site.connect_refused())
+        # If it is not asked, that is the affair of another clause.
+        with suppress(Broken):
+            await admission.sources.reached("the admission")
+        return site.listener
 
     async def _apart(self, site: SiteT, *opts: Option) -> SiteT:
         """Return a like listener whose host is another one than that of its clients."""
@@ -180,6 +213,7 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         after=(
             "place_given_back_once",
             "admission_refuses",
+            "cancelled_accept_loses_nothing",
             "outlives_its_caller",
             "unaccepted_closed",
         ),
@@ -202,6 +236,23 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
                 await within(site.listener.close(), "close()")
                 await within(conn.close(), "close() of the accepted connection")
                 await until(lambda: places.free == 100, kept)  # noqa: B023
+        with suppress(Exempt):
+            await self._expect_places_of_cancelled()
+
+    async def _expect_places_of_cancelled(self) -> None:
+        """Break the clause if clients that came beside cancelled calls of accept() keep places."""
+        places, accepted = CountedPlaces(100), list[Conn]()
+        site = await self._given(conn_limiter_option(places))
+
+        async def accept() -> Conn:
+            accepted.append(await site.listener.accept())
+            return accepted[-1]
+
+        await race_with_cancels(accept, lambda: site.connect_refused(b"x"))
+        closing = (conn.close() for conn in accepted)
+        await within(asyncio.gather(*closing), "close() of all accepted connections")
+        kept = "clients that came beside cancelled calls of accept() kept places"
+        await until(lambda: places.free == 100, kept)
 
     @clause(
         "A source that the admission refuses is closed, and the next client comes.",
@@ -259,9 +310,11 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
 
     @clause("An admission that fails refuses.", "D49", after=("admission_refuses",))
     async def admission_fails_closed(self) -> None:
-        admission = OneVerdict(True)
-        admission.sources.fail(OSError("the rules are out of reach"))
-        await self._refuse(admission)
+        # Whatever it raises: a client may have an address that nobody has thought of.
+        for error in (OSError("the rules are out of reach"), LookupError("a fault of its own")):
+            admission = OneVerdict(True)
+            admission.sources.fail(error)
+            await self._refuse(admission)
 
     async def _refuse(self, admission: OneVerdict, *opts: Option) -> None:
         site = await self._given(admission_option(admission), *opts)
