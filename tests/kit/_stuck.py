@@ -186,7 +186,17 @@ class Forgetful(ForwardingConn, ConnUnwrapper):
         return self.inner
 
 
-class ReadingOnBeneath(ForwardingConn):
+class Shortening(ForwardingConn, ConnUnwrapper):
+    """A stream that writes as much as is common, and forgets what is longer."""
+
+    async def write(self, data: Buffer, /) -> None:
+        await super().write(bytes(data)[:65536])
+
+    def unwrap_conn(self) -> Conn:
+        return self.inner
+
+
+class ReadingOnBeneath(ForwardingConn, ConnUnwrapper):
     """A stream of which a read that was cancelled goes on, and is what the next one gets."""
 
     reading: asyncio.Future[bytes] | None = None
@@ -196,6 +206,9 @@ class ReadingOnBeneath(ForwardingConn):
         await asyncio.wait({self.reading})
         reading, self.reading = self.reading, None
         return reading.result()
+
+    def unwrap_conn(self) -> Conn:
+        return self.inner
 
 
 def giving(right: Any, method: str, stream: type[ForwardingConn]) -> Any:

@@ -1081,6 +1081,18 @@ class LimitingTheLatest(RightHandler):
 
 
 @trial.breaks("clients-apart")
+class DialingForAFew(RightHandler):
+    """Dials for a few clients at a time."""
+
+    dialing: asyncio.Semaphore | None = None
+
+    async def dial(self, ctx: Context, address: str) -> Conn:
+        self.dialing = self.dialing or asyncio.Semaphore(64)
+        async with self.dialing:
+            return await super().dial(ctx, address)
+
+
+@trial.breaks("clients-apart")
 class DialingOnePort(RightHandler):
     async def dial(self, ctx: Context, address: str) -> Conn:
         host, _, _ = address.rpartition(":")

@@ -349,12 +349,12 @@ class HandlerContract(InitialisedOnce, interface=Handler):
 
     @clause('The client id "" is one too: it is let in.', "D49", after=("auther_decides",))
     async def auther_empty_id(self) -> None:
-        served, _ = await self._site.logged_in(FakeAuthenticator("user", "password", ""))
+        served, _ = await self._site.logged_in(FakeAuthenticator("User", "Password", ""))
         await served.dialed('the client id is "", and nothing is dialed')
 
     @clause("An authenticator that raises refuses.", "D49", after=("auther_decides",))
     async def auther_broken(self) -> None:
-        users = FakeAuthenticator("user", "password", "client-7")
+        users = FakeAuthenticator("User", "Password", "client-7")
         for error in (*out_of_reach("the users"), LookupError("a fault of its own")):
             users.asked.fail_always(error)
             served, client = await self._site.logged_in(users)
@@ -366,7 +366,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("auther_decides",),
     )
     async def client_id(self) -> None:
-        served, _ = await self._site.logged_in(FakeAuthenticator("user", "password", "client-7"))
+        served, _ = await self._site.logged_in(FakeAuthenticator("User", "Password", "client-7"))
         found = (await served.dialed("nothing is dialed")).ctx.value(CLIENT_ID)
         expect(found == "client-7", f"the id is 'client-7', and CLIENT_ID is {found!r}")
 
@@ -377,7 +377,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         after=("auther_decides", "dials_target"),
     )
     async def auther_needed(self) -> None:
-        users, rules = FakeAuthenticator("user", "password", "client-7"), FakeBypass()
+        users, rules = FakeAuthenticator("User", "Password", "client-7"), FakeBypass()
         opts = auther_option(users), bypass_option(rules)
         await self._expect_refused("the client brings no credentials", *opts)
         expect(not rules.asked, "the client brings no credentials, and the bypass was asked")
@@ -433,9 +433,9 @@ class HandlerContract(InitialisedOnce, interface=Handler):
         await handled.try_closed_whole(self._site)
 
     @clause(
-        "Clients at once each reach their own target, and draw from their own traffic budget.",
+        "Clients at once, however many wait, reach their own targets by their own traffic budgets.",
         "D22",
-        after=("carries", "concurrent", "traffic_limited"),
+        after=("carries", "concurrent", "traffic_limited", "nothing_left"),
     )
     async def clients_apart(self) -> None:
         await handled.expect_apart(self._site)

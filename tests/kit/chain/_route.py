@@ -33,6 +33,7 @@ from tests.kit._stuck import (
     EndedByBreaks,
     Forgetful,
     Hurried,
+    ReadingOnBeneath,
     closing_undisturbed,
     ending_at_the_limit,
     ending_with_the_task,
@@ -856,6 +857,7 @@ class ClosingWhatIsLowest(RightRoute):
 
 trial.breaks("ends-whole")(giving(RightRoute, "dial", Hurried))
 trial.breaks("ends-whole")(giving(RightRoute, "dial", Forgetful))
+trial.breaks("reads-whole")(giving(RightRoute, "dial", ReadingOnBeneath))
 trial.breaks("nothing-kept")(remembering(RightRoute, "dial"))
 trial.breaks("nothing-kept")(remembering_each(RightRoute, "dial"))
 

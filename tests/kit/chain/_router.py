@@ -50,6 +50,7 @@ from tests.kit._stuck import (
     EndedByBreaks,
     Forgetful,
     Hurried,
+    ReadingOnBeneath,
     ending_at_the_limit,
     ending_with_the_task,
     few_places,
@@ -1204,6 +1205,7 @@ trial.breaks("outlives-limit")(ending_at_the_limit(RightRouter, "dial"))
 trial.breaks("break-shown")(giving(RightRouter, "dial", EndedByBreaks))
 trial.breaks("ends-whole")(giving(RightRouter, "dial", Hurried))
 trial.breaks("ends-whole")(giving(RightRouter, "dial", Forgetful))
+trial.breaks("reads-whole")(giving(RightRouter, "dial", ReadingOnBeneath))
 trial.breaks("nothing-kept")(remembering(RightRouter, "dial"))
 trial.breaks("nothing-kept")(remembering_each(RightRouter, "dial"))
 

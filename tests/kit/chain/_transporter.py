@@ -23,6 +23,7 @@ from tests.kit._stuck import (
     EndedByBreaks,
     Forgetful,
     Hurried,
+    ReadingOnBeneath,
     close_behind,
     ending_at_the_limit,
     ending_with_the_task,
@@ -575,6 +576,7 @@ class ClosingBehind(RightTransporter):
 
 trial.breaks("ends-whole")(giving(RightTransporter, "connect", Hurried))
 trial.breaks("ends-whole")(giving(RightTransporter, "connect", Forgetful))
+trial.breaks("reads-whole")(giving(RightTransporter, "connect", ReadingOnBeneath))
 trial.breaks("nothing-kept")(remembering(RightTransporter, "dial"))
 trial.breaks("nothing-kept")(remembering_each(RightTransporter, "connect"))
 

@@ -29,7 +29,13 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address, MemoryMetadata
 from gost_core.testing.listener import ListenerContract
-from tests.kit._stuck import closing_ahead, closing_undisturbed
+from tests.kit._stuck import (
+    ReadingOnBeneath,
+    Shortening,
+    closing_ahead,
+    closing_undisturbed,
+    giving,
+)
 from tests.kit.common.net._sockets import SocketConn
 from tests.kit.dialer._protocol import read_exactly
 from tests.kit.listener._serving import RightWrapper, ServedConn, ServesOptions
@@ -292,6 +298,8 @@ def run(kind: AnyListener) -> Contract:
 
 
 local = Trial[AnyListener](ListenerContract, run, RightListener)
+local.breaks("reads-whole")(giving(RightListener, "accept", ReadingOnBeneath))
+local.breaks("writes-whole")(giving(RightListener, "accept", Shortening))
 
 
 @local.breaks("shape")

@@ -9,6 +9,7 @@ from typing import ClassVar, Final, Generic, TypeVar
 from gost_core.common.net import Addr, ClosedError, Closer, Conn, Listener, PacketConn
 from gost_core.listener import BindError
 from gost_core.testing._families.closers import Closers, closes_cut_short
+from gost_core.testing._families.whole import LAST, LONG, PIECES, WORDS, read_whole, write_last
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST, clause
 from gost_core.testing._run.report import describe
@@ -213,6 +214,25 @@ class Acceptors(Closers, Generic[SiteT]):
     async def cancelled_accept_loses_nothing(self) -> None:
         site = await self._bound()
         await race_with_cancels(site.listener.accept, lambda: site.connect_refused(b"x"))
+
+    async def _stream(self) -> tuple[Conn, Conn]:
+        conn, client = await (await self._ready()).meet()
+        applies(not isinstance(conn, PacketConn), "what is too long of a datagram is cut")
+        return conn, client
+
+    @clause(PIECES, "D7, D8", after=("accepts",))
+    async def reads_whole(self) -> None:
+        conn, client = await self._stream()
+        await read_whole(conn, client.write, client.close)
+        await within(end_of(conn), "a connection whose client has closed")
+
+    @clause(WORDS, "D8", after=("accepts",))
+    async def writes_whole(self) -> None:
+        conn, client = await self._stream()
+        received = start(read_exactly(client, len(LONG + LAST)))
+        await within(conn.write(LONG), "write()")
+        await within(write_last(conn), "write() and close()")
+        expect(await received == LONG + LAST, "not all that was written came to the client")
 
     @clause("close() wakes a waiting accept(), which raises ClosedError.", "D1, D26")
     async def close_wakes_accept(self) -> None:

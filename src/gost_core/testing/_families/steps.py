@@ -5,7 +5,6 @@ refuse, talk nonsense, die or say nothing, and gives something that is used and 
 """
 
 import asyncio
-import random
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -19,6 +18,7 @@ from gost_core.common.net import Conn, DeniedError, PacketConn, ProtocolError, U
 from gost_core.context import Context
 from gost_core.keys import TIME_LIMIT
 from gost_core.metadata import Metadata
+from gost_core.testing._families.whole import LAST, LONG, PIECES, WORDS, read_whole, write_last
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.report import describe
@@ -54,9 +54,6 @@ from gost_core.testing._stage.network import (
     ssl_errors,
 )
 from gost_core.testing._stage.streams import (
-    ALL,
-    begin,
-    cancelled_beside,
     end_of,
     expect_written_right,
     read_exactly,
@@ -64,18 +61,14 @@ from gost_core.testing._stage.streams import (
 
 __all__ = (
     "UNOFFERED",
-    "WORDS",
     "Addressed",
     "Answered",
     "BENEATH",
-    "LAST",
-    "LONG",
     "MANY",
     "Component",
     "ComponentT",
     "Made",
     "NODE",
-    "PIECES",
     "OverConn",
     "Pinged",
     "Secretive",
@@ -86,9 +79,7 @@ __all__ = (
     "expect_no_task_left",
     "greeted",
     "outlived",
-    "read_whole",
     "succeeds",
-    "write_last",
 )
 
 R = TypeVar("R")
@@ -97,16 +88,6 @@ BENEATH: Final[str] = "Closing the result closes the connection beneath."
 UNOFFERED: Final[str] = (
     "A network that is not offered raises UnsupportedError, before anything is sent."
 )
-PIECES: Final[str] = (
-    "What comes is read in pieces of any length: what a cancelled read() asked for makes no "
-    "difference, and what has come before the node goes away is still read."
-)
-WORDS: Final[str] = (
-    "What write() took goes out whole, however long, and though close() follows at once."
-)
-LONG: Final[bytes] = random.Random(1).randbytes(100_000)
-"""Words that nobody can shorten."""
-LAST: Final[bytes] = LONG[:4096]
 NODE: Final[str] = "192.0.2.10:1080"
 MANY: Final[int] = 100
 """How many calls wait at once, as D22 says; a lock with several places has fewer."""
@@ -114,8 +95,6 @@ MANY: Final[int] = 100
 
 # Up to how many turns of the event loop a call gets before it is cancelled.
 _TURNS: Final[int] = 50
-# Up to how many cancelled reads something comes beside.
-_CUTS: Final[int] = 8
 _numbers: Final = count(1)
 
 
@@ -635,43 +614,6 @@ async def expect_no_task_left(before: set[asyncio.Task[Any]], when: str, /) -> N
     with suppress(Broken):
         await until(lambda: not left(), "")
     expect(not left(), f"{when}, and still running is {names()}")
-
-
-async def read_whole(
-    conn: Conn,
-    send: Callable[[bytes], Awaitable[object]],
-    end: Callable[[], Awaitable[object]],
-    /,
-) -> None:
-    """Break the clause unless all is read that comes by ``send``, and once more beside ``end``."""
-    async for reading, _ in cancelled_beside(lambda: conn.read(ALL), lambda: send(b"x"), _CUTS):
-        later = conn.read(ALL) if reading.cancelled() else reading
-        data = await within(later, "read(), after one that was cancelled while something came,")
-        expect(data == b"x", f"b'x' came beside a cancelled read(), and {data!r} was read")
-    for beside in (settle, settle, end):
-        await given(send(GREETING), "sending what is to be read")
-        received = await _piece(conn)
-        # The rest has come with the first of it.
-        await settle()
-        await given(beside(), "the end of the connection to the node")
-        await settle()
-        while len(received) < len(GREETING) and (piece := await _piece(conn)):
-            received += piece
-        expect(received == GREETING, f"of {GREETING!r}, which came, {received!r} was read")
-        if beside is not end:
-            await expect_cancelled(await begin(conn.read(ALL)), "read()")
-
-
-async def write_last(conn: Conn, /) -> None:
-    """Write the last words, and close at once."""
-    await conn.write(LAST)
-    await conn.close()
-
-
-async def _piece(conn: Conn) -> bytes:
-    piece = await within(conn.read(2), "read(2)")
-    expect(len(piece) <= 2, f"read(2) returned {len(piece)} bytes")
-    return piece
 
 
 async def greeted(conn: Conn, /) -> None:

@@ -61,9 +61,10 @@ NODE: Final[str] = "198.51.100.7:80"
 TARGET: Final[str] = "target.example:80"
 MARK: Final[Key[str]] = Key("a value of the check")
 _CLIENT: Final[str] = "192.0.2.1:1024"
-_USER: Final[tuple[str, str]] = ("user", "password")
+_USER: Final[tuple[str, str]] = ("User", "Password")
 # More than a handler would keep places for, if each failure kept one.
 _MANY: Final[int] = 20
+_WAITING: Final[int] = 100
 # More than any buffer on the way holds, so that all of it must flow.
 DATA: Final[bytes] = bytes(range(256)) * 2048
 GARBAGE: Final[bytes] = bytes(range(255, -1, -1)) * 16
@@ -244,13 +245,13 @@ class Site:
         return client
 
     async def logged_in(
-        self, users: FakeAuthenticator, password: str = "password"
+        self, users: FakeAuthenticator, password: str = "Password"
     ) -> tuple[Served, Client]:
         """Have a client ask for the target, with credentials, and whatever result."""
         login = need(self.login, "login")
         served = await self.ready(auther_option(users))
         client = served.client()
-        start(login(client.conn, TARGET, "user", password))
+        start(login(client.conn, TARGET, "User", password))
         return served, client
 
 
@@ -310,7 +311,7 @@ async def try_cancel_closes_target(site: Site, /) -> None:
 
 async def expect_values(site: Site, /) -> None:
     connect, rules = need(site.connect, "connect"), FakeBypass()
-    users, values = FakeAuthenticator("user", "password", "client-7"), ["here", "there"]
+    users, values = FakeAuthenticator("User", "Password", "client-7"), ["here", "there"]
     ways: list[tuple[handler.Option, Connect]] = [(bypass_option(rules), connect)]
     if (login := site.login) is not None:
         ways.append((auther_option(users), lambda conn, addr: login(conn, addr, *_USER)))
@@ -337,11 +338,11 @@ async def try_rate_limited(site: Site, /) -> None:
 async def expect_rate_first(site: Site, /) -> None:
     login = need(site.login, "login")
     for allows, addr in ((False, _CLIENT), (True, "[2001:db8::1]:1024")):
-        users = FakeAuthenticator("user", "password", "client-7")
+        users = FakeAuthenticator("User", "Password", "client-7")
         limiter, host = FakeRateLimiter(allows=allows), addr.rpartition(":")[0].strip("[]")
         served = await site.ready(auther_option(users), rate_limiter_option(limiter))
         client = served.client(addr=addr)
-        start(login(client.conn, TARGET, "user", "wrong"))
+        start(login(client.conn, TARGET, "User", "wrong"))
         await served.expect_not_dialed(client, "the password is wrong")
         expect(limiter.taken > 0, "a refused login spent nothing of the rate limit")
         expect(set(limiter.keys) == {host}, f"for {addr} it was asked {limiter.keys}")
@@ -430,6 +431,12 @@ async def expect_apart(site: Site, /) -> None:
         expect(data == name.encode(), f"at {name} arrived {data!r}")
     asked = sorted({key for scope, key in limiter.asked if scope == SCOPE_CONN})
     expect(asked in ([], addrs), f"of clients at {addrs} the traffic limiter was asked for {asked}")
+    served.router.dials.hang()
+    due = len(names) + _WAITING
+    for _ in range(_WAITING):
+        site.asking(served)
+    few = f"of {_WAITING} clients at once, not each is dialed for while the others wait"
+    await until(lambda: len(served.router.dials) == due, few)
 
 
 async def try_denied(site: Site, /) -> None:
@@ -563,26 +570,26 @@ async def _expect_one_refused(
 
 
 async def try_auther_decides(site: Site, /) -> None:
-    login, users = need(site.login, "login"), FakeAuthenticator("user", "password", "client-7")
+    login, users = need(site.login, "login"), FakeAuthenticator("User", "Password", "client-7")
     served, _ = await site.logged_in(users)
     await served.dialed("the password is right, and nothing is dialed")
     client = served.client()
-    start(login(client.conn, TARGET, "user", "wrong"))
+    start(login(client.conn, TARGET, "User", "wrong"))
     await served.expect_next_refused(client, "the password is wrong")
     served, client = await site.logged_in(users, "wrong")
     await served.expect_not_dialed(client, "the password is wrong")
     users.asked.hang(1)
     served, _ = await site.logged_in(users)
     await users.asked.reached("the authenticator")
-    start(login(served.client().conn, TARGET, "user", "password"))
+    start(login(served.client().conn, TARGET, "User", "Password"))
     await served.dialed("one client waits for the authenticator, and another is held up")
 
 
 async def expect_logins_apart(site: Site, /) -> None:
-    login, users = need(site.login, "login"), FakeAuthenticator("user", "password", "client-7")
+    login, users = need(site.login, "login"), FakeAuthenticator("User", "Password", "client-7")
 
     async def ask(conn: Conn, name: str) -> Conn:
-        return await login(conn, name, "user", "wrong" if "refused" in name else "password")
+        return await login(conn, name, "User", "wrong" if "refused" in name else "Password")
 
     await _expect_one_refused(site, auther_option(users), users.asked, ask)
 

@@ -29,6 +29,7 @@ from gost_core.testing._families.closers import (
     expect_heard,
     give_little_room,
 )
+from gost_core.testing._families.whole import PIECES, read_whole
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.report import describe
@@ -343,6 +344,12 @@ class Connecting(Contract):
         await given(speak(), "write() and close()")
         for what, data in (("read", found), ("written", await read_exactly(far, 2 * len(_WORDS)))):
             expect(data == _WORDS, f"of {_WORDS!r}, the last words, {data!r} could be {what}")
+
+    @clause(PIECES, "D7, D8", after=("outlives", "ends_whole"))
+    async def reads_whole(self) -> None:
+        call, scene = self._opening(Context())
+        near, far = await within(call, "the call"), scene.far_ends[-1]
+        await read_whole(near, far.write, far.close_write)
 
     @clause("The listener outlives the task of the call.", "D4", after=("outlives",))
     async def listener_outlives(self) -> None:

@@ -17,15 +17,8 @@ from gost_core.connector import (
 from gost_core.testing._families.closers import closed_at_once, closed_twice, closes_cut_short
 from gost_core.testing._families.lent import lend
 from gost_core.testing._families.options import AnyOption, TakesOptions
-from gost_core.testing._families.steps import (
-    LAST,
-    LONG,
-    PIECES,
-    WORDS,
-    read_whole,
-    succeeds,
-    write_last,
-)
+from gost_core.testing._families.steps import succeeds
+from gost_core.testing._families.whole import LAST, LONG, PIECES, WORDS, read_whole, write_last
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (

@@ -23,7 +23,14 @@ from gost_core.testing._stage.memory import (
 from gost_core.testing.common.net import (
     ListenerContract,
 )
-from tests.kit._stuck import closing_ahead, closing_for_all, closing_undisturbed
+from tests.kit._stuck import (
+    Hurried,
+    ReadingOnBeneath,
+    closing_ahead,
+    closing_for_all,
+    closing_undisturbed,
+    giving,
+)
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.0
@@ -81,6 +88,10 @@ class Nothing(RightListener):
         conn = await super().accept()
         await conn.close()
         return None  # type: ignore  # the fault
+
+
+listener.breaks("reads-whole")(giving(RightListener, "accept", ReadingOnBeneath))
+listener.breaks("writes-whole")(giving(RightListener, "accept", Hurried))
 
 
 class HostOnly(ForwardingConn):
