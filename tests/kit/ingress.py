@@ -23,7 +23,7 @@ from tests.kit._backend import (
     remembering,
     stall_backend,
 )
-from tests.kit._names import plain
+from tests.kit._names import one_address, plain
 from tests.kit.trial import Trial
 
 
@@ -44,7 +44,7 @@ class RightIngress(Asking):
         return True
 
     def plain(self, host: str) -> str:
-        return "." * host.startswith(".") + plain(host.removeprefix("."))
+        return one_address(host) or "." * host.startswith(".") + plain(host.removeprefix("."))
 
     def without_port(self, host: str) -> str:
         name, colon, port = host.rpartition(":")
@@ -228,13 +228,13 @@ class CuttingAtTheColon(RightIngress):
 @trial.breaks("host-case", history="x ingress: nobody lowered the host")
 class CaseSensitive(RightIngress):
     def plain(self, host: str) -> str:
-        return host if host == "." else host.removesuffix(".")
+        return one_address(host) or (host if host == "." else host.removesuffix("."))
 
 
 @trial.breaks("trailing-dot")
 class ComparingTheDot(RightIngress):
     def plain(self, host: str) -> str:
-        return host.lower()
+        return one_address(host) or host.lower()
 
 
 @trial.breaks("host-whole")
@@ -550,6 +550,26 @@ class KeepingWhoSetARule(RightIngress):
     async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
         self.set_by[self.plain(rule.hostname)] = (ctx, *opts)
         return await super().set_rule(ctx, rule, *opts)
+
+
+@trial.breaks("ipv6-host")
+class SpelledAsWritten(RightIngress):
+    def plain(self, host: str) -> str:
+        return "." * host.startswith(".") + plain(host.removeprefix("."))
+
+
+@trial.breaks("claim-freed")
+class DeletingBeforeStoring(RightIngress):
+    async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
+        before = self.rules.get(rule.hostname)
+        if before != rule:
+            return await super().set_rule(ctx, rule, *opts)
+        del self.rules[rule.hostname]
+        try:
+            return await super().set_rule(ctx, rule, *opts)
+        except OSError:
+            self.rules[rule.hostname] = rule
+            raise
 
 
 trials = (trial,)

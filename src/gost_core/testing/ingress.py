@@ -186,14 +186,17 @@ class IngressContract(
         await self._expect_rule(ingress, "c.b.example:8080", "*.b.example")
 
     @clause(
-        "An IPv6 host is found, bare or in brackets, with or without a port.",
+        "An IPv6 host is found in each spelling, bare or in brackets, with or without a port.",
         "D12, D62",
         after=("found",),
     )
     async def ipv6_host(self) -> None:
-        ingress = self._with("2001:db8::1")
-        for host in ("2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:443"):
-            await self._expect_rule(ingress, host, "2001:db8::1")
+        for hostname in ("2001:db8::1", "2001:db8:0::1"):
+            ingress = self._with(hostname)
+            for host in ("2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:443", "2001:db8:0:0::0001"):
+                await self._expect_rule(ingress, host, hostname)
+        ingress = self._with("192.0.2.1")
+        await self._expect_rule(ingress, "[::ffff:192.0.2.1]:443", "192.0.2.1")
 
     @clause(
         "The rule that is returned has its own host name, not the one asked for.",
@@ -285,7 +288,7 @@ class IngressContract(
         expect(right, f"set_rule() was True for {stored}, and get_rule() returned {rule!r}")
 
     @clause(
-        "One whose set_rule() is cancelled leaves the host to the next.",
+        "One whose set_rule() is cancelled leaves the host to the next, or its own rule there.",
         "D20, D62",
         after=("others_kept",),
     )
@@ -302,6 +305,12 @@ class IngressContract(
             rule = await self._answer(ingress, second.hostname)
             right = rule is not None and got is (rule.endpoint == second.endpoint)
             expect(right, f"after a call that was cancelled, set_rule({second!r}) was {got}")
+            # To look and to store are one step: a rule that is replaced is never away.
+            again = start(self._set(ingress, _rule("a.example")))
+            await turns(number)
+            again.cancel()
+            await ended(again)
+            await self._expect_rule(ingress, "a.example", "a.example")
 
     @clause(
         "set_rule() compares host names as get_rule() does hosts.",

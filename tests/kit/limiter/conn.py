@@ -192,6 +192,18 @@ class PlacesFreedByGroup(RightPlaces):
         return FreeingGroup(members)
 
 
+class GivingBackToTheFirst(RightPlacesGroup):
+    def allow(self, n: int, /) -> bool:
+        return super().allow(n) if n > 0 else self.members[0].allow(n)
+
+
+@places.breaks("release-returns")
+class PlacesLostByGroup(RightPlaces):
+    @classmethod
+    def group(cls, members: Sequence[Limiter]) -> Limiter:
+        return GivingBackToTheFirst(members)
+
+
 class FreeingPerClose(RightCounted):
     async def close(self) -> None:
         await self.inner.close()

@@ -1224,6 +1224,17 @@ class ForgettingTheCounts(RightListener):
             self.options.stats.reset()
 
 
+@local.breaks("stats-counted")
+class CountingTheRefusedAsOpen(RightListener):
+    async def ask(self, conn: ServedConn) -> None:
+        try:
+            await super().ask(conn)
+        except PermissionError:
+            # So that nothing is given back when it is closed.
+            conn.closed = True
+            raise
+
+
 @local.breaks("close-beside-init")
 class BindingAfterClose(RightListener):
     async def init(self, metadata: Metadata | None, /) -> None:

@@ -86,6 +86,12 @@ class LimiterContract(Budget[LimiterT], interface=Limiter, first=("grants_to_lim
         spend(limiter)
         expect(limiter.allow(-2), "allow(-2) was False")
         _expect_free(limiter, 2, "after allow(-2)")
+        members = [self.make(3), self.make(3)]
+        for group in [self.group(members)] if self.group else []:
+            expect(group.allow(3), "a group refused what each of its members has")
+            group.allow(-2)
+            for member in members:
+                _expect_free(member, 2, "in a member, after allow(-2) of a group")
 
     @clause(
         "Giving back more than was taken leaves all places free, never more than that.",

@@ -377,6 +377,11 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         )
         counted, right = stats.get(Kind.INPUT_BYTES), 2 * len(HELLO)
         expect(counted >= right, f"{right} bytes were read, {counted} were counted")
+        stats = FakeStats()
+        with suppress(Exempt):
+            await self._refuse(OneVerdict(False), stats_option(stats))
+            still_open = stats.get(Kind.CURRENT_CONNS)
+            expect(still_open <= 1, f"of two clients one was refused; {still_open} count as open")
 
     @clause("What no traffic limiter grants, write() refuses.", "D52, D53", after=("accepts",))
     async def refused_traffic_raises(self) -> None:
