@@ -104,6 +104,19 @@ class TakingTextOnly(RightRecorder):
         await super().write(line.decode("ascii").encode())
 
 
+@trial.breaks("kept-whole")
+class ReplacingWhatIsNoText(RightRecorder):
+    async def write(self, line: bytes) -> None:
+        await super().write(line.decode("utf-8", "replace").encode())
+
+
+@trial.breaks("close-beside-silence")
+class ClosingBehindTheRecord(RightRecorder):
+    async def close(self) -> None:
+        async with self.lock:
+            await super().close()
+
+
 @trial.breaks("broken-backend-raises")
 class WaitingForTheDisk(RightRecorder):
     async def write(self, line: bytes) -> None:

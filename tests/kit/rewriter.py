@@ -50,6 +50,15 @@ class Unchanged(RightRewriter):
         return bytes(data or b"")
 
 
+@trial.breaks("options")
+class LeavingItsTimer(RightRewriter):
+    async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:
+        timer = asyncio.create_task(asyncio.sleep(30.0))
+        result = await super().rewrite(ctx, data, *opts)
+        timer.cancel()
+        return result
+
+
 @trial.breaks("empty-legal", history="x grpc rewriter: no answer for an empty body")
 class NothingForEmpty(RightRewriter):
     async def rewrite(self, ctx: Context, data: Buffer | None, /, *opts: RewriteOption) -> bytes:

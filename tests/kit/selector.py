@@ -178,6 +178,33 @@ class GivingItself(RightMarkable):
         return self  # type: ignore  # the fault
 
 
+class NotedMarker(RightMarker):
+    """Tells what it was when it was last asked for."""
+
+    noted = 0
+
+    def count(self) -> int:
+        return self.noted
+
+
+@markable_trial.breaks("own-marker")
+class ShowingANote(RightMarkable):
+    def __init__(self) -> None:
+        self.noted = NotedMarker()
+
+    def marker(self) -> Marker | None:
+        self.noted.noted = self.noted.failures
+        return self.noted
+
+
+@markable_trial.breaks("own-marker")
+class WithOneMarkerForAll(RightMarkable):
+    failures = FailMarker()
+
+    def __init__(self) -> None:
+        self.failures.reset()
+
+
 @markable_trial.breaks("same-each-time")
 class MakingMarkers(RightMarkable):
     def marker(self) -> Marker | None:

@@ -30,6 +30,7 @@ from gost_core.testing._run.waiting import (
     turns,
     within,
 )
+from gost_core.testing._stage.streams import begin
 
 __all__ = ("RecorderContract",)
 
@@ -54,8 +55,8 @@ class RecorderContract(
     make: Callable[[], RecorderT] = field(kw_only=False)
     """Makes a recorder that has kept nothing. It is closed at the end, if it is a Closer."""
     records: Callable[[RecorderT], Awaitable[Sequence[bytes]]] | None = None
-    """Reads back all that a recorder has kept, in any order. What is recorded are printable ASCII
-    characters, so a separator such as a newline cuts none in two."""
+    """Reads back all that a recorder has kept, in any order. What is recorded has no control
+    character, so a separator such as a newline cuts none in two; it need not be text."""
     break_backend: Callable[[RecorderT], Awaitable[object]] | None = None
     """Makes whatever keeps the records fail. Not for a recorder that queues."""
 
@@ -91,12 +92,12 @@ class RecorderContract(
     @clause("One record() is one record, kept whole.", "D55")
     async def kept_whole(self) -> None:
         recorder = self._build()
-        records = (b"one", b" two  words ", b"one", b"one", b"x" * _LONG)
+        records = (b"one", b" two  words ", b"one", b"one", b"x" * _LONG, b"\xff\xc3(")
         for data in records:
             await self._record(recorder, data)
         await self._expect_kept(recorder, *records)
-        # A record need not be text; one that is no text may not fit what reads them back.
-        await self._record(self._build(), b"\xff\0")
+        # Any byte may be in a record; this one may not fit what reads them back.
+        await self._record(self._build(), b"\0\n")
 
     @clause('b"" is a record too.', "D55", after=("kept_whole",))
     async def empty_kept(self) -> None:
@@ -182,6 +183,16 @@ class RecorderContract(
             return await self._to_close(), settle
 
         await closes_cut_short(recording)
+
+    @clause(
+        "close() waits for no backend that is silent to a record.", "D1", after=("close_twice",)
+    )
+    async def close_beside_silence(self) -> None:
+        stall_backend, recorder = need(self.stall_backend, "stall_backend"), self._build()
+        await self._record(recorder, b"one")
+        await given(stall_backend(recorder), "stall_backend()")
+        await begin(recorder.record(Context(), b"two"))
+        await within(closable(recorder).close(), "close() beside a record that waits")
 
     @clause(
         "A record made after close() is kept, or raises OSError.",

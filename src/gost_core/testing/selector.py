@@ -152,6 +152,21 @@ class MarkableContract(Contract, interface=Markable):
             kept = built.marker()
             expect(kept is not None and kept.count() > 0, "a marker that nobody held was lost")
 
+    @clause(
+        "A marker is of one only, and whoever keeps it sees what is marked later.",
+        "D43",
+        after=("same_each_time",),
+    )
+    async def own_marker(self) -> None:
+        built, other = owned(self.make()), owned(self.make())
+        marker, another = built.marker(), other.marker()
+        if marker is None or another is None or built is other:
+            return
+        for marked in (1, 2):
+            marker.mark()
+            found = marker.count(), another.count()
+            expect(found == (marked, 0), f"marked {marked} times, it and another counted {found}")
+
 
 class SelectorContract(
     ByFailures[Selector[T], T],

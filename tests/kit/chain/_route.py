@@ -319,6 +319,18 @@ class AskingInBrackets(RightRoute):
 
 
 @trial.breaks("nodes-resolved")
+class ResolvingOnce(RightRoute):
+    def __init__(self, nodes: Sequence[Node], chain: Marker | None = None) -> None:
+        super().__init__(nodes, chain)
+        self.addresses = dict[str, str]()
+
+    async def resolve(self, ctx: Context, node: Node) -> str:
+        if node.name not in self.addresses:
+            self.addresses[node.name] = await super().resolve(ctx, node)
+        return self.addresses[node.name]
+
+
+@trial.breaks("nodes-resolved")
 class IgnoringNodeResolvers(RightRoute):
     async def resolve(self, ctx: Context, node: Node) -> str:
         await super().resolve(ctx, node)

@@ -11,7 +11,7 @@ from gost_core.keys import SESSION_ID
 from gost_core.testing._families.lent import kept_of
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import FIRST, Contract, clause
-from gost_core.testing._run.waiting import expect, given, within
+from gost_core.testing._run.waiting import expect, given, leaving_no_task, within
 
 __all__ = ("AnyOption", "OptionWatch", "TakesOptions", "lend_contexts")
 
@@ -81,6 +81,13 @@ class TakesOptions(Contract):
             with suppress(Broken):
                 await given(use(), "using what came of a call with options")
             expect(watch.applied() == applied, "an option was applied when the call was over")
+
+        def unfit(target: object) -> None:
+            raise TypeError(f"of a {type(target).__name__} I know nothing")
+
+        with suppress(TypeError):
+            what = "a call whose option raises TypeError"
+            await within(leaving_no_task(self._call_with(unfit), what), what)
 
 
 async def lend_contexts(call: Callable[[Context], Awaitable[object]], what: str, /) -> None:

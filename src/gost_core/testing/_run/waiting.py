@@ -335,7 +335,12 @@ class _Noting:
 
 def left_of(begun: list[asyncio.Task[Any]], /) -> list[asyncio.Task[Any]]:
     """Return the tasks that go on, and belong to a call: those of a component have names."""
-    return [one for one in begun if not one.done() and _NAMELESS.match(one.get_name())]
+    others = current().others
+    return [
+        one
+        for one in begun
+        if not one.done() and one not in others and _NAMELESS.match(one.get_name())
+    ]
 
 
 async def leaving_no_task(call: Awaitable[R], what: str, /) -> R:

@@ -195,17 +195,24 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
             expect(after == before, f"options were {before}, and are {after}")
 
     @clause(
-        "A node's own host mapper and resolver tell its address.", "D39, D42", after=("dial_order",)
+        "A node's own host mapper and resolver tell its address, anew for each dial.",
+        "D39, D42",
+        after=("dial_order",),
     )
     async def nodes_resolved(self) -> None:
-        scene = Scene()
-        mapped = FakeHostMapper({"one.example": [ip_address("192.0.2.1")]})
-        known = FakeResolver({"two.example": [ip_address("2001:db8::2")]})
-        one, _ = proxy(scene, "one", "one.example:1080", host_mapper_node_option(mapped))
-        two, _ = proxy(scene, "two", "two.example:1080", resolver_node_option(known))
-        await within(self.make((one, two)).dial(Context(), "tcp", TARGET), "dial()")
-        expected = ["one: dial 192.0.2.1:1080", "one: connect tcp [2001:db8::2]:1080"]
-        expect([scene.log[0], scene.log[2]] == expected, f"the steps were {scene.log}")
+        scene, found = Scene(), dict[str, Sequence[Any]]()
+        by_mapper = host_mapper_node_option(FakeHostMapper(found))
+        by_resolver = resolver_node_option(FakeResolver(found))
+        one, _ = proxy(scene, "one", "one.example:1080", by_mapper)
+        two, _ = proxy(scene, "two", "two.example:1080", by_resolver)
+        route = self.make((one, two))
+        for now in (1, 2):
+            found["one.example"] = [ip_address(f"192.0.2.{now}")]
+            found["two.example"] = [ip_address(f"2001:db8::{now}")]
+            scene.log.clear()
+            await within(route.dial(Context(), "tcp", TARGET), "dial()")
+            expected = [f"one: dial 192.0.2.{now}:1080", f"one: connect tcp [2001:db8::{now}]:1080"]
+            expect([scene.log[0], scene.log[2]] == expected, f"the steps were {scene.log}")
 
     @clause(
         "A node's name without address is a gaierror, and one of an InvalidError stays.",
