@@ -479,7 +479,10 @@ KINDS: Final = (
     Kind(
         "Threads",
         "Calls from several threads lose something.",
-        clauses("first-callers threads threads-apart threads-snapshot threads-told"),
+        clauses(
+            "first-callers threads threads-apart threads-reset threads-set threads-snapshot "
+            "threads-told threads-unregister"
+        ),
         {
             "One thread alone may use it (D21).": any_of(
                 TELLS,

@@ -585,4 +585,18 @@ class OneMappingOneSeries(RightMetrics):
         return found
 
 
+@gauges.breaks("threads-set")
+class SettingWithoutTheLock(RightGauge):
+    """Sets in one step, which comes between the two of an addition."""
+
+    def set(self, value: float, /) -> None:
+        self.value = value
+
+
+@gauges.breaks("set-replaces")
+class SettingByADifference(RightGauge):
+    def set(self, value: float, /) -> None:
+        self.add(value - self.value)
+
+
 trials = (counters, gauges, metrics, observers)

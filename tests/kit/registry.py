@@ -413,4 +413,20 @@ class NamesAsIdentifiers(RightRegistry):
         return super().get(self.plain(name))
 
 
+@trial.breaks("threads-unregister")
+class CheckingThenRemoving(RightRegistry):
+    def unregister(self, name: str, /) -> None:
+        if name in self.values:
+            del self.values[name]
+
+
+@trial.breaks("threads-unregister")
+class CheckingThenReading(RightRegistry):
+    def get(self, name: str, /) -> Value | None:
+        if name not in self.values:
+            return None
+        self.values[name].serve()
+        return Reference(self, name)
+
+
 trials = (trial,)

@@ -430,4 +430,12 @@ class DefaultTableInstead(RightRouter):
             return next((route for route in self.tables[""] if self.is_exact(dst, route)), None)
 
 
+@trial.breaks("missing-none")
+class NamesBeginWithALetter(RightRouter):
+    def is_within(self, dst: str, route: Route) -> bool:
+        if dst[0].isdecimal():
+            ip_address(dst)
+        return super().is_within(dst, route)
+
+
 trials = (trial,)

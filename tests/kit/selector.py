@@ -1033,4 +1033,43 @@ class RefusingWhenBusy(RightFilter):
         return await super().filter(ctx, *items)
 
 
+@filter_trial.breaks("items-unchanged")
+class MarkingWhatItSkips(RightFilter):
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        found = await super().filter(ctx, *items)
+        for item in items:
+            if self.has_failed(item):
+                item.marker().mark()
+        return found
+
+
+@selector_trial.breaks("items-unchanged")
+class SelectorMarkingWhatItSkips(RightSelector):
+    async def select(self, ctx: Context, /, *items: Item) -> Item | None:
+        for item in items:
+            self.read(item)
+            if self.has_failed(item):
+                item.marker().mark()
+        return await super().select(ctx, *items)
+
+
+@strategy_trial.breaks("weight")
+class TurnsByPlace(RightStrategy):
+    """Chooses in turn by weight, and knows items by their places among the first that came."""
+
+    def __init__(self) -> None:
+        self.credits: list[float] = []
+
+    async def apply(self, ctx: Context, /, *items: Item) -> Item | None:
+        weights = [self.weight(item) for item in items]
+        await self.ask()
+        self.credits = self.credits or [0.0] * len(items)
+        self.credits = [one + more for one, more in zip(self.credits, weights, strict=False)]
+        if not self.credits:
+            return None
+        next_one = self.credits.index(max(self.credits))
+        self.credits[next_one] -= sum(weights)
+        return items[next_one]
+
+
 trials = (filter_trial, markable_trial, marker_trial, selector_trial, strategy_trial)

@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeAlias
 from typing_extensions import Protocol, TypeVar
 
 from gost_core.metrics import Counter, Gauge, Labels, MetricName, Metrics, Observer
-from gost_core.testing._families.counts import Count
+from gost_core.testing._families.counts import Anew, Count
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.report import describe
@@ -35,6 +35,7 @@ ObserverT = TypeVar("ObserverT", bound=Observer, default=Observer)
 _Series: TypeAlias = tuple[MetricName, Labels]
 
 _SERIES: Final[int] = 200
+_SETS: Final[int] = 20
 _LABELS: Final[Labels] = {"service": "one", "host": "two"}
 # What joins values, alone or with their keys.
 _SIGNS: Final[tuple[str, ...]] = (",", ";", "|", "/", ":", " ", "_", "-", ".", "\0", "\xff", ",=")
@@ -108,13 +109,29 @@ class CounterContract(_Value[CounterT], interface=Counter, first=("inc_adds_one"
         self._expect(counter, 4, "add(3), add(-1) and inc()")
 
 
-class GaugeContract(_Value[GaugeT], interface=Gauge, first=("dec_subtracts_one", "inc_adds_one")):
+class GaugeContract(
+    _Value[GaugeT],
+    Anew[GaugeT],
+    interface=Gauge,
+    first=("dec_subtracts_one", "inc_adds_one"),
+):
     """What a gauge of metrics promises."""
 
     def _count_in(self, count: GaugeT, /) -> None:
         super()._count_in(count)
         count.inc()
         count.dec()
+
+    def _one(self, count: GaugeT, /) -> tuple[Callable[[], object], ...]:
+        return count.inc, partial(count.set, 0), partial(need(self.value, "value"), count)
+
+    @clause(
+        "A set() beside what another thread adds is not lost.",
+        "D21",
+        after=("set_replaces", "threads"),
+    )
+    async def threads_set(self) -> None:
+        await self._expect_not_lost("set(0)")
 
     @clause("dec() subtracts 1, also below 0.", "D58")
     async def dec_subtracts_one(self) -> None:
@@ -142,8 +159,10 @@ class GaugeContract(_Value[GaugeT], interface=Gauge, first=("dec_subtracts_one",
         gauge.set(3)
         gauge.add(1)
         self._expect(gauge, 4, "set(3) and add(1)")
-        await in_threads(lambda _: gauge.set(7), 1, "set() in threads")
-        self._expect(gauge, 7, "set(7) in several threads")
+        gauges = [gauge, *(self.make() for _ in range(_SETS))]
+        await in_threads(lambda number: gauges[number].set(7), len(gauges), "set() in threads")
+        for one in gauges:
+            self._expect(one, 7, "set(7) in several threads")
 
 
 class ObserverContract(

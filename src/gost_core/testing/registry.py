@@ -260,3 +260,21 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
         done = await in_threads(register, _NAMES, "register() from threads")
         for number, of_one in enumerate(zip(*done, strict=True)):
             expect(sum(of_one) == 1, f"name {number} was registered {sum(of_one)} times")
+
+    @clause(
+        "Threads that ask for one name and unregister it at once find it or not, and none fails.",
+        "D21, D60",
+        after=("threads", "unregister_removes"),
+    )
+    async def threads_unregister(self) -> None:
+        registry = self.make()
+        for number in range(_NAMES):
+            registry.register(f"name {number}", self.value())
+
+        def remove(number: int) -> None:
+            registry.get(f"name {number}")
+            registry.unregister(f"name {number}")
+
+        await in_threads(remove, _NAMES, "get() and unregister() from threads")
+        left = [*registry.get_all()]
+        expect(not left, f"threads have unregistered all names, and {left[:3]} were left")

@@ -116,7 +116,7 @@ class RouterContract(
         # A name is in no network, not even in that of all addresses.
         await self._expect_route(self._with("0.0.0.0/0", "::/0"), "client one", None)
         router = self._with("client one", "192.0.2.0/24", "2001:db8::/32", "19.0.0.0/8")
-        names = ("client two", "client", "client one.example", "x.client one")
+        names = ("client two", "client", "client one.example", "x.client one", "192.example")
         for dst in ("127.0.0.1", "::1", "192.0.3.1", "190.0.0.1", "2001:db9::1", *names):
             await self._expect_route(router, dst, None)
 

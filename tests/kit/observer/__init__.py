@@ -303,6 +303,18 @@ class KeepingContexts(RightObserver):
         await super().observe(ctx, events, *opts)
 
 
+@trial.breaks("concurrent")
+class BatchOnTheObject(RightObserver):
+    states: Sequence[str] = ()
+
+    async def send(self, events: Sequence[ServiceEvent]) -> None:
+        self.states = [event.state() for event in events]
+        await self.ask()
+        if not self.reachable:
+            raise ConnectionRefusedError("nobody takes events")
+        self.arrived += self.states
+
+
 trials = (trial,)
 
 

@@ -150,13 +150,13 @@ class ResettingWithoutLock(RightStats):
     def add(self, kind: Kind, n: int, /) -> None:
         with self.lock:
             if (value := self.values.get(kind)) is not None:
-                self.marked = True
                 self.values[kind] = value + n
+                self.marked = True
 
     def reset(self) -> None:
+        self.marked = False
         for kind in self.values:
             self.values[kind] = 0
-        self.marked = False
 
 
 @trial.breaks("threads-told")
@@ -180,6 +180,31 @@ class MarkedBeforeItIsAdded(RightStats):
 class Stats32Bits(RightStats):
     def get(self, kind: Kind, /) -> int:
         return super().get(kind) % 2**32
+
+
+@trial.breaks("threads-told")
+class UnmarkingLater(RightStats):
+    def reset(self) -> None:
+        with self.lock:
+            self.values = dict.fromkeys(Kind, 0)
+        self.marked = False
+
+
+@trial.breaks("updated")
+class UpdatedByTheSum(RightStats):
+    """Knows by the sum whether something was added: a connection that fails leaves it as it was."""
+
+    last = 0
+
+    def is_updated(self) -> bool:
+        with self.lock:
+            last, self.last = self.last, sum(self.values.values())
+            return self.last != last
+
+    def reset(self) -> None:
+        with self.lock:
+            self.values = dict.fromkeys(Kind, 0)
+            self.last = 0
 
 
 trials = (trial,)

@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeVar
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.waiting import expect, in_threads
 
-__all__ = ("Count", "Resettable")
+__all__ = ("Anew", "Count", "Resettable")
 
 CountT = TypeVar("CountT")
 
@@ -44,19 +44,15 @@ class Count(Contract, Generic[CountT]):
         self._expect_counted(count, times, f"{times} calls in {len(done)} threads")
 
 
-class Resettable(Count[CountT]):
-    """The clause of what can begin anew. Hook: ``_one``."""
+class Anew(Count[CountT]):
+    """What can begin anew. It has no clauses. Hook: ``_one``; the verb is ``_expect_not_lost``."""
 
     @abstractmethod
     def _one(self, count: CountT, /) -> tuple[Callable[[], object], ...]:
         """Return what adds 1, what begins anew, and what tells the value."""
 
-    @clause(
-        "A reset beside what another thread adds is not lost.",
-        "D21",
-        after=("reset_clears", "threads"),
-    )
-    async def threads_reset(self) -> None:
+    async def _expect_not_lost(self, reset: str) -> None:
+        """Break the clause if what begins anew, named ``reset``, is lost beside an addition."""
         counts, roles = [self.make() for _ in range(_TIMES)], [count() for _ in range(_TIMES)]
         for one in counts * 3:
             self._one(one)[0]()
@@ -66,6 +62,18 @@ class Resettable(Count[CountT]):
             if (turn := next(roles[number])) < 2:
                 self._one(counts[number])[turn ^ number % 2]()
 
-        await in_threads(use, _TIMES, "adding beside a reset")
+        await in_threads(use, _TIMES, f"adding beside {reset}")
         left = {self._one(one)[2]() for one in counts}
-        expect(left <= {0, 1}, f"after a reset, and 1 that was added beside it, were {left}")
+        expect(left <= {0, 1}, f"after {reset}, and 1 that was added beside it, were {left}")
+
+
+class Resettable(Anew[CountT]):
+    """The clause of that which has a reset()."""
+
+    @clause(
+        "A reset beside what another thread adds is not lost.",
+        "D21",
+        after=("reset_clears", "threads"),
+    )
+    async def threads_reset(self) -> None:
+        await self._expect_not_lost("a reset")

@@ -159,11 +159,12 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
         if (marker := _marker(item)) is not None:
             marker.mark()
         await asyncio.sleep(2 * _SHORT)
-        before = _state(item)
-        await self._draw(item, self.item())
+        items = [item, *self._lent()]
+        before = [*map(_state, items)]
+        await self._draw(*items)
         expect(not metadata.changes, f"set() was called on metadata for {metadata.changes}")
-        after = _state(item)
-        expect(after == before, f"count and time of a marker went from {before} to {after}")
+        after = [*map(_state, items)]
+        expect(after == before, f"counts and times of markers went from {before} to {after}")
 
     @clause(
         "Neither items nor the context are kept when the call is over.",
@@ -419,6 +420,8 @@ class ByWeight(Choice[ChooserT, T]):
                 cases.append((failed, first, last))
         for items in cases:
             chooser, drawn = self._build(), list[T | None]()
+            # Where an item stands is no sign of which it is.
+            await self._choice(chooser, Context(), items[-1])
             for stage in range(_DRAWS):
                 await self._cancel(stage, chooser, *items)
                 pair = (self._choose(chooser, Context(), *one) for one in (items, items[::-1]))
