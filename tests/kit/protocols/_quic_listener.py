@@ -56,7 +56,8 @@ class Peer(Carrier):
                 return admission is None or await admission.admit(
                     Context(), source.network(), str(source)
                 )
-            except OSError:
+            except Exception:
+                # Whatever goes wrong with it, an admission that does not answer lets nobody in.
                 return False
 
     def retire(self) -> None:
