@@ -336,7 +336,7 @@ KINDS: Final = (
         "Bytes",
         "Bytes are lost, cut, mixed or made up, above all at an end.",
         clauses(
-            "datagram-written ends-whole packets-unchanged traffic-in-parts "
+            "datagram-written ends-told ends-whole packets-unchanged traffic-in-parts "
             "accepted-survive answers association broken-off bytes-unchanged "
             "cache.Cache.found cancelled-accept-loses-nothing carries client-half-closes "
             "close-reaches-peer closed-whole connected-peer cut cut-shown cut-shows "

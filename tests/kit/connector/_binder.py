@@ -343,6 +343,38 @@ class HurryingVisitors(RightBinder):
         return HurriedListener(tunnel, bound)
 
 
+class LeavingSilently(Tunnel):
+    async def tell_end(self, stream: Stream) -> None:
+        pass
+
+
+@binders.breaks("ends-told")
+class LeavingVisitorsWaiting(RightBinder):
+    """Does not tell the node that what came from a visitor is closed."""
+
+    def tunnel(self, conn: Conn, options: BindOptions) -> Tunnel:
+        return LeavingSilently(conn)
+
+
+class EndlessVisit(Visit):
+    def feed(self, data: bytes) -> None:
+        if data or self.session.ended:
+            super().feed(data)
+
+
+class Endless(Tunnel):
+    def visit(self, number: int, visitor: str) -> Stream:
+        return EndlessVisit(self, number, visitor)
+
+
+@binders.breaks("ends-told")
+class WaitingForTheGoneVisitor(RightBinder):
+    """Ends what visitors send only with the tunnel."""
+
+    def tunnel(self, conn: Conn, options: BindOptions) -> Tunnel:
+        return Endless(conn)
+
+
 class LeavingAccepts(TunnelListener):
     async def accept(self) -> Conn:
         accepting = asyncio.ensure_future(super().accept())
@@ -492,6 +524,7 @@ class CuttingTheAccepted(RightBinder):
 class OutlivingTunnel(Tunnel):
     async def leave(self, stream: Stream) -> None:
         self.streams.pop(stream.number, None)
+        await self.tell_end(stream)
 
 
 @binders.breaks("accepted-survive")

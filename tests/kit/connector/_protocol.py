@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Coroutine
+from contextlib import suppress
 
 from typing_extensions import Buffer
 
@@ -145,12 +146,16 @@ async def serve_bind(conn: Conn, router: Router, network: str, address: str) -> 
     tunnel = Tunnel(conn)
     relays: list[asyncio.Task[None]] = []
 
+    async def serve(stream: Stream, visitor: Conn) -> None:
+        await relay(stream, visitor)
+        await tunnel.tell_end(stream)
+
     async def accept() -> None:
         while True:
             visitor = await listener.accept()
             stream = tunnel.stream()
             await tunnel.send(stream.number, str(visitor.remote_addr()).encode())
-            relays.append(asyncio.create_task(relay(stream, visitor)))
+            relays.append(asyncio.create_task(serve(stream, visitor)))
 
     async def ended() -> None:
         await asyncio.wait({tunnel.receiving})
@@ -198,14 +203,17 @@ class Tunnel(Session):
         super().__init__(conn)
         self.arrived: deque[Stream] = deque()
         self.finished = False
+        self.latest = 0
         self.changed = asyncio.Event()
 
     def arrive(self, number: int, data: bytes) -> None:
         if number in self.streams:
             super().arrive(number, data)
             return
-        if self.finished:
+        # A frame may come for one that was closed here.
+        if self.finished or number <= self.latest or not data:
             return
+        self.latest = number
         self.streams[number] = stream = self.visit(number, data.decode())
         self.arrived.append(stream)
         self.changed.set()
@@ -221,8 +229,15 @@ class Tunnel(Session):
         await self.end_if_left()
 
     async def leave(self, stream: Stream) -> None:
-        self.streams.pop(stream.number, None)
-        await self.end_if_left()
+        try:
+            if self.streams.pop(stream.number, None):
+                await self.tell_end(stream)
+        finally:
+            await self.end_if_left()
+
+    async def tell_end(self, stream: Stream) -> None:
+        with suppress(OSError):
+            await self.send(stream.number, b"")
 
     async def end_if_left(self) -> None:
         if self.finished and not self.streams:

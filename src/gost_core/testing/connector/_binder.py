@@ -41,6 +41,7 @@ from gost_core.testing._stage.streams import (
     begin,
     cancelled_beside,
     carry,
+    drained,
     end_of,
     read_exactly,
 )
@@ -327,6 +328,22 @@ class BinderContract(
         await within(conn.write(LONG), "write() to a visitor")
         await within(write_last(conn), "write() and close()")
         expect(await received == LONG + LAST, "not all that was written came to the visitor")
+
+    @clause(
+        "A visitor who ends is read to its end; closing what was accepted ends what it reads.",
+        "D1, D8",
+        after=("reads_whole", "writes_whole"),
+    )
+    async def ends_told(self) -> None:
+        listener = await self._bind(outside := Outside())
+        visitor, conn = await self._visit(outside, listener)
+        await given(write_last(visitor), "what a visitor says before it ends")
+        count = await within(drained(conn), "what came from a visitor who has ended")
+        expect(count == len(LAST), f"a visitor sent {len(LAST)} bytes and ended, {count} came")
+        listener = await self._bind(outside := Outside())
+        visitor, conn = await self._visit(outside, listener)
+        await within(conn.close(), "close() of the accepted connection")
+        await within(end_of(visitor), "what a visitor reads after close(),")
 
     @clause(
         "However many calls of accept() were cancelled, the next one takes who comes.",
