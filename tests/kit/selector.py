@@ -1072,4 +1072,27 @@ class TurnsByPlace(RightStrategy):
         return items[next_one]
 
 
+class WaitingForOne(RightFilter):
+    """Waits a second for an item to recover, with one call at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = asyncio.Lock()
+
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        async with self.lock:
+            found = await super().filter(ctx, *items)
+            if items and not found:
+                await asyncio.sleep(1.0)
+                found = await super().filter(ctx, *items)
+            return found
+
+
+@selector_trial.breaks("others-go-on")
+class SelectorWaitingForOne(WaitingForOne, RightSelector): ...
+
+
+filter_trial.breaks("others-go-on")(WaitingForOne)
+
+
 trials = (filter_trial, markable_trial, marker_trial, selector_trial, strategy_trial)

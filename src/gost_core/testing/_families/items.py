@@ -47,6 +47,8 @@ _OTHER_TYPES: Final[Mapping[str, tuple[object, ...]]] = {
 # least once, what it asks for is never missed.
 _DRAWS: Final[int] = 40
 _CALLS: Final[int] = 20
+# Within how many turns of the event loop a choice has come to where it waits, if it does.
+_BEGUN: Final[int] = 5
 _FULL: Final = Context().with_value(CLIENT_ID, "client").with_value(HASH_SOURCE, "192.0.2.1")
 _LONG: Final[float] = 3600.0
 _SHORT: Final[float] = 0.05
@@ -283,6 +285,18 @@ class ByFailures(Choice[ChooserT, T]):
     )
     async def failed_avoided(self) -> None:
         await self._expect_never(self._failed(), self.item(), "that has failed")
+
+    @clause(
+        "However many choices wait since all their items have failed, others go on.",
+        "D22",
+        after=("concurrent", "failed_avoided"),
+    )
+    async def others_go_on(self) -> None:
+        chooser = self._build()
+        for _ in range(_DRAWS):
+            start(self._choose(chooser, Context(), self._failed()))
+        await turns(_BEGUN)
+        await self._choice(chooser, Context(), self.item())
 
     @clause(
         "An item has failed when it counts as many failures as its maxFails, and not before.",
