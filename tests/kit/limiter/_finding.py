@@ -103,6 +103,12 @@ class AnybodyForNobody(Finder[GrantingT]):
         return super().limiter(key or next((one for one in self.limiters), key))
 
 
+class NamelessThrough(Finder[GrantingT]):
+    def limiter(self, key: str, /) -> GrantingT | None:
+        limiter = super().limiter(key)
+        return limiter if key else None
+
+
 class FailingOpen(Finder[GrantingT]):
     def limiter(self, key: str, /) -> GrantingT | None:
         return self.limiters.get(key)
@@ -347,7 +353,7 @@ FAULTS: Final[Mapping[str, tuple[type[Finder[Granting]], ...]]] = {
     "same-budget": (Fresh,),
     "keys-apart": (OneForAll,),
     "unlimited-free": (LimitedByDefault,),
-    "empty-key": (ParsingKeys, AnybodyForNobody),
+    "empty-key": (ParsingKeys, AnybodyForNobody, NamelessThrough),
     "any-key": (AddressesOnly, EncodingKeys),
     "broken-backend-raises": (FailingOpen, WrongError, BreakerFailingOpen),
     "backend-mended": (GivingUp,),

@@ -680,6 +680,13 @@ class OneBudgetForAllKeys(RightTrafficLimiter):
 
 
 @traffic_limiters.breaks("keys-whole")
+class NamelessThrough(RightTrafficLimiter):
+    def find(self, direction: str, key: str, options: Options) -> Limiter | None:
+        limiter = super().find(direction, key, options)
+        return limiter if key else None
+
+
+@traffic_limiters.breaks("keys-whole")
 class WithoutPort(RightTrafficLimiter):
     def find(self, direction: str, key: str, options: Options) -> Limiter | None:
         host, _, port = key.rpartition(":")

@@ -416,12 +416,16 @@ class OnePerKey(Limits[FindingT, Granting], first=("limit_found",)):
             expect(free, f"{key!r} has a limit, of a key like it")
 
     @clause(
-        'The key "", of a client without a host, is legal.',
-        "Go's implementations",
+        'The key "", of a client without a host, is legal, and can have a limit.',
+        "D53, Go's implementations",
         after=("unlimited_free",),
     )
     async def empty_key(self) -> None:
         self._expect_legal("")
+        # Who gives the limits may take addresses alone.
+        with suppress(ValueError):
+            limiter = _limiter(self._of(""), "")
+            expect(limiter.limit() > 0, "the key '' has a limit, and limiter('') is unlimited")
 
     @clause("A key that is no address is legal.", "Go's implementations", after=("empty_key",))
     async def any_key(self) -> None:

@@ -508,7 +508,7 @@ class TrafficLimiterContract(
         after=("same_budget", "unlimited_free"),
     )
     async def keys_whole(self) -> None:
-        limits = {key: number for number, key in enumerate(LIKE, 1)}
+        limits = {key: number for number, key in enumerate((*LIKE, ""), 1)}
         lookup = owned(self.make(limits))
         for key, limit in limits.items():
             found = (await self._find(lookup, "in_()", key)).limit()
