@@ -1095,4 +1095,23 @@ class SelectorWaitingForOne(WaitingForOne, RightSelector): ...
 filter_trial.breaks("others-go-on")(WaitingForOne)
 
 
+@filter_trial.breaks("backup-serves")
+class StayingWithTheBackup(RightFilter):
+    """Leaves a backup that has served only when that fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.serving = weakref.WeakSet[Item]()
+
+    async def filter(self, ctx: Context, /, *items: Item) -> Sequence[Item]:
+        found = await super().filter(ctx, *items)
+        stays = [one for one in items if one in self.serving and not self.has_failed(one)]
+        self.serving.update(one for one in found if one.setting("backup"))
+        return stays or found
+
+
+@selector_trial.breaks("backup-serves")
+class SelectorStayingWithTheBackup(StayingWithTheBackup, RightSelector): ...
+
+
 trials = (filter_trial, markable_trial, marker_trial, selector_trial, strategy_trial)

@@ -380,9 +380,9 @@ class ByFailures(Choice[ChooserT, T]):
             expect(not backups, "a backup was chosen, of items that are new")
 
     @clause(
-        "A backup is chosen when all others have failed, and not before.",
+        "A backup is chosen when all others have failed, not before, and no more when one works.",
         "D45",
-        after=("backup_waits", "failed_avoided"),
+        after=("backup_waits", "chosen_anew"),
     )
     async def backup_serves(self) -> None:
         self._needs("backup")
@@ -392,6 +392,11 @@ class ByFailures(Choice[ChooserT, T]):
         await self._expect_never(failed, backup, "that is a backup and has failed")
         why = "that is a backup, when another had failed"
         await self._expect_never(backup, self.item(), why, self._failed())
+        chooser, main = self._build(), self._failed()
+        await self._draw(main, backup, chooser=chooser)
+        self._marker(main).reset()
+        drawn = await self._draw(main, backup, chooser=chooser)
+        expect(all(one is main for one in drawn), "a backup was chosen when another worked again")
 
     @clause(
         "Each choice goes by what has failed at that moment, also after one that was cancelled.",
