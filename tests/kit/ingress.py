@@ -572,6 +572,47 @@ class DeletingBeforeStoring(RightIngress):
             raise
 
 
+@trial.breaks("set-answer")
+class RememberingLate(RightIngress):
+    """Remembers what it has found, and forgets it at each change, but not what is on its way."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.known: dict[str, Rule | None] = {}
+        super().__init__(rules)
+
+    def store(self, rule: Rule) -> bool:
+        self.known.clear()
+        return super().store(rule)
+
+    async def find(self, host: str) -> Rule | None:
+        if host in self.known:
+            await self.reach()
+            return self.known[host]
+        found = await super().find(host)
+        await asyncio.sleep(0)
+        self.known[host] = found
+        return found
+
+
+@trial.breaks("set-once")
+class OneOfEachSpelling(RightIngress):
+    """Stores one by one the rules for a host name, as it is written."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.locks: dict[str, asyncio.Lock] = {}
+        super().__init__(rules)
+
+    async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
+        async with self.locks.setdefault(rule.hostname, asyncio.Lock()):
+            key = self.plain(rule.hostname.removeprefix("*"))
+            free = self.rules.get(key, rule).endpoint == rule.endpoint
+            await self.reach()
+            if free and rule.endpoint:
+                self.rules[key] = rule
+                return True
+            return self.store(rule)
+
+
 trials = (trial,)
 
 

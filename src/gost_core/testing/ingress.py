@@ -228,6 +228,14 @@ class IngressContract(
         await self._expect_rule(ingress, "b.example", None)
         stored = await self._set(ingress, _rule("b.example"))
         await self._expect_rule(ingress, "b.example", "b.example" if stored else None)
+        # Nor stays what was found meanwhile.
+        for number in range(5):
+            host = f"{number}.example"
+            asked = start(self._answer(ingress, host))
+            await turns(number)
+            stored = await self._set(ingress, _rule(host))
+            await ended(asked)
+            await self._expect_rule(ingress, host, host if stored else None)
         stored = await self._set(ingress, Rule(hostname="a.example", endpoint="elsewhere"))
         rule = await self._answer(ingress, "a.example")
         expected = "elsewhere" if stored else _rule("a.example").endpoint
@@ -279,11 +287,14 @@ class IngressContract(
     )
     async def set_once(self) -> None:
         ingress, ends = self._with("a.example"), [f"end {number}" for number in range(5)]
-        setting = (self._set(ingress, Rule(hostname="b.example", endpoint=end)) for end in ends)
+        # The two spellings mean the same.
+        names = (".b.example", "*.b.example") * 3
+        rules = (Rule(hostname=name, endpoint=end) for name, end in zip(names, ends, strict=False))
+        setting = (self._set(ingress, rule) for rule in rules)
         done = await asyncio.gather(*setting)
         applies(any(done), "it stores nothing: set_rule() returned False")
         stored = [end for end, one in zip(ends, done, strict=True) if one]
-        rule = await self._answer(ingress, "b.example")
+        rule = await self._answer(ingress, "x.b.example")
         right = rule is not None and stored == [rule.endpoint]
         expect(right, f"set_rule() was True for {stored}, and get_rule() returned {rule!r}")
 

@@ -200,7 +200,9 @@ class ForgettingUnheld(Made[GrantingT]):
 class ForgettingIdle(Made[GrantingT]):
     """Forgets what was not asked for in a minute."""
 
-    asked = 0.0
+    def __init__(self, limits: Mapping[str, float]) -> None:
+        super().__init__(limits)
+        self.asked = Clock.now
 
     def limiter(self, key: str, /) -> GrantingT | None:
         if Clock.now - self.asked > 60:

@@ -582,7 +582,7 @@ class OneGreetingAtATime(RightListener):
 @local.breaks("bad-client", history="#833 #413 #91 one client's error comes out of Accept")
 class PassingOnTrouble(RightListener):
     def refused(self, error: Exception) -> None:
-        if isinstance(error, ConnectionError):
+        if isinstance(error, ProtocolError):
             self.put(error)
 
 
@@ -1233,6 +1233,37 @@ class CountingTheRefusedAsOpen(RightListener):
             # So that nothing is given back when it is closed.
             conn.closed = True
             raise
+
+
+@local.breaks("place-not-kept")
+class KeepingThePlaceOfTheRude(RightListener):
+    async def greet(self, conn: Conn) -> None:
+        try:
+            await super().greet(conn)
+        except OSError:
+            assert isinstance(conn, ServedConn)
+            conn.place = None
+            raise
+
+
+@local.breaks("stats-counted")
+class CountingTheRudeAsOpen(RightListener):
+    async def greet(self, conn: Conn) -> None:
+        try:
+            await super().greet(conn)
+        except OSError:
+            assert isinstance(conn, ServedConn)
+            if conn.place is not None:
+                conn.place.allow(-1)
+            conn.closed = True
+            raise
+
+
+@local.breaks("admission-fails-closed")
+class AdmittedByATimeout(RightListener):
+    async def ask(self, conn: ServedConn) -> None:
+        with suppress(TimeoutError):
+            await super().ask(conn)
 
 
 @local.breaks("close-beside-init")

@@ -23,7 +23,7 @@ from gost_core.listener import (
 )
 from gost_core.observer.stats import Kind
 from gost_core.testing._families.acceptors import HELLO
-from gost_core.testing._run.attempt import Broken, Exempt
+from gost_core.testing._run.attempt import Broken, Exempt, NotTried
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     ended,
@@ -43,7 +43,7 @@ from gost_core.testing._run.waiting import (
 )
 from gost_core.testing._stage.fakes.chain import FakeRouter
 from gost_core.testing._stage.fakes.limiter import FakeTrafficLimiter
-from gost_core.testing._stage.fakes.recorded import Lent, Recorded
+from gost_core.testing._stage.fakes.recorded import Lent, Recorded, out_of_reach
 from gost_core.testing._stage.fakes.service import FakeStats
 from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing._stage.streams import (
@@ -214,6 +214,7 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
             "place_given_back_once",
             "admission_refuses",
             "cancelled_accept_loses_nothing",
+            "close_wakes_accept",
             "outlives_its_caller",
             "unaccepted_closed",
         ),
@@ -238,6 +239,10 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
                 await until(lambda: places.free == 100, kept)  # noqa: B023
         with suppress(Exempt):
             await self._expect_places_of_cancelled()
+            places = CountedPlaces(100)
+            await self._serve_bad_clients(await self._given(conn_limiter_option(places)))
+            kept = "clients that did something wrong kept places, though all is closed"
+            await until(lambda: places.free == 100, kept)
 
     async def _expect_places_of_cancelled(self) -> None:
         """Break the clause if clients that came beside cancelled calls of accept() keep places."""
@@ -253,6 +258,19 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         await within(asyncio.gather(*closing), "close() of all accepted connections")
         kept = "clients that came beside cancelled calls of accept() kept places"
         await until(lambda: places.free == 100, kept)
+
+    async def _serve_bad_clients(self, site: SiteT) -> None:
+        """Have clients come that do something wrong, and close whatever has become of them."""
+        accepting = await begin(site.listener.accept())
+        with suppress(NotTried):
+            for what, come in self._bad_clients(site).items():
+                owned(await given(come(site.listener.addr()), what))
+        await settle()
+        await within(site.listener.close(), "close()")
+        await ended(accepting)
+        if accepting.done() and failure_of(accepting) is None:
+            conn = returned(accepting.result(), "accept()")
+            await within(conn.close(), "close() of an accepted connection")
 
     @clause(
         "A source that the admission refuses is closed, and the next client comes.",
@@ -311,7 +329,7 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
     @clause("An admission that fails refuses.", "D49", after=("admission_refuses",))
     async def admission_fails_closed(self) -> None:
         # Whatever it raises: a client may have an address that nobody has thought of.
-        for error in (OSError("the rules are out of reach"), LookupError("a fault of its own")):
+        for error in (*out_of_reach("the rules"), LookupError("a fault of its own")):
             admission = OneVerdict(True)
             admission.sources.fail(error)
             await self._refuse(admission)
@@ -363,7 +381,7 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         "Each connection counts in the stats once, and no longer as open once it is closed; "
         "close() of the listener changes no count.",
         "D54",
-        after=("accepts", "accepted_survive"),
+        after=("accepts", "accepted_survive", "admission_refuses", "close_wakes_accept"),
     )
     async def stats_counted(self) -> None:
         stats = FakeStats()
@@ -380,8 +398,12 @@ class ServingOptions(Serving[SiteT], Generic[SiteT]):
         stats = FakeStats()
         with suppress(Exempt):
             await self._refuse(OneVerdict(False), stats_option(stats))
-            still_open = stats.get(Kind.CURRENT_CONNS)
-            expect(still_open <= 1, f"of two clients one was refused; {still_open} count as open")
+            still_open = "of two clients one was refused, and both count as open"
+            await until(lambda: stats.get(Kind.CURRENT_CONNS) <= 1, still_open)
+        stats = FakeStats()
+        await self._serve_bad_clients(await self._given(stats_option(stats)))
+        still_open = "clients that did something wrong count as open, though all is closed"
+        await until(lambda: not stats.get(Kind.CURRENT_CONNS), still_open)
 
     @clause("What no traffic limiter grants, write() refuses.", "D52, D53", after=("accepts",))
     async def refused_traffic_raises(self) -> None:
