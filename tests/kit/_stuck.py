@@ -211,6 +211,71 @@ class ReadingOnBeneath(ForwardingConn, ConnUnwrapper):
         return self.inner
 
 
+class ClosingBehindWrites(ForwardingConn, ConnUnwrapper):
+    """A stream that is closed once what is being written is out."""
+
+    def __init__(self, inner: Conn) -> None:
+        super().__init__(inner)
+        self.writing = asyncio.Lock()
+
+    async def write(self, data: Buffer, /) -> None:
+        async with self.writing:
+            await super().write(data)
+
+    async def close(self) -> None:
+        async with self.writing:
+            await super().close()
+
+    def unwrap_conn(self) -> Conn:
+        return self.inner
+
+
+class ClosingBehindReads(ForwardingConn, ConnUnwrapper):
+    """A stream that is closed once nobody reads it any more."""
+
+    def __init__(self, inner: Conn) -> None:
+        super().__init__(inner)
+        self.reading = asyncio.Lock()
+
+    async def read(self, n: int, /) -> bytes:
+        async with self.reading:
+            return await super().read(n)
+
+    async def close(self) -> None:
+        async with self.reading:
+            await super().close()
+
+    def unwrap_conn(self) -> Conn:
+        return self.inner
+
+
+class TimedByTheCall(ForwardingConn, ConnUnwrapper):
+    """A stream whose reads end at the TIME_LIMIT of the call that gave it."""
+
+    limit: float | None = None
+
+    async def read(self, n: int, /) -> bytes:
+        async with asyncio.timeout_at(self.limit):
+            return await super().read(n)
+
+    def unwrap_conn(self) -> Conn:
+        return self.inner
+
+
+def timing_reads(right: Any, method: str) -> Any:
+    """Return a class of which the reads of what a call gives end at the call's TIME_LIMIT."""
+
+    async def call(self: Any, ctx: Any, *args: Any, **options: Any) -> Any:
+        made = await getattr(right, method)(self, ctx, *args, **options)
+        if isinstance(made, PacketConn):
+            return made
+        timed = TimedByTheCall(made)
+        timed.limit = ctx.value(keys.TIME_LIMIT)
+        return timed
+
+    return type("TimingReads", (right,), {method: call})
+
+
 def giving(right: Any, method: str, stream: type[ForwardingConn]) -> Any:
     """Return a class of which a call gives such streams."""
 

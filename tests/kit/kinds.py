@@ -420,7 +420,7 @@ KINDS: Final = (
             "close-closes-all close-closes-inner close-ends-admission close-ends-serve "
             "close-ends-sessions close-ends-tunnel close-follows close-frees "
             "close-inside-handler close-leaves-handlers close-order close-twice "
-            "close-wakes-accept close-wakes-dial close-wakes-read close-wakes-write "
+            "close-wakes close-wakes-accept close-wakes-dial close-wakes-read close-wakes-write "
             "closed-error closes common.net.Closer.at-once from-inside read-after-close "
             "reverse-close twice use-after-close wakes-waiting write-after write-after-close"
         ),

@@ -29,6 +29,8 @@ from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address, MemoryMetadata
 from gost_core.testing.connector import ConnectorContract
 from tests.kit._stuck import (
+    ClosingBehindReads,
+    ClosingBehindWrites,
     Hurried,
     ReadingOnBeneath,
     ending_at_the_limit,
@@ -36,6 +38,7 @@ from tests.kit._stuck import (
     giving,
     losing_places,
     stuck,
+    timing_reads,
 )
 from tests.kit.connector._protocol import (
     Association,
@@ -318,6 +321,10 @@ class Lazy(Passing):
             self.connector.judge(await self.connector.answer(self.inner), self.address)
             self.answered = True
         return await self.inner.read(n)
+
+    async def close(self) -> None:
+        await super().close()
+        self.asked.set()
 
 
 @connectors.breaks("target-speaks-first", history="#125 the request waited for the client's bytes")
@@ -651,6 +658,9 @@ class TakingUpACancelledRead(RightConnector):
 
 
 connectors.breaks("writes-whole")(giving(RightConnector, "connect", Hurried))
+connectors.breaks("close-wakes")(giving(RightConnector, "connect", ClosingBehindReads))
+connectors.breaks("close-wakes")(giving(RightConnector, "connect", ClosingBehindWrites))
+connectors.breaks("outlives-limit")(timing_reads(RightConnector, "connect"))
 
 
 @connectors.breaks("again")

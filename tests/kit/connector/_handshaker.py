@@ -16,12 +16,15 @@ from gost_core.context import Context
 from gost_core.testing import Contract
 from gost_core.testing.connector import HandshakerContract
 from tests.kit._stuck import (
+    ClosingBehindReads,
+    ClosingBehindWrites,
     Hurried,
     ending_at_the_limit,
     few_places,
     giving,
     losing_places,
     stuck,
+    timing_reads,
 )
 from tests.kit.connector._connector import RightConnector
 from tests.kit.connector._protocol import proxy
@@ -92,6 +95,9 @@ logins.breaks("outlives-limit")(ending_at_the_limit(RightLogin, "handshake"))
 
 
 logins.breaks("writes-whole")(giving(RightLogin, "handshake", Hurried))
+logins.breaks("close-wakes")(giving(RightLogin, "handshake", ClosingBehindReads))
+logins.breaks("close-wakes")(giving(RightLogin, "handshake", ClosingBehindWrites))
+logins.breaks("outlives-limit")(timing_reads(RightLogin, "handshake"))
 
 
 async def drain(conn: Conn) -> None:

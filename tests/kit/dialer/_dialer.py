@@ -28,11 +28,14 @@ from gost_core.testing import Contract
 from gost_core.testing._stage.memory import MemoryMetadata
 from gost_core.testing.dialer import DialerContract
 from tests.kit._stuck import (
+    ClosingBehindReads,
+    ClosingBehindWrites,
     Hurried,
     closing_for_all,
     closing_undisturbed,
     ending_at_the_limit,
     giving,
+    timing_reads,
 )
 from tests.kit.dialer import _protocol
 from tests.kit.dialer._protocol import (
@@ -320,6 +323,9 @@ class GoingByTheLastDialer(RightDialer):
 
 
 dialers.breaks("writes-whole")(giving(RightDialer, "dial", Hurried))
+dialers.breaks("close-wakes")(giving(RightDialer, "dial", ClosingBehindReads))
+dialers.breaks("close-wakes")(giving(RightDialer, "dial", ClosingBehindWrites))
+dialers.breaks("outlives-limit")(timing_reads(RightDialer, "dial"))
 
 
 class CutStream(Stream):

@@ -20,14 +20,17 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.dialer import HandshakerContract
 from tests.kit._stuck import (
+    ClosingBehindReads,
+    ClosingBehindWrites,
     Hurried,
     ending_at_the_limit,
     few_places,
     giving,
     losing_places,
     stuck,
+    timing_reads,
 )
-from tests.kit.dialer._handshakes import HANDSHAKE_FAULTS, Limit, LoggingIn
+from tests.kit.dialer._handshakes import HANDSHAKE_FAULTS, Limit, LoggingIn, Secured
 from tests.kit.dialer._protocol import (
     PASSWORD,
     TIME_LIMIT,
@@ -197,6 +200,9 @@ handshakers.breaks("outlives-limit")(ending_at_the_limit(RightHandshaker, "hands
 
 
 handshakers.breaks("writes-whole")(giving(RightHandshaker, "handshake", Hurried))
+handshakers.breaks("close-wakes")(giving(RightHandshaker, "handshake", ClosingBehindReads))
+handshakers.breaks("close-wakes")(giving(RightHandshaker, "handshake", ClosingBehindWrites))
+handshakers.breaks("outlives-limit")(timing_reads(RightHandshaker, "handshake"))
 
 
 @handshakers.breaks("tls-settings")
@@ -225,3 +231,38 @@ class OneAtATimeAfterAFailure(RightHandshaker):
                 self.failed = True
                 raise
             self.failed = False
+
+
+class Ahead(Secured):
+    """Reads ahead; once the handshake is over, the first read() drops what it does not ask for."""
+
+    ahead = b""
+    over = False
+
+    async def read(self, n: int, /) -> bytes:
+        ahead = self.ahead or await super().read(n if self.over else 4096)
+        self.ahead = b"" if self.over else ahead[n:]
+        return ahead[:n]
+
+
+@handshakers.breaks("early-bytes")
+class CuttingWhatWasReadAhead(RightHandshaker):
+    async def shake(self, conn: Conn) -> Conn:
+        ahead = Ahead(conn, Limit())
+        ahead.limit.clear()
+        secured = await super().shake(ahead)
+        ahead.over = True
+        return secured
+
+
+@handshakers.breaks("nameless")
+class KeepingTheName(RightHandshaker):
+    """Has a name that it was given once serve those that are given none."""
+
+    def __init__(self, auth: Userinfo | None = None) -> None:
+        super().__init__(auth)
+        self.options = HandshakeOptions()
+
+    async def handshake(self, ctx: Context, conn: Conn, /, *opts: HandshakeOption) -> Conn:
+        self.check_name(apply(self.options, *opts).addr)
+        return await self.shake(conn)

@@ -14,7 +14,14 @@ from typing import Any, ClassVar, Final, Generic
 
 from typing_extensions import Protocol, TypeVar
 
-from gost_core.common.net import Conn, DeniedError, PacketConn, ProtocolError, UnsupportedError
+from gost_core.common.net import (
+    ClosedError,
+    Conn,
+    DeniedError,
+    PacketConn,
+    ProtocolError,
+    UnsupportedError,
+)
 from gost_core.context import Context
 from gost_core.keys import TIME_LIMIT
 from gost_core.metadata import Metadata
@@ -54,6 +61,8 @@ from gost_core.testing._stage.network import (
     ssl_errors,
 )
 from gost_core.testing._stage.streams import (
+    FLOOD,
+    begin,
     end_of,
     expect_written_right,
     read_exactly,
@@ -179,6 +188,10 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
         """Return a read() of a result, which waits for the peer to speak, if it has one."""
         return None
 
+    def _reads(self, *results: ClosableT) -> "list[asyncio.Future[bytes]]":
+        """Begin reads of results: a limit of each read shows on one that waits."""
+        return [start(one) for one in map(self._read, results) if one is not None]
+
     async def _network(self, peer: Peer, /) -> Network:
         """Return a network with that peer at its far end."""
         return Network(peer)
@@ -239,8 +252,10 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
         else:
             raise Broken(f"{self._called} raised TimeoutError long before its TIME_LIMIT")
         made.ctx = Context()
+        reads = self._reads(result)
         await asyncio.sleep(limit + 0.01 - loop.time())
         await settle()
+        await _expect_waiting(reads)
         await self._use(component, result, peer, "the result, after the TIME_LIMIT of its call,")
 
     @clause(
@@ -268,18 +283,11 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
         component, peers = await self._ready(), [self._right() for _ in range(2)]
         networks = [await self._network(peer) for peer in peers]
         results = [await succeeds(self._step(component, one), self._called) for one in networks]
-        # A limit of each read shows on one that waits.
-        reads = [start(one) for one in map(self._read, results) if one is not None]
+        reads = self._reads(*results)
         await given(pass_limit(), "pass_limit()")
         await settle()
+        await _expect_waiting(reads)
         what = f"a result, after the limit of {self._called} itself,"
-        for one in reads:
-            failure = failure_of(one) if one.done() else None
-            # What is only for a connector need not be read.
-            ended_by_it = failure is not None and not isinstance(failure, UnsupportedError)
-            expect(not ended_by_it, f"a read() that waited until the limit {outcome_of(one)}")
-            one.cancel()
-            await ended(one)
         for result, peer in zip(results, peers, strict=True):
             await self._use(component, result, peer, what)
 
@@ -526,6 +534,23 @@ class Streamed(Addressed[ComponentT, NodeT], Pinged):
             went = network.written() - before
             expect(went >= len(LAST), f"of {len(LAST)} bytes before close(), {went} went out")
 
+    @clause(
+        "close() ends a read() and a write() that wait, which raise ClosedError.",
+        "D1, D14",
+        after=("outlives_call",),
+    )
+    async def close_wakes(self) -> None:
+        for what in ("read()", "write()"):
+            conn, network = await self._stream()
+            # What is written comes back, and nobody reads it.
+            call = conn.read(1) if what == "read()" else conn.write(bytes(FLOOD))
+            waiting = await begin(call)
+            await within(conn.close(), f"close() beside a {what} that waits")
+            await ended(waiting)
+            # Whether what is beneath is closed too is the question of another clause.
+            applies(waiting.done() or not network.is_used(), "what is beneath stays open")
+            await raises(waiting, f"the {what} that waited", ClosedError)
+
 
 class Secretive(Step[ComponentT, NodeT, ClosableT]):
     """The clause of a step that may bring credentials."""
@@ -616,7 +641,19 @@ async def expect_no_task_left(before: set[asyncio.Task[Any]], when: str, /) -> N
     expect(not left(), f"{when}, and still running is {names()}")
 
 
+async def _expect_waiting(reads: "list[asyncio.Future[bytes]]") -> None:
+    """Break the clause if the limit of a call has ended a read() that waited; then end each."""
+    for one in reads:
+        failure = failure_of(one) if one.done() else None
+        # What is only for a connector need not be read.
+        ended_by_it = failure is not None and not isinstance(failure, UnsupportedError)
+        expect(not ended_by_it, f"a read() that waited until the limit {outcome_of(one)}")
+        one.cancel()
+        await ended(one)
+
+
 async def greeted(conn: Conn, /) -> None:
     """Break the clause unless the greeting of who speaks first can be read."""
-    received = await read_exactly(conn, len(GREETING))
+    # In pieces, so that what was read ahead shows if the first read() drops the rest of it.
+    received = await read_exactly(conn, len(GREETING), 2)
     expect(received == GREETING, f"{GREETING!r} was sent, and {received!r} was read")

@@ -71,13 +71,14 @@ class HandshakerContract(Handshakes[DialerT, Peer], TakesOptions, interface=Hand
     )
     async def nameless(self) -> None:
         applies(need(self.checks_names, "checks_names"), "it checks no name")
-        dialer, conn = await self._ready(), bare(Network(self.peer))
+        dialer = await self._ready()
         await self._shaken(dialer)
-        option = addr_handshake_option("")
-        shaking = start(_handshaker(dialer).handshake(current().ctx, conn, option))
-        # Whatever name an earlier call had, or one beside it.
-        await self._shaken(dialer)
-        await raises(shaking, "handshake() without a name to check", ValueError)
+        for opts in ((addr_handshake_option(""),), ()):
+            conn = bare(Network(self.peer))
+            shaking = start(_handshaker(dialer).handshake(current().ctx, conn, *opts))
+            # Whatever name an earlier call had, or one beside it.
+            await self._shaken(dialer)
+            await raises(shaking, "handshake() without a name to check", ValueError)
         for addr in ("192.0.2.1:443", "[2001:db8::1]:443"):
             option, conn = addr_handshake_option(addr), bare(Network(self.peer))
             call = _handshaker(dialer).handshake(current().ctx, conn, option)
