@@ -585,6 +585,15 @@ class DigitsFirst(RightConnector):
             IPv4Address(address.rpartition(":")[0])
 
 
+@connectors.breaks("name-to-node")
+class CuttingLongNames(RightConnector):
+    """Has room for names of the usual length."""
+
+    def request(self, command: str, kind: str, address: str) -> bytes:
+        host, colon, port = address.rpartition(":")
+        return super().request(command, kind, f"{host[:64]}{colon}{port}")
+
+
 class KeepingTheRest(Framed):
     rest = b""
 

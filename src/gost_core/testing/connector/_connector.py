@@ -186,7 +186,7 @@ class ConnectorContract(
         after=("outlives_call",),
     )
     async def name_to_node(self) -> None:
-        for target in (TARGET, "4th.target.example:80"):
+        for target in (TARGET, "4th.target.example:80", f"{'long.' * 40}example:80"):
             await self._expect_asked(target)
 
     @clause(
