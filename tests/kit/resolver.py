@@ -489,4 +489,20 @@ class OneFamilyFromBoth(RightResolver):
         return found
 
 
+@trial.breaks("literals")
+class LiteralsInSmallLetters(RightResolver):
+    """Takes capitals for the sign of a name, and resolves no name with a colon."""
+
+    async def query(self, host: str) -> list[IP]:
+        return [] if ":" in host else await super().query(host)
+
+    async def resolve(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP]:
+        if host == host.lower():
+            return await super().resolve(ctx, network, host, *opts)
+        apply(Options(), *opts)
+        return [one for one in await self.query(host) if one.version in VERSIONS[network]]
+
+
 trials = (trial,)

@@ -29,6 +29,7 @@ ResolverT = TypeVar("ResolverT", bound=Resolver, default=Resolver)
 
 _IPV4: Final[str] = "192.0.2.1"
 _IPV6: Final[str] = "2001:db8::1"
+_CAPITALS: Final[str] = "2001:DB8::A"
 _CHANGES: Final[tuple[IPs, ...]] = (
     [IPv4Address("198.51.100.1")],
     [IPv6Address("2001:db8:1::1")],
@@ -100,7 +101,7 @@ class ResolverContract(
         network, host = question
         expect_sequence(answer, self._named(question))
         versions = _VERSIONS[network]
-        if host in (_IPV4, _IPV6):
+        if host in (_IPV4, _IPV6, _CAPITALS):
             right = [*answer] == [one for one in [ip_address(host)] if one.version in versions]
         elif self.addresses is None:
             right = {_version(one) for one in answer} == versions
@@ -115,8 +116,9 @@ class ResolverContract(
     @clause("A literal address comes back as itself.", "D39")
     async def literals(self) -> None:
         resolver = self._build()
-        for network, host in (("ip", _IPV4), ("ip4", _IPV4), ("ip", _IPV6), ("ip6", _IPV6)):
-            await self._expect_found(resolver, network, host)
+        for host, version in ((_IPV4, "ip4"), (_IPV6, "ip6"), (_CAPITALS, "ip6")):
+            for network in ("ip", version):
+                await self._expect_found(resolver, network, host)
 
     @clause(
         "A literal address of the other family gives an empty sequence, not an address that was "
