@@ -379,6 +379,25 @@ class RememberingTheUser(RightAuthenticator):
 class AuthenticatorGivingUp(GivingUp, RightAuthenticator): ...
 
 
+@trial.breaks("backend-mended")
+class RefusingForGood(RightAuthenticator):
+    """Keeps whom it has refused, also when it could ask nobody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused = set[tuple[str, str]]()
+
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        if (user, password) in self.refused:
+            return None
+        client_id = await super().authenticate(ctx, user, password, *opts)
+        if client_id is None:
+            self.refused.add((user, password))
+        return client_id
+
+
 trial.breaks("nothing-kept")(remembering(RightAuthenticator, "authenticate"))
 
 

@@ -91,7 +91,8 @@ class AuthenticatorContract(
         return (pair[1] for pair in pairs if pair is not None and pair[1])
 
     def _named(self, question: _Login) -> str:
-        return "authenticate()"
+        # Two names, so that calls by their names are of both.
+        return f"authenticate() {'refused' if question.client_id is None else 'accepted'}"
 
     def _expect_right(self, question: _Login, answer: str | None, when: str = "") -> None:
         right = answer == question.client_id

@@ -1,6 +1,7 @@
 """Trials of the contract of groups of chains."""
 
 import asyncio
+import math
 import random
 import sys
 import time
@@ -47,7 +48,7 @@ class RightGroup(Chainer):
 
     def choose(self) -> Chainer | None:
         live = [member for member in self.members if not self.has_failed(member)]
-        main = [member for member in live if setting(member, "backup") is not True]
+        main = [member for member in live if not self.is_backup(member)]
         if not live:
             return self.last_resort()
         return random.choice(main or live)
@@ -62,10 +63,24 @@ class RightGroup(Chainer):
         return time.time() - marker.time() < self.timeout(member)
 
     def most(self, member: Chainer) -> float:
-        return max(cast("int", setting(member, "maxFails")) or 1, 1)
+        return max(self.number(member, "maxFails", int) or 1, 1)
 
     def timeout(self, member: Chainer) -> float:
-        return cast("float", setting(member, "failTimeout")) or 10.0
+        return self.number(member, "failTimeout", int, float) or 10.0
+
+    def number(self, member: Chainer, key: str, *types: type[float]) -> float:
+        value = setting(member, key)
+        if value is None:
+            return 0
+        if not isinstance(value, types) or isinstance(value, bool) or not math.isfinite(value):
+            raise ValueError(f"{key} is {value!r}")
+        return value
+
+    def is_backup(self, member: Chainer) -> bool:
+        value = setting(member, "backup")
+        if value is not None and not isinstance(value, bool):
+            raise ValueError(f"backup is {value!r}")
+        return value is True
 
     def mark(self, member: Chainer) -> None:
         if (marker := marker_of(member)) is not None:
@@ -97,6 +112,22 @@ class NoOptions(RightGroup):
         self, ctx: Context, network: str, address: str, /
     ) -> Route | None:
         return await super().route(ctx, network, address)
+
+
+@trial.breaks("wrong-types")
+class TruthyBackups(RightGroup):
+    def is_backup(self, member: Chainer) -> bool:
+        return bool(setting(member, "backup"))
+
+
+@trial.breaks("last-resort")
+class TheOldestFailure(RightGroup):
+    def last_resort(self) -> Chainer | None:
+        def failed(member: Chainer) -> float:
+            marker = marker_of(member)
+            return 0.0 if marker is None else marker.time()
+
+        return min(self.members, key=failed, default=None)
 
 
 @trial.breaks("answer")

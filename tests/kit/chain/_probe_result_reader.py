@@ -66,6 +66,13 @@ class ZeroAtFirst(Probed):
         return node
 
 
+@trial.breaks("none-at-first")
+class WellUntilItEnds(Probed):
+    async def probe(self, node: Node, success: bool) -> None:
+        node.set_probe_result(ProbeResult(success=True, timestamp=time.time()))
+        await super().probe(node, success)
+
+
 class Editing(Probed):
     """Changes the result of a probe."""
 

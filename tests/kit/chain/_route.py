@@ -269,6 +269,14 @@ class BindingAsBefore(RightRoute):
         return super().bind_options(*self.kept)
 
 
+@trial.breaks("nodes-resolved")
+class ByTheFirstNodesLookups(RightRoute):
+    async def resolve(self, ctx: Context, node: Node) -> str:
+        first, own = self.own_nodes[0].options(), node.options()
+        mapper, resolver = own.host_mapper or first.host_mapper, own.resolver or first.resolver
+        return await lookup(ctx, node.addr, mapper, resolver)
+
+
 @trial.breaks("nodes-unresolved")
 class UnresolvedAsItIs(RightRoute):
     async def resolve(self, ctx: Context, node: Node) -> str:

@@ -3,6 +3,8 @@
 import asyncio
 import copy
 from collections.abc import Callable
+from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 from typing_extensions import Buffer
 
@@ -405,6 +407,44 @@ class DialingForTheFirst(RightTransporter):
     def net_dialer(self) -> net.Dialer | None:
         by_route = super().net_dialer()
         return self.First(by_route.route) if isinstance(by_route, RouteDialer) else None
+
+
+@trial.breaks("handshake-order")
+class SkippingAHandshakeOnTheWay(RightTransporter):
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        if self.net_dialer() is None or not isinstance(self.connector, connector.Handshaker):
+            return await super().handshake(ctx, conn)
+        return await self.connector.handshake(ctx, conn)
+
+
+@trial.breaks("dial-host")
+class NamelessByRoute(RightTransporter):
+    async def dial(self, ctx: Context, addr: str, /) -> Conn:
+        if (by_route := self.net_dialer()) is None:
+            return await super().dial(ctx, addr)
+        return await self.dialer.dial(ctx, addr, dialer.net_dialer_dial_option(by_route))
+
+
+@trial.breaks("route-used")
+class DialingTheConfiguredByRoute(RightTransporter):
+    async def dial(self, ctx: Context, addr: str, /) -> Conn:
+        by_route = self.net_dialer() is not None
+        return await super().dial(ctx, self.own_options.addr or addr if by_route else addr)
+
+
+@trial.breaks("calls-apart")
+class RoutesOfTheLast(RightTransporter):
+    """Keeps the way with the dialer, which its copies share."""
+
+    ways: ClassVar[WeakKeyDictionary[dialer.Dialer, net.Dialer | None]] = WeakKeyDictionary()
+
+    async def dial(self, ctx: Context, addr: str, /) -> Conn:
+        self.ways[self.dialer] = super().net_dialer()
+        await asyncio.sleep(0)
+        return await super().dial(ctx, addr)
+
+    def net_dialer(self) -> net.Dialer | None:
+        return self.ways[self.dialer]
 
 
 @trial.breaks("route-dialer-kept")

@@ -1,7 +1,8 @@
 """The contract of groups of chains."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field
 from typing import Final
@@ -12,6 +13,7 @@ from gost_core.context import Context
 from gost_core.metadata import Metadata, Metadatable
 from gost_core.selector import FailMarker, Markable, Marker
 from gost_core.testing._families.asking import Asking, Waits
+from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, owned, raises, start, within
 from gost_core.testing._stage.fakes.chain import FakeChainer, FakeRoute
@@ -137,9 +139,32 @@ class GroupChainerContract(Asking, interface=Chainer, first=("answer",)):
         after=("answer",),
     )
     async def last_resort(self) -> None:
-        first, second = _Member(3, backup=True), _Member(1)
+        # The first has failed more often, and later.
+        second, first = _Member(1), _Member(3, backup=True)
         await self._expect_only(first, first, second)
         await self._expect_only(second, second)
+
+    @clause(
+        "A value of another type in a member's metadata raises a ValueError that names the key.",
+        "D45",
+        after=("failed_avoided", "backups"),
+    )
+    async def wrong_types(self) -> None:
+        wrong: Mapping[str, tuple[object, ...]] = {
+            "maxFails": ("2", 1.5, True),
+            "failTimeout": ("10", True, math.inf),
+            "backup": ("true", 1),
+        }
+        for key, value in ((key, value) for key, values in wrong.items() for value in values):
+            # Who has failed is asked how often he may, and for how long that counts.
+            members = [_Member(int(key != "backup"), **{key: value}) for _ in range(2)]
+            try:
+                await self._asked(self._group(*members))
+            except ValueError as error:
+                named = f"a {key} of {value!r} raised {error!r}, without the key"
+                expect(key in str(error), named)
+            else:
+                raise Broken(f"a {key} of {value!r} raised nothing")
 
     @clause("A backup is chosen only while no other member lives.", "D45", after=("answer",))
     async def backups(self) -> None:

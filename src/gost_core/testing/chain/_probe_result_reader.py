@@ -12,7 +12,7 @@ from gost_core.chain import ProbeResult, ProbeResultReader
 from gost_core.selector import Markable, Marker
 from gost_core.testing._run.attempt import Exempt
 from gost_core.testing._run.contract import Contract, clause
-from gost_core.testing._run.waiting import expect, given, need, returned
+from gost_core.testing._run.waiting import expect, given, need, returned, start, turns
 
 __all__ = ("ProbeResultReaderContract",)
 
@@ -48,8 +48,14 @@ class ProbeResultReaderContract(Contract, Generic[ReaderT], interface=ProbeResul
 
     @clause("Before the first probe has ended, there is no result.", "D43")
     async def none_at_first(self) -> None:
-        result = self.make().probe_result()
+        reader = self.make()
+        result = reader.probe_result()
         expect(result is None, f"nothing was probed, and probe_result() returned {result}")
+        probing = None if self.probe is None else start(self._probe(reader, False))
+        while probing is not None and not probing.done():
+            told = reader.probe_result()
+            expect(not (told and told.success), f"while it failed, probe_result() returned {told}")
+            await turns(1)
 
     @clause("After a probe that succeeds, there is a result that says so.", "D46")
     async def success_stored(self) -> None:

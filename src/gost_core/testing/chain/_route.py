@@ -201,18 +201,25 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
     )
     async def nodes_resolved(self) -> None:
         scene, found = Scene(), dict[str, Sequence[Any]]()
+        found["three.example"] = [ip_address("192.0.2.3")]
         by_mapper = host_mapper_node_option(FakeHostMapper(found))
         by_resolver = resolver_node_option(FakeResolver(found))
         one, _ = proxy(scene, "one", "one.example:1080", by_mapper)
         two, _ = proxy(scene, "two", "two.example:1080", by_resolver)
-        route = self.make((one, two))
+        # Has none of its own.
+        three, _ = proxy(scene, "three", "three.example:1080")
+        route = self.make((one, two, three))
         for now in (1, 2):
             found["one.example"] = [ip_address(f"192.0.2.{now}")]
             found["two.example"] = [ip_address(f"2001:db8::{now}")]
             scene.log.clear()
             await within(route.dial(Context(), "tcp", TARGET), "dial()")
-            expected = [f"one: dial 192.0.2.{now}:1080", f"one: connect tcp [2001:db8::{now}]:1080"]
-            expect([scene.log[0], scene.log[2]] == expected, f"the steps were {scene.log}")
+            expected = [
+                f"one: dial 192.0.2.{now}:1080",
+                f"one: connect tcp [2001:db8::{now}]:1080",
+                "two: connect tcp three.example:1080",
+            ]
+            expect(scene.log[:6:2] == expected, f"the steps were {scene.log}")
 
     @clause(
         "A node's name without address is a gaierror, and one of an InvalidError stays.",

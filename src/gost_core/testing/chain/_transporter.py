@@ -123,9 +123,10 @@ class TransporterContract(
         after=("options_live", "dial"),
     )
     async def dial_host(self) -> None:
-        _, dialer, _, transport = self._over(FakeDialer, FakeConnector)
-        for addr in ("", NAME, "other.example:1080"):
+        scene, dialer, _, transport = self._over(FakeDialer, FakeConnector)
+        for addr, nodes in (("", 0), (NAME, 0), ("other.example:1080", 0), (NAME, 1)):
             transport.options().addr = addr
+            transport.options().route = FakeRoute(scene, *[node(scene, "one")] * nodes)
             await within(transport.dial(Context(), RESOLVED), "dial()")
             host = dialer.dials[-1].options.host
             right = host == addr or not addr
@@ -138,16 +139,20 @@ class TransporterContract(
         after=("outlives",),
     )
     async def handshake_order(self) -> None:
-        scene, _, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
-        conn = scene.connection("the connection")
-        result = await within(transport.handshake(Context(), conn), "handshake()")
-        steps = ", ".join(scene.log)
-        expect(scene.log == ["dialer.handshake", "connector.handshake"], f"the steps were {steps}")
-        between = connector.handshakes[0].conn
-        expect(between is not conn, "the second step was given the first one's input")
-        await expect_carries(result, scene.far_ends[0], "the result of handshake()")
-        name = result.name if isinstance(result, LayeredConn) else "what the transport made"
-        expect(result is not between, f"the result was {name}")
+        for nodes in (0, 1):
+            scene, _, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
+            # The way to the node changes nothing.
+            transport.options().route = FakeRoute(scene, *[node(scene, "one")] * nodes)
+            conn = scene.connection("the connection")
+            result = await within(transport.handshake(Context(), conn), "handshake()")
+            steps = ", ".join(scene.log)
+            right = scene.log == ["dialer.handshake", "connector.handshake"]
+            expect(right, f"the steps were {steps}")
+            between = connector.handshakes[0].conn
+            expect(between is not conn, "the second step was given the first one's input")
+            await expect_carries(result, scene.far_ends[0], "the result of handshake()")
+            name = result.name if isinstance(result, LayeredConn) else "what the transport made"
+            expect(result is not between, f"the result was {name}")
 
     @clause(
         "A handshake that the dialer or the connector lacks is skipped.", "D31", after=("outlives",)
@@ -325,7 +330,22 @@ class TransporterContract(
         routed.options().route = route = FakeRoute(scene, node(scene, "one"))
         yield "the route", route.dials, lambda ctx: routed.dial(ctx, RESOLVED)
 
+    async def _expect_routes_apart(self) -> None:
+        """Break the clause unless transports of one dialer, at once, go by their own routes."""
+        scene, dialer, connector, _ = self._over(FakeDialer, FakeConnector)
+        dialer.through, calls, dialed = "tcp", list[Awaitable[Conn]](), list[Recorded[Any]]()
+        for number in range(3):
+            one, route = self.make(dialer, connector), FakeRoute(scene, node(scene, "one"))
+            one.options().route = route
+            dialed.append(route.dials)
+            calls.append(one.dial(Context(), f"192.0.2.{number}:1080"))
+        await within(asyncio.gather(*calls), "dial() of three transports at once")
+        found = [[one.address for one in dials] for dials in dialed]
+        right = found == [[f"192.0.2.{number}:1080"] for number in range(3)]
+        expect(right, f"three transports dialed at once, and by their routes went {found}")
+
     async def _expect_apart(self) -> None:
+        await self._expect_routes_apart()
         scene, dialer, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
         told = [(f"192.0.2.{n}:1080", f"net{n}", f"{n}.example:80") for n in range(3)]
         calls = (
@@ -464,7 +484,7 @@ class TransporterContract(
         for way in (None, other):
             dialer.through, twin.options().route = "" if way is None else network, way
             await given(twin.dial(Context(), RESOLVED), "dial() by another way")
-        twin.options().route = route
+        twin.options().route, twin.options().addr = route, NAME
         conn = await within(twin.dial(Context(), RESOLVED), "dial()")
         expect(len(other.dials) == 1, f"of dials by another route there were {len(other.dials)}")
         dialer.dials[:] = dialer.dials[-1:]

@@ -112,6 +112,12 @@ class ReadingExactly(SocketConn):
         return data
 
 
+@conn.breaks("reads-what-is-there")
+class ReadingOtherBytes(SocketConn):
+    async def read(self, n: int, /) -> bytes:
+        return bytearray(await super().read(n))  # type: ignore  # the fault
+
+
 @conn.breaks("reads-at-most")
 class ReadingTooMuch(SocketConn):
     async def read(self, n: int, /) -> bytes:
