@@ -214,12 +214,9 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
             found["two.example"] = [ip_address(f"2001:db8::{now}")]
             scene.log.clear()
             await within(route.dial(Context(), "tcp", TARGET), "dial()")
-            expected = [
-                f"one: dial 192.0.2.{now}:1080",
-                f"one: connect tcp [2001:db8::{now}]:1080",
-                "two: connect tcp three.example:1080",
-            ]
-            expect(scene.log[:6:2] == expected, f"the steps were {scene.log}")
+            expected = [f"192.0.2.{now}:1080", f"[2001:db8::{now}]:1080", "three.example:1080"]
+            reached = [step.rpartition(" ")[2] for step in scene.log[:6:2]]
+            expect(reached == expected, f"the steps were {scene.log}")
 
     @clause(
         "A node's name without address is a gaierror, and one of an InvalidError stays.",
