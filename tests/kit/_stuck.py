@@ -2,7 +2,8 @@
 
 import asyncio
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from typing_extensions import Buffer
 
@@ -274,6 +275,34 @@ def timing_reads(right: Any, method: str) -> Any:
         return timed
 
     return type("TimingReads", (right,), {method: call})
+
+
+class InTurn(ForwardingConn, ConnUnwrapper):
+    """A stream that writes only while no other one does."""
+
+    turns: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]] = (
+        WeakKeyDictionary()
+    )
+
+    async def write(self, data: Buffer, /) -> None:
+        async with self.turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            await super().write(data)
+
+    def unwrap_conn(self) -> Conn:
+        return self.inner
+
+
+class QuietEnd(ForwardingConn, ConnUnwrapper):
+    """A stream that takes a peer that broke off for one that has ended."""
+
+    async def read(self, n: int, /) -> bytes:
+        try:
+            return await super().read(n)
+        except ConnectionResetError:
+            return b""
+
+    def unwrap_conn(self) -> Conn:
+        return self.inner
 
 
 def giving(right: Any, method: str, stream: type[ForwardingConn]) -> Any:

@@ -169,7 +169,7 @@ KINDS: Final = (
         clauses(
             "accept-alone all-served bad-client concurrent handlers-concurrent many-visitors "
             "others-go-on proxied-silent silence-apart silent-accepted silent-alone "
-            "silent-client silent-dial-alone"
+            "silent-client silent-dial-alone stuck-client"
         ),
         {
             "None of its methods waits.": never_waits,
@@ -337,7 +337,7 @@ KINDS: Final = (
         "Bytes are lost, cut, mixed or made up, above all at an end.",
         clauses(
             "datagram-written ends-told ends-whole packets-unchanged traffic-in-parts "
-            "accepted-survive answers association broken-off bytes-unchanged "
+            "accepted-survive answers association break-shown broken-off bytes-unchanged "
             "cache.Cache.found cancelled-accept-loses-nothing carries client-half-closes "
             "close-reaches-peer closed-whole connected-peer cut cut-shown cut-shows "
             "datagram-cut datagram-not-empty datagram-too-long datagram-whole datagrams "

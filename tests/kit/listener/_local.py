@@ -30,6 +30,8 @@ from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address, MemoryMetadata
 from gost_core.testing.listener import ListenerContract
 from tests.kit._stuck import (
+    InTurn,
+    QuietEnd,
     ReadingOnBeneath,
     Shortening,
     closing_ahead,
@@ -299,6 +301,8 @@ def run(kind: AnyListener) -> Contract:
 
 local = Trial[AnyListener](ListenerContract, run, RightListener)
 local.breaks("reads-whole")(giving(RightListener, "accept", ReadingOnBeneath))
+local.breaks("stuck-client")(giving(RightListener, "accept", InTurn))
+local.breaks("break-shown")(giving(RightListener, "accept", QuietEnd))
 local.breaks("writes-whole")(giving(RightListener, "accept", Shortening))
 
 

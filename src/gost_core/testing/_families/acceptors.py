@@ -29,6 +29,8 @@ from gost_core.testing._run.waiting import (
 )
 from gost_core.testing._stage.memory import words
 from gost_core.testing._stage.streams import (
+    ALL,
+    CHUNK,
     TURNS,
     begin,
     carry,
@@ -43,6 +45,9 @@ __all__ = ("HELLO", "Acceptors", "Site")
 
 HELLO: Final[bytes] = b"hello"
 """What a client says first. Datagrams make a connection only once there is one."""
+
+# More than is taken for a client that reads nothing.
+_MUCH: Final[int] = 8 * CHUNK
 
 ListenerT_co = TypeVar("ListenerT_co", bound=Listener, covariant=True)
 SiteT = TypeVar("SiteT", bound="Site[Listener]")
@@ -233,6 +238,22 @@ class Acceptors(Closers, Generic[SiteT]):
         await within(conn.write(LONG), "write()")
         await within(write_last(conn), "write() and close()")
         expect(await received == LONG + LAST, "not all that was written came to the client")
+
+    @clause(
+        "A client that writes nothing and reads nothing holds up no other.",
+        "D22, D26",
+        after=("accepts",),
+    )
+    async def stuck_client(self) -> None:
+        site = await self._ready()
+        stuck, _ = await site.meet()
+        start(stuck.read(ALL))
+        if not isinstance(stuck, PacketConn):
+            start(stuck.write(bytes(_MUCH)))
+        await settle()
+        conn, client = await site.meet()
+        await carry(conn, client, b"pong")
+        await carry(client, conn, b"ping")
 
     @clause("close() wakes a waiting accept(), which raises ClosedError.", "D1, D26")
     async def close_wakes_accept(self) -> None:

@@ -8,16 +8,17 @@ from typing import Generic, TypeAlias
 
 from typing_extensions import TypeVar
 
-from gost_core.common.net import Addr, Closer, Conn
+from gost_core.common.net import Aborter, Addr, Closer, Conn
 from gost_core.listener import AcceptError, BindError, ClosedError, Listener, Option, Options
 from gost_core.metadata import Metadata
 from gost_core.testing._families.acceptors import Acceptors, Site
 from gost_core.testing._families.closers import expect_no_task_after_close
 from gost_core.testing._families.life import ReadsSettings
-from gost_core.testing._run.attempt import Broken
+from gost_core.testing._run.attempt import Broken, Exempt
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
+    applies,
     by_task_that_ends,
     by_task_that_goes_on,
     ended,
@@ -35,8 +36,8 @@ from gost_core.testing._run.waiting import (
     within,
 )
 from gost_core.testing._stage.fakes.service import FakeListener
-from gost_core.testing._stage.memory import MemoryMetadata
-from gost_core.testing._stage.streams import begin, carry
+from gost_core.testing._stage.memory import MemoryConn, MemoryMetadata
+from gost_core.testing._stage.streams import ALL, begin, carry
 
 __all__ = ("BadClient", "ListenerSite", "MakeListener", "Serving", "all_of")
 
@@ -275,6 +276,20 @@ class Serving(Acceptors[SiteT], ReadsSettings, Generic[SiteT]):
             await finding
             await connecting
 
+    @clause(
+        "When its client breaks off, read() raises ConnectionResetError, each time: it is no end.",
+        "D8, D14",
+        after=("accepts",),
+    )
+    async def break_shown(self) -> None:
+        conn, client = await self._stream()
+        await _break_off(client)
+        reading = start(conn.read(ALL))
+        await ended(reading)
+        applies(reading.done(), "a protocol need not have a reset")
+        await raises(reading, "read() of what broke off", ConnectionResetError)
+        await raises(conn.read(ALL), "read() after a break", ConnectionResetError)
+
     @clause("A wrapper passes AcceptError and BindError on unchanged.", "D26")
     async def wrapper_passes_errors(self) -> None:
         wrap = need(self.wrap, "wrap")
@@ -303,3 +318,14 @@ class Serving(Acceptors[SiteT], ReadsSettings, Generic[SiteT]):
         await ended(accepting)
         await within(listener.close(), "close()")
         await expect_no_task_after_close(before)
+
+
+async def _break_off(client: Conn) -> None:
+    """Break a connection off at the client's end, as a client does that crashes."""
+    if isinstance(client, MemoryConn):
+        client.break_off()
+    elif isinstance(client, Aborter):
+        client.abort()
+    else:
+        raise Exempt("a client that is no Aborter cannot break off")
+    await given(client.close(), "close() of a client that breaks off")

@@ -25,6 +25,7 @@ from gost_core.testing.common.net import (
 )
 from tests.kit._stuck import (
     Hurried,
+    InTurn,
     ReadingOnBeneath,
     closing_ahead,
     closing_for_all,
@@ -91,6 +92,7 @@ class Nothing(RightListener):
 
 
 listener.breaks("reads-whole")(giving(RightListener, "accept", ReadingOnBeneath))
+listener.breaks("stuck-client")(giving(RightListener, "accept", InTurn))
 listener.breaks("writes-whole")(giving(RightListener, "accept", Hurried))
 
 
