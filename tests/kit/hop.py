@@ -692,6 +692,15 @@ class ForgivingWhenItIsOver(RightHop):
 
 
 @hops.breaks("nodes-unchanged")
+class FillingInTheNetwork(RightHop):
+    async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
+        node = await super().select(ctx, *opts)
+        if node is not None and not node.options().network:
+            node.options().network = apply(SelectOptions(), *opts).network
+        return node
+
+
+@hops.breaks("nodes-unchanged")
 class Tidying(RightHop):
     def choose(self, nodes: list[Node]) -> Node | None:
         for node in nodes:

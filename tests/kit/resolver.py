@@ -444,6 +444,21 @@ class OneListForTwins(RightResolver):
         return mine
 
 
+@trial.breaks("result-own")
+class GivingItsOwnList(RightResolver):
+    """Gives the list of its records to whoever asks for both families."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records = {"known.example": [*ADDRESSES]}
+
+    async def resolve(
+        self, ctx: Context, network: str, host: str, /, *opts: Option
+    ) -> Sequence[IP]:
+        found = await super().resolve(ctx, network, host, *opts)
+        return self.records[plain(host)] if network == "ip" and len(found) > 1 else found
+
+
 trial.breaks("nothing-kept")(remembering(RightResolver, "resolve"))
 
 

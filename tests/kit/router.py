@@ -135,9 +135,10 @@ class FirstOfAny(RightRouter):
 @trial.breaks("table-order")
 class LongestFirst(RightRouter):
     async def find(self, dst: str, table: Sequence[Route]) -> Route | None:
-        return await super().find(
-            dst, sorted(table, key=lambda route: route.dst.partition("/")[2], reverse=True)
-        )
+        def length(route: Route) -> str:
+            return route.dst.partition("/")[2] or "address"
+
+        return await super().find(dst, sorted(table, key=length, reverse=True))
 
 
 @trial.breaks("gateway-verbatim")
@@ -281,6 +282,14 @@ class NoRouteForOthers(RightRouter):
     async def find(self, dst: str, table: Sequence[Route]) -> Route | None:
         listed = any(route.dst == dst for route in table)
         return await super().find(dst, table) if self.reachable or listed else None
+
+
+@trial.breaks("network")
+class ExactAsText(RightRouter):
+    """Compares as text what has no mask."""
+
+    def is_within(self, dst: str, route: Route) -> bool:
+        return "/" in route.dst and super().is_within(dst, route)
 
 
 @trial.breaks("network")

@@ -423,7 +423,8 @@ class LosingChanges(RightSD):
 @trial.breaks("change-raises")
 class RegisteringInTasks(RightSD):
     async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
-        await asyncio.gather(super().register(ctx, service, *opts), self.ask_again())
+        apply(Options(), *opts)
+        await asyncio.gather(super().register(ctx, service), self.ask_again())
 
     async def ask_again(self) -> None:
         for _ in range(10):
@@ -656,7 +657,7 @@ class RenewingOneAtATime(RightSD):
             await super().renew(ctx, service)
 
 
-@trial.breaks("options")
+@trial.breaks("nothing-kept")
 class KeepingContexts(RightSD):
     """Keeps the context of who registers, to register again by itself."""
 
@@ -735,6 +736,23 @@ class RemovingTheLast(RightSD):
         self.key_removed = self.key(service)
         await self.reach()
         self.entries.pop(self.key_removed, None)
+
+
+@trial.breaks("options")
+class RenewingByTheOptions(RightSD):
+    """Applies again, with each renewal, the options of the registration."""
+
+    def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
+        super().__init__(entries)
+        self.options: dict[Key, Sequence[Option]] = {}
+
+    async def register(self, ctx: Context, service: Service, /, *opts: Option) -> None:
+        await super().register(ctx, service, *opts)
+        self.options[self.key(service)] = opts
+
+    async def renew(self, ctx: Context, service: Service, /) -> None:
+        await super().renew(ctx, service)
+        apply(Options(), *self.options.get(self.key(service), ()))
 
 
 trials = (trial,)

@@ -68,6 +68,12 @@ _CALLS: Final[int] = 5
 # Seconds of a failTimeout that passes at once, and of one that is far from over.
 _SHORT: Final[float] = 0.02
 _LONG: Final[float] = 60.0
+_REQUEST: Final[Sequence[SelectOption]] = (
+    network_select_option("udp"),
+    addr_select_option("198.51.100.9:80"),
+    host_select_option("target.example:80"),
+    protocol_select_option("http"),
+)
 
 
 class HopContract(Asking, interface=Hop, first=("chosen",)):
@@ -220,9 +226,10 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
     async def last_resort(self) -> None:
         misfit = _failed("misfit", matcher_node_option(FakeMatcher(False)))
         second, first = _failed("second", priority_node_option(7)), _failed("first", _backup())
-        # More often, and later.
-        first.marker().mark()
-        await self._expect_only("first", misfit, first, second)
+        # Each has failed more often once, and later once.
+        for later in (first, second, second):
+            later.marker().mark()
+            await self._expect_only("first", misfit, first, second)
         await self._expect_only("alone", _failed("alone"))
 
     @clause("A backup is not chosen while another node lives.", "D45", after=("chosen",))
@@ -394,7 +401,7 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
                 await self._expect_fits(settings, False, host_select_option(host))
         for rule, host, fit in (
             ("2001:db8::1", "[2001:db8::1]:443", True),
-            ("2001:db8::1", "2001:db8::1", True),
+            ("2001:db8::1", "2001:DB8:0::1", True),
             ("2001:db8::1", "[2001:db8::2]:443", False),
             ("192.0.2.1", "[::ffff:192.0.2.1]:443", True),
         ):
@@ -447,17 +454,16 @@ class HopContract(Asking, interface=Hop, first=("chosen",)):
             before = [_state(node) for node in nodes]
             hop = self._hop(*nodes)
             for _ in range(3):
-                await self._select(hop, protocol_select_option("http"))
+                await self._select(hop, *_REQUEST)
             for node, state in zip(nodes, before, strict=True):
                 expect(_state(node) == state, f"the node {node.name!r} or its marker was changed")
 
     def _waits(self) -> Waits:
-        addr = addr_select_option("192.0.2.9:80")
         rules, matcher = FakeBypass(), FakeMatcher(True)
         bypassing = self._hop(_node("one", bypass_node_option(rules)))
         matching = self._hop(_node("one", matcher_node_option(matcher)))
-        yield "the bypass", rules.asked, lambda ctx: bypassing.select(ctx, addr)
-        yield "the matcher", matcher.requests, lambda ctx: matching.select(ctx, addr)
+        yield "the bypass", rules.asked, lambda ctx: bypassing.select(ctx, *_REQUEST)
+        yield "the matcher", matcher.requests, lambda ctx: matching.select(ctx, *_REQUEST)
 
     async def _expect_apart(self) -> None:
         rules = bypass_node_option(bypass := FakeBypass())

@@ -180,18 +180,20 @@ class ResolverContract(
 
     @clause(
         "A result is the caller's own: changing it does not change that of another.",
-        "Go's implementations",
-        after=("one_family",),
+        "D39",
+        after=("both_families", "one_family"),
     )
     async def result_own(self) -> None:
-        question, resolver = ("ip4", self._both_families()), self._build()
-        twins = await asyncio.gather(*(self._answer(resolver, question) for _ in range(2)))
-        for _ in range(2):
-            first, other = twins
-            if isinstance(first, list):
-                first.clear()
-            expect(bool(other), "after a result had been emptied, another was empty")
-            twins = [other, await self._answer(resolver, question)]
+        resolver = self._build()
+        for network in _VERSIONS:
+            question = (network, self._both_families())
+            twins = await asyncio.gather(*(self._answer(resolver, question) for _ in range(2)))
+            for _ in range(2):
+                first, other = twins
+                if isinstance(first, list):
+                    first.clear()
+                expect(bool(other), "after a result had been emptied, another was empty")
+                twins = [other, await self._answer(resolver, question)]
 
     @clause(
         "Of two equal queries at once, cancelling the first leaves the second its answer.",

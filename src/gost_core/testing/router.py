@@ -95,11 +95,17 @@ class RouterContract(
         for dst in dsts:
             await self._expect_route(router, dst, dst)
 
-    @clause("A route to a network is found for the addresses in it, IPv4 and IPv6.", "D63")
+    @clause(
+        "A route to a network is found for the addresses in it, IPv4 and IPv6, and one to an "
+        "address in whatever spelling.",
+        "D12, D63",
+    )
     async def network(self) -> None:
         networks = {
             "192.0.2.64/26": ("192.0.2.64", "192.0.2.77", "192.0.2.127"),
-            "2001:db8::/32": ("2001:db8:1::1", "2001:DB8:0::1"),
+            "2001:db8::1": ("2001:DB8:0::1",),
+            "2001:db8:0::2": ("2001:db8::2",),
+            "2001:db8::/32": ("2001:db8:1::1", "2001:DB8:0::3"),
             "::/0": ("::1", "2001:db9::1"),
             "0.0.0.0/0": ("192.0.2.63", "192.0.2.128"),
         }

@@ -11,9 +11,9 @@ from typing_extensions import TypeVar
 from gost_core.context import Context
 from gost_core.sd import SD, Options, Service
 from gost_core.testing._families.calls import Methods
-from gost_core.testing._families.lookups import Changes, Lookup, expect_sequence, is_empty
-from gost_core.testing._families.options import AnyOption, TakesOptions, lend_contexts
-from gost_core.testing._run.attempt import Broken
+from gost_core.testing._families.lookups import Changes, Lends, Lookup, expect_sequence, is_empty
+from gost_core.testing._families.options import AnyOption
+from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
@@ -44,7 +44,7 @@ _MAIL: Final[Service] = dataclasses.replace(_SERVICE, name="mail", address="192.
 class SDContract(
     Changes[SDT, str, Sequence[Service]],
     Lookup[SDT, str, Sequence[Service]],
-    TakesOptions,
+    Lends[SDT, str, Sequence[Service]],
     interface=SD,
     first=("deregister_unknown", "registered", "renew_by_key"),
     said={
@@ -54,9 +54,9 @@ class SDContract(
             "D14",
         ),
         "options": (
-            "Any callable may be an option of register(); each is applied once, in order. The "
-            "context is not kept.",
-            "D23, D69",
+            "Any callable may be an option of register(); each is applied once, in order, and not "
+            "again when the service is renewed.",
+            "D23",
         ),
     },
 ):
@@ -120,9 +120,21 @@ class SDContract(
         right = (_SERVICE if question == "web" else _MAIL) in answer
         expect(right, f"{self._named(question)} returned {answer!r}{when}")
 
-    async def _call_with(self, *opts: AnyOption) -> None:
-        sd, rest = self._build(), iter((_SERVICE, _MAIL, _SECOND))
-        await lend_contexts(lambda ctx: sd.register(ctx, next(rest), *opts), "register()")
+    async def _tell(self, component: SDT, question: str, /, *opts: AnyOption) -> None:
+        service = _SERVICE if question == "web" else _MAIL
+        await component.register(current().ctx, service, *opts)
+
+    async def _call_with(self, *opts: AnyOption) -> Callable[[], Awaitable[None]]:
+        sd = self._build()
+        for service in (_SERVICE, _MAIL, _SECOND):
+            await sd.register(Context(), service, *opts)
+
+        async def use() -> None:
+            for change in (sd.renew, sd.register, sd.deregister):
+                await change(Context(), _SERVICE)
+                await self._get(sd)
+
+        return use
 
     async def _register(self, sd: SD, *services: Service) -> None:
         for service in services:

@@ -139,9 +139,11 @@ class GroupChainerContract(Asking, interface=Chainer, first=("answer",)):
         after=("answer",),
     )
     async def last_resort(self) -> None:
-        # The first has failed more often, and later.
-        second, first = _Member(1), _Member(3, backup=True)
-        await self._expect_only(first, first, second)
+        first, second = _Member(1, backup=True), _Member(1)
+        # Each has failed more often once, and later once.
+        for later in (first, second, second):
+            later.marker().mark()
+            await self._expect_only(first, first, second)
         await self._expect_only(second, second)
 
     @clause(
