@@ -1,15 +1,25 @@
 """What a stream carries: in pieces of any length, and to its end."""
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gost_core.common.net import Conn
-from gost_core.testing._run.waiting import expect, expect_cancelled, given, settle, within
+from gost_core.testing._run.waiting import expect, expect_cancelled, given, settle, start, within
 from gost_core.testing._stage.network import GREETING
-from gost_core.testing._stage.streams import ALL, begin, cancelled_beside
+from gost_core.testing._stage.streams import ALL, begin, cancelled_beside, read, write
 
-__all__ = ("LAST", "LONG", "PIECES", "WORDS", "read_whole", "write_last")
+__all__ = (
+    "LAST",
+    "LONG",
+    "PIECES",
+    "TRANSFER",
+    "WORDS",
+    "expect_carried",
+    "read_whole",
+    "write_last",
+)
 
 PIECES: Final[str] = (
     "What comes is read in pieces of any length: what a cancelled read() asked for makes no "
@@ -21,6 +31,8 @@ WORDS: Final[str] = (
 LONG: Final[bytes] = random.Random(1).randbytes(100_000)
 """Words that nobody can shorten."""
 LAST: Final[bytes] = LONG[:4096]
+TRANSFER: Final[int] = 300_000
+"""More than the buffers of a connection take at once, often."""
 
 # Up to how many cancelled reads something comes beside.
 _CUTS: Final[int] = 8
@@ -61,3 +73,35 @@ async def _piece(conn: Conn) -> bytes:
     piece = await within(conn.read(2), "read(2)")
     expect(len(piece) <= 2, f"read(2) returned {len(piece)} bytes")
     return piece
+
+
+async def expect_carried(here: Conn, there: Conn, /, *, reads_late: bool = False) -> None:
+    """Break the clause unless much arrives, both ways at once."""
+    dice = random.Random(1)
+    up, down = dice.randbytes(TRANSFER), dice.randbytes(TRANSFER)
+    sending = start(asyncio.gather(_send(here, up, dice), _send(there, down, dice)))
+    hearing = start(_receive(here, down, dice, "written by the peer"))
+    if reads_late:
+        # A write waits meanwhile, where the buffers have no room for all.
+        await hearing
+    await asyncio.gather(sending, hearing, _receive(there, up, dice, "written here"))
+
+
+async def _send(conn: Conn, data: bytes, dice: random.Random) -> None:
+    while data:
+        size = dice.randint(1, 70_000)
+        await write(conn, data[:size])
+        data = data[size:]
+
+
+async def _receive(conn: Conn, expected: bytes, dice: random.Random, way: str) -> None:
+    received = bytearray()
+    while len(received) < len(expected):
+        if not (piece := await read(conn, dice.randint(1, 70_000))):
+            break
+        received += piece
+    changed = "" if expected.startswith(received) else ", not as they were written"
+    expect(
+        bytes(received) == expected,
+        f"of {len(expected)} bytes {way}, {len(received)} arrived{changed}",
+    )

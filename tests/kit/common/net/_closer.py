@@ -215,3 +215,24 @@ class SharingTheClose(RightComponent):
             await asyncio.wait({self.working})
         finally:
             self.over.set_result(None)
+
+
+@closer.breaks("calls-apart")
+class KeepingTheCallback(RightComponent):
+    """Of calls at once, each calls back the last one."""
+
+    async def call(self, back: Callable[[], Awaitable[None]]) -> None:
+        self.back = back
+        await asyncio.sleep(0)
+        await self.back()
+
+
+@closer.breaks("no-task-left")
+class BeatingOn(RightComponent):
+    """Has a task beat while it calls, which goes on if the call fails."""
+
+    async def call(self, back: Callable[[], Awaitable[None]]) -> None:
+        beating = asyncio.create_task(self.work())
+        await super().call(back)
+        beating.cancel()
+        await asyncio.wait({beating})

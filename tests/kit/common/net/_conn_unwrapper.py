@@ -408,3 +408,23 @@ class InPieces(RightPacketWrapper):
 @wrapper.breaks("datagram-written")
 def in_pieces(inner: Conn) -> Conn:
     return InPieces(inner) if isinstance(inner, PacketConn) else right_wrap(inner)
+
+
+class OneBuffer(RightWrapper):
+    """Looks at what passes in one buffer, for both ways."""
+
+    buffer = b""
+
+    async def read(self, n: int, /) -> bytes:
+        self.buffer = await super().read(n)
+        return self.buffer
+
+    async def write(self, data: Buffer, /) -> None:
+        self.buffer = bytes(data)
+        await asyncio.sleep(0)
+        await super().write(self.buffer)
+
+
+@wrapper.breaks("ways-apart")
+def with_one_buffer(inner: Conn) -> Conn:
+    return right_wrap(inner) if isinstance(inner, PacketConn) else OneBuffer(inner)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import field
 from functools import partial
-from typing import Generic
+from typing import Final, Generic
 
 from typing_extensions import TypeVar
 
@@ -19,8 +19,10 @@ from gost_core.testing._families.closers import (
 )
 from gost_core.testing._run.contract import Contract, clause
 from gost_core.testing._run.waiting import (
+    ended,
     expect,
     expect_cancelled,
+    failure_of,
     given,
     need,
     owned,
@@ -32,6 +34,9 @@ from gost_core.testing._run.waiting import (
 from gost_core.testing._stage.streams import begin
 
 __all__ = ("CloserContract",)
+
+# How many calls are made at once.
+_CALLS: Final[int] = 3
 
 CloserT = TypeVar("CloserT", bound=Closer, default=Closer)
 
@@ -67,7 +72,11 @@ class CloserContract(Contract, Generic[CloserT], interface=Closer):
     @clause("After close(), no task of the component is left.", "D20", after=("closes",))
     async def no_task_left(self) -> None:
         before = asyncio.all_tasks()
-        await within((await self._specimen()).close(), "close()")
+        component = await self._specimen()
+        if self.call_back is not None:
+            # What a call has begun has to end with it, also if it fails.
+            await ended(start(self.call_back(component, _fail)))
+        await within(component.close(), "close()")
         await expect_no_task_after_close(before)
 
     @clause(TWICE, "D1", after=("closes",))
@@ -128,3 +137,35 @@ class CloserContract(Contract, Generic[CloserT], interface=Closer):
         await within(closed.wait(), "close() from inside a call")
         # How the call ends is its own affair: perhaps with a ClosedError.
         await within(asyncio.wait({calling}), "the call from inside which close() was called")
+
+    @clause(
+        "Calls at once do not mix: none calls back what another was given in place of its own.",
+        "D22",
+        after=("closes",),
+    )
+    async def calls_apart(self) -> None:
+        call_back, called = need(self.call_back, "call_back"), list[int]()
+
+        async def note(number: int) -> None:
+            called.append(number)
+
+        alone = await self._specimen()
+        await ended(start(call_back(alone, partial(note, 0))))
+        each = len(called)
+        called.clear()
+        component = await self._specimen()
+        calls = [start(call_back(component, partial(note, number))) for number in range(_CALLS)]
+        await ended(*calls)
+        succeeded = {number for number, one in enumerate(calls) if _succeeded(one)}
+        # Equal calls may share what they do, and then less is called.
+        is_shared = len(called) < _CALLS * max(each, 1)
+        what = f"{_CALLS} calls at once called {called}, and {sorted(succeeded)} succeeded"
+        expect(is_shared or succeeded <= set(called), what)
+
+
+async def _fail() -> None:
+    raise ConnectionResetError("what was called back fails")
+
+
+def _succeeded(call: "asyncio.Future[object]") -> bool:
+    return call.done() and failure_of(call) is None

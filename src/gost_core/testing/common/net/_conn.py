@@ -1,12 +1,10 @@
 """The contract of connections."""
 
 import asyncio
-import random
 from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import field
 from itertools import groupby
-from typing import Final
 
 from typing_extensions import Buffer
 
@@ -14,6 +12,7 @@ from gost_core.common.net import ClosedError, Conn, HalfCloser, UnsupportedError
 from gost_core.testing._families.closers import SHORTEST_CLOSE, Closers, closes_cut_short
 from gost_core.testing._families.lent import lend
 from gost_core.testing._families.readers import Readers, not_refused
+from gost_core.testing._families.whole import TRANSFER, expect_carried
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     applies,
@@ -55,8 +54,6 @@ from gost_core.testing._stage.streams import (
 )
 
 __all__ = ("ConnContract", "expect_last_words")
-
-_TRANSFER: Final[int] = 300_000
 
 
 class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there",)):
@@ -154,7 +151,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         after=("reads_what_is_there", "reads_at_least_one", "duplex"),
     )
     async def transfer(self) -> None:
-        await _expect_carried(*await self._stream())
+        await expect_carried(*await self._stream())
 
     @clause(
         "What is read beside a write() that waits does not change what that writes.",
@@ -162,7 +159,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         after=("transfer",),
     )
     async def ways_apart(self) -> None:
-        await _expect_carried(*await self._stream(), reads_late=True)
+        await expect_carried(*await self._stream(), reads_late=True)
 
     @clause(
         "Anything with a buffer can be written, and goes out as its bytes.",
@@ -186,7 +183,7 @@ class ConnContract(Readers, Closers, interface=Conn, first=("reads_what_is_there
         after=("reads_what_is_there",),
     )
     async def buffer_not_kept(self) -> None:
-        for size in (5, _TRANSFER) if self.make else (5,):
+        for size in (5, TRANSFER) if self.make else (5,):
             here, there = await self._ends()
             data = bytearray(b"x" * size)
             receiving = start(read_exactly(there, size)) if size > 5 else None
@@ -600,35 +597,3 @@ async def _write_and_close(conn: Conn, data: bytes, halves: bool) -> None:
 
 def _told(conn: Conn) -> list[tuple[str, str, str]]:
     return [(what, addr.network(), str(addr)) for what, addr in addresses_of(conn)]
-
-
-async def _expect_carried(here: Conn, there: Conn, *, reads_late: bool = False) -> None:
-    """Break the clause unless much arrives, both ways at once."""
-    dice = random.Random(1)
-    up, down = dice.randbytes(_TRANSFER), dice.randbytes(_TRANSFER)
-    sending = start(asyncio.gather(_send(here, up, dice), _send(there, down, dice)))
-    hearing = start(_receive(here, down, dice, "written by the peer"))
-    if reads_late:
-        # A write waits meanwhile, where the buffers have no room for all.
-        await hearing
-    await asyncio.gather(sending, hearing, _receive(there, up, dice, "written here"))
-
-
-async def _send(conn: Conn, data: bytes, dice: random.Random) -> None:
-    while data:
-        size = dice.randint(1, 70_000)
-        await write(conn, data[:size])
-        data = data[size:]
-
-
-async def _receive(conn: Conn, expected: bytes, dice: random.Random, way: str) -> None:
-    received = bytearray()
-    while len(received) < len(expected):
-        if not (piece := await read(conn, dice.randint(1, 70_000))):
-            break
-        received += piece
-    changed = "" if expected.startswith(received) else ", not as they were written"
-    expect(
-        bytes(received) == expected,
-        f"of {len(expected)} bytes {way}, {len(received)} arrived{changed}",
-    )

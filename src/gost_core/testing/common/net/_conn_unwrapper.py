@@ -25,6 +25,7 @@ from gost_core.context import Context
 from gost_core.metadata import Metadatable
 from gost_core.testing._families.closers import Closers, closes_cut_short
 from gost_core.testing._families.readers import expect_none_lost
+from gost_core.testing._families.whole import expect_carried
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
@@ -162,6 +163,16 @@ class ConnUnwrapperContract(Closers, interface=ConnUnwrapper):
             expect(
                 data[:7].startswith(piece), f"read(7), after a cancelled one, returned {piece!r}"
             )
+
+    @clause(
+        "What is read through the wrapper does not change what is written through it meanwhile.",
+        "D6, D10, D22",
+        after=("bytes_unchanged",),
+    )
+    async def ways_apart(self) -> None:
+        for reads_late in (False, True):
+            wrapper, far, _ = self._wrapped()
+            await expect_carried(wrapper, far, reads_late=reads_late)
 
     @clause("A cancelled read() of it loses nothing.", "D7", after=("bytes_unchanged",))
     async def cancelled_read_loses_nothing(self) -> None:
