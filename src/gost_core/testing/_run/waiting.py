@@ -307,10 +307,11 @@ async def noting_tasks(awaitable: Awaitable[R], begun: list[asyncio.Task[Any]], 
     noting = found if isinstance(found, _Noting) else _Noting(found)
     loop.set_task_factory(noting)
     noting.calls += 1
-    _begun.set(begun)
+    token = _begun.set(begun)
     try:
         return await awaitable
     finally:
+        _begun.reset(token)
         noting.calls -= 1
         if not noting.calls and loop.get_task_factory() is noting:
             loop.set_task_factory(noting.before)

@@ -20,7 +20,7 @@ from gost_core.common.net import Dialer as NetDialer
 from gost_core.context import Context
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.report import describe
-from gost_core.testing._run.waiting import keep, start, turns, until
+from gost_core.testing._run.waiting import keep, noting_tasks, start, turns, until
 from gost_core.testing._stage.memory import (
     Address,
     AddressedConn,
@@ -471,7 +471,8 @@ class Network(NetDialer):
         self._begin(play())
 
     def _begin(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
+        # What a peer begins is no task of whoever called it.
+        task = asyncio.create_task(noting_tasks(work, []))
         self._tasks.add(task)
         current().others.add(task)
 

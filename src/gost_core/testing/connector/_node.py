@@ -20,6 +20,7 @@ from gost_core.testing._run.waiting import (
     given,
     may_refuse,
     need,
+    noting_tasks,
     owned,
     raises,
     returned,
@@ -90,7 +91,9 @@ class ThroughNode(OverConn[ConnectorT, Node, ClosableT]):
     async def _over(self, network: Network, /, *, late: bool = False) -> BareConn:
         beneath = bare(network, late=late)
         if self.dial is not None:
-            beneath.top = owned(await succeeds(self.dial(_Leading(beneath)), "`dial`"))
+            # What the dialer begins is no task of the connector's.
+            dialing = noting_tasks(self.dial(_Leading(beneath)), [])
+            beneath.top = owned(await succeeds(dialing, "`dial`"))
             beneath.calls = 0
             if isinstance(network.peer, After):
                 network.peer.dialed.set()
