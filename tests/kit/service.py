@@ -592,15 +592,18 @@ class AcceptingInATask(RightService):
 
 
 @trial.breaks("cancel-closes")
-class LeavingTheUnbegun(RightService):
-    async def handle(self, conn: Conn) -> None:
-        await asyncio.sleep(0)
-        await super().handle(conn)
-
+class LeavingConnsToTheirHandlers(RightService):
     async def cancel_handlers(self) -> None:
         for task in self.conns:
             task.cancel()
         await self.finish_handlers()
+
+
+@trial.breaks("cancel-closes")
+class LeavingTheUnbegun(LeavingConnsToTheirHandlers):
+    async def handle(self, conn: Conn) -> None:
+        await asyncio.sleep(0)
+        await super().handle(conn)
 
 
 @trial.breaks("backoff")

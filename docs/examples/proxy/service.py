@@ -85,8 +85,7 @@ class TaskService(Service):
 
     async def _serve(self) -> None:
         failure: Exception | None = None
-        # The group is left after the last handler. Cancelling it cancels the handlers, and each of
-        # them closes its connection.
+        # The group is left after the last handler. Cancelling it cancels the handlers.
         try:
             async with asyncio.TaskGroup() as handlers:
                 try:
@@ -133,11 +132,10 @@ class TaskService(Service):
         try:
             if self._recorders:
                 await self._clients.record(ctx, self._recorders, host.encode())
-        except asyncio.CancelledError:  # no handler owns the connection yet
+            await fairly(host, self._handler.handle, ctx, conn)
+        except asyncio.CancelledError:  # as serve() was (D29)
             await conn.close()
             raise
-        try:
-            await fairly(host, self._handler.handle, ctx, conn)
         except Exception as error:  # one client's trouble ends nothing else (D28)
             session, what = ctx.value(SESSION_ID), with_notes(error)
             logger = self._logger.with_fields({"session": session})
