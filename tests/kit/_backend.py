@@ -96,6 +96,18 @@ class OneAtATime(Asking):
             await super().ask()
 
 
+class AFewAtATime(Asking):
+    """Asks eight questions at a time, of which some may wait for long."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self.places = asyncio.Semaphore(8)
+
+    async def ask(self) -> None:
+        async with self.places:
+            await super().ask()
+
+
 class LeavingTasks(Asking):
     """Asks in a task that goes on when the call is cancelled."""
 

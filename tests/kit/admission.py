@@ -9,6 +9,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.admission import AdmissionContract
 from tests.kit._backend import (
+    AFewAtATime,
     Asking,
     Deaf,
     Exhausting,
@@ -185,6 +186,10 @@ class WatchedAdmission(Watched, RightAdmission): ...
 
 @trial.breaks("others-go-on")
 class AdmissionOneAtATime(OneAtATime, RightAdmission): ...
+
+
+@trial.breaks("many-waiting")
+class AdmissionAFewAtATime(AFewAtATime, RightAdmission): ...
 
 
 @trial.breaks("any-port")

@@ -14,6 +14,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.auth import AuthenticatorContract
 from tests.kit._backend import (
+    AFewAtATime,
     Asking,
     Deaf,
     Exhausting,
@@ -242,6 +243,10 @@ class WatchedAuthenticator(Watched, RightAuthenticator): ...
 
 @trial.breaks("others-go-on")
 class AuthenticatorOneAtATime(OneAtATime, RightAuthenticator): ...
+
+
+@trial.breaks("many-waiting")
+class AuthenticatorAFewAtATime(AFewAtATime, RightAuthenticator): ...
 
 
 class Comparing(RightAuthenticator):

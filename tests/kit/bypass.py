@@ -11,6 +11,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.bypass import BypassContract
 from tests.kit._backend import (
+    AFewAtATime,
     Asking,
     Deaf,
     Exhausting,
@@ -224,6 +225,10 @@ class WatchedBypass(Watched, RightBypass): ...
 
 @trial.breaks("others-go-on")
 class BypassOneAtATime(OneAtATime, RightBypass): ...
+
+
+@trial.breaks("many-waiting")
+class BypassAFewAtATime(AFewAtATime, RightBypass): ...
 
 
 @trial.breaks("others-go-on")

@@ -14,6 +14,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.cache import CacheContract
 from tests.kit._backend import (
+    AFewAtATime,
     Asking,
     Deaf,
     Exhausting,
@@ -311,6 +312,10 @@ class CacheExhausting(Exhausting, RightCache): ...
 
 @trial.breaks("others-go-on")
 class CacheOneAtATime(OneAtATime, RightCache): ...
+
+
+@trial.breaks("many-waiting")
+class CacheAFewAtATime(AFewAtATime, RightCache): ...
 
 
 @trial.breaks("change-hinders-none")

@@ -10,6 +10,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.hosts import HostMapperContract
 from tests.kit._backend import (
+    AFewAtATime,
     Asking,
     Deaf,
     Exhausting,
@@ -291,6 +292,10 @@ class WatchedHostMapper(Watched, RightHostMapper): ...
 
 @trial.breaks("others-go-on")
 class HostMapperOneAtATime(OneAtATime, RightHostMapper): ...
+
+
+@trial.breaks("many-waiting")
+class HostMapperAFewAtATime(AFewAtATime, RightHostMapper): ...
 
 
 @trial.breaks("backend-mended")

@@ -10,6 +10,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing.ingress import IngressContract
 from tests.kit._backend import (
+    AFewAtATime,
     Asking,
     Deaf,
     Exhausting,
@@ -438,6 +439,10 @@ class WatchedIngress(Watched, RightIngress): ...
 
 @trial.breaks("others-go-on")
 class IngressOneAtATime(OneAtATime, RightIngress): ...
+
+
+@trial.breaks("many-waiting")
+class IngressAFewAtATime(AFewAtATime, RightIngress): ...
 
 
 @trial.breaks("backend-mended")

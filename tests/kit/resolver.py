@@ -13,6 +13,7 @@ from gost_core.resolver import InvalidError, Option, Options
 from gost_core.testing import Contract
 from gost_core.testing.resolver import ResolverContract
 from tests.kit._backend import (
+    AFewAtATime,
     Asking,
     AskingTwo,
     Breaking,
@@ -373,6 +374,10 @@ class ResolverAskingTwo(AskingTwo, RightResolver): ...
 
 @trial.breaks("others-go-on")
 class ResolverOneAtATime(OneAtATime, RightResolver): ...
+
+
+@trial.breaks("many-waiting")
+class ResolverAFewAtATime(AFewAtATime, RightResolver): ...
 
 
 @trial.breaks("others-go-on")

@@ -12,6 +12,7 @@ from gost_core.router import Option, Options, Route
 from gost_core.testing import Contract
 from gost_core.testing.router import RouterContract
 from tests.kit._backend import (
+    AFewAtATime,
     Asking,
     Deaf,
     Exhausting,
@@ -271,6 +272,10 @@ class WatchedRouter(Watched, RightRouter): ...
 
 @trial.breaks("others-go-on")
 class RouterOneAtATime(OneAtATime, RightRouter): ...
+
+
+@trial.breaks("many-waiting")
+class RouterAFewAtATime(AFewAtATime, RightRouter): ...
 
 
 @trial.breaks("backend-mended")

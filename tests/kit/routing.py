@@ -8,6 +8,7 @@ from gost_core.routing import Request
 from gost_core.testing import Contract
 from gost_core.testing.routing import MatcherContract
 from tests.kit._backend import (
+    AFewAtATime,
     Asking,
     Breaking,
     Deaf,
@@ -251,6 +252,10 @@ class WatchedMatcher(Watched, RightMatcher): ...
 
 @trial.breaks("others-go-on")
 class MatcherOneAtATime(OneAtATime, RightMatcher): ...
+
+
+@trial.breaks("many-waiting")
+class MatcherAFewAtATime(AFewAtATime, RightMatcher): ...
 
 
 @trial.breaks("backend-mended")

@@ -12,6 +12,7 @@ from gost_core.sd import Option, Options, Service
 from gost_core.testing import Contract
 from gost_core.testing.sd import SDContract
 from tests.kit._backend import (
+    AFewAtATime,
     Asking,
     Deaf,
     Exhausting,
@@ -411,6 +412,10 @@ class WatchedSD(Watched, RightSD): ...
 
 @trial.breaks("others-go-on")
 class SDOneAtATime(OneAtATime, RightSD): ...
+
+
+@trial.breaks("many-waiting")
+class SDAFewAtATime(AFewAtATime, RightSD): ...
 
 
 @trial.breaks("change-raises")

@@ -68,6 +68,9 @@ class AuthenticatorContract(
         client_id = await self._authenticate(self._build(), accepted)
         return _Login(accepted, client_id), _Login(refused, None), _nobody(accepted)
 
+    def _many_questions(self, count: int) -> Sequence[_Login]:
+        return [_Login((f"nobody {number}", "password"), None) for number in range(count)]
+
     def _beside(self, component: AuthenticatorT) -> Sequence[Callable[[], Awaitable[object]]]:
         pairs = [pair for pair in (self.nameless, ("", "")) if pair is not None]
         service = with_service("another")

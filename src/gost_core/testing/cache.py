@@ -69,6 +69,9 @@ class CacheContract(
         except NotFoundError:
             return None
 
+    def _many_questions(self, count: int) -> Sequence[str]:
+        return [f"key {number}" for number in range(count)]
+
     def _named(self, question: str) -> str:
         return f"get({question!r})"
 

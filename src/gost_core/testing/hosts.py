@@ -70,8 +70,8 @@ class HostMapperContract(
             ("ip", "four.example"),
         )
 
-    def _more_questions(self) -> Sequence[Question]:
-        return [("ip", "missing.example")]
+    def _more_questions(self, count: int = 1, /) -> Sequence[Question]:
+        return [("ip", f"{number * 'x'}missing.example") for number in range(count)]
 
     def _ask(
         self, component: HostMapperT, question: Question, /, *opts: Option

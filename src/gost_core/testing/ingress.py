@@ -53,8 +53,8 @@ class IngressContract(
     async def _questions(self) -> Sequence[str]:
         return "a.example", "b.example"
 
-    def _more_questions(self) -> Sequence[str]:
-        return ("c.example",)
+    def _more_questions(self, count: int = 1, /) -> Sequence[str]:
+        return [f"{number * 'x'}c.example" for number in range(count)]
 
     def _ask(self, component: IngressT, question: str, /, *opts: Option) -> Awaitable[Rule | None]:
         return component.get_rule(current().ctx, question, *opts)

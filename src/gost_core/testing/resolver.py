@@ -77,8 +77,9 @@ class ResolverContract(
         known = self._both_families()
         return ("ip4", known), ("ip6", _IPV6), ("ip6", known), ("ip", known), ("ip4", _IPV4)
 
-    def _more_questions(self) -> Sequence[Question]:
-        return [] if self.unknown is None else [("ip", self.unknown)]
+    def _more_questions(self, count: int = 1, /) -> Sequence[Question]:
+        unknown = [] if self.unknown is None else [self.unknown]
+        return [("ip", number * "x" + name) for name in unknown for number in range(count)]
 
     async def _forget(self) -> bool:
         await self.elapse(self.kept_for)

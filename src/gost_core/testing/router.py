@@ -51,8 +51,8 @@ class RouterContract(
     async def _questions(self) -> Sequence[str]:
         return "192.0.2.1", "client one"
 
-    def _more_questions(self) -> Sequence[str]:
-        return "192.0.2.2", "client two"
+    def _more_questions(self, count: int = 2, /) -> Sequence[str]:
+        return ["192.0.2.2", *(f"no client {number}" for number in range(1, count))]
 
     def _ask(self, component: RouterT, question: str, /, *opts: Option) -> Awaitable[Route | None]:
         return component.get_route(current().ctx, question, *opts)

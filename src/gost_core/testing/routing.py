@@ -76,6 +76,11 @@ class MatcherContract(
         pairs = ((self.matching, True), (self.other, False))
         return [(request, expected) for request, expected in pairs if request is not None]
 
+    def _many_questions(self, count: int) -> Sequence[_Sample]:
+        known = self.matching or Request()
+        hosts = (f"host{number}.example" for number in range(count))
+        return [(dataclasses.replace(known, host=host), False) for host in hosts]
+
     def _ask(self, component: MatcherT, question: _Sample) -> Awaitable[bool]:
         return component.match(_copy(question[0]))
 

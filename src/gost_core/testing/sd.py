@@ -89,8 +89,8 @@ class SDContract(
     async def _questions(self) -> Sequence[str]:
         return "web", "mail"
 
-    def _more_questions(self) -> Sequence[str]:
-        return ("files",)
+    def _more_questions(self, count: int = 1, /) -> Sequence[str]:
+        return [f"files{number * 'x'}" for number in range(count)]
 
     async def _forget(self) -> bool:
         if self.lease is not None:

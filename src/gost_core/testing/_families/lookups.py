@@ -26,6 +26,7 @@ from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.waiting import (
+    applies,
     ended,
     expect,
     expect_cancelled,
@@ -77,6 +78,8 @@ _MANY: Final[int] = 10
 _BEGUN: Final[int] = 10
 # More calls than those of which something may still be held.
 _LENT: Final[int] = 100
+# More questions than pools of things that can be shared have places.
+_SILENT: Final[int] = 20
 # For how many seconds a question is left without an answer.
 _PATIENCE: Final[float] = 1.5
 
@@ -231,6 +234,9 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
     what is kept in memory, by default nothing does.
     """
 
+    places: int | None = None
+    """How many calls can wait at once, if each needs something of its own, such as a thread."""
+
     @abstractmethod
     async def _questions(self) -> Sequence[QuestionT]:
         """Return what to ask, of different answers; together with the answer, if it varies."""
@@ -247,9 +253,13 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
     def _expect_right(self, question: QuestionT, answer: AnswerT, when: str = "", /) -> None:
         """Break the clause unless the answer is right; ``when`` says what is special, or is ""."""
 
-    def _more_questions(self) -> Sequence[QuestionT]:
-        """Return what else can be asked: what is not there, and so in no memory."""
+    def _more_questions(self, _: int = 2, /) -> Sequence[QuestionT]:
+        """Return so many more questions: about what is not there, and so in no memory."""
         return ()
+
+    def _many_questions(self, count: int, /) -> Sequence[QuestionT]:
+        """Return questions of which no two may be asked as one."""
+        return self._more_questions(count)
 
     async def _forget(self) -> bool:
         """Let the time pass for which answers are kept; tell whether none is kept any more."""
@@ -372,6 +382,27 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
                     self._expect_safe(question, stalled.result())
             else:
                 await expect_cancelled(stalled, self._named(question))
+
+    @clause(
+        "However many questions wait for an answer, others get theirs, but for what needs a thread "
+        "or the like of its own.",
+        "D22",
+        after=(FIRST, "next_after_cancelled", "others_go_on"),
+    )
+    async def many_waiting(self) -> None:
+        component, questions = await self._ready(), await self._questions()
+        most = _SILENT if self.places is None else min(_SILENT, self.places - 1)
+        waiting = 0
+        for question in self._many_questions(most):
+            # Who has answered that asks nobody, or will ask when it is not expected any more.
+            if not await self._stalled(component, partial(self._ask, component, question)):
+                break
+            waiting += 1
+        applies(waiting == most, "it asks nobody about what it does not know")
+        for question in questions:
+            await within(
+                self._ask(component, question), f"{self._named(question)}, beside {most} that wait,"
+            )
 
 
 class Changes(Answers[ComponentT, QuestionT, AnswerT]):

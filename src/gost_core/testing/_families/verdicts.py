@@ -90,8 +90,8 @@ class Verdicts(OptionLookup[ComponentT, Question, bool], WholeHosts):
     async def _any_question(self) -> Question:
         return "tcp", "192.0.2.1:1024"
 
-    def _more_questions(self) -> Sequence[Question]:
-        return [("tcp", f"host{number}.example:80") for number in range(8)]
+    def _more_questions(self, count: int = 8, /) -> Sequence[Question]:
+        return [("tcp", f"host{number}.example:80") for number in range(count)]
 
     def _expect_right(self, question: Question, answer: bool, when: str = "", /) -> None:
         self._expect_verdict(question, answer, self._samples()[question[1]], when)
