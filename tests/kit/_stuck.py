@@ -250,6 +250,21 @@ class ClosingBehindReads(ForwardingConn, ConnUnwrapper):
         return self.inner
 
 
+class SharingABuffer(ForwardingConn, ConnUnwrapper):
+    """A stream that writes, a moment later, from a buffer that all such streams share."""
+
+    buffer = bytearray()
+
+    async def write(self, data: Buffer, /) -> None:
+        sent = bytes(data)
+        self.buffer[:] = sent
+        await asyncio.sleep(0)
+        await super().write(bytes(self.buffer) if len(self.buffer) == len(sent) < 100 else sent)
+
+    def unwrap_conn(self) -> Conn:
+        return self.inner
+
+
 class TimedByTheCall(ForwardingConn, ConnUnwrapper):
     """A stream whose reads end at the TIME_LIMIT of the call that gave it."""
 

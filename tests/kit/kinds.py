@@ -153,7 +153,7 @@ KINDS: Final = (
         "Calls at once mix: one gets what another asked for.",
         clauses(
             "addresses-apart all-served at-once calls-apart carried-addresses clients-apart "
-            "changes-apart deletes-apart marks-apart "
+            "accepted-apart changes-apart deletes-apart marks-apart "
             "close-at-once concurrent concurrent-whole connections-apart duplex first-callers "
             "handlers-concurrent handles-apart multiplexing-independent one-session "
             "readers-not-mixed streams-apart threads-apart ways-apart writers-not-mixed"

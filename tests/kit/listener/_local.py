@@ -33,6 +33,7 @@ from tests.kit._stuck import (
     InTurn,
     QuietEnd,
     ReadingOnBeneath,
+    SharingABuffer,
     Shortening,
     closing_ahead,
     closing_undisturbed,
@@ -304,6 +305,7 @@ local.breaks("reads-whole")(giving(RightListener, "accept", ReadingOnBeneath))
 local.breaks("stuck-client")(giving(RightListener, "accept", InTurn))
 local.breaks("break-shown")(giving(RightListener, "accept", QuietEnd))
 local.breaks("writes-whole")(giving(RightListener, "accept", Shortening))
+local.breaks("accepted-apart")(giving(RightListener, "accept", SharingABuffer))
 
 
 @local.breaks("shape")

@@ -19,7 +19,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address, MemoryListener, MemoryMetadata
 from gost_core.testing.listener import ReverseListenerContract
-from tests.kit._stuck import InTurn, QuietEnd, closing_undisturbed, giving
+from tests.kit._stuck import InTurn, QuietEnd, SharingABuffer, closing_undisturbed, giving
 from tests.kit.listener._serving import RightWrapper, ServedConn, ServesOptions
 from tests.kit.trial import Trial
 
@@ -144,6 +144,7 @@ def run(make: type[RightReverse]) -> Contract:
 
 reverse = Trial[type[RightReverse]](ReverseListenerContract, run, RightReverse)
 reverse.breaks("stuck-client")(giving(RightReverse, "accept", InTurn))
+reverse.breaks("accepted-apart")(giving(RightReverse, "accept", SharingABuffer))
 reverse.breaks("break-shown")(giving(RightReverse, "accept", QuietEnd))
 
 

@@ -49,6 +49,8 @@ HELLO: Final[bytes] = b"hello"
 # More than is taken for a client that reads nothing.
 _MUCH: Final[int] = 8 * CHUNK
 
+_CLIENTS: Final[int] = 3
+
 ListenerT_co = TypeVar("ListenerT_co", bound=Listener, covariant=True)
 SiteT = TypeVar("SiteT", bound="Site[Listener]")
 
@@ -254,6 +256,18 @@ class Acceptors(Closers, Generic[SiteT]):
         conn, client = await site.meet()
         await carry(conn, client, b"pong")
         await carry(client, conn, b"ping")
+
+    @clause(
+        "What goes over several accepted connections at once does not mix.",
+        "D22, D26",
+        after=("accepts",),
+    )
+    async def accepted_apart(self) -> None:
+        site = await self._ready()
+        met = [await site.meet() for _ in range(_CLIENTS)]
+        ways = [way for conn, client in met for way in ((conn, client), (client, conn))]
+        texts = (b"this goes way %d" % number for number in range(len(ways)))
+        await asyncio.gather(*(carry(*way, text) for way, text in zip(ways, texts, strict=True)))
 
     @clause("close() wakes a waiting accept(), which raises ClosedError.", "D1, D26")
     async def close_wakes_accept(self) -> None:

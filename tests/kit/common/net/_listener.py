@@ -27,6 +27,7 @@ from tests.kit._stuck import (
     Hurried,
     InTurn,
     ReadingOnBeneath,
+    SharingABuffer,
     closing_ahead,
     closing_for_all,
     closing_undisturbed,
@@ -94,6 +95,7 @@ class Nothing(RightListener):
 listener.breaks("reads-whole")(giving(RightListener, "accept", ReadingOnBeneath))
 listener.breaks("stuck-client")(giving(RightListener, "accept", InTurn))
 listener.breaks("writes-whole")(giving(RightListener, "accept", Hurried))
+listener.breaks("accepted-apart")(giving(RightListener, "accept", SharingABuffer))
 
 
 class HostOnly(ForwardingConn):
