@@ -60,6 +60,7 @@ def run(make: type[RightAdmission]) -> Contract:
         refused="bad.example:1024",
         unmatched=True,
         make_of=make.of,
+        kept_for=0.0,
         break_backend=break_backend,
         mend_backend=mend_backend,
         stall_backend=stall_backend,
@@ -272,18 +273,18 @@ class NeedingAPort(RightAdmission):
 
 @trial.breaks("out-of-reach")
 class RefusingTheKnownAlone(RightAdmission):
-    """Out of reach it goes by what it has refused before."""
+    """Out of reach it refuses those only of whom it was asked before."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.refused: set[str] = set()
+        self.known: set[str] = set()
 
     async def admit(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
-        if not self.reachable and self.refused:
-            return addr not in self.refused
+        if not self.reachable and self.known:
+            return addr not in self.known
         admitted = await super().admit(ctx, network, addr, *opts)
-        if self.reachable and not admitted:
-            self.refused.add(addr)
+        if self.reachable:
+            self.known.add(addr)
         return admitted
 
 
@@ -319,6 +320,19 @@ class TakingAPathForAPort(RightAdmission):
     def names(self, network: str, addr: str) -> bool:
         path, colon, port = addr.rpartition(":")
         return (path.startswith("/") and bool(colon and int(port))) or super().names(network, addr)
+
+
+@trial.breaks("refuses-all")
+class AdmittingWhomItAdmittedBefore(RightAdmission):
+    def __init__(self) -> None:
+        super().__init__()
+        self.admitted: set[str] = set()
+
+    async def admit(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        admitted = await super().admit(ctx, network, addr, *opts)
+        if admitted:
+            self.admitted.add(addr)
+        return admitted or (not self.reachable and addr in self.admitted)
 
 
 trials = (trial,)

@@ -55,6 +55,7 @@ def run(make: Callable[[], RightAuthenticator]) -> Contract:
         client_id="client 1",
         refused_pair=("alice", "wrong horse"),
         nameless=("guest", "any word"),
+        kept_for=0.0,
         break_backend=break_backend,
         mend_backend=mend_backend,
         stall_backend=stall_backend,
@@ -419,6 +420,23 @@ class KeepingWhoIsIn(RightAuthenticator):
         if found is not None:
             self.seen[user] = ctx
         return found
+
+
+@trial.breaks("refuses-all")
+class LettingInAgain(RightAuthenticator):
+    """Lets in while its backend is out of reach whom it let in before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: dict[tuple[str, str], str] = {}
+
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        found = await super().authenticate(ctx, user, password, *opts)
+        if found is not None:
+            self.ids[user, password] = found
+        return found if self.reachable else self.ids.get((user, password))
 
 
 trials = (trial,)

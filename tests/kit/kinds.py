@@ -216,7 +216,7 @@ KINDS: Final = (
         "Fails open",
         "What it asks is broken or gone, and it lets through, makes an answer up, or goes direct.",
         clauses(
-            "unreachable-table "
+            "unreachable-table refuses-all "
             "admission-fails-closed auther-broken backend-broken broken-backend-raises "
             "bypass-broken change-raises common.net.Dialer.refused "
             "common.net.Dialer.unresolvable connector.Binder.refused "

@@ -8,6 +8,7 @@ from typing_extensions import TypeVar
 
 from gost_core.admission import Admission, Option, Options
 from gost_core.testing._families.lookups import Question, versions
+from gost_core.testing._families.refuses import Refuses
 from gost_core.testing._families.verdicts import UNREADABLE, Verdicts
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
@@ -33,6 +34,7 @@ _QUESTIONS: Final[tuple[Question, ...]] = (
 
 class AdmissionContract(
     Verdicts[AdmissionT],
+    Refuses[AdmissionT, Question, bool],
     interface=Admission,
     first=("answer",),
     said={

@@ -9,6 +9,7 @@ from typing_extensions import TypeVar
 
 from gost_core.auth import Authenticator, Option, Options, with_service
 from gost_core.testing._families.lookups import OptionLookup
+from gost_core.testing._families.refuses import Refuses
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.secrets import expect_untold, overheard
@@ -30,6 +31,7 @@ class _Login(NamedTuple):
 
 class AuthenticatorContract(
     OptionLookup[AuthenticatorT, _Login, str | None],
+    Refuses[AuthenticatorT, _Login, str | None],
     interface=Authenticator,
     first=("accepted", "refused"),
     said={
