@@ -32,6 +32,7 @@ from tests.kit._stuck import (
     ClosingBehindReads,
     ClosingBehindWrites,
     Hurried,
+    QuietEnd,
     ReadingOnBeneath,
     ending_at_the_limit,
     few_places,
@@ -666,6 +667,7 @@ class TakingUpACancelledRead(RightConnector):
         return ReadingOnBeneath(conn) if tcp else super().connection(conn, network, address)
 
 
+connectors.breaks("break-shown")(giving(RightConnector, "connect", QuietEnd))
 connectors.breaks("writes-whole")(giving(RightConnector, "connect", Hurried))
 connectors.breaks("close-wakes")(giving(RightConnector, "connect", ClosingBehindReads))
 connectors.breaks("close-wakes")(giving(RightConnector, "connect", ClosingBehindWrites))

@@ -19,6 +19,7 @@ from tests.kit._stuck import (
     ClosingBehindReads,
     ClosingBehindWrites,
     Hurried,
+    QuietEnd,
     ending_at_the_limit,
     few_places,
     giving,
@@ -94,6 +95,7 @@ logins.breaks("many-waiting")(few_places(RightLogin, "handshake"))
 logins.breaks("outlives-limit")(ending_at_the_limit(RightLogin, "handshake"))
 
 
+logins.breaks("break-shown")(giving(RightLogin, "handshake", QuietEnd))
 logins.breaks("writes-whole")(giving(RightLogin, "handshake", Hurried))
 logins.breaks("close-wakes")(giving(RightLogin, "handshake", ClosingBehindReads))
 logins.breaks("close-wakes")(giving(RightLogin, "handshake", ClosingBehindWrites))

@@ -31,6 +31,7 @@ from tests.kit._stuck import (
     ClosingBehindReads,
     ClosingBehindWrites,
     Hurried,
+    QuietEnd,
     closing_for_all,
     closing_undisturbed,
     ending_at_the_limit,
@@ -322,6 +323,7 @@ class GoingByTheLastDialer(RightDialer):
         return await (self.net_dialer or OwnNetwork()).dial(ctx, "tcp", addr)
 
 
+dialers.breaks("break-shown")(giving(RightDialer, "dial", QuietEnd))
 dialers.breaks("writes-whole")(giving(RightDialer, "dial", Hurried))
 dialers.breaks("close-wakes")(giving(RightDialer, "dial", ClosingBehindReads))
 dialers.breaks("close-wakes")(giving(RightDialer, "dial", ClosingBehindWrites))

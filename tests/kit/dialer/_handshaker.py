@@ -23,6 +23,7 @@ from tests.kit._stuck import (
     ClosingBehindReads,
     ClosingBehindWrites,
     Hurried,
+    QuietEnd,
     ending_at_the_limit,
     few_places,
     giving,
@@ -199,6 +200,7 @@ handshakers.breaks("many-waiting")(few_places(RightHandshaker, "handshake"))
 handshakers.breaks("outlives-limit")(ending_at_the_limit(RightHandshaker, "handshake"))
 
 
+handshakers.breaks("break-shown")(giving(RightHandshaker, "handshake", QuietEnd))
 handshakers.breaks("writes-whole")(giving(RightHandshaker, "handshake", Hurried))
 handshakers.breaks("close-wakes")(giving(RightHandshaker, "handshake", ClosingBehindReads))
 handshakers.breaks("close-wakes")(giving(RightHandshaker, "handshake", ClosingBehindWrites))

@@ -107,7 +107,8 @@ class Stream(Conn):
         if self.closed:
             raise ClosedError("this end was closed")
         if not self.pieces:
-            return b""
+            # Nothing announces the end of a stream.
+            raise ConnectionResetError("the session is over")
         data = self.pieces.popleft()
         if data[n:]:
             self.pieces.appendleft(data[n:])

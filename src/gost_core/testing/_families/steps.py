@@ -522,6 +522,19 @@ class Streamed(Addressed[ComponentT, NodeT], Pinged):
         if not network.carries_datagrams():
             await within(end_of(conn), "what comes from a node that has gone away")
 
+    @clause(
+        "When the node breaks off, read() raises ConnectionResetError: it is no end.",
+        "D8, D14",
+        after=("outlives_call",),
+    )
+    async def break_shown(self) -> None:
+        conn, network = await self._stream()
+        in_memory = network.listener is None and not network.carries_datagrams()
+        applies(in_memory, "only what goes through memory is broken off")
+        await self._works(conn, "the connection")
+        await network.break_off()
+        await raises(conn.read(1), "read() of what broke off", ConnectionResetError)
+
     @clause(WORDS, "D8", after=("outlives_call",))
     async def writes_whole(self) -> None:
         conn, network = await self._stream()
