@@ -395,6 +395,11 @@ class Lines(ForwardingConn):
         self.rest = data[n:]
         return data[:n]
 
+    async def write(self, data: Buffer, /) -> None:
+        whole = bytes(data)
+        for start in range(0, len(whole), 32768):
+            await super().write(whole[start : start + 32768])
+
 
 class DatagramDialer(RightDialer):
     async def beneath(self, ctx: Context, addr: str, options: DialOptions) -> Conn:
