@@ -335,4 +335,13 @@ class AdmittingWhomItAdmittedBefore(RightAdmission):
         return admitted or (not self.reachable and addr in self.admitted)
 
 
+@trial.breaks("unreadable-source")
+class EncodingSources(RightAdmission):
+    """Looks up a source by its bytes, which not each has."""
+
+    def names(self, network: str, addr: str) -> bool:
+        addr.encode()
+        return super().names(network, addr)
+
+
 trials = (trial,)

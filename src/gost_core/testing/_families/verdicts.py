@@ -37,6 +37,7 @@ UNREADABLE: Final[tuple[str, ...]] = (
     ":::",
     "[2001:db8::1:443",
     "no.example:http",
+    "\udcff.example:80",
     # No IDNA has these: a label that is empty, and one that is too long.
     "host..example:80",
     f"{64 * 'x'}.example:80",
