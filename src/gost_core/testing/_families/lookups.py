@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import gc
 import ipaddress
+import re
+import threading
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -78,6 +80,8 @@ _MANY: Final[int] = 10
 _BEGUN: Final[int] = 10
 # More calls than those of which something may still be held.
 _LENT: Final[int] = 100
+# What asyncio and concurrent.futures call their threads, if nobody else does.
+_POOLED: Final[re.Pattern[str]] = re.compile(r"(?:asyncio_|ThreadPoolExecutor-)\d")
 # More questions than pools of things that can be shared have places.
 _SILENT: Final[int] = 20
 # For how many seconds a question is left without an answer.
@@ -235,7 +239,8 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
     """
 
     places: int | None = None
-    """How many calls can wait at once, if each needs something of its own, such as a thread."""
+    """How many calls can wait at once, if each needs something of its own, such as a thread or a
+    connection. None = any number; where a pool of threads is found, that is not tried."""
 
     @abstractmethod
     async def _questions(self) -> Sequence[QuestionT]:
@@ -399,10 +404,11 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
                 break
             waiting += 1
         applies(waiting == most, "it asks nobody about what it does not know")
+        pooled = any(_POOLED.match(one.name) for one in threading.enumerate())
+        applies(not pooled or self.places is not None, "each may wait in a thread of a pool")
         for question in questions:
-            await within(
-                self._ask(component, question), f"{self._named(question)}, beside {most} that wait,"
-            )
+            what = f"{self._named(question)}, beside {most} that wait, with {self.places} `places`,"
+            await within(self._ask(component, question), what)
 
 
 class Changes(Answers[ComponentT, QuestionT, AnswerT]):
