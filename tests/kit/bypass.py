@@ -240,7 +240,7 @@ class FourAtATime(RightBypass):
         self.locks = [asyncio.Lock() for _ in range(4)]
 
     async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
-        async with self.locks[crc32(host_of(addr).encode()) % 4]:
+        async with self.locks[crc32(repr(host_of(addr)).encode()) % 4]:
             return await super().contains(ctx, network, addr, *opts)
 
 

@@ -407,7 +407,7 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
         pooled = any(_POOLED.match(one.name) for one in threading.enumerate())
         applies(not pooled or self.places is not None, "each may wait in a thread of a pool")
         for question in questions:
-            what = f"{self._named(question)}, beside {most} that wait, with {self.places} `places`,"
+            what = f"{self._named(question)}, beside {most} that wait (`places` are how many may),"
             await within(self._ask(component, question), what)
 
 

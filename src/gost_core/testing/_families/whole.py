@@ -35,7 +35,7 @@ TRANSFER: Final[int] = 300_000
 """More than the buffers of a connection take at once, often."""
 
 # Up to how many cancelled reads something comes beside.
-_CUTS: Final[int] = 8
+_CUTS: Final[int] = 5
 
 
 async def read_whole(
