@@ -452,11 +452,4 @@ trial.breaks("nothing-kept")(remembering(RightCache, "set"))
 trial.breaks("nothing-kept")(remembering(RightCache, "get"))
 
 
-@trial.breaks("found")
-class EncodingKeys(RightCache):
-    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
-        key.encode()
-        await super().set(ctx, key, data, *opts)
-
-
 trials = (trial,)

@@ -23,7 +23,7 @@ __all__ = ("CacheContract",)
 
 CacheT = TypeVar("CacheT", bound=Cache, default=Cache)
 
-_SHORT_KEYS: Final = ("a", "A", "a ", "a b", "aa", "", "\u00e4", "a\0", "a/b", "a:b", "\udcff")
+_SHORT_KEYS: Final = ("a", "A", "a ", "a b", "aa", "", "\u00e4", "a\0", "a/b", "a:b")
 _KEYS: Final = (*_SHORT_KEYS, "k" * 300, "k" * 300 + "2")
 _LARGE: Final[bytes] = bytes(range(256)) * 300
 _DATA: Final = (b"some data", b"", b"\0\r\n\xff", b"\r\n \0\0", b" \n", _LARGE)
@@ -149,9 +149,9 @@ class CacheContract(
     async def keys_apart(self) -> None:
         cache = self._build()
         for key in _KEYS:
-            await self._set(cache, key, ascii(key).encode())
+            await self._set(cache, key, key.encode())
         for key in _KEYS:
-            await self._expect(cache, key, ascii(key).encode(), ", stored under a key like it")
+            await self._expect(cache, key, key.encode(), ", stored under a key like it")
 
     @clause("delete() removes, and does nothing for what is not there.", "D75", after=("found",))
     async def delete_removes(self) -> None:
