@@ -577,13 +577,15 @@ class DeletingBeforeStoring(RightIngress):
             raise
 
 
-@trial.breaks("set-answer")
-class RememberingLate(RightIngress):
-    """Remembers what it has found, and forgets it at each change, but not what is on its way."""
-
+class Remembering(RightIngress):
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.known: dict[str, Rule | None] = {}
         super().__init__(rules)
+
+
+@trial.breaks("set-answer")
+class RememberingLate(Remembering):
+    """Remembers what it has found, and forgets it at each change, but not what is on its way."""
 
     def store(self, rule: Rule) -> bool:
         self.known.clear()
@@ -618,16 +620,9 @@ class OneOfEachSpelling(RightIngress):
             return self.store(rule)
 
 
-trials = (trial,)
-
-
 @trial.breaks("set-deletes")
-class RememberingAnswers(RightIngress):
+class RememberingAnswers(Remembering):
     """Remembers what it found for a host, until the rule of just that host is set."""
-
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self.known: dict[str, Rule | None] = {}
-        super().__init__(rules)
 
     def store(self, rule: Rule) -> bool:
         self.known.pop(self.plain(rule.hostname), None)
@@ -652,3 +647,6 @@ class KeepingTheClaim(RightIngress):
         stored = await super().set_rule(ctx, rule, *opts)
         self.claims.pop(rule.hostname, None)
         return stored
+
+
+trials = (trial,)

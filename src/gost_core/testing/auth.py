@@ -234,8 +234,10 @@ def _near(known: Sequence[_Pair], client_id: str) -> Iterator[tuple[str, _Pair]]
             "the name as password": (user,),
             "another's password": [other for _, other in known],
         }
-        users = ["", f"{user}x", f"{user} ", user[:-1], user.swapcase(), "*", ".*"]
-        users += f" {user}", f"{user}\0", f"{user}\n", f"x{user}", user * 2, password, client_id
+        users = (
+            *("", "*", ".*", password, client_id, user[:-1], user.swapcase(), user * 2),
+            *(f"{user}x", f"{user} ", f"{user}\0", f"{user}\n", f"x{user}", f" {user}"),
+        )
         tries = {what: [(user, one) for one in tried] for what, tried in passwords.items()}
         tries["another user"] = [(one, password) for one in users]
         tries["an unknown user"] = [("", ""), (f"no {user}", ""), (f"no {user}", f"no {user}")]

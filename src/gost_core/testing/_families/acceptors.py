@@ -9,7 +9,7 @@ from typing import ClassVar, Final, Generic, TypeVar
 from gost_core.common.net import Addr, ClosedError, Closer, Conn, Listener, PacketConn
 from gost_core.listener import BindError
 from gost_core.testing._families.closers import Closers, closes_cut_short
-from gost_core.testing._families.whole import LAST, LONG, PIECES, WORDS, read_whole, write_last
+from gost_core.testing._families.whole import PIECES, WORDS, read_whole, write_whole
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST, clause
 from gost_core.testing._run.report import describe
@@ -235,11 +235,7 @@ class Acceptors(Closers, Generic[SiteT]):
 
     @clause(WORDS, "D8", after=("accepts",))
     async def writes_whole(self) -> None:
-        conn, client = await self._stream()
-        received = start(read_exactly(client, len(LONG + LAST)))
-        await within(conn.write(LONG), "write()")
-        await within(write_last(conn), "write() and close()")
-        expect(await received == LONG + LAST, "not all that was written came to the client")
+        await write_whole(*await self._stream())
 
     @clause(
         "A client that writes nothing and reads nothing holds up no other.",

@@ -29,7 +29,7 @@ from gost_core.testing._run.waiting import (
 )
 from gost_core.testing._stage.fakes.recorded import Recorded, out_of_reach
 
-__all__ = ("LENT", "Asking", "Waits")
+__all__ = ("LENT_NUMBER", "Asking", "Waits")
 
 _Call: TypeAlias = Callable[[Context], Awaitable[object]]
 Waits: TypeAlias = Iterator[tuple[str, Recorded[Any], _Call]]
@@ -37,7 +37,7 @@ Waits: TypeAlias = Iterator[tuple[str, Recorded[Any], _Call]]
 _MARK: Final[Key[str]] = Key("a value of the request")
 _LENT: Final[int] = 8
 
-LENT: Final[Key[int]] = Key("the number of a context that is lent")
+LENT_NUMBER: Final[Key[int]] = Key("the number of a context that is lent")
 """By which calls go to a target of their own: what is kept of each target is kept of all."""
 
 
@@ -182,7 +182,7 @@ class Asking(Contract):
             expect(kept < _LENT / 2, f"of {_LENT} calls to {who}, {kept} contexts are kept")
 
     async def _lend(self, call: _Call, what: str, number: int) -> ref[Context]:
-        ctx = Context().with_value(LENT, number)
+        ctx = Context().with_value(LENT_NUMBER, number)
         made = await given(call(ctx), what)
         # The close() of a node stops its probe.
         if not isinstance(made, Node) and isinstance(made, Closer):

@@ -503,7 +503,7 @@ async def _ping(conn: Conn) -> None:
 
 
 class Streamed(Addressed[ComponentT, NodeT], Pinged):
-    """The clause of a step that gives a stream."""
+    """The clauses of a step that gives a stream."""
 
     async def _carrying(self, component: ComponentT, result: Conn, /) -> Conn:
         """Return what carries data once the step has given that result."""

@@ -8,7 +8,7 @@ from typing import Final
 from gost_core.common.net import Conn
 from gost_core.testing._run.waiting import expect, expect_cancelled, given, settle, start, within
 from gost_core.testing._stage.network import GREETING
-from gost_core.testing._stage.streams import ALL, begin, cancelled_beside, read, write
+from gost_core.testing._stage.streams import ALL, begin, cancelled_beside, read, read_exactly, write
 
 __all__ = (
     "LAST",
@@ -19,6 +19,7 @@ __all__ = (
     "expect_carried",
     "read_whole",
     "write_last",
+    "write_whole",
 )
 
 PIECES: Final[str] = (
@@ -67,6 +68,14 @@ async def write_last(conn: Conn, /) -> None:
     """Write the last words, and close at once."""
     await conn.write(LAST)
     await conn.close()
+
+
+async def write_whole(conn: Conn, other: Conn, /) -> None:
+    """Break the clause unless all that is written, up to close(), comes to the other end."""
+    received = start(read_exactly(other, len(LONG + LAST)))
+    await within(conn.write(LONG), "write()")
+    await within(write_last(conn), "write() and close()")
+    expect(await received == LONG + LAST, "not all that was written came to the other end")
 
 
 async def _piece(conn: Conn) -> bytes:

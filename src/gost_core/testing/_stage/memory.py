@@ -238,7 +238,7 @@ def unread(conn: MemoryConn, /) -> int:
 
 def written(conn: MemoryConn, /) -> int:
     """Return how many bytes have been written to this end."""
-    # As above.
+    # No method either, as for unread().
     return conn._outgoing.taken  # pyright: ignore[reportPrivateUsage]
 
 

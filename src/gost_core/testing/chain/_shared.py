@@ -21,7 +21,7 @@ from gost_core.common.net import (
 )
 from gost_core.context import Context
 from gost_core.keys import SESSION_ID, TIME_LIMIT
-from gost_core.testing._families.asking import LENT
+from gost_core.testing._families.asking import LENT_NUMBER
 from gost_core.testing._families.closers import (
     closed_at_once,
     closed_twice,
@@ -109,7 +109,7 @@ def node(scene: Scene, name: str, /) -> Node:
 
 def target_of(ctx: Context, /) -> str:
     """Return the target of a request: of each whose context is lent, another one."""
-    return f"target.example:{80 + (ctx.value(LENT) or 0)}"
+    return f"target.example:{80 + (ctx.value(LENT_NUMBER) or 0)}"
 
 
 def names(route: Route | None, /) -> list[str]:

@@ -18,7 +18,14 @@ from gost_core.testing._families.closers import closed_at_once, closed_twice, cl
 from gost_core.testing._families.lent import lend
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._families.steps import succeeds
-from gost_core.testing._families.whole import LAST, LONG, PIECES, WORDS, read_whole, write_last
+from gost_core.testing._families.whole import (
+    LAST,
+    PIECES,
+    WORDS,
+    read_whole,
+    write_last,
+    write_whole,
+)
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
@@ -324,10 +331,7 @@ class BinderContract(
     async def writes_whole(self) -> None:
         listener = await self._bind(outside := Outside())
         visitor, conn = await self._visit(outside, listener)
-        received = start(read_exactly(visitor, len(LONG + LAST)))
-        await within(conn.write(LONG), "write() to a visitor")
-        await within(write_last(conn), "write() and close()")
-        expect(await received == LONG + LAST, "not all that was written came to the visitor")
+        await write_whole(conn, visitor)
 
     @clause(
         "A visitor who ends is read to its end; closing what was accepted ends what it reads.",
