@@ -118,6 +118,21 @@ class ClosingBehindTheRecord(RightRecorder):
 
 
 @trial.breaks("broken-backend-raises")
+class LookingForTheDisk(RightRecorder):
+    """Looks for the disk once that has failed, and goes on when it is closed."""
+
+    looking: asyncio.Task[None] | None = None
+
+    async def write(self, line: bytes) -> None:
+        try:
+            await super().write(line)
+        except OSError:
+            if self.looking is None:
+                self.looking = asyncio.create_task(asyncio.sleep(3600.0), name="the disk")
+            raise
+
+
+@trial.breaks("broken-backend-raises")
 class WaitingForTheDisk(RightRecorder):
     async def write(self, line: bytes) -> None:
         while not self.reachable:  # noqa: ASYNC110 nothing tells

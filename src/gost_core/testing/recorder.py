@@ -12,7 +12,11 @@ from gost_core.common.net import Closer
 from gost_core.context import Context
 from gost_core.recorder import Recorder, RecordOptions, metadata_record_option
 from gost_core.testing._families.calls import Methods
-from gost_core.testing._families.closers import Closers, closes_cut_short
+from gost_core.testing._families.closers import (
+    Closers,
+    closes_cut_short,
+    expect_no_task_after_close,
+)
 from gost_core.testing._families.lent import lend_several
 from gost_core.testing._families.lookups import Mended, Stalling
 from gost_core.testing._families.options import AnyOption, TakesOptions
@@ -164,14 +168,19 @@ class RecorderContract(
     @clause(
         "A record that cannot be kept raises OSError, and leaves no task behind.",
         "D20, D55",
-        after=("empty_kept",),
+        after=("empty_kept", "tasks_ended"),
     )
     async def broken_backend_raises(self) -> None:
         recorder, what = await self._broken(), "record() with its backend broken"
+        before = asyncio.all_tasks()
         for _ in range(3):
             calls = [recorder.record(Context(), data) for data in (b"one", b"", b"two")]
             for one in [start(leaving_no_task(call, what)) for call in calls]:
                 await raises(one, what, OSError)
+        # The recorder's own tasks end with it.
+        if isinstance(recorder, Closer):
+            await within(recorder.close(), "close()")
+            await expect_no_task_after_close(before)
 
     @clause(
         "A cancelled close() ends as cancelled, and the next one ends too.",
