@@ -9,7 +9,7 @@ from tests.kit import FAULTS, TRIALS
 
 # How a module says that all its tests are for one Python.
 _ONE_PYTHON = re.compile(r"^pytestmark = (?:\[\s+)?pytest\.mark\.one_python\b", re.MULTILINE)
-_FAULT_TEST = "test_the_report_names_exactly_the_broken_clause"
+_FAULT_TEST = "test_a_fault_breaks_its_clause"
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -94,7 +94,17 @@ def test_interface_page_and_trials_are_at_the_same_path(path: str) -> None:
 
 def test_nothing_else_has_trials() -> None:
     folder = Path(kit.__file__).parent
-    tools = {"clauses", "history", "kinds", "protocols", "soak", "trial", "virtual_time"}
+    tools = {
+        "alone",
+        "clauses",
+        "conftest",
+        "history",
+        "kinds",
+        "protocols",
+        "soak",
+        "trial",
+        "virtual_time",
+    }
     found = {
         info.name.removeprefix(f"{kit.__name__}.")
         for info in walk_packages([str(folder)], f"{kit.__name__}.")

@@ -1,10 +1,11 @@
 """Trials: a contract with all that it can be given, a right implementation, and faulty ones."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar, cast
 
-from gost_core.testing import Contract
+from gost_core.testing import Contract, Report
+from tests.kit import virtual_time
 
 F = TypeVar("F")
 G = TypeVar("G", bound=Callable[..., object])
@@ -22,6 +23,18 @@ class Fault:
     """Returns the contract of it."""
     history: str
     """The commit or issue of the Go implementations that had this fault; "" = none."""
+
+    def __str__(self) -> str:
+        return f"{self.clause}:{self.name}"
+
+    def expect_named(self, *, only: Collection[str] = ()) -> None:
+        """Run the contract, or ``only`` these of its clauses: none but the broken one is named."""
+
+        def named(report: Report) -> bool:
+            return [result.clause.id for result in report.broken] == [self.clause]
+
+        report = virtual_time.judge(lambda: self.over().run(only=only), named)
+        assert named(report), str(report)
 
 
 @dataclass
