@@ -99,12 +99,19 @@ def run(command: Sequence[str], directory: Path = ROOT) -> subprocess.CompletedP
     return result
 
 
-# Only what users import, and how they use it, meets every Python's checker.
-@pytest.mark.parametrize(
-    ("python", "paths"),
-    [("3.11", ()), ("3.13", ("src", "tests/typing/accept"))],
-    ids=["3.11", "3.13"],
+# What users import, and how they use it, meets the checker of every Python. The checks in testing
+# run on each.
+USED: Final[tuple[str, ...]] = (
+    *(
+        path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / "src" / "gost_core").rglob("*.py"))
+        if "testing" not in path.parts
+    ),
+    "tests/typing/accept",
 )
+
+
+@pytest.mark.parametrize(("python", "paths"), [("3.11", ()), ("3.13", USED)], ids=["3.11", "3.13"])
 @each_checker
 def test_checker_reports_nothing(checker: Checker, python: str, paths: Sequence[str]) -> None:
     result = run([*checker.command, checker.target, python, *paths])
