@@ -300,6 +300,16 @@ class AddingToItself(RightLogger):
         return self
 
 
+@loggers.breaks("fields-apart")
+class KeepingOneChild(RightLogger):
+    made: RightLogger | None = None
+
+    def child(self, fields: Mapping[str, object]) -> RightLogger:
+        self.made = self.made or super().child(fields)
+        self.made.fields = fields
+        return self.made
+
+
 @loggers.breaks("fields-copied")
 class KeepingMapping(RightLogger):
     def with_fields(self, fields: Mapping[str, object], /) -> Logger:

@@ -344,6 +344,23 @@ class OneSeriesPerName(RightMetrics):
         return super().one(name, dict.fromkeys(labels, "any"))
 
 
+@metrics.breaks("labels-apart")
+class OneInstrumentPerName(RightMetrics):
+    """Binds the instrument of a name to the labels that were asked for last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bound: dict[MetricName, LateInstrument] = {}
+
+    def one(self, name: MetricName, labels: Labels) -> RightInstrument:
+        found = self.bound.setdefault(name, LateInstrument(self, name, labels))
+        found.labels = dict(labels)
+        return found
+
+    def value(self, name: MetricName, labels: Labels) -> float:
+        return super().one(name, labels).value
+
+
 @metrics.breaks("labels-unchanged", history="bc3d12e the host is added to the caller's labels")
 class AddingHost(RightMetrics):
     def counter(self, name: MetricName, labels: Labels, /) -> Counter:

@@ -173,6 +173,19 @@ class Fixed(RightRegistry):
         return Still(self, name) if name in self.values else None
 
 
+@trial.breaks("reference-follows")
+class OneReference(RightRegistry):
+    """Gives a reference that leads to what was asked for last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reference = Reference(self, "")
+
+    def get(self, name: str, /) -> Value | None:
+        self.reference.name = name
+        return self.reference if name in self.values else None
+
+
 @trial.breaks(
     "reference-fails-closed", history="x registry: everybody was let in while a name changed hands"
 )

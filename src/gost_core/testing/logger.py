@@ -175,11 +175,19 @@ class LoggerContract(Contract, Generic[LoggerT], interface=Logger):
         parts = ("one message", "first_key", "first-value", "second_key", "2222")
         await self._expect_written(logger, "logging with 2 fields", *parts)
 
-    @clause("with_fields() leaves the logger itself as it is.", "D59", after=("fields_added",))
+    @clause(
+        "with_fields() leaves the logger itself as it is, and what was made from it before.",
+        "D59",
+        after=("fields_added",),
+    )
     async def fields_apart(self) -> None:
         logger = self.make(LogLevel.INFO)
-        logger.with_fields({"first_key": "first-value"}).info("with a field")
+        child = logger.with_fields({"first_key": "first-value"})
+        logger.with_fields({"first_key": "other-value"}).info("beside it")
+        child.info("with a field")
         logger.info("without a field")
+        made = "logging by one of two loggers with fields"
+        await self._expect_written(logger, made, "with a field", "first-value")
         await self._expect_written(logger, "logging without fields", "without a field")
         lines = await self._written(logger, "without a field", "first-value")
         expect(not lines, "a line of the logger held a field of the one made from it")

@@ -210,11 +210,20 @@ class MetricsContract(Contract, Generic[MetricsT], interface=Metrics):
     def _known(self) -> tuple[_Series, _Series, _Series]:
         return self.counter, self.gauge, self.observer
 
+    def _writes(
+        self, metrics: MetricsT, labels: Callable[[Labels], Labels] = dict
+    ) -> tuple[Callable[[], object], ...]:
+        """Ask for an instrument of each kind, and return what writes to them once."""
+        return (
+            metrics.counter(self.counter[0], labels(self.counter[1])).inc,
+            metrics.gauge(self.gauge[0], labels(self.gauge[1])).inc,
+            partial(metrics.observer(self.observer[0], labels(self.observer[1])).observe, 1.0),
+        )
+
     def _write(self, metrics: MetricsT, labels: Callable[[Labels], Labels] = dict) -> None:
         """Write once to a series of each kind."""
-        metrics.counter(self.counter[0], labels(self.counter[1])).inc()
-        metrics.gauge(self.gauge[0], labels(self.gauge[1])).inc()
-        metrics.observer(self.observer[0], labels(self.observer[1])).observe(1.0)
+        for write in self._writes(metrics, labels):
+            write()
 
     def _expect(self, metrics: MetricsT, wanted: float, after: str, *several: _Series) -> None:
         """Break the clause unless series, without any those of each kind, have a value."""
@@ -242,8 +251,10 @@ class MetricsContract(Contract, Generic[MetricsT], interface=Metrics):
         if all(len(labels) > 1 for _, labels in self._known()):
             others += [_swapped, _shifted, _shifted_back]
             others += [partial(_joined, sign, last) for sign in _SIGNS for last in (False, True)]
-        for other in others:
-            self._write(metrics, other)
+        # All are held before the first of them is written to.
+        for writes in [self._writes(metrics, other) for other in others]:
+            for write in writes:
+                write()
         for name, labels in self._known():
             made = [other(labels) for other in others]
             for one in made:

@@ -189,10 +189,12 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
         after=("found", "unregister_removes"),
     )
     async def reference_follows(self) -> None:
-        registry, first, second = self.make(), self.value(), self.value()
+        registry, first, second, other = self.make(), *(self.value() for _ in range(3))
         registry.register("one", first)
-        reference = registry.get("one")
+        registry.register("two", other)
+        reference, beside = registry.get("one"), registry.get("two")
         expect(await self._led_to(reference) is first, "the reference did not lead to the value")
+        expect(await self._led_to(beside) is other, "a second reference led somewhere else")
         registry.unregister("one")
         await self._led_to(reference)
         registry.register("one", second)

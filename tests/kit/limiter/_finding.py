@@ -78,6 +78,31 @@ class OneForAll(Finder[GrantingT]):
         self.limiters = dict.fromkeys(limits, self.made(max(limits.values())))
 
 
+class Handle:
+    """Grants from the budget that was found last."""
+
+    budget: Granting
+
+    def allow(self, n: int, /) -> bool:
+        return self.budget.allow(n)
+
+    def limit(self) -> float:
+        return self.budget.limit()
+
+
+class OneHandle(Finder[GrantingT]):
+    def __init__(self, limits: Mapping[str, float]) -> None:
+        super().__init__(limits)
+        self.handle = Handle()
+
+    def limiter(self, key: str, /) -> GrantingT | None:
+        found = super().limiter(key)
+        if found is None:
+            return None
+        self.handle.budget = found
+        return self.handle  # type: ignore  # it stands for what it leads to
+
+
 class LimitedByDefault(Finder[GrantingT]):
     def limiter(self, key: str, /) -> GrantingT | None:
         known = not key or key.startswith(("client.", "/"))
@@ -353,7 +378,7 @@ class FreeWhileBroken(KeptWhileBroken[GrantingT]):
 FAULTS: Final[Mapping[str, tuple[type[Finder[Granting]], ...]]] = {
     "limit-found": (ByPort,),
     "same-budget": (Fresh,),
-    "keys-apart": (OneForAll,),
+    "keys-apart": (OneForAll, OneHandle),
     "unlimited-free": (LimitedByDefault,),
     "empty-key": (ParsingKeys, AnybodyForNobody, NamelessThrough),
     "any-key": (AddressesOnly, EncodingKeys),

@@ -340,11 +340,12 @@ class OnePerKey(Limits[FindingT, Granting], first=("limit_found",)):
         "Keys with limits of their own have budgets of their own.", "D53", after=("same_budget",)
     )
     async def keys_apart(self) -> None:
-        lookup = self._build()
+        lookup, (spent, other) = self._build(), LIMITED
+        held = _limiter(lookup, spent)
         self._spend(lookup)
-        spent, other = LIMITED
         granted = _limiter(lookup, other).allow(1)
         expect(granted, f"spending the budget of {spent!r} spent that of {other!r}")
+        expect(not held.allow(1), f"what was held of {spent!r} granted of another key's budget")
 
     @clause(
         "A key keeps its budget when nobody holds its limiter, and however many other keys are "
