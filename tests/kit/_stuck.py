@@ -53,6 +53,26 @@ def few_places(right: Any, method: str) -> Any:
     return type("FewPlaces", (right,), {method: call})
 
 
+def keeping_the_context(right: Any, method: str) -> Any:
+    """Return a class that keeps the context of the last call."""
+
+    async def call(self: Any, ctx: Context, *args: Any, **options: Any) -> Any:
+        self.__dict__["ctx"] = ctx
+        return await getattr(right, method)(self, ctx, *args, **options)
+
+    return type("KeepingTheContext", (right,), {method: call})
+
+
+def keeping_the_conns(right: Any, method: str) -> Any:
+    """Return a class that keeps each connection that it is given."""
+
+    async def call(self: Any, ctx: Context, conn: Conn, *args: Any, **options: Any) -> Any:
+        self.__dict__.setdefault("conns", set()).add(conn)
+        return await getattr(right, method)(self, ctx, conn, *args, **options)
+
+    return type("KeepingTheConns", (right,), {method: call})
+
+
 _closing: set[asyncio.Task[None]] = set()
 
 

@@ -31,6 +31,8 @@ from tests.kit._stuck import (
     closing_undisturbed,
     ending_at_the_limit,
     few_places,
+    keeping_the_conns,
+    keeping_the_context,
     losing_places,
     stuck,
 )
@@ -666,6 +668,8 @@ class UnableAsRefused(RightBinder):
 
 binders.breaks("failure-over")(stuck(RightBinder, "bind"))
 binders.breaks("cancel-frees")(losing_places(RightBinder, "bind", asyncio.CancelledError))
+binders.breaks("nothing-kept")(keeping_the_context(RightBinder, "bind"))
+binders.breaks("nothing-kept")(keeping_the_conns(RightBinder, "bind"))
 binders.breaks("many-waiting")(few_places(RightBinder, "bind"))
 binders.breaks("outlives-limit")(ending_at_the_limit(RightBinder, "bind"))
 

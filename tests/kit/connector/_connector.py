@@ -37,6 +37,8 @@ from tests.kit._stuck import (
     ending_at_the_limit,
     few_places,
     giving,
+    keeping_the_conns,
+    keeping_the_context,
     losing_places,
     stuck,
     timing_reads,
@@ -668,6 +670,8 @@ class TakingUpACancelledRead(RightConnector):
 
 
 connectors.breaks("break-shown")(giving(RightConnector, "connect", QuietEnd))
+connectors.breaks("nothing-kept")(keeping_the_context(RightConnector, "connect"))
+connectors.breaks("nothing-kept")(keeping_the_conns(RightConnector, "connect"))
 connectors.breaks("writes-whole")(giving(RightConnector, "connect", Hurried))
 connectors.breaks("close-wakes")(giving(RightConnector, "connect", ClosingBehindReads))
 connectors.breaks("close-wakes")(giving(RightConnector, "connect", ClosingBehindWrites))

@@ -23,6 +23,8 @@ from tests.kit._stuck import (
     ending_at_the_limit,
     few_places,
     giving,
+    keeping_the_conns,
+    keeping_the_context,
     losing_places,
     stuck,
     timing_reads,
@@ -96,6 +98,8 @@ logins.breaks("outlives-limit")(ending_at_the_limit(RightLogin, "handshake"))
 
 
 logins.breaks("break-shown")(giving(RightLogin, "handshake", QuietEnd))
+logins.breaks("nothing-kept")(keeping_the_context(RightLogin, "handshake"))
+logins.breaks("nothing-kept")(keeping_the_conns(RightLogin, "handshake"))
 logins.breaks("writes-whole")(giving(RightLogin, "handshake", Hurried))
 logins.breaks("close-wakes")(giving(RightLogin, "handshake", ClosingBehindReads))
 logins.breaks("close-wakes")(giving(RightLogin, "handshake", ClosingBehindWrites))

@@ -36,6 +36,7 @@ from tests.kit._stuck import (
     closing_undisturbed,
     ending_at_the_limit,
     giving,
+    keeping_the_context,
     timing_reads,
 )
 from tests.kit.dialer import _protocol
@@ -324,6 +325,19 @@ class GoingByTheLastDialer(RightDialer):
 
 
 dialers.breaks("break-shown")(giving(RightDialer, "dial", QuietEnd))
+dialers.breaks("nothing-kept")(keeping_the_context(RightDialer, "dial"))
+
+
+@dialers.breaks("nothing-kept")
+class SessionOfARequest(RightDialer):
+    """Keeps the context of the request that opened a session as long as that lives."""
+
+    async def open(self, ctx: Context, addr: str, options: DialOptions) -> Session:
+        session = await super().open(ctx, addr, options)
+        vars(session)["ctx"] = ctx
+        return session
+
+
 dialers.breaks("writes-whole")(giving(RightDialer, "dial", Hurried))
 dialers.breaks("close-wakes")(giving(RightDialer, "dial", ClosingBehindReads))
 dialers.breaks("close-wakes")(giving(RightDialer, "dial", ClosingBehindWrites))

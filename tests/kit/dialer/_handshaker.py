@@ -27,6 +27,8 @@ from tests.kit._stuck import (
     ending_at_the_limit,
     few_places,
     giving,
+    keeping_the_conns,
+    keeping_the_context,
     losing_places,
     stuck,
     timing_reads,
@@ -201,6 +203,8 @@ handshakers.breaks("outlives-limit")(ending_at_the_limit(RightHandshaker, "hands
 
 
 handshakers.breaks("break-shown")(giving(RightHandshaker, "handshake", QuietEnd))
+handshakers.breaks("nothing-kept")(keeping_the_context(RightHandshaker, "handshake"))
+handshakers.breaks("nothing-kept")(keeping_the_conns(RightHandshaker, "handshake"))
 handshakers.breaks("writes-whole")(giving(RightHandshaker, "handshake", Hurried))
 handshakers.breaks("close-wakes")(giving(RightHandshaker, "handshake", ClosingBehindReads))
 handshakers.breaks("close-wakes")(giving(RightHandshaker, "handshake", ClosingBehindWrites))

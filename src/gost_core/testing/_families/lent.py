@@ -2,17 +2,20 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 from weakref import ref
 
 from typing_extensions import Buffer
 
-from gost_core.testing._run.attempt import Broken
-from gost_core.testing._run.waiting import expect, within
+from gost_core.context import Key
+from gost_core.testing._run.attempt import Broken, current
+from gost_core.testing._run.waiting import expect, until, within
+from gost_core.testing._stage.network import BareConn
 
-__all__ = ("kept_of", "lend", "lend_several")
+__all__ = ("expect_dropped", "kept_of", "lend", "lend_several", "lending")
 
 # A caller may hand over any of these, short or long.
 _VIEWS: Final[tuple[Callable[[bytearray], Buffer], ...]] = (
@@ -21,6 +24,37 @@ _VIEWS: Final[tuple[Callable[[bytearray], Buffer], ...]] = (
     lambda buffer: memoryview(buffer)[::2],
     lambda buffer: memoryview(buffer).cast("H"),
 )
+
+
+class _Lent:
+    """A value of a request, of which nothing else knows."""
+
+
+_LENT: Final[Key[_Lent]] = Key("a value that is lent")
+
+
+@contextmanager
+def lending() -> Generator[list[ref[Any]]]:
+    """Lend calls a value by their context; what they open, the kit forgets.
+
+    In the end the list has the value, and the connections that the kit has opened for the calls.
+    """
+    made, value = current(), _Lent()
+    lent, before, opened = [ref[Any](value)], made.ctx, len(made.cleanups)
+    made.ctx = made.ctx.with_value(_LENT, value)
+    try:
+        yield lent
+    finally:
+        made.ctx = before
+        owners = (getattr(close, "__self__", None) for close in made.cleanups[opened:])
+        # What a dialer has made a connection of is its own affair.
+        lent += [ref(one) for one in owners if isinstance(one, BareConn) and one.top is one]
+        del made.cleanups[opened:]
+
+
+async def expect_dropped(lent: Iterable[ref[Any]], what: str, /) -> None:
+    """Break the clause unless nothing is kept, sooner or later, of what was lent."""
+    await until(lambda: not any(kept_of(lent)), f"{what}, and what was lent for the call is kept")
 
 
 async def lend(

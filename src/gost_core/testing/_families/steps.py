@@ -25,6 +25,7 @@ from gost_core.common.net import (
 from gost_core.context import Context
 from gost_core.keys import TIME_LIMIT
 from gost_core.metadata import Metadata
+from gost_core.testing._families.lent import expect_dropped, lending
 from gost_core.testing._families.whole import LAST, LONG, PIECES, WORDS, read_whole, write_last
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST, Contract, clause
@@ -293,6 +294,23 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
         what = f"a result, after the limit of {self._called} itself,"
         for result, peer in zip(results, peers, strict=True):
             await self._use(component, result, peer, what)
+
+    @clause(
+        "Nothing that was given for a call is kept once its result is closed, though others go on.",
+        "D23",
+        after=("outlives_call",),
+    )
+    async def nothing_kept(self) -> None:
+        component, network = await self._ready(), await self._network(self._right())
+        with lending() as of_first:  # which may open what the others share
+            first = await succeeds(self._step(component, network), self._called)
+        await succeeds(self._step(component, network), self._called)
+        with lending() as of_last:
+            last = await succeeds(self._step(component, network), self._called)
+        await given(first.close(), "close()")
+        await given(last.close(), "close()")
+        del first, last
+        await expect_dropped(of_first + of_last, f"the results of {self._called} were closed")
 
     @clause("A refusal by the node raises PermissionError.", "D15", after=(FIRST,))
     async def refused(self) -> None:
