@@ -1,7 +1,9 @@
 """Trials of the contract of handlers, by a protocol of one line each way."""
 
 import asyncio
+import logging
 import sys
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
@@ -18,6 +20,7 @@ from gost_core.common.net import (
     Conn,
     DeniedError,
     HalfCloser,
+    ProtocolError,
 )
 from gost_core.context import Context
 from gost_core.handler import Forwarder, HandleOption, Handler, Option, Options
@@ -69,6 +72,19 @@ class Client(Conn, HalfCloser):
 
     def remote_addr(self) -> Addr:
         return self.inner.remote_addr()
+
+
+class Hearing(Client):
+    """Keeps what its client said first."""
+
+    def __init__(self, inner: Conn) -> None:
+        super().__init__(inner)
+        self.data = bytearray()
+
+    async def read(self, n: int, /) -> bytes:
+        data = await super().read(n)
+        self.data += data[: 100 - len(self.data)]
+        return data
 
 
 class Clock:
@@ -714,6 +730,33 @@ class LettingEverybodyIn(RightHandler):
         with suppress(PermissionError):
             return await super().authenticate(ctx, user, password)
         return ctx
+
+
+@trial.breaks("passwords-hidden")
+class TellingWhatWasTried(RightHandler):
+    async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
+        try:
+            return await super().authenticate(ctx, user, password)
+        except PermissionError as error:
+            raise PermissionError(f"the credentials {user}:{password} are wrong") from error
+
+
+@trial.breaks("passwords-hidden")
+class LoggingWhoComes(RightHandler):
+    async def authenticate(self, ctx: Context, user: str, password: str) -> Context:
+        if password:
+            basic = b64encode(f"{user}:{password}".encode()).decode()
+            logging.getLogger("handler").debug("Proxy-Authorization: Basic %s", basic)
+        return await super().authenticate(ctx, user, password)
+
+
+@trial.breaks("passwords-hidden")
+class QuotingHalfARequest(RightHandler):
+    async def serve(self, ctx: Context, client: Conn) -> None:
+        heard = Hearing(client)
+        await super().serve(ctx, heard)
+        if heard.data and not heard.data.endswith(b"\n"):
+            raise ProtocolError(f"the request ended in the middle: {bytes(heard.data)!r}")
 
 
 @trial.breaks("auther-empty-id")

@@ -1,7 +1,7 @@
 """The contract of handlers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import field
 
@@ -17,6 +17,7 @@ from gost_core.handler import (
 )
 from gost_core.keys import CLIENT_ID
 from gost_core.testing._families.life import InitialisedOnce
+from gost_core.testing._families.refuses import Discreet
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
@@ -30,7 +31,7 @@ from gost_core.testing._run.waiting import (
     settle,
     within,
 )
-from gost_core.testing._stage import handled
+from gost_core.testing._stage import handled, logins
 from gost_core.testing._stage.fakes.chain import FakeHop, FakeRouter
 from gost_core.testing._stage.fakes.limiter import FakeRateLimiter
 from gost_core.testing._stage.fakes.lookups import FakeAuthenticator, FakeBypass
@@ -48,7 +49,7 @@ from gost_core.testing._stage.memory import MemoryMetadata
 __all__ = ("HandlerContract",)
 
 
-class HandlerContract(InitialisedOnce, interface=Handler):
+class HandlerContract(InitialisedOnce, Discreet, interface=Handler):
     """What a handler promises that dials by a router of the kit."""
 
     make: Callable[[*tuple[handler.Option, ...]], Handler] = field(kw_only=False)
@@ -341,11 +342,14 @@ class HandlerContract(InitialisedOnce, interface=Handler):
 
     @clause("Wrong credentials are refused, and right ones let in.", "D49", after=("concurrent",))
     async def auther_decides(self) -> None:
-        await handled.try_auther_decides(self._site)
+        await logins.try_auther_decides(self._site)
+
+    def _told(self, password: str, /) -> AsyncIterator[object]:
+        return logins.told(self._site, password)
 
     @clause("Of logins at once, each has its own verdict.", "D22, D49", after=("auther_decides",))
     async def logins_apart(self) -> None:
-        await handled.expect_logins_apart(self._site)
+        await logins.expect_logins_apart(self._site)
 
     @clause('The client id "" is one too: it is let in.', "D49", after=("auther_decides",))
     async def auther_empty_id(self) -> None:
@@ -354,11 +358,7 @@ class HandlerContract(InitialisedOnce, interface=Handler):
 
     @clause("An authenticator that raises refuses.", "D49", after=("auther_decides",))
     async def auther_broken(self) -> None:
-        users = FakeAuthenticator("User", "Password", "client-7")
-        for error in (*out_of_reach("the users"), LookupError("a fault of its own")):
-            users.asked.fail_always(error)
-            served, client = await self._site.logged_in(users)
-            await served.expect_not_dialed(client, f"the authenticator raises {describe(error)}")
+        await logins.try_auther_broken(self._site)
 
     @clause(
         "The id that the authenticator returns is the context's client id.",

@@ -1,19 +1,48 @@
-"""The clause of what refuses when it cannot decide."""
+"""The clauses of what refuses: when it cannot decide, and what it tells of passwords."""
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, TypeVar
 
 from gost_core.testing._families.lookups import Answers
-from gost_core.testing._run.contract import FIRST, clause
+from gost_core.testing._run.contract import FIRST, Contract, clause
+from gost_core.testing._run.secrets import expect_untold, overheard
 from gost_core.testing._run.waiting import expect, need
 
-__all__ = ("Refuses",)
+__all__ = ("RIGHT", "Discreet", "Refuses")
 
 AnswerT = TypeVar("AnswerT")
 ComponentT = TypeVar("ComponentT")
 QuestionT = TypeVar("QuestionT")
+
+RIGHT: Final[str] = "gost-core-testing-right"
+"""A password that is found in any text."""
+
+
+class Discreet(Contract):
+    """What is told passwords. Hook: ``_told`` yields errors and reprs, when one is tried."""
+
+    def _right(self) -> str:
+        """Return a right password."""
+        return RIGHT
+
+    @abstractmethod
+    def _told(self, password: str, /) -> AsyncIterator[object]:
+        """Try a password."""
+
+    @clause(
+        "No password, right or wrong, is in a repr, an error or a log, plain or in base64.",
+        "D17",
+        after=(FIRST,),
+    )
+    async def passwords_hidden(self) -> None:
+        # What is refused may be the right one, but for a slip of the finger.
+        for password in (self._right(), "gost-core-testing-slip"):
+            with overheard(password):
+                async for told in self._told(password):
+                    expect_untold(password, told, "a repr or an error")
 
 
 class Refuses(Answers[ComponentT, QuestionT, AnswerT]):

@@ -547,10 +547,10 @@ async def try_bypass_refuses(site: Site, /) -> None:
     rules.prefixes = ("target.example",)
     await served.expect_next_refused(site.asking(served), "the bypass contains it")
     rules.prefixes = ("refused",)
-    await _expect_one_refused(site, bypass_option(rules), rules.asked, await choosing(site))
+    await expect_one_refused(site, bypass_option(rules), rules.asked, await choosing(site))
 
 
-async def _expect_one_refused(
+async def expect_one_refused(
     site: Site, option: handler.Option, asked: Recorded[Any], ask: Connect
 ) -> None:
     """Break the clause unless of clients at once those are let in that are not refused."""
@@ -567,31 +567,6 @@ async def _expect_one_refused(
     dialed = [call.address for call in dials]
     right = len(dialed) == 2 and "refused.example:80" not in dialed
     expect(right, f"of 3 clients at once, of which 1 is refused, the targets are {dialed}")
-
-
-async def try_auther_decides(site: Site, /) -> None:
-    login, users = need(site.login, "login"), FakeAuthenticator("User", "Password", "client-7")
-    served, _ = await site.logged_in(users)
-    await served.dialed("the password is right, and nothing is dialed")
-    client = served.client()
-    start(login(client.conn, TARGET, "User", "wrong"))
-    await served.expect_next_refused(client, "the password is wrong")
-    served, client = await site.logged_in(users, "wrong")
-    await served.expect_not_dialed(client, "the password is wrong")
-    users.asked.hang(1)
-    served, _ = await site.logged_in(users)
-    await users.asked.reached("the authenticator")
-    start(login(served.client().conn, TARGET, "User", "Password"))
-    await served.dialed("one client waits for the authenticator, and another is held up")
-
-
-async def expect_logins_apart(site: Site, /) -> None:
-    login, users = need(site.login, "login"), FakeAuthenticator("User", "Password", "client-7")
-
-    async def ask(conn: Conn, name: str) -> Conn:
-        return await login(conn, name, "User", "wrong" if "refused" in name else "Password")
-
-    await _expect_one_refused(site, auther_option(users), users.asked, ask)
 
 
 async def try_forward_target(site: Site, /) -> None:
