@@ -2,14 +2,16 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import fields
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from typing_extensions import Buffer
 
 from gost_core import keys
-from gost_core.common.net import Conn, ConnUnwrapper, PacketConn
+from gost_core.common.net import Addr, ClosedError, Conn, ConnUnwrapper, Listener, PacketConn
 from gost_core.context import Context
+from gost_core.options import apply
 from gost_core.testing._stage.memory import ForwardingConn
 
 
@@ -71,6 +73,22 @@ def keeping_the_conns(right: Any, method: str) -> Any:
         return await getattr(right, method)(self, ctx, conn, *args, **options)
 
     return type("KeepingTheConns", (right,), {method: call})
+
+
+def with_one_object(right: Any, method: str, options: type[Any]) -> Any:
+    """Return a class that applies the options of each call to the same object."""
+
+    async def call(self: Any, *args: Any) -> Any:
+        opts = [one for one in args if callable(one)]
+        kept = apply(self.__dict__.setdefault("one_object", options()), *opts)
+
+        def as_kept(target: Any) -> None:
+            for one in fields(kept):
+                setattr(target, one.name, getattr(kept, one.name))
+
+        return await getattr(right, method)(self, *args[: len(args) - len(opts)], as_kept)
+
+    return type("WithOneObject", (right,), {method: call})
 
 
 _closing: set[asyncio.Task[None]] = set()
@@ -348,6 +366,43 @@ def giving(right: Any, method: str, stream: type[ForwardingConn]) -> Any:
         return made if isinstance(made, PacketConn) else stream(made)
 
     return type(f"Giving{stream.__name__}", (right,), {method: call})
+
+
+class Drowsy(Listener):
+    """A listener whose close() wakes no accept() once another one has returned."""
+
+    def __init__(self, inner: Listener) -> None:
+        self.inner = inner
+        self.accepted: list[Conn] = []
+
+    async def accept(self) -> Conn:
+        try:
+            conn = await self.inner.accept()
+        except ClosedError:
+            if self.accepted:
+                await asyncio.Event().wait()
+            raise
+        self.accepted.append(conn)
+        return conn
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    def addr(self) -> Addr:
+        return self.inner.addr()
+
+
+class Cutting(Drowsy):
+    """A listener that closes what it has accepted with itself."""
+
+    async def accept(self) -> Conn:
+        self.accepted.append(conn := await self.inner.accept())
+        return conn
+
+    async def close(self) -> None:
+        await self.inner.close()
+        for conn in self.accepted:
+            await conn.close()
 
 
 def closing_for_all(right: Any) -> Any:

@@ -30,6 +30,8 @@ from gost_core.testing._stage.memory import ForwardingConn
 from gost_core.testing.chain import RouteContract
 from tests.kit._backend import remembering, remembering_each
 from tests.kit._stuck import (
+    Cutting,
+    Drowsy,
     EndedByBreaks,
     Forgetful,
     Hurried,
@@ -978,3 +980,20 @@ class LeakingWithoutAnAddress(RightRoute):
     async def release(self, conn: Conn, stage: str) -> None:
         if stage != "resolve" or not isinstance(sys.exception(), socket.gaierror):
             await super().release(conn, stage)
+
+
+@trial.breaks("accepted-survive")
+class CuttingWhatIsAccepted(RightRoute):
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        return Cutting(await super().bind(ctx, network, address, *opts))
+
+
+@trial.breaks("direct-bind")
+class BindingDrowsily(RightRoute):
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        listener = await super().bind(ctx, network, address, *opts)
+        return listener if self.own_nodes else Drowsy(listener)

@@ -47,6 +47,8 @@ from gost_core.testing._stage.memory import Address, ForwardingConn
 from gost_core.testing.chain import RouterContract
 from tests.kit._backend import remembering, remembering_each
 from tests.kit._stuck import (
+    Cutting,
+    Drowsy,
     EndedByBreaks,
     Forgetful,
     Hurried,
@@ -1356,3 +1358,24 @@ class BindingByItsOwnLimit(BindingOtherwise):
 
     def twin(self) -> RightRouter:
         return self.Own()
+
+
+@trial.breaks("accepted-survive")
+class CuttingWhatIsAccepted(RightRouter):
+    async def bind_once(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        listener = await super().bind_once(ctx, network, address, *opts)
+        assert isinstance(listener, RoutedListener)
+        return RoutedListener(Cutting(listener.inner), listener.route)
+
+
+@trial.breaks("bind-no-chain")
+class BindingDrowsily(RightRouter):
+    async def bind_once(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        listener = await super().bind_once(ctx, network, address, *opts)
+        if self.own_options.chain is not None:
+            return listener
+        return RoutedListener(Drowsy(listener), RightRoute(()))

@@ -22,6 +22,7 @@ from gost_core.testing._stage.memory import ForwardingConn, connected_pair
 from gost_core.testing.chain import TransporterContract
 from tests.kit._backend import remembering, remembering_each
 from tests.kit._stuck import (
+    Drowsy,
     EndedByBreaks,
     Forgetful,
     Hurried,
@@ -691,3 +692,31 @@ class ClosingAfterTheWriter(RightTransporter):
     async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
         made = await super().connect(ctx, conn, network, address)
         return made if isinstance(made, PacketConn) else self.Locked(made)
+
+
+@trial.breaks("accepted-survive")
+class BoundAsleep(RightTransporter):
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
+    ) -> Listener:
+        return Drowsy(await super().bind(ctx, conn, network, address, *opts))
+
+
+class ClosingBeneath(Drowsy):
+    beneath: Conn
+
+    async def close(self) -> None:
+        await super().close()
+        await self.beneath.close()
+
+
+@trial.breaks("accepted-survive")
+class ClosingTheTunnel(RightTransporter):
+    """Closes, with the listener, the connection over which those go that it has accepted."""
+
+    async def bind(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: connector.BindOption
+    ) -> Listener:
+        listener = ClosingBeneath(await super().bind(ctx, conn, network, address, *opts))
+        listener.beneath = conn
+        return listener

@@ -35,6 +35,7 @@ from tests.kit._stuck import (
     keeping_the_context,
     losing_places,
     stuck,
+    with_one_object,
 )
 from tests.kit.connector._connector import (
     CancelledAsTimeout,
@@ -613,6 +614,20 @@ class ResettingItsAcceptor(RightBinder):
         return Abrupt(tunnel, bound)
 
 
+class WakingNobody(TunnelListener):
+    async def close(self) -> None:
+        self.closed = True
+        await self.tunnel.finish()
+
+
+@binders.breaks("close-wakes-accept")
+class LeavingItToTheTunnel(RightBinder):
+    """Wakes who waits only when the tunnel ends, which goes on for what was accepted."""
+
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        return WakingNobody(tunnel, bound)
+
+
 class Patient(TunnelListener):
     async def accept(self) -> Conn:
         with suppress(ConnectionResetError):
@@ -697,3 +712,6 @@ class OptionsAtTheFirstVisitor(RightBinder):
 
     def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
         return ApplyingLate(tunnel, bound)
+
+
+binders.breaks("options")(with_one_object(RightBinder, "bind", BindOptions))

@@ -42,6 +42,7 @@ from tests.kit._stuck import (
     losing_places,
     stuck,
     timing_reads,
+    with_one_object,
 )
 from tests.kit.connector._protocol import (
     Association,
@@ -756,3 +757,6 @@ class OptionsAtTheFirstWrite(RightConnector):
     def connection(self, conn: Conn, network: str, address: str) -> Conn:
         tcp = network.startswith("tcp")
         return ApplyingLate(conn) if tcp else super().connection(conn, network, address)
+
+
+connectors.breaks("options")(with_one_object(RightConnector, "connect", ConnectOptions))

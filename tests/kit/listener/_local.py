@@ -669,6 +669,22 @@ class NothingAtClose(RightListener):
             return None  # type: ignore  # the fault
 
 
+@local.breaks("close-wakes-accept")
+class WakingOnlyBeforeTheFirst(RightListener):
+    has_accepted = False
+
+    async def accept(self) -> Conn:
+        closed = self.closed
+        try:
+            conn = await super().accept()
+        except ClosedError:
+            if self.has_accepted and not closed:
+                await asyncio.Event().wait()
+            raise
+        self.has_accepted = True
+        return conn
+
+
 @local.breaks("accept-after-close")
 class BadDescriptor(RightListener):
     async def accept(self) -> Conn:

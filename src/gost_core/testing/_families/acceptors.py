@@ -265,12 +265,20 @@ class Acceptors(Closers, Generic[SiteT]):
         texts = (b"this goes way %d" % number for number in range(len(ways)))
         await asyncio.gather(*(carry(*way, text) for way, text in zip(ways, texts, strict=True)))
 
-    @clause("close() wakes a waiting accept(), which raises ClosedError.", "D1, D26")
+    @clause(
+        "close() wakes a waiting accept(), which raises ClosedError, also while something that was "
+        "accepted is still open.",
+        "D1, D26",
+        after=("accepts",),
+    )
     async def close_wakes_accept(self) -> None:
-        listener = (await self._ready()).listener
-        accepting = await begin(listener.accept())
-        await within(listener.close(), "close() beside a waiting accept()")
-        await raises(accepting, "the waiting accept()", self._closed_error)
+        for accepted in (0, 1):
+            site = await self._ready()
+            for _ in range(accepted):
+                await site.meet()
+            accepting = await begin(site.listener.accept())
+            await within(site.listener.close(), "close() beside a waiting accept()")
+            await raises(accepting, "the waiting accept()", self._closed_error)
 
     @clause(
         "accept() after close() raises ClosedError, each time, even if a client had come.",

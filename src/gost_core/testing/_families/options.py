@@ -64,11 +64,13 @@ class TakesOptions(Contract):
     def _call_with(self, *opts: AnyOption) -> Awaitable[Callable[[], Awaitable[None]] | None]:
         """Make a component, and call with these options all of its methods that take any.
 
-        Return what uses that which came of the calls, if anything did.
+        Twice, if no other clause sees what one call leaves for the next. Return what uses that
+        which came of the calls, if anything did.
         """
 
     @clause(
-        "Any callable may be an option, and options are applied once each, in order, by the call.",
+        "Any callable may be an option, and options are applied once each, in order, by the call, "
+        "to an object of its own.",
         "D23",
         after=(FIRST,),
     )

@@ -51,7 +51,11 @@ from gost_core.testing._run.waiting import (
     within,
 )
 from gost_core.testing._stage.fakes.chain import proxy
-from gost_core.testing._stage.fakes.connections import LayeredPackets, Scene
+from gost_core.testing._stage.fakes.connections import (
+    FakeNetListener,
+    LayeredPackets,
+    Scene,
+)
 from gost_core.testing._stage.fakes.recorded import Recorded
 from gost_core.testing._stage.memory import MemoryConn
 from gost_core.testing._stage.servers import EchoServer
@@ -157,12 +161,15 @@ async def expect_direct_bind(bind: Callable[[Context, str, str], Awaitable[Liste
     tunnel = await by_task_that_goes_on(call, "binding on the loopback")
     host, _, port = str(tunnel.addr()).rpartition(":")
     expect(port not in ("", "0"), f"port 0 was asked for, and addr() is {tunnel.addr()}")
-    with socket.socket() as client:
-        give_little_room(client)
-        connecting = asyncio.get_running_loop().sock_connect(client, (host, int(port)))
-        await given(connecting, "connecting")
-        await expect_heard(await within(kept(tunnel.accept()), "accept()"), client)
-    await expect_ended(tunnel, tunnel.accept())
+    loop, accepted = asyncio.get_running_loop(), list[Conn]()
+    with socket.socket() as client, socket.socket() as other:
+        for one in (client, other):
+            give_little_room(one)
+            await given(loop.sock_connect(one, (host, int(port))), "connecting")
+            accepted.append(await within(kept(tunnel.accept()), "accept()"))
+        await expect_heard(accepted[0], client)
+        # The other one is still open.
+        await expect_ended(tunnel, tunnel.accept())
 
 
 async def expect_ended(closer: Closer, call: Awaitable[object], /) -> None:
@@ -415,6 +422,28 @@ class Connecting(Contract):
             await raises(waiting, "a call that waited when close() came", ClosedError)
 
         return made, expect_closed
+
+    @clause(
+        "What was accepted goes on when the listener is closed, and closing the last of it ends "
+        "what is beneath; accept(), if it waits, raises ClosedError at once.",
+        "D1, D27, D35",
+        after=("listener_outlives", "close_closes_all"),
+    )
+    async def accepted_survive(self) -> None:
+        call, scene = self._binding(Context())
+        listener = await within(call, "the call")
+        (*beneath, last), bound = scene.still_open(), scene.opened[-1]
+        assert isinstance(bound, FakeNetListener), last
+        client = bound.connect()
+        conn = owned(await within(listener.accept(), "accept()"))
+        waiting = await begin(listener.accept())
+        await within(listener.close(), "close() of the listener")
+        await raises(waiting, "accept() that waited, beside what was accepted,", ClosedError)
+        left = scene.still_open()
+        expect(left == beneath, f"beneath what was accepted was {beneath}, and is {left}")
+        await expect_carries(conn, client, "what was accepted, after close() of the listener,")
+        await within(conn.close(), "close() of what was accepted")
+        await until(lambda: not scene.still_open(), "the last was closed, and not what is beneath")
 
     @clause("For udp the result is a PacketConn.", "D11, D38", after=("outlives",))
     async def udp_packets(self) -> None:

@@ -243,6 +243,22 @@ class LeavingAccept(RightListener):
             raise
 
 
+@listener.breaks("close-wakes-accept")
+class WakingOnlyBeforeTheFirst(RightListener):
+    has_accepted = False
+
+    async def accept(self) -> Conn:
+        accepting = self.closed
+        try:
+            conn = await super().accept()
+        except ClosedError:
+            if self.has_accepted and not accepting:
+                await asyncio.Event().wait()
+            raise
+        self.has_accepted = True
+        return conn
+
+
 @listener.breaks("accept-after-close")
 class BadDescriptor(RightListener):
     async def accept(self) -> Conn:

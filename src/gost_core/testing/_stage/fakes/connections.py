@@ -1,22 +1,27 @@
 """Connections and listeners that know whether they were closed."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from typing_extensions import Buffer
 
 from gost_core.common.net import (
     Addr,
-    ClosedError,
     Conn,
     ConnUnwrapper,
     ContextCarrier,
-    Listener,
     PacketConn,
 )
 from gost_core.context import Context
 from gost_core.testing._run.waiting import keep, turns
-from gost_core.testing._stage.memory import Address, ForwardingConn, MemoryConn, connected_pair
+from gost_core.testing._stage.memory import (
+    Address,
+    ForwardingConn,
+    MemoryConn,
+    MemoryListener,
+    connected_pair,
+)
 
 __all__ = (
     "CarryingConn",
@@ -133,29 +138,48 @@ class CarryingConn(Wrapper, ContextCarrier):
         return self._carried
 
 
-class FakeNetListener(Listener):
-    """A listener somewhere, over a connection if there is one below, which it owns."""
+class FakeNetListener(MemoryListener):
+    """A listener somewhere, over a connection if there is one below, which it owns.
+
+    That ends with the listener and the last connection that it has accepted.
+    """
 
     def __init__(self, scene: Scene, name: str, inner: Conn | None, address: str) -> None:
+        super().__init__(Address("tcp", address))
         self.name = name
-        self.closed = False
         self._inner = inner
-        self._address = Address("tcp", address)
-        self._over = asyncio.Event()
+        self._accepted = set[Conn]()
         scene.opened.append(self)
 
     async def accept(self) -> Conn:
-        """Wait until the listener is closed."""
-        await self._over.wait()
-        raise ClosedError("the listener was closed")
+        """Return the next connection."""
+        conn = _Accepted(await super().accept(), self.leave)
+        self._accepted.add(conn)
+        return conn
+
+    async def leave(self, conn: Conn, /) -> None:
+        """Know that a connection is closed."""
+        self._accepted.discard(conn)
+        await self._end()
 
     async def close(self) -> None:
-        """Close the listener, and what is below."""
-        self.closed = True
-        self._over.set()
-        if self._inner is not None:
+        """Close the listener, and what is below if nobody uses it."""
+        await super().close()
+        await self._end()
+
+    async def _end(self) -> None:
+        if self._inner is not None and self.closed and not self._accepted:
             await self._inner.close()
 
-    def addr(self) -> Address:
-        """Return the address."""
-        return self._address
+
+class _Accepted(ForwardingConn):
+    """A connection that tells when it is closed."""
+
+    def __init__(self, inner: Conn, leave: Callable[[Conn], Awaitable[None]]) -> None:
+        super().__init__(inner)
+        self._leave = leave
+
+    async def close(self) -> None:
+        """Close."""
+        await super().close()
+        await self._leave(self)
