@@ -182,9 +182,15 @@ class Acceptors(Closers, Generic[SiteT]):
         after=(FIRST,),
     )
     async def accepts(self) -> None:
-        sites = await self._ready(), await self._ready()
-        met = [await site.meet() for site in sites]
-        for conn, client in met:
+        sites, hellos = (await self._bound(), await self._bound()), (b"hello, 0", b"hello, 1")
+        clients = [await site.connect(hello) for site, hello in zip(sites, hellos, strict=True)]
+        # The first client came to the one that accepts last.
+        for site, client, hello in reversed([*zip(sites, clients, hellos, strict=True)]):
+            conn = await site.accept()
+            received = await read_exactly(conn, len(hello))
+            expect(
+                received == hello, f"accept() gave who said {received!r}, where {hello!r} was said"
+            )
             expect_written_right(conn)
             await carry(conn, client, b"pong")
             await carry(client, conn, b"ping")

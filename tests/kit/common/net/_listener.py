@@ -2,8 +2,10 @@
 
 import asyncio
 import errno
+from collections import deque
 from contextlib import suppress
 from itertools import count
+from typing import ClassVar
 from weakref import WeakValueDictionary
 
 from gost_core.common.net import (
@@ -122,6 +124,17 @@ class BreakingOffWhatItAccepted(RightListener):
 
     async def accept(self) -> Conn:
         return ClosedByABreak(await super().accept())
+
+
+@listener.breaks("accepts")
+class OneQueueForAll(RightListener):
+    """Keeps who waits to be accepted in an attribute of the class."""
+
+    newcomers: ClassVar["deque[Conn]"] = deque()
+
+    def __init__(self, addr: str = "") -> None:
+        super().__init__(addr)
+        self._waiting = self.newcomers
 
 
 @listener.breaks("accepts")
