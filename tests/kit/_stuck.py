@@ -303,6 +303,31 @@ class SharingABuffer(ForwardingConn, ConnUnwrapper):
         return self.inner
 
 
+class OneBuffer(ForwardingConn, ConnUnwrapper):
+    """A stream that reads into the buffer from which a write that waits goes on."""
+
+    size = 65536
+
+    def __init__(self, inner: Conn) -> None:
+        super().__init__(inner)
+        self.buffer = memoryview(bytearray(self.size))
+
+    async def read(self, n: int, /) -> bytes:
+        data = await super().read(n if n < 1 else min(n, self.size))
+        self.buffer[: len(data)] = data
+        return data
+
+    async def write(self, data: Buffer, /) -> None:
+        rest = memoryview(data).cast("B")
+        while piece := rest[: self.size]:
+            self.buffer[: len(piece)] = piece
+            await super().write(self.buffer[: len(piece)])
+            rest = rest[self.size :]
+
+    def unwrap_conn(self) -> Conn:
+        return self.inner
+
+
 class TimedByTheCall(ForwardingConn, ConnUnwrapper):
     """A stream whose reads end at the TIME_LIMIT of the call that gave it."""
 

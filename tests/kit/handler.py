@@ -515,6 +515,32 @@ class Capped(Watched):
         return data
 
 
+@trial.breaks("carries")
+class OneBuffer(RightHandler):
+    """Copies both ways through one buffer."""
+
+    async def exchange(self, ctx: Context, client: Conn, target: Conn) -> None:
+        buffer = memoryview(bytearray(65536))
+        ends = Buffered(client, buffer), Buffered(target, buffer)
+        await super().exchange(ctx, *ends)
+
+
+class Buffered(Client):
+    """Reads into a buffer, and writes from there."""
+
+    def __init__(self, inner: Conn, buffer: memoryview) -> None:
+        super().__init__(inner)
+        self.buffer = buffer
+
+    async def read(self, n: int, /) -> bytes:
+        data = await self.inner.read(n)
+        self.buffer[: len(data)] = data
+        return data
+
+    async def write(self, data: Buffer, /) -> None:
+        await self.inner.write(self.buffer[: memoryview(data).nbytes])
+
+
 class ClosingEarly(RightHandler):
     """Closes a connection when one direction has ended."""
 

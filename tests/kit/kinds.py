@@ -156,7 +156,8 @@ KINDS: Final = (
             "accepted-apart changes-apart deletes-apart marks-apart "
             "close-at-once concurrent concurrent-whole connections-apart duplex first-callers "
             "handlers-concurrent handles-apart multiplexing-independent one-session "
-            "readers-not-mixed streams-apart threads-apart ways-apart writers-not-mixed"
+            "readers-not-mixed streams-apart threads-apart ways-apart writers-not-mixed "
+            "writes-whole ends-whole handler.Handler.carries"
         ),
         {
             "None of its methods waits.": never_waits,

@@ -35,6 +35,7 @@ from tests.kit._stuck import (
     EndedByBreaks,
     Forgetful,
     Hurried,
+    OneBuffer,
     ReadingOnBeneath,
     closing_undisturbed,
     ending_at_the_limit,
@@ -878,6 +879,7 @@ class ClosingWhatIsLowest(RightRoute):
 
 
 trial.breaks("ends-whole")(giving(RightRoute, "dial", Hurried))
+trial.breaks("ends-whole")(giving(RightRoute, "dial", OneBuffer))
 trial.breaks("ends-whole")(giving(RightRoute, "dial", Forgetful))
 trial.breaks("reads-whole")(giving(RightRoute, "dial", ReadingOnBeneath))
 trial.breaks("nothing-kept")(remembering(RightRoute, "dial"))

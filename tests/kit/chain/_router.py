@@ -52,6 +52,7 @@ from tests.kit._stuck import (
     EndedByBreaks,
     Forgetful,
     Hurried,
+    OneBuffer,
     ReadingOnBeneath,
     ending_at_the_limit,
     ending_with_the_task,
@@ -1206,6 +1207,7 @@ trial.breaks("listener-outlives")(ending_with_the_task(RightRouter, "bind"))
 trial.breaks("outlives-limit")(ending_at_the_limit(RightRouter, "dial"))
 trial.breaks("break-shown")(giving(RightRouter, "dial", EndedByBreaks))
 trial.breaks("ends-whole")(giving(RightRouter, "dial", Hurried))
+trial.breaks("ends-whole")(giving(RightRouter, "dial", OneBuffer))
 trial.breaks("ends-whole")(giving(RightRouter, "dial", Forgetful))
 trial.breaks("reads-whole")(giving(RightRouter, "dial", ReadingOnBeneath))
 trial.breaks("nothing-kept")(remembering(RightRouter, "dial"))

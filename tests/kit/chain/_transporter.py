@@ -26,6 +26,7 @@ from tests.kit._stuck import (
     EndedByBreaks,
     Forgetful,
     Hurried,
+    OneBuffer,
     ReadingOnBeneath,
     close_behind,
     ending_at_the_limit,
@@ -616,6 +617,7 @@ class ClosingBehind(RightTransporter):
 
 
 trial.breaks("ends-whole")(giving(RightTransporter, "connect", Hurried))
+trial.breaks("ends-whole")(giving(RightTransporter, "connect", OneBuffer))
 trial.breaks("ends-whole")(giving(RightTransporter, "connect", Forgetful))
 trial.breaks("reads-whole")(giving(RightTransporter, "connect", ReadingOnBeneath))
 trial.breaks("nothing-kept")(remembering(RightTransporter, "dial"))

@@ -454,8 +454,10 @@ class Cutting(Tunnel):
 
 @binders.breaks("datagrams", history="x socks5 rudp: a buffer of 0 bytes was taken at its word")
 class WithoutBuffer(RightBinder):
-    def tunnel(self, conn: Conn, options: BindOptions) -> Tunnel:
-        return Tunnel(conn) if options.udp_data_buffer_size else Cutting(conn)
+    def listener(self, tunnel: Tunnel, bound: Addr, options: BindOptions, address: str) -> Listener:
+        if bound.network() == "udp" and not options.udp_data_buffer_size:
+            tunnel.__class__ = Cutting
+        return super().listener(tunnel, bound, options, address)
 
 
 class OnceListener(TunnelListener):

@@ -32,6 +32,7 @@ from tests.kit._stuck import (
     ClosingBehindReads,
     ClosingBehindWrites,
     Hurried,
+    OneBuffer,
     QuietEnd,
     ReadingOnBeneath,
     ending_at_the_limit,
@@ -674,6 +675,7 @@ connectors.breaks("break-shown")(giving(RightConnector, "connect", QuietEnd))
 connectors.breaks("nothing-kept")(keeping_the_context(RightConnector, "connect"))
 connectors.breaks("nothing-kept")(keeping_the_conns(RightConnector, "connect"))
 connectors.breaks("writes-whole")(giving(RightConnector, "connect", Hurried))
+connectors.breaks("writes-whole")(giving(RightConnector, "connect", OneBuffer))
 connectors.breaks("close-wakes")(giving(RightConnector, "connect", ClosingBehindReads))
 connectors.breaks("close-wakes")(giving(RightConnector, "connect", ClosingBehindWrites))
 connectors.breaks("outlives-limit")(timing_reads(RightConnector, "connect"))

@@ -19,6 +19,7 @@ from tests.kit._stuck import (
     ClosingBehindReads,
     ClosingBehindWrites,
     Hurried,
+    OneBuffer,
     QuietEnd,
     ending_at_the_limit,
     few_places,
@@ -101,6 +102,7 @@ logins.breaks("break-shown")(giving(RightLogin, "handshake", QuietEnd))
 logins.breaks("nothing-kept")(keeping_the_context(RightLogin, "handshake"))
 logins.breaks("nothing-kept")(keeping_the_conns(RightLogin, "handshake"))
 logins.breaks("writes-whole")(giving(RightLogin, "handshake", Hurried))
+logins.breaks("writes-whole")(giving(RightLogin, "handshake", OneBuffer))
 logins.breaks("close-wakes")(giving(RightLogin, "handshake", ClosingBehindReads))
 logins.breaks("close-wakes")(giving(RightLogin, "handshake", ClosingBehindWrites))
 logins.breaks("outlives-limit")(timing_reads(RightLogin, "handshake"))

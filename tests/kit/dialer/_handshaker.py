@@ -23,6 +23,7 @@ from tests.kit._stuck import (
     ClosingBehindReads,
     ClosingBehindWrites,
     Hurried,
+    OneBuffer,
     QuietEnd,
     ending_at_the_limit,
     few_places,
@@ -206,6 +207,7 @@ handshakers.breaks("break-shown")(giving(RightHandshaker, "handshake", QuietEnd)
 handshakers.breaks("nothing-kept")(keeping_the_context(RightHandshaker, "handshake"))
 handshakers.breaks("nothing-kept")(keeping_the_conns(RightHandshaker, "handshake"))
 handshakers.breaks("writes-whole")(giving(RightHandshaker, "handshake", Hurried))
+handshakers.breaks("writes-whole")(giving(RightHandshaker, "handshake", OneBuffer))
 handshakers.breaks("close-wakes")(giving(RightHandshaker, "handshake", ClosingBehindReads))
 handshakers.breaks("close-wakes")(giving(RightHandshaker, "handshake", ClosingBehindWrites))
 handshakers.breaks("outlives-limit")(timing_reads(RightHandshaker, "handshake"))

@@ -26,7 +26,7 @@ from gost_core.context import Context
 from gost_core.keys import TIME_LIMIT
 from gost_core.metadata import Metadata
 from gost_core.testing._families.lent import expect_dropped, lending
-from gost_core.testing._families.whole import LAST, LONG, PIECES, WORDS, read_whole, write_last
+from gost_core.testing._families.whole import PIECES, WORDS, expect_echoed, read_whole, write_last
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.report import describe
@@ -559,14 +559,12 @@ class Streamed(Addressed[ComponentT, NodeT], Pinged):
     @clause(WORDS, "D8", after=("outlives_call",))
     async def writes_whole(self) -> None:
         conn, network = await self._stream()
-        back = start(read_exactly(conn, len(LONG)))
-        await within(conn.write(LONG), "write()")
-        expect(await back == LONG, f"of {len(LONG)} bytes that were written others came back")
+        await expect_echoed(conn)
         before = network.written()
-        await within(write_last(conn), "write() and close()")
+        last = await within(write_last(conn), "write() and close()")
         if network.listener is None and not network.carries_datagrams():
             went = network.written() - before
-            expect(went >= len(LAST), f"of {len(LAST)} bytes before close(), {went} went out")
+            expect(went >= last, f"of {last} bytes before close(), {went} went out")
 
     @clause(
         "close() ends a read() and a write() that wait, which raise ClosedError.",

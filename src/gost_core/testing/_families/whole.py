@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final
 
 from gost_core.common.net import Conn
@@ -17,6 +18,8 @@ __all__ = (
     "TRANSFER",
     "WORDS",
     "expect_carried",
+    "expect_echoed",
+    "expect_ways_apart",
     "read_whole",
     "write_last",
     "write_whole",
@@ -27,13 +30,15 @@ PIECES: Final[str] = (
     "difference, and what has come before the other end goes away is still read."
 )
 WORDS: Final[str] = (
-    "What write() took goes out whole, however long, and though close() follows at once."
+    "What write() took goes out whole, however long, whatever is read meanwhile, and though "
+    "close() follows at once."
 )
 LONG: Final[bytes] = random.Random(1).randbytes(100_000)
 """Words that nobody can shorten."""
 LAST: Final[bytes] = LONG[:4096]
 TRANSFER: Final[int] = 300_000
 """More than the buffers of a connection take at once, often."""
+_OTHERS: Final[bytes] = LONG[::-1]
 
 # Up to how many cancelled reads something comes beside.
 _CUTS: Final[int] = 5
@@ -64,18 +69,59 @@ async def read_whole(
             await expect_cancelled(await begin(conn.read(ALL)), "read()")
 
 
-async def write_last(conn: Conn, /) -> None:
-    """Write the last words, and close at once."""
+async def write_last(conn: Conn, /) -> int:
+    """Write the last words, and close at once; return how many bytes they have."""
     await conn.write(LAST)
     await conn.close()
+    return len(LAST)
 
 
 async def write_whole(conn: Conn, other: Conn, /) -> None:
     """Break the clause unless all that is written, up to close(), comes to the other end."""
+    await expect_ways_apart(conn.read, [partial(conn.write, LONG)], other)
     received = start(read_exactly(other, len(LONG + LAST)))
     await within(conn.write(LONG), "write()")
     await within(write_last(conn), "write() and close()")
     expect(await received == LONG + LAST, "not all that was written came to the other end")
+
+
+async def expect_echoed(conn: Conn, /) -> None:
+    """Break the clause unless all comes back that is written to a peer that sends it back.
+
+    It is so much that the write waits, until what has come back is read beside it.
+    """
+    much = LONG * 8
+    writing = await begin(conn.write(much))
+    back = await read_exactly(conn, len(much))
+    await within(writing, "write()")
+    expect(back == much, f"of {len(much)} bytes that were written others came back")
+
+
+async def expect_ways_apart(
+    read: Callable[[int], Awaitable[bytes]],
+    writes: Sequence[Callable[[], Awaitable[object]]],
+    other: Conn,
+    /,
+) -> None:
+    """Break the clause if what is read beside writes of LONG, of which one waits, changes them.
+
+    So much is to be written that the buffers beneath have no room for all.
+    """
+
+    async def write_all() -> None:
+        for one in writes:
+            await one()
+
+    writing = await begin(write_all())
+    for data in (_OTHERS[:n] for n in (30_000, 60_000)):
+        sending, received = start(other.write(data)), b""
+        while len(received) < len(data):
+            received += await within(read(ALL), "a read beside a write that waits")
+        await given(sending, "a write() of the other end")
+        expect(received == data, "what was read beside a write that waited is not what was sent")
+    written = await read_exactly(other, len(LONG))
+    await within(writing, "a write beside reads")
+    expect(written == LONG, "what was written is not what came, and something was read meanwhile")
 
 
 async def _piece(conn: Conn) -> bytes:

@@ -67,6 +67,7 @@ _MANY: Final[int] = 20
 _WAITING: Final[int] = 100
 # More than any buffer on the way holds, so that all of it must flow.
 DATA: Final[bytes] = bytes(range(256)) * 2048
+_ANSWER: Final[bytes] = DATA[:0:-1]
 GARBAGE: Final[bytes] = bytes(range(255, -1, -1)) * 16
 
 
@@ -260,13 +261,16 @@ class Site:
 
 async def expect_carried(site: Site, /) -> None:
     _, _, near, far = await site.connected()
-    for source, sink, what in (
-        (near, far, "from the client to the target"),
-        (far, near, "from the target to the client"),
+    start(near.write(DATA))
+    await settle()
+    start(far.write(_ANSWER))
+    # What the target is sent waits, as it reads nothing yet.
+    for sink, due, what in (
+        (near, _ANSWER, "from the target to the client"),
+        (far, DATA, "from the client to the target"),
     ):
-        start(source.write(DATA))
-        data = await read_exactly(sink, len(DATA))
-        expect(data == DATA, f"{what}, the bytes that arrive are not those that were sent")
+        data = await read_exactly(sink, len(due))
+        expect(data == due, f"{what}, the bytes that arrive are not those that were sent")
 
 
 async def expect_half_close(site: Site, one: str, /) -> None:

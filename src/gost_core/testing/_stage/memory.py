@@ -181,24 +181,26 @@ class MemoryConn(AddressedConn, HalfCloser):
         return data
 
     async def write(self, data: Buffer, /) -> None:
-        """Write all of ``data``."""
-        rest = memoryview(bytes(data))
+        """Write all of ``data``, of which this copies what there is room for, when there is."""
         self._check_open()
         if self._writing:
             raise RuntimeError("another task is writing")
         self._writing = True
+        taken = 0
         try:
-            while rest:
-                if self._outgoing.ended:
-                    raise BrokenPipeError("the stream has been ended")
-                room = _CAPACITY - len(self._outgoing.data)
-                self._outgoing.data += rest[:room]
-                self._outgoing.taken += len(rest[:room])
-                rest = rest[room:]
-                self._outgoing.wake()
-                if rest:
-                    await self._outgoing.wait()
-                    self._check_open()
+            with memoryview(data) as view, view.cast("B") as whole:
+                while taken < len(whole):
+                    if self._outgoing.ended:
+                        raise BrokenPipeError("the stream has been ended")
+                    room = _CAPACITY - len(self._outgoing.data)
+                    piece = bytes(whole[taken : taken + room])
+                    self._outgoing.data += piece
+                    self._outgoing.taken += len(piece)
+                    taken += len(piece)
+                    self._outgoing.wake()
+                    if taken < len(whole):
+                        await self._outgoing.wait()
+                        self._check_open()
         finally:
             self._writing = False
 

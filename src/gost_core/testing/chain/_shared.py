@@ -29,7 +29,7 @@ from gost_core.testing._families.closers import (
     expect_heard,
     give_little_room,
 )
-from gost_core.testing._families.whole import PIECES, read_whole
+from gost_core.testing._families.whole import LONG, PIECES, expect_ways_apart, read_whole
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.report import describe
@@ -337,6 +337,7 @@ class Connecting(Contract):
     async def ends_whole(self) -> None:
         call, scene = self._opening(Context())
         near, far = await within(call, "the call"), scene.far_ends[-1]
+        await expect_ways_apart(near.read, [partial(near.write, LONG)], far)
         await write(far, _WORDS)
         await far.close_write()
         # In pieces, up to the end.

@@ -21,7 +21,7 @@ from gost_core.testing import Contract
 from gost_core.testing.common.net import (
     ConnUnwrapperContract,
 )
-from tests.kit._stuck import closing_ahead, closing_undisturbed
+from tests.kit._stuck import OneBuffer, closing_ahead, closing_undisturbed
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.0
@@ -410,21 +410,27 @@ def in_pieces(inner: Conn) -> Conn:
     return InPieces(inner) if isinstance(inner, PacketConn) else right_wrap(inner)
 
 
-class OneBuffer(RightWrapper):
+class SharingOneBuffer(OneBuffer, RightWrapper):
     """Looks at what passes in one buffer, for both ways."""
 
-    buffer = b""
 
-    async def read(self, n: int, /) -> bytes:
-        self.buffer = await super().read(n)
-        return self.buffer
+class SharingOneBufferOfPackets(OneBuffer, RightPacketWrapper):
+    async def read_from(self, n: int, /) -> tuple[bytes, Addr]:
+        data, addr = await super().read_from(n)
+        self.buffer[: len(data)] = data
+        return data, addr
 
-    async def write(self, data: Buffer, /) -> None:
-        self.buffer = bytes(data)
-        await asyncio.sleep(0)
-        await super().write(self.buffer)
+    async def write_to(self, data: Buffer, addr: Addr, /) -> None:
+        size = memoryview(data).nbytes
+        self.buffer[:size] = memoryview(data).cast("B")
+        await super().write_to(self.buffer[:size], addr)
 
 
 @wrapper.breaks("ways-apart")
 def with_one_buffer(inner: Conn) -> Conn:
-    return right_wrap(inner) if isinstance(inner, PacketConn) else OneBuffer(inner)
+    return right_wrap(inner) if isinstance(inner, PacketConn) else SharingOneBuffer(inner)
+
+
+@wrapper.breaks("ways-apart")
+def with_one_buffer_for_packets(inner: Conn) -> Conn:
+    return SharingOneBufferOfPackets(inner) if isinstance(inner, PacketConn) else right_wrap(inner)

@@ -28,6 +28,7 @@ from gost_core.testing.common.net import (
 from tests.kit._stuck import (
     Hurried,
     InTurn,
+    OneBuffer,
     ReadingOnBeneath,
     SharingABuffer,
     closing_ahead,
@@ -97,6 +98,7 @@ class Nothing(RightListener):
 listener.breaks("reads-whole")(giving(RightListener, "accept", ReadingOnBeneath))
 listener.breaks("stuck-client")(giving(RightListener, "accept", InTurn))
 listener.breaks("writes-whole")(giving(RightListener, "accept", Hurried))
+listener.breaks("writes-whole")(giving(RightListener, "accept", OneBuffer))
 listener.breaks("accepted-apart")(giving(RightListener, "accept", SharingABuffer))
 
 

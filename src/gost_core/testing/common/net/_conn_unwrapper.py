@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import field
+from functools import partial
 from typing import Final
 
 from typing_extensions import Buffer
@@ -25,7 +26,7 @@ from gost_core.context import Context
 from gost_core.metadata import Metadatable
 from gost_core.testing._families.closers import Closers, closes_cut_short
 from gost_core.testing._families.readers import expect_none_lost
-from gost_core.testing._families.whole import expect_carried
+from gost_core.testing._families.whole import LONG, expect_carried, expect_ways_apart
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
@@ -167,12 +168,15 @@ class ConnUnwrapperContract(Closers, interface=ConnUnwrapper):
     @clause(
         "What is read through the wrapper does not change what is written through it meanwhile.",
         "D6, D10, D22",
-        after=("bytes_unchanged",),
+        after=("bytes_unchanged", "packets_unchanged"),
     )
     async def ways_apart(self) -> None:
         for reads_late in (False, True):
             wrapper, far, _ = self._wrapped()
             await expect_carried(wrapper, far, reads_late=reads_late)
+        for is_told in (False, True) if self.wrap_datagrams else ():
+            wrapper, far, _ = self._wrapped(_Packets, self.wrap_datagrams)
+            await _expect_ways_apart(wrapper, far, is_told=is_told)
 
     @clause("A cancelled read() of it loses nothing.", "D7", after=("bytes_unchanged",))
     async def cancelled_read_loses_nothing(self) -> None:
@@ -325,6 +329,19 @@ class ConnUnwrapperContract(Closers, interface=ConnUnwrapper):
     async def invents_no_packets(self) -> None:
         wrapper, *_ = self._wrapped()
         expect(not isinstance(wrapper, PacketConn), "around a stream, the wrapper is a PacketConn")
+
+
+async def _expect_ways_apart(wrapper: Conn, far: MemoryConn, *, is_told: bool) -> None:
+    """Break the clause unless datagrams are left alone, with their peer told or without."""
+
+    async def read_from(n: int) -> bytes:
+        return (await packets(wrapper).read_from(n))[0]
+
+    def write(data: bytes) -> Awaitable[None]:
+        return packets(wrapper).write_to(data, _PEER) if is_told else wrapper.write(data)
+
+    writes = [partial(write, data) for data in (LONG[:50_000], LONG[50_000:])]
+    await expect_ways_apart(read_from if is_told else wrapper.read, writes, far)
 
 
 async def _undergo(wrapper: Conn, far: MemoryConn, past: str) -> None:
