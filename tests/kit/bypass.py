@@ -26,6 +26,7 @@ from tests.kit._backend import (
     stall_backend,
 )
 from tests.kit._names import host_of, rule_of, rules_of
+from tests.kit._stuck import keeping_the_context
 from tests.kit.trial import Trial
 
 
@@ -343,6 +344,7 @@ class ReconnectingBehind(RightBypass):
 
 
 trial.breaks("nothing-kept")(remembering(RightBypass, "contains"))
+trial.breaks("nothing-kept")(keeping_the_context(RightBypass, "contains"))
 
 
 @trial.breaks("unreadable-address")

@@ -20,7 +20,13 @@ from gost_core.testing import Contract
 from gost_core.testing.hop import HopContract, NodeListContract
 from tests.kit._backend import remembering
 from tests.kit._names import host_of
-from tests.kit._stuck import few_places, losing_places, stuck, timing_out
+from tests.kit._stuck import (
+    few_places,
+    keeping_the_context,
+    losing_places,
+    stuck,
+    timing_out,
+)
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -949,3 +955,4 @@ hops.breaks("many-cancelled")(losing_places(RightHop, "select", asyncio.Cancelle
 hops.breaks("many-failed")(losing_places(RightHop, "select", Exception))
 hops.breaks("many-waiting")(few_places(RightHop, "select"))
 hops.breaks("nothing-kept")(remembering(RightHop, "select"))
+hops.breaks("nothing-kept")(keeping_the_context(RightHop, "select"))

@@ -25,6 +25,7 @@ from tests.kit._backend import (
     stall_backend,
 )
 from tests.kit._names import IP, VERSIONS, plain
+from tests.kit._stuck import keeping_the_context
 from tests.kit.trial import Trial
 
 
@@ -332,5 +333,6 @@ class RememberingWhatIsMissing(RightHostMapper):
 
 
 trial.breaks("nothing-kept")(remembering(RightHostMapper, "lookup"))
+trial.breaks("nothing-kept")(keeping_the_context(RightHostMapper, "lookup"))
 
 trials = (trial,)

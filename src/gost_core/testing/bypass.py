@@ -67,6 +67,7 @@ class BypassContract(
     False for a blacklist."""
 
     _of_named = True
+    _holds_last = False
     _options = Options
 
     def _ask(self, component: BypassT, question: Question, /, *opts: Option) -> Awaitable[bool]:

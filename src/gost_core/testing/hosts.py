@@ -56,6 +56,7 @@ class HostMapperContract(
     )
     """Makes a host mapper of a mapping, the best address of each name first."""
 
+    _holds_last = False
     _options = Options
 
     def _build(self) -> HostMapperT:

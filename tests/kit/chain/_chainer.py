@@ -28,7 +28,13 @@ from gost_core.selector import FailMarker, Markable, Marker
 from gost_core.testing import Contract
 from gost_core.testing.chain import ChainerContract
 from tests.kit._backend import remembering, remembering_each
-from tests.kit._stuck import few_places, losing_places, stuck, timing_out
+from tests.kit._stuck import (
+    few_places,
+    keeping_the_context,
+    losing_places,
+    stuck,
+    timing_out,
+)
 from tests.kit.chain._route import RightRoute
 from tests.kit.common.net._sockets import split
 from tests.kit.trial import Trial
@@ -537,6 +543,7 @@ class UnmarkedByRefusals(RightChainer):
 
 
 trial.breaks("nothing-kept")(remembering(RightChainer, "route"))
+trial.breaks("nothing-kept")(keeping_the_context(RightChainer, "route"))
 trial.breaks("nothing-kept")(remembering_each(RightChainer, "route"))
 
 

@@ -17,7 +17,11 @@ from gost_core.selector import Markable, Marker
 from gost_core.testing import Contract
 from gost_core.testing.chain import GroupChainerContract
 from tests.kit._backend import remembering, remembering_each
-from tests.kit._stuck import stuck, timing_out
+from tests.kit._stuck import (
+    keeping_the_context,
+    stuck,
+    timing_out,
+)
 from tests.kit.trial import Trial
 
 TIME_LIMIT = 1.5
@@ -370,6 +374,7 @@ class ClosingTheMembers(RightGroup, Closer):
 trial.breaks("failure-over")(stuck(RightGroup, "route"))
 trial.breaks("cancelled-at-limit")(timing_out(RightGroup, "route"))
 trial.breaks("nothing-kept")(remembering(RightGroup, "route"))
+trial.breaks("nothing-kept")(keeping_the_context(RightGroup, "route"))
 trial.breaks("nothing-kept")(remembering_each(RightGroup, "route"))
 
 

@@ -42,6 +42,7 @@ from tests.kit._stuck import (
     ending_with_the_task,
     few_places,
     giving,
+    keeping_the_context,
     losing_places,
     stuck,
     timing_out,
@@ -883,6 +884,7 @@ trial.breaks("ends-whole")(giving(RightRoute, "dial", OneBuffer))
 trial.breaks("ends-whole")(giving(RightRoute, "dial", Forgetful))
 trial.breaks("reads-whole")(giving(RightRoute, "dial", ReadingOnBeneath))
 trial.breaks("nothing-kept")(remembering(RightRoute, "dial"))
+trial.breaks("nothing-kept")(keeping_the_context(RightRoute, "dial"))
 trial.breaks("nothing-kept")(remembering_each(RightRoute, "dial"))
 
 

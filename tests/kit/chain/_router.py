@@ -58,6 +58,7 @@ from tests.kit._stuck import (
     ending_with_the_task,
     few_places,
     giving,
+    keeping_the_context,
     losing_places,
     stuck,
     timing_out,
@@ -1211,6 +1212,7 @@ trial.breaks("ends-whole")(giving(RightRouter, "dial", OneBuffer))
 trial.breaks("ends-whole")(giving(RightRouter, "dial", Forgetful))
 trial.breaks("reads-whole")(giving(RightRouter, "dial", ReadingOnBeneath))
 trial.breaks("nothing-kept")(remembering(RightRouter, "dial"))
+trial.breaks("nothing-kept")(keeping_the_context(RightRouter, "dial"))
 trial.breaks("nothing-kept")(remembering_each(RightRouter, "dial"))
 
 

@@ -33,6 +33,7 @@ from tests.kit._stuck import (
     ending_with_the_task,
     few_places,
     giving,
+    keeping_the_context,
     losing_places,
     stuck,
     timing_out,
@@ -621,6 +622,7 @@ trial.breaks("ends-whole")(giving(RightTransporter, "connect", OneBuffer))
 trial.breaks("ends-whole")(giving(RightTransporter, "connect", Forgetful))
 trial.breaks("reads-whole")(giving(RightTransporter, "connect", ReadingOnBeneath))
 trial.breaks("nothing-kept")(remembering(RightTransporter, "dial"))
+trial.breaks("nothing-kept")(keeping_the_context(RightTransporter, "dial"))
 trial.breaks("nothing-kept")(remembering_each(RightTransporter, "connect"))
 
 

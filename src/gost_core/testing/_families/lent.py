@@ -100,5 +100,7 @@ def kept_of(lent: Iterable[ref[Any]], /) -> list[bool]:
 
     What serves one call after the other may hold something of the last ones.
     """
-    gc.collect()
+    lent = [*lent]
+    if any(one() is not None for one in lent):
+        gc.collect()
     return [one() is not None for one in lent]

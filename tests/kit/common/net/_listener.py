@@ -132,7 +132,7 @@ class BreakingOffWhatItAccepted(RightListener):
 class OneQueueForAll(RightListener):
     """Keeps who waits to be accepted in an attribute of the class."""
 
-    newcomers: ClassVar["deque[Conn]"] = deque()
+    newcomers: ClassVar["deque[Conn | Exception]"] = deque()
 
     def __init__(self, addr: str = "") -> None:
         super().__init__(addr)
