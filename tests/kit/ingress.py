@@ -291,6 +291,17 @@ class KeepingTheFirst(RightIngress):
 
 
 @trial.breaks("set-deletes")
+class DeletingWhatIsBelow(RightIngress):
+    """Has its rules in a tree, and takes a branch off."""
+
+    def store(self, rule: Rule) -> bool:
+        key = self.plain(rule.hostname.removeprefix("*"))
+        if not rule.endpoint and key.startswith("."):
+            self.rules = {one: kept for one, kept in self.rules.items() if not one.endswith(key)}
+        return super().store(rule)
+
+
+@trial.breaks("set-deletes")
 class NeverDeleting(RightIngress):
     async def set_rule(self, ctx: Context, rule: Rule, /, *opts: Option) -> bool:
         if rule.endpoint:

@@ -467,7 +467,6 @@ KINDS: Final = (
             "empty-credentials empty-id exact-pair passwords-hidden secret-hidden"
         ),
         {
-            "It takes a client of its protocol to log in.": among("listener"),
             "It is given no credentials.": all_but(
                 "auth",
                 "connector.Connector",

@@ -136,6 +136,14 @@ class CleaningTheHeader(RightMatcher):
 
 
 @trial.breaks("request-unchanged")
+class AddingWhatItAsksFor(RightMatcher):
+    def applies(self, request: Request) -> bool:
+        if isinstance(request.header, dict) and not request.header.setdefault("Accept", []):
+            return False
+        return super().applies(request)
+
+
+@trial.breaks("request-unchanged")
 class SortingInPlace(RightMatcher):
     def applies(self, request: Request) -> bool:
         for values in (*request.header.values(), *request.query.values()):

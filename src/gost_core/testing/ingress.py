@@ -356,7 +356,8 @@ class IngressContract(
     )
     async def set_deletes(self) -> None:
         hosts = ("b.example", "x.a.example")
-        ingress = self._with("a.example", *hosts, "y.c.example", "*.c.example", ".d.example")
+        below = "x.d.c.example"
+        ingress = self._with("a.example", *hosts, "y.c.example", "*.c.example", ".d.example", below)
         stored = await self._set(ingress, Rule(hostname="a.example"))
         applies(stored, "it stores nothing: set_rule() returned False")
         await self._expect_rule(ingress, "a.example", None)
@@ -372,6 +373,7 @@ class IngressContract(
             await self._expect_rule(ingress, host, None)
             await self._set(ingress, _rule(hostname))
             await self._expect_rule(ingress, host, hostname)
+        await self._expect_rule(ingress, below, below)
 
 
 def _rule(hostname: str) -> Rule:

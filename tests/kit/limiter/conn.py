@@ -242,6 +242,19 @@ class PlacesKeptWhenCancelled(RightPlaces):
     wrapper = KeepingWhenCancelled
 
 
+class KeepingUntilClosedAgain(RightCounted):
+    async def close(self) -> None:
+        await self.inner.close()
+        counted, self.counted = self.counted, False
+        if counted:
+            self.limiter.allow(-1)
+
+
+@places.breaks("closing-frees-once")
+class PlacesKeptUntilClosedAgain(RightPlaces):
+    wrapper = KeepingUntilClosedAgain
+
+
 # ---- ConnLimiter
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import ipaddress
+import logging
 import os
 import socket
 from collections import deque
@@ -312,6 +313,23 @@ local.breaks("accepted-apart")(giving(RightListener, "accept", SharingABuffer))
 class AsyncAddr(RightListener):
     async def addr(self) -> Addr:  # type: ignore  # the fault
         return self.address
+
+
+@local.breaks("passwords-hidden")
+class LoggingItsSettings(RightListener):
+    async def init(self, metadata: Metadata | None, /) -> None:
+        if self.options.auth is not None:
+            auth = self.options.auth
+            logging.getLogger("listener").info("auth: %s:%s", auth.username, auth.password)
+        await super().init(metadata)
+
+
+@local.breaks("passwords-hidden")
+class QuotingWhatItRefuses(RightListener):
+    async def init(self, metadata: Metadata | None, /) -> None:
+        if self.options.auth is not None:
+            raise ValueError(f"auth is not served: {self.options.auth.password}")
+        await super().init(metadata)
 
 
 @local.breaks("built-anywhere")

@@ -1,7 +1,7 @@
 """What listeners promise of what they are given to serve: admission, limits, and statistics."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Generic
 
@@ -10,12 +10,14 @@ from typing_extensions import TypeVar
 from gost_core.admission import Admission
 from gost_core.admission import Option as AdmitOption
 from gost_core.common.net import Conn, Listener, PacketConn
+from gost_core.common.url import Userinfo
 from gost_core.context import Context
 from gost_core.limiter.conn import ConnLimiter
 from gost_core.limiter.conn import Limiter as ConnPlaces
 from gost_core.listener import (
     Option,
     admission_option,
+    auth_option,
     conn_limiter_option,
     router_option,
     stats_option,
@@ -23,6 +25,7 @@ from gost_core.listener import (
 )
 from gost_core.observer.stats import Kind
 from gost_core.testing._families.acceptors import HELLO
+from gost_core.testing._families.refuses import Discreet
 from gost_core.testing._run.attempt import Broken, Exempt, NotTried
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
@@ -115,8 +118,16 @@ class _SlowToLeave(OneVerdict):
             raise
 
 
-class ServingOptions(Serving[SiteT], Generic[SiteT]):
+class ServingOptions(Serving[SiteT], Discreet, Generic[SiteT]):
     """The clauses of listeners that serve what their options say, which none must."""
+
+    async def _told(self, password: str, /) -> AsyncIterator[object]:
+        listener = self._build(auth_option(Userinfo("User", password))).listener
+        try:
+            await within(listener.init(MemoryMetadata()), "init()")
+        except ValueError as error:
+            yield error
+        yield repr(listener)
 
     async def _given(self, *opts: Option) -> SiteT:
         """Return a listener with options that it need not serve, if it says so."""
