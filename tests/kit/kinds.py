@@ -271,7 +271,6 @@ KINDS: Final = (
                 among(
                     "common.net.Aborter",
                     "common.net.Closer",
-                    "common.net.Dialer",
                     "common.net.HalfCloser",
                     "common.net.Listener",
                 ),

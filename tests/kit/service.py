@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from gost_core.common.net import (
     Addr,
@@ -571,6 +571,23 @@ class RaisingAtOnce(RightService):
         task = asyncio.current_task()
         if self.closing.is_set() or (task is not None and task.cancelling()):
             await super().finish_handlers()
+
+
+@trial.breaks("cancel-handlers")
+class OneTableForAll(RightService):
+    """Keeps the connections of all services in an attribute of the class."""
+
+    table: ClassVar[dict[asyncio.Task[None], Conn]] = {}
+
+    def __init__(
+        self,
+        listener: Listener,
+        handler: Handler,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        stats: Stats | None = None,
+    ) -> None:
+        super().__init__(listener, handler, sleep, stats)
+        self.conns = self.table
 
 
 @trial.breaks("cancel-handlers")

@@ -419,8 +419,10 @@ class ServiceContract(Closers, interface=Service):
         after=("final_error_waits", "serve_waits"),
     )
     async def cancel_handlers(self) -> None:
+        beside = await self._busy(_wait_for_ever)
         for before in ("", "after close()", "after the listener's error"):
             await _expect_cancels(await self._busy(_wait_for_ever), before)
+        expect(not beside.handler.cancelled, "a handler of another service was cancelled too")
 
     @clause(
         "Cancelling serve() closes every connection that was accepted, also one that comes at "

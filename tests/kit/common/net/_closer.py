@@ -184,6 +184,16 @@ closer.breaks("cancelled")(closing_for_all(RightComponent))
 
 
 @closer.breaks("wakes-waiting")
+class WaitingOnceClosed(RightComponent):
+    """Wakes those who wait, and has whoever comes later wait for ever."""
+
+    async def wait(self) -> None:
+        if self.closing.is_set():
+            await asyncio.Event().wait()
+        await super().wait()
+
+
+@closer.breaks("wakes-waiting")
 class WakingOne(RightComponent):
     """Whose end is one item of a queue, so that one of those who wait gets it."""
 

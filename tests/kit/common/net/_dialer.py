@@ -19,6 +19,7 @@ from gost_core.testing import Contract
 from gost_core.testing.common.net import (
     DialerContract,
 )
+from tests.kit._stuck import ending_at_the_limit, keeping_the_context
 from tests.kit.common.net._conn import DyingWithItsMaker, Nowhere
 from tests.kit.common.net._packet_conn import AlwaysToThePeer, TakingAnybodys
 from tests.kit.common.net._sockets import DatagramConn, SocketConn, split
@@ -104,6 +105,23 @@ class NoConn(RightDialer):
             return conn
         await conn.close()
         return None  # type: ignore  # the fault
+
+
+dialer.breaks("outlives-its-caller")(ending_at_the_limit(RightDialer, "dial"))
+dialer.breaks("nothing-kept")(keeping_the_context(RightDialer, "dial"))
+
+
+@dialer.breaks("nothing-kept")
+class KeepingWhoDialed(RightDialer):
+    """Keeps for a status page for whom each connection is."""
+
+    def __init__(self) -> None:
+        self.dialed: dict[Conn, Context] = {}
+
+    async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
+        conn = await super().dial(ctx, network, addr)
+        self.dialed[conn] = ctx
+        return conn
 
 
 @dialer.breaks("addresses")

@@ -111,7 +111,11 @@ class CloserContract(Contract, Generic[CloserT], interface=Closer):
 
         await closes_cut_short(made)
 
-    @clause("close() ends waiting calls, which raise ClosedError.", "D1, D14", after=("closes",))
+    @clause(
+        "close() ends waiting calls, which raise ClosedError, and after it none waits.",
+        "D1, D14",
+        after=("closes",),
+    )
     async def wakes_waiting(self) -> None:
         wait = need(self.wait, "wait")
         component = await self._specimen()
@@ -122,6 +126,9 @@ class CloserContract(Contract, Generic[CloserT], interface=Closer):
         await raises(waiting, "the waiting call", ClosedError)
         # A call of which only one may wait refuses the other.
         await raises(other, "another waiting call", ClosedError, RuntimeError)
+        late = start(wait(component))
+        await ended(late)
+        expect(late.done(), "a call after close() waits on")
 
     @clause("close() may be called from inside a call of the component.", "D22", after=("closes",))
     async def from_inside(self) -> None:

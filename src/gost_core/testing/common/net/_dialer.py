@@ -12,6 +12,7 @@ from gost_core.common.net import Conn, Dialer, PacketConn, UnsupportedError
 from gost_core.context import Context
 from gost_core.keys import TIME_LIMIT
 from gost_core.testing._families.closers import expect_last_words_here
+from gost_core.testing._families.lent import expect_dropped, lending
 from gost_core.testing._families.steps import UNOFFERED, expect_no_task_left
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import Contract, clause
@@ -200,6 +201,33 @@ class DialerContract(Contract, interface=Dialer):
         conn = owned(await by_task_that_ends(dial(), "dial()"))
         await settle()
         await self._echo(conn)
+        await self._expect_outlives_limit(dialer, addr)
+
+    async def _expect_outlives_limit(self, dialer: Dialer, addr: str) -> None:
+        loop = asyncio.get_running_loop()
+        # A busy machine needs longer to connect.
+        for seconds in (0.05, 0.5, current().time_limit):
+            ctx = Context().with_value(TIME_LIMIT, limit := loop.time() + seconds)
+            with suppress(TimeoutError):
+                conn = await self._dial(dialer, "tcp", addr, ctx)
+                break
+        else:
+            raise Broken("dial() raised TimeoutError long before its TIME_LIMIT")
+        await asyncio.sleep(limit + 0.01 - loop.time())
+        await self._echo(conn)
+
+    @clause(
+        "Nothing that was given for a call is kept once its connection is closed.",
+        "D23",
+        after=("reaches",),
+    )
+    async def nothing_kept(self) -> None:
+        dialer, addr = self._build(), await EchoServer().tcp()
+        with lending() as lent:
+            conn = owned(await within(dialer.dial(current().ctx, "tcp", addr), "dial()"))
+        await within(conn.close(), "close()")
+        del conn
+        await expect_dropped(lent, "the connection was closed")
 
     @clause("Each dial() gives a connection of its own.", "D3", after=("reaches",))
     async def connections_apart(self) -> None:
