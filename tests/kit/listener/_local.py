@@ -465,6 +465,14 @@ class BudgetsOnTheListener(RightListener):
 
 
 @local.breaks("budgets-apart")
+class LimitingHosts(RightListener):
+    async def find_budget(self, conn: ServedConn, limits: TrafficLimiter) -> None:
+        key = str(conn.remote_addr())
+        key = key if self.options.proxy_protocol > 0 else self.host_of(key)
+        conn.budget = await limits.out(Context(), key)
+
+
+@local.breaks("budgets-apart")
 class KeyOnTheListener(RightListener):
     key = ""
 
@@ -885,6 +893,22 @@ class KeepingThePlaceOfAClosingThatWaits(RightListener):
     served = GivingBackAfterwards
 
 
+class GivingBackOnceClosed(ServedConn):
+    async def close(self) -> None:
+        was_open, self.closed = not self.closed, True
+        if was_open:
+            self.count(Kind.CURRENT_CONNS, -1)
+        await self.inner.close()
+        place, self.place = self.place, None
+        if place is not None:
+            place.allow(-1)
+
+
+@local.breaks("place-given-back-once")
+class KeepingThePlaceUntilClosedAgain(RightListener):
+    served = GivingBackOnceClosed
+
+
 @local.breaks("place-not-kept")
 class TakingThePlaceFirst(RightListener):
     async def ask(self, conn: ServedConn) -> None:
@@ -1012,6 +1036,12 @@ class JudgingTheSocket(RightListener):
             await super().admit(conn)
         finally:
             conn.remote = remote
+
+
+@local.breaks("proxied-judged")
+class LimitingTheBalancer(RightListener):
+    async def find_budget(self, conn: ServedConn, limits: TrafficLimiter) -> None:
+        conn.budget = await limits.out(Context(), str(conn.inner.remote_addr()))
 
 
 @local.breaks("proxied-judged")

@@ -12,6 +12,7 @@ from gost_core.admission import Option as AdmitOption
 from gost_core.common.net import Conn, Listener, PacketConn
 from gost_core.common.url import Userinfo
 from gost_core.context import Context
+from gost_core.limiter import SCOPE_CONN
 from gost_core.limiter.conn import ConnLimiter
 from gost_core.limiter.conn import Limiter as ConnPlaces
 from gost_core.listener import (
@@ -200,11 +201,14 @@ class ServingOptions(Serving[SiteT], Discreet, Generic[SiteT]):
     async def place_given_back_once(self) -> None:
         for after in range(3):
             places = CountedPlaces(2)
-            await self._close_one_of_two(await self._given(conn_limiter_option(places)), after)
+            site = await self._given(conn_limiter_option(places))
+            await self._close_one_of_two(site, after, lambda: places.free == 1)  # noqa: B023
             observed = f"one of two connections was closed; {places.free} places are free"
             expect(places.free == 1, observed)
 
-    async def _close_one_of_two(self, site: SiteT, after: int) -> None:
+    async def _close_one_of_two(
+        self, site: SiteT, after: int, one_left: Callable[[], bool]
+    ) -> None:
         """Accept two connections, and close one of them again and again, cancelled at first."""
         conn, _ = await site.meet()
         await site.meet()
@@ -215,6 +219,8 @@ class ServingOptions(Serving[SiteT], Discreet, Generic[SiteT]):
         await turns(after)
         closing.cancel()
         await ended(closing)
+        if after:
+            await until(one_left, "a close() was cancelled, and its connection counts as open")
         await asyncio.gather(conn.close(), conn.close())
         await conn.close()
 
@@ -397,7 +403,7 @@ class ServingOptions(Serving[SiteT], Discreet, Generic[SiteT]):
     async def stats_counted(self) -> None:
         stats = FakeStats()
         site = await self._given(stats_option(stats))
-        await self._close_one_of_two(site, 1)
+        await self._close_one_of_two(site, 1, lambda: stats.get(Kind.CURRENT_CONNS) == 1)
         await within(site.listener.close(), "close()")
         counts = stats.get(Kind.TOTAL_CONNS), stats.get(Kind.CURRENT_CONNS)
         expect(
@@ -468,6 +474,9 @@ class ServingOptions(Serving[SiteT], Discreet, Generic[SiteT]):
         answers.set()
         conns = owned(await given(accepting, "accept()")), await site.accept()
         await given(asyncio.gather(*connecting), "connecting two clients")
+        asked = {key for scope, key in limiter.asked if scope == SCOPE_CONN}
+        wrong = asked - {str(conn.remote_addr()) for conn in conns}
+        expect(not wrong, f"the traffic limiter was asked for {wrong}, which are no connections")
         for conn, other in (conns, conns[::-1]):
             limiter.drawn_from.clear()
             await read(conn)

@@ -6,9 +6,18 @@ from contextlib import suppress
 from typing import Final
 
 from gost_core.common.net import Addr, Conn
-from gost_core.listener import Option, admission_option, conn_limiter_option, proxy_protocol_option
+from gost_core.limiter import SCOPE_CONN
+from gost_core.listener import (
+    Option,
+    admission_option,
+    conn_limiter_option,
+    proxy_protocol_option,
+    traffic_limiter_option,
+)
+from gost_core.testing._run.attempt import Exempt
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, given, need, owned, settle, start, within
+from gost_core.testing._stage.fakes.limiter import FakeTrafficLimiter
 from gost_core.testing._stage.streams import begin, end_of, read
 from gost_core.testing.listener._options import CountedPlaces, OneVerdict, ServingOptions, host_of
 from gost_core.testing.listener._serving import ListenerSite
@@ -89,6 +98,15 @@ class Proxied(ServingOptions[ListenerSite]):
             expect(right, f"a header named {source}, they were asked about {asked}")
             places.keys.clear()
             admission.sources.clear()
+        limiter = FakeTrafficLimiter()
+        # It may have no limits on bytes.
+        with suppress(Exempt):
+            behind = await self._behind(traffic_limiter_option(limiter))
+            for header, source in _NAMING.items():
+                limiter.asked.clear()
+                await behind(header).meet()
+                wrong = {key for scope, key in limiter.asked if scope == SCOPE_CONN} - {source}
+                expect(not wrong, f"a header named {source}, and bytes were those of {wrong}")
 
     @clause(
         "Of clients that come at once, each is judged by the source that its own header names.",
