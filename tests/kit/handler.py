@@ -1274,6 +1274,30 @@ class ClosingAfterItsClients(RightHandler):
 
 
 @trial.breaks("nothing-left")
+class KeepingTheLastClient(RightHandler):
+    """Keeps the connection of the last client, for a status page."""
+
+    last: Conn | None = None
+
+    async def handle(self, ctx: Context, conn: Conn, /, *opts: HandleOption) -> None:
+        self.last = conn
+        await super().handle(ctx, conn, *opts)
+
+
+@trial.breaks("nothing-left")
+class KeepingContexts(RightHandler):
+    """Keeps who came, for a status page."""
+
+    def __init__(self, *opts: Option | None) -> None:
+        super().__init__(*opts)
+        self.seen: list[Context] = []
+
+    async def dial(self, ctx: Context, address: str) -> Conn:
+        self.seen.append(ctx)
+        return await super().dial(ctx, address)
+
+
+@trial.breaks("nothing-left")
 class WatchingOn(RightHandler):
     def __init__(self, *opts: Option | None) -> None:
         super().__init__(*opts)

@@ -252,7 +252,7 @@ KINDS: Final = (
         "It keeps, changes or closes what was lent: options, buffers, lists, chains.",
         clauses(
             "settings-unchanged labels-reused "
-            "connections-dropped nothing-kept probes-go-on "
+            "connections-dropped handler.Handler.nothing-left nothing-kept probes-go-on "
             "any-buffer batch-not-kept batch-unchanged bind-options buffer-not-kept "
             "buffer-returned chain-stays-open copy-distinct copy-shares-sessions copy-values "
             "fields-apart fields-copied get-all-snapshot handles-apart hop-stays-open "

@@ -31,7 +31,7 @@ from gost_core.testing._run.waiting import (
     settle,
     within,
 )
-from gost_core.testing._stage import handled, logins
+from gost_core.testing._stage import handled, logins, parting
 from gost_core.testing._stage.fakes.chain import FakeHop, FakeRouter
 from gost_core.testing._stage.fakes.limiter import FakeRateLimiter
 from gost_core.testing._stage.fakes.lookups import FakeAuthenticator, FakeBypass
@@ -263,12 +263,13 @@ class HandlerContract(InitialisedOnce, Discreet, interface=Handler):
         await handled.try_target_unreachable(self._site)
 
     @clause(
-        "Calls of handle() that failed leave no task behind, and the next client is served.",
-        "D20, D28",
+        "Failed calls leave no task behind, no call keeps anything, and the next client is served.",
+        "D20, D23, D28",
         after=("target_unreachable", "garbage"),
     )
     async def nothing_left(self) -> None:
         await handled.try_nothing_left(self._site)
+        await parting.try_nothing_kept(self._site)
 
     @clause(
         "When one direction fails, the other has ended before handle() returns, even if it waits "
