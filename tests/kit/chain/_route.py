@@ -19,7 +19,15 @@ from gost_core.chain import (
     Route,
     Transporter,
 )
-from gost_core.common.net import Addr, ClosedError, Conn, ConnUnwrapper, Listener, PacketConn
+from gost_core.common.net import (
+    Addr,
+    ClosedError,
+    Conn,
+    ConnUnwrapper,
+    Listener,
+    PacketConn,
+    ProtocolError,
+)
 from gost_core.context import Context
 from gost_core.hosts import HostMapper, Option
 from gost_core.options import apply
@@ -1001,3 +1009,73 @@ class BindingDrowsily(RightRoute):
     ) -> Listener:
         listener = await super().bind(ctx, network, address, *opts)
         return listener if self.own_nodes else Drowsy(listener)
+
+
+class Binding(RightRoute):
+    """One that knows whether it was asked to bind."""
+
+    binds = False
+
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        self.binds = True
+        return await super().bind(ctx, network, address, *opts)
+
+
+@trial.breaks("limit-marks")
+class MarkingNobodyInBind(Binding):
+    def has_failed_by_time(self, ctx: Context) -> bool:
+        return not self.binds and super().has_failed_by_time(ctx)
+
+
+@trial.breaks("cancel-marks-nobody")
+class MarkingTheCancelledBind(Binding):
+    def has_failed_by_time(self, ctx: Context) -> bool:
+        return self.binds or super().has_failed_by_time(ctx)
+
+
+@trial.breaks("failure-notes")
+class NotingDialsOnly(Binding):
+    def note(self, error: BaseException, node: Node) -> None:
+        if not self.binds:
+            super().note(error, node)
+
+
+@trial.breaks("nodes-resolved")
+class ResolvingForDials(Binding):
+    async def resolve(self, ctx: Context, node: Node) -> str:
+        return node.addr if self.binds else await super().resolve(ctx, node)
+
+
+@trial.breaks("bind-order")
+class BindingByItsNetwork(RightRoute):
+    """Reaches the nodes by the network by which the last one is to bind."""
+
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        self.network = network
+        return await super().bind(ctx, network, address, *opts)
+
+    network = "tcp"
+
+    async def step(
+        self, ctx: Context, last: tuple[Transporter, Conn] | None, node: Node, network: str
+    ) -> tuple[Transporter, Conn]:
+        transport = node.options().transport
+        if last is None or transport is None or self.network == "tcp":
+            return await super().step(ctx, last, node, network)
+        conn = await last[0].connect(ctx, last[1], self.network, node.addr)
+        return transport, await transport.handshake(ctx, conn)
+
+
+@trial.breaks("errors-pass")
+class MalformedAsBroken(RightRoute):
+    async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
+        try:
+            return await super().dial(ctx, network, address, *opts)
+        except ValueError as error:
+            if not self.own_nodes:
+                raise
+            raise ProtocolError("a node does not follow its protocol") from error

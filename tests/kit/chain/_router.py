@@ -1383,3 +1383,39 @@ class BindingDrowsily(RightRouter):
         if self.own_options.chain is not None:
             return listener
         return RoutedListener(Drowsy(listener), RightRoute(()))
+
+
+class OfTheLatest(Routed):
+    router: "TellingTheLatest"
+
+    def taken_route(self) -> Route | None:
+        return self.router.latest
+
+
+@trial.breaks("taken-route")
+class TellingTheLatest(RightRouter):
+    """Has what it gave tell the route of its last call."""
+
+    latest: Route | None = None
+
+    async def route(self, ctx: Context, network: str, address: str, host: str) -> Route:
+        self.latest = await super().route(ctx, network, address, host)
+        return self.latest
+
+    def routed(self, conn: Conn, route: Route) -> Conn:
+        if isinstance(conn, net.PacketConn):
+            return super().routed(conn, route)
+        made = OfTheLatest(conn, route)
+        made.router = self
+        return made
+
+
+@trial.breaks("bind")
+class BindingByTcp(RightRouter):
+    async def bind_once(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        route = await self.route(ctx, "tcp", address, "")
+        if self.own_options.chain is not None and not route.nodes():
+            raise EmptyRouteError("the chain has no node to bind at")
+        return RoutedListener(await route.bind(ctx, network, address, *opts), route)

@@ -724,3 +724,12 @@ class ClosingTheTunnel(RightTransporter):
         listener = ClosingBeneath(await super().bind(ctx, conn, network, address, *opts))
         listener.beneath = conn
         return listener
+
+
+@trial.breaks("errors-pass")
+class MalformedAsBroken(RightTransporter):
+    async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
+        try:
+            return await super().handshake(ctx, conn)
+        except ValueError as error:
+            raise net.ProtocolError("the node does not follow its protocol") from error

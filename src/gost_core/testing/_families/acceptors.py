@@ -362,6 +362,8 @@ class Acceptors(Closers, Generic[SiteT]):
     )
     async def unaccepted_closed(self) -> None:
         site = await self._bound()
+        # What is open goes on, and changes nothing for the others.
+        await site.meet()
         # What one may have taken that nobody waits for any more is not accepted either.
         await expect_cancelled(await begin(site.listener.accept()), "accept()")
         client, other = await site.connect(), await site.connect_refused()

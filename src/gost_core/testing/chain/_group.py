@@ -42,7 +42,7 @@ class _Member(FakeChainer, Markable, Metadatable):
     @property
     def own_route(self) -> Route | None:
         """The route that it gives."""
-        return self._route
+        return self.found
 
     def marker(self) -> Marker:
         """Return the marker."""

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_address
-from typing import Any, Final
+from itertools import product
+from typing import Any, Final, TypeAlias
 
 from gost_core.chain import (
     Node,
@@ -114,6 +115,10 @@ class _Two:
         expect(counts == right, f"{when}, and the counts of failures are {counts}")
 
 
+_Uses: TypeAlias = Callable[[_Two, Context | None], Awaitable[object]]
+_USES: Final[tuple[_Uses, ...]] = (_Two.dial, _Two.bind)
+
+
 class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives",)):
     """What a route promises, over nodes whose transports are the kit's.
 
@@ -167,9 +172,10 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
 
     @clause("The steps of a bind are those of a dial, and the last node binds.", "D31")
     async def bind_order(self) -> None:
-        two = self._two()
-        await within(two.bind(), "bind()")
-        two.expect_steps("two: bind tcp :0")
+        for network in ("tcp", "udp"):
+            two = self._two()
+            await within(two.route.bind(Context(), network, ":0"), "bind()")
+            two.expect_steps(f"two: bind {network} :0")
 
     @clause(
         "The last node is given network, address and options of the bind, and of no other.",
@@ -195,7 +201,7 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
             expect(after == before, f"options were {before}, and are {after}")
 
     @clause(
-        "A node's own host mapper and resolver tell its address, anew for each dial.",
+        "A node's own host mapper and resolver tell its address, anew for each dial and bind.",
         "D39, D42",
         after=("dial_order",),
     )
@@ -209,11 +215,11 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
         # Has none of its own.
         three, _ = proxy(scene, "three", "three.example:1080")
         route = self.make((one, two, three))
-        for now in (1, 2):
+        for now, using in enumerate((route.dial, route.bind, route.dial), 1):
             found["one.example"] = [ip_address(f"192.0.2.{now}")]
             found["two.example"] = [ip_address(f"2001:db8::{now}")]
             scene.log.clear()
-            await within(route.dial(Context(), "tcp", TARGET), "dial()")
+            await within(using(Context(), "tcp", TARGET), "the call")
             expected = [f"192.0.2.{now}:1080", f"[2001:db8::{now}]:1080", "three.example:1080"]
             reached = [step.rpartition(" ")[2] for step in scene.log[:6:2]]
             expect(reached == expected, f"the steps were {scene.log}")
@@ -363,9 +369,10 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
     @clause("Errors of a step come through as they were raised.", "D14, D15")
     async def errors_pass(self) -> None:
         for step, what in enumerate(_STEPS):
-            two = self._two()
-            two.step(step).fail_always(step_error())
-            await expect_step_error(two.dial(), f"a dial where {what} fails")
+            for error in (step_error(), ValueError("malformed")):
+                two = self._two()
+                two.step(step).fail_always(error)
+                await expect_step_error(two.dial(), f"a dial where {what} fails", error)
 
     @clause("A node that cannot bind raises BindUnsupportedError.", "D16", after=("bind_order",))
     async def bind_unsupported(self) -> None:
@@ -415,26 +422,26 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
 
     @clause("The notes of a failure name the node.", "D74", after=("failure_marks",))
     async def failure_notes(self) -> None:
-        for step, marked in _MARKED:
+        for (step, marked), using in product(_MARKED, _USES):
             two = self._two()
             two.step(step).fail_always(step_error())
             try:
-                await within(two.dial(), "dial()")
+                await within(using(two, None), "the call")
             except OSError as error:
                 notes: list[str] = getattr(error, "__notes__", [])
                 named = any(marked in note for note in notes)
                 expect(named, f"node {marked!r} failed, and the notes are {notes}")
 
     async def _interrupted(
-        self, step: int, seconds: float | None, *before: str, by_limit: bool = False
+        self, using: _Uses, step: int, seconds: float | None, *before: str, by_limit: bool = False
     ) -> _Two:
-        """Interrupt a dial at a step, where these nodes were marked before."""
+        """Interrupt a call at a step, where these nodes were marked before."""
 
-        def make() -> tuple[_Two, Callable[[Context], Awaitable[Conn]], Recorded[Any]]:
+        def make() -> tuple[_Two, Callable[[Context], Awaitable[object]], Recorded[Any]]:
             two = self._two()
             for node in two.nodes:
                 node.marker().mark() if node.name in before else None
-            return two, two.dial, two.step(step)
+            return two, partial(using, two), two.step(step)
 
         return await interrupted(make, seconds, by_limit=by_limit)
 
@@ -445,8 +452,8 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
         after=("failure_marks", "target_marks_nobody"),
     )
     async def limit_marks(self) -> None:
-        for step, marked in (*_MARKED, (3, "")):
-            two = await self._interrupted(step, SOON, by_limit=True)
+        for using, (step, marked) in (*product(_USES, _MARKED), (_Two.dial, (3, ""))):
+            two = await self._interrupted(using, step, SOON, by_limit=True)
             two.expect_marks(marked.split(), "a step was cancelled when the TIME_LIMIT was over")
 
     @clause(
@@ -456,12 +463,11 @@ class RouteContract(Asking, Opening, Limited, interface=Route, first=("outlives"
         after=("failure_marks",),
     )
     async def cancel_marks_nobody(self) -> None:
-        for step, reached in _MARKED:
-            for seconds in (None, 3600.0):
-                for before in ([], [reached]):
-                    two = await self._interrupted(step, seconds, *before)
-                    when = f"a dial was cancelled by its caller, {before} were marked before"
-                    two.expect_marks(before, when)
+        for using, (step, reached) in product(_USES, _MARKED):
+            for seconds, before in product((None, 3600.0), ([], [reached])):
+                two = await self._interrupted(using, step, seconds, *before)
+                when = f"a call was cancelled by its caller, {before} were marked before"
+                two.expect_marks(before, when)
 
     @clause(
         "When the TIME_LIMIT passes on the way, no further step is begun: that is a TimeoutError, "

@@ -468,6 +468,7 @@ async def expect_taken(routed: MakeRouted, direct: Router, /) -> None:
     """Break the clause unless what a router gives tells by which route it came."""
     one = routed()
     _, address = await loopback()
+    other = FakeRoute(one.scene, node(one.scene, "other"))
     calls: tuple[tuple[Callable[[], Awaitable[Conn | Listener]], Route | None], ...] = (
         (one.dial, one.route),
         (one.bind, one.route),
@@ -476,8 +477,11 @@ async def expect_taken(routed: MakeRouted, direct: Router, /) -> None:
         (partial(dial_offered, direct, "udp", ""), None),
         (partial(direct.bind, Context(), "tcp", "127.0.0.1:0"), None),
     )
-    for call, route in calls:
-        conn = owned(await within(call(), "the call"))
+    conns = [owned(await within(call(), "the call")) for call, _ in calls]
+    # Each tells of its own call.
+    one.chain.found = other
+    conns.append(owned(await within(one.dial(), "dial() by another route")))
+    for conn, route in zip(conns, (*(route for _, route in calls), other), strict=True):
         carrier = find_capability(conn, RouteCarrier)
         taken = returned(carrier, "find_capability(RouteCarrier)").taken_route()
         right = names(taken) == [] if route is None else taken is route
@@ -590,3 +594,7 @@ async def expect_bound(routed: MakeRouted, /) -> None:
     # The second attempt has the options too.
     one.route.binds.fail(step_error())
     await expect_binds(one.router.bind, one.route.binds)
+    for asked in (one.chain.asked, one.route.binds):
+        told = {(call.network, call.address) for call in asked}
+        right = {("tcp4", ":1"), ("tcp6", TARGET)}
+        expect(told == right, f"for binds of {right} a chain or a route was asked for {told}")

@@ -226,7 +226,7 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
     @clause(
         "bind() binds at the route with the options of the call; nothing is mapped or resolved.",
         "D38",
-        after=("retries",),
+        after=("retries", "route_each_attempt"),
     )
     async def bind(self) -> None:
         await expect_bound(self._routed)

@@ -258,9 +258,11 @@ def step_error() -> OSError:
     return ConnectionResetError("the step failed")
 
 
-async def expect_step_error(call: Awaitable[object], what: str, /) -> None:
-    """Break the clause unless a call raises what the step raised."""
-    expected = step_error()
+async def expect_step_error(
+    call: Awaitable[object], what: str, expected: Exception | None = None, /
+) -> None:
+    """Break the clause unless a call raises what the step raised; None = what a step raises."""
+    expected = expected or step_error()
     try:
         await within(call, what)
     except Exception as error:

@@ -315,8 +315,10 @@ class TransporterContract(
     )
     async def errors_pass(self) -> None:
         for step, calls, transport in self._each_step():
-            calls.fail_always(step_error())
-            await expect_step_error(self._all_steps(transport, Context()), f"{step}, failing,")
+            for error in (step_error(), ValueError("malformed")):
+                calls.fail_always(error)
+                call = self._all_steps(transport, Context())
+                await expect_step_error(call, f"{step}, failing,", error)
 
     def _waits(self) -> Waits:
         for step, calls, transport in self._each_step():

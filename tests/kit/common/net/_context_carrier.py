@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import count
 
 from gost_core import keys
 from gost_core.common.net import (
@@ -52,6 +53,21 @@ class OnceOnly(RightCarrier):
     def context(self) -> Context | None:
         values, self.values = self.values, Context()
         return values
+
+
+@carrier.breaks("same-each-time")
+class OfTheLatest(RightCarrier):
+    """Has all of its connections bring the values of the one that came last."""
+
+    numbers = count()
+    latest = Context()
+
+    def __init__(self) -> None:
+        name = f"client {next(self.numbers)}"
+        OfTheLatest.latest = Context().with_value(keys.CLIENT_ID, name)
+
+    def context(self) -> Context | None:
+        return self.latest
 
 
 @carrier.breaks("outlives-its-maker", history="404aaae the context ends with the request")

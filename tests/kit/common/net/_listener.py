@@ -398,3 +398,18 @@ class HandingOutWhatItClosed(RightListener):
 
     async def accept(self) -> Conn:
         return self.left.pop() if self.closed and self.left else await super().accept()
+
+
+@listener.breaks("unaccepted-closed")
+class LeavingThemBesideTheAccepted(RightListener):
+    has_accepted = False
+
+    async def accept(self) -> Conn:
+        conn = await super().accept()
+        self.has_accepted = True
+        return conn
+
+    async def close(self) -> None:
+        if self.has_accepted:
+            self._waiting.clear()
+        await super().close()

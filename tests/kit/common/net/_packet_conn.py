@@ -362,3 +362,38 @@ class GivingOutItsQueue(DatagramConn):
                     self.queue.append((data, SocketAddr("udp", name)))
         data, addr = self.queue.popleft()
         return data[:n], addr
+
+
+@packet_conn.breaks("undelivered")
+class EndedByTheUnreachable(DatagramConn):
+    """Takes a datagram that nobody took for the end of the connection."""
+
+    async def read(self, n: int, /) -> bytes:
+        try:
+            return await super().read(n)
+        except ConnectionRefusedError:
+            await self.close()
+            raise
+
+
+@packet_conn.breaks("undelivered")
+class RefusedForGood(DatagramConn):
+    async def read(self, n: int, /) -> bytes:
+        try:
+            return await super().read(n)
+        except ConnectionRefusedError as error:
+            self.refused = error
+            raise
+
+    refused: ConnectionRefusedError | None = None
+
+    def check_open(self) -> None:
+        super().check_open()
+        if self.refused is not None:
+            raise self.refused
+
+
+@packet_conn.breaks("remote-addr-nowhere")
+class AskingTheSystem(DatagramConn):
+    def local_addr(self) -> Addr:
+        return SocketAddr("udp", self.sock.getsockname())

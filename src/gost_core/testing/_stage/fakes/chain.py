@@ -131,18 +131,18 @@ class FakeRoute(Route):
 
 
 class FakeChainer(Lent, Chainer):
-    """A chainer that gives the same route each time."""
+    """A chainer that gives the route that it was given last."""
 
     def __init__(self, route: Route | None) -> None:
         self.asked = Recorded[Call[RouteOptions]]()
-        self._route = route
+        self.found = route
 
     async def route(
         self, ctx: Context, network: str, address: str, /, *opts: RouteOption
     ) -> Route | None:
         """Return the route."""
         await self.asked.record(Call(ctx, apply(RouteOptions(), *opts), network, address))
-        return self._route
+        return self.found
 
 
 class FakeHop(Lent, Hop, NodeList):

@@ -1,10 +1,11 @@
 """The contract of connections that exchange datagrams with more than one peer."""
 
+import asyncio
 from array import array
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from typing_extensions import Buffer
 
@@ -13,7 +14,20 @@ from gost_core.testing._families.closers import closed_at_once
 from gost_core.testing._families.lent import lend
 from gost_core.testing._families.readers import Readers, Send, expect_none_lost, not_refused
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import expect, given, need, owned, raises, settle, start, within
+from gost_core.testing._run.report import describe
+from gost_core.testing._run.waiting import (
+    applies,
+    ended,
+    expect,
+    failure_of,
+    given,
+    need,
+    owned,
+    raises,
+    settle,
+    start,
+    within,
+)
 from gost_core.testing._stage.memory import Address, words
 from gost_core.testing._stage.streams import (
     ALL,
@@ -229,13 +243,42 @@ class PacketConnContract(
             await expect_unconnected(conn)
 
     @clause(
-        'remote_addr() of an unconnected socket prints as "", whoever wrote.',
+        'remote_addr() of an unconnected socket prints as "", whoever wrote, and both addresses '
+        "are there after close() too.",
         "D2",
         after=("exchange",),
     )
     async def remote_addr_nowhere(self) -> None:
-        _, (what, addr) = addresses_of(await self._used())
-        expect(not str(addr), f"{what} without a peer prints as {str(addr)!r}")
+        conn = await self._used()
+        before = words(conn.local_addr())
+        for when in ("", ", after close(),"):
+            (_, here), (what, addr) = addresses_of(conn)
+            expect(not str(addr), f"{what} without a peer{when} prints as {str(addr)!r}")
+            expect(words(here) == before, f"local_addr(){when} is {here}, and was {before}")
+            await given(conn.close(), "close()")
+
+    @clause(
+        "On a connected socket, a datagram that nobody takes ends nothing: at most one later call "
+        "raises a ConnectionRefusedError.",
+        "D9",
+        after=("connected_heard", "connected_cancelled"),
+    )
+    async def undelivered(self) -> None:
+        conn, peer = await self._connected()
+        await given(peer.close(), "close() of the peer")
+        calls: list[asyncio.Future[Any]] = [start(conn.write(b"nobody takes this"))]
+        await ended(*calls)
+        for _ in range(3):
+            calls.append(await begin(conn.read(ALL)))
+            calls[-1].cancel()
+            await ended(calls[-1])
+        failures = [one for one in map(failure_of, calls) if isinstance(one, Exception)]
+        over = any(isinstance(one, ConnectionResetError) for one in failures)
+        applies(not over, "the peer's end is the end of the connection")
+        expect(
+            len(failures) < 2 and all(isinstance(one, ConnectionRefusedError) for one in failures),
+            f"nobody took a datagram, and then came {', '.join(map(describe, failures))}",
+        )
 
     @clause(
         "On a connected socket, write_to() the peer is legal, and read_from() tells the peer.",
