@@ -345,6 +345,12 @@ class OneSeriesPerName(RightMetrics):
 
 
 @metrics.breaks("labels-apart")
+class CutLabels(RightMetrics):
+    def one(self, name: MetricName, labels: Labels) -> RightInstrument:
+        return super().one(name, {key: text[:255] for key, text in labels.items()})
+
+
+@metrics.breaks("labels-apart")
 class OneInstrumentPerName(RightMetrics):
     """Binds the instrument of a name to the labels that were asked for last."""
 

@@ -231,6 +231,15 @@ class DefaultForNoName(RightRegistry):
 
 
 @trial.breaks("names-exact")
+class CutNames(RightRegistry):
+    def register(self, name: str, value: Value, /) -> None:
+        super().register(name[:255], value)
+
+    def is_registered(self, name: str, /) -> bool:
+        return super().is_registered(name[:255])
+
+
+@trial.breaks("names-exact")
 class RefusingBlankNames(RightRegistry):
     def register(self, name: str, value: Value, /) -> None:
         super().register(name and name.strip() and name, value)

@@ -251,6 +251,7 @@ class MetricsContract(Contract, Generic[MetricsT], interface=Metrics):
         if all(len(labels) > 1 for _, labels in self._known()):
             others += [_swapped, _shifted, _shifted_back]
             others += [partial(_joined, sign, last) for sign in _SIGNS for last in (False, True)]
+        others += [partial(_others, number=10**300 + last) for last in (0, 1)]
         # All are held before the first of them is written to.
         for writes in [self._writes(metrics, other) for other in others]:
             for write in writes:

@@ -110,6 +110,9 @@ class RegistryContract(Contract, Generic[T], interface=Registry):
             registry.unregister(other)
             expect(registry.is_registered(name), f"unregister({other!r}) removed {name!r}")
             registry.register(other, self.value())
+        registry.register("n" * 300, self.value())
+        found = registry.is_registered("n" * 301) or registry.get("n" * 301) is not None
+        expect(not found, "a name of 301 letters was found where one of 300 is")
 
     @clause("Unregistering a name that is missing, or missing again, is a no-op.", "D60")
     async def unregister_missing(self) -> None:

@@ -662,6 +662,12 @@ class OneBudgetForTheScopeOfServices(Keyed):
 
 
 @traffic_limiters.breaks("services-apart")
+class CutServices(Keyed):
+    def budget(self, direction: str, key: str, options: Options) -> tuple[str, ...]:
+        return (*super().budget(direction, key, options)[:3], options.service[:255])
+
+
+@traffic_limiters.breaks("services-apart")
 class OneBudgetForAllServices(Keyed):
     def budget(self, direction: str, key: str, options: Options) -> tuple[str, ...]:
         return (direction, key, options.scope or SCOPE_CONN)

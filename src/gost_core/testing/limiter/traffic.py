@@ -490,7 +490,8 @@ class TrafficLimiterContract(
     @clause("Services have budgets of their own.", "D51", after=("same_budget",))
     async def services_apart(self) -> None:
         for scope in self._scopes():
-            lookup, names = self._build(), map(service_option, ("service-1", "service-10"))
+            service = "service-1" * 30
+            lookup, names = self._build(), map(service_option, (service, f"{service}0"))
             finds = (self._find(lookup, "in_()", LIMITED[0], scope, name) for name in names)
             one, other = await asyncio.gather(*finds)
             await self._expect_apart(one, other, "a service")
