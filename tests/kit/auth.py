@@ -7,6 +7,7 @@ import unicodedata
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import unquote
 
 from gost_core.auth import Option, Options
 from gost_core.context import Context
@@ -440,3 +441,19 @@ class LettingInAgain(RightAuthenticator):
 
 
 trials = (trial,)
+
+
+@trial.breaks("exact-pair")
+class DecodingPasswords(RightAuthenticator):
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        return await super().authenticate(ctx, user, unquote(password), *opts)
+
+
+@trial.breaks("exact-pair")
+class TakingOffRealms(RightAuthenticator):
+    async def authenticate(
+        self, ctx: Context, user: str, password: str, /, *opts: Option
+    ) -> str | None:
+        return await super().authenticate(ctx, user.partition("@")[0], password, *opts)

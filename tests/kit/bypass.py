@@ -362,3 +362,9 @@ class UnreadableIsEmpty(RightBypass):
 
 
 trials = (trial,)
+
+
+@trial.breaks("address-judged")
+class JudgingTheNameAlone(RightBypass):
+    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: Option) -> bool:
+        return await super().contains(ctx, network, apply(Options(), *opts).host or addr)

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -453,3 +454,30 @@ trial.breaks("nothing-kept")(remembering(RightCache, "get"))
 
 
 trials = (trial,)
+
+
+class NormalizingKeys(RightCache):
+    """Has another form of each key."""
+
+    def key(self, key: str) -> str:
+        return unicodedata.normalize("NFC", key)
+
+    async def set(self, ctx: Context, key: str, data: Buffer, /, *opts: SetOption) -> None:
+        await super().set(ctx, self.key(key), data, *opts)
+
+    async def get(self, ctx: Context, key: str, /) -> Entry:
+        return await super().get(ctx, self.key(key))
+
+    async def delete(self, ctx: Context, key: str, /) -> None:
+        await super().delete(ctx, self.key(key))
+
+
+trial.breaks("keys-apart")(NormalizingKeys)
+
+
+@trial.breaks("keys-apart")
+class NamesOfFiles(NormalizingKeys):
+    """Has a file for each key."""
+
+    def key(self, key: str) -> str:
+        return key.replace("/", "_")

@@ -1532,3 +1532,19 @@ class LimitingIPv6AsOne(RightHandler):
 
     def host_of(self, addr: str) -> str:
         return addr.partition(":")[0]
+
+
+@trial.breaks("bypass-broken")
+class PassingTheMalformed(RightHandler):
+    async def check(self, ctx: Context, address: str) -> None:
+        with suppress(ValueError):
+            await super().check(ctx, address)
+
+
+@trial.breaks("forward-broken-hop")
+class DirectWhereMalformed(RightHandler):
+    async def target(self, ctx: Context, address: str) -> str:
+        try:
+            return await super().target(ctx, address)
+        except ValueError:
+            return address

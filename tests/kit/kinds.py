@@ -184,7 +184,8 @@ KINDS: Final = (
         "Names and addresses",
         "A host, an address or a network is understood in one of its forms only, or cut wrongly.",
         clauses(
-            "address address-dialed address-forms address-to-node addresses any-address "
+            "address address-dialed address-forms address-judged address-to-node addresses "
+            "any-address "
             "any-port any-source both-families bypass-question cache.Cache.keys-apart "
             "chain.Router.datagram-names dial-host dials-target direct-empty-host filter-host "
             "filter-host-below foreign-addr gateway-verbatim host-case host-idna "

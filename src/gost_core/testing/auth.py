@@ -224,6 +224,10 @@ def _near(known: Sequence[_Pair], client_id: str) -> Iterator[tuple[str, _Pair]]
             "no password": ("",),
             "another character": (f"{password[:-1]}~", f"~{password[1:]}", password[::-1]),
             "another letter case": (password.swapcase(), password.upper(), password.lower()),
+            "the password in another code": (
+                "".join(f"%{byte:02x}" for byte in password.encode("utf-8", "surrogatepass")),
+                password.replace(" ", "+"),
+            ),
             "a pattern": ("*", ".*", "%", password[:1] + "*"),
             "the name as password": (user,),
             "another's password": [other for _, other in known],
@@ -231,6 +235,7 @@ def _near(known: Sequence[_Pair], client_id: str) -> Iterator[tuple[str, _Pair]]
         users = (
             *("", "*", ".*", password, client_id, user[:-1], user.swapcase(), user * 2),
             *(f"{user}x", f"{user} ", f"{user}\0", f"{user}\n", f"x{user}", f" {user}"),
+            *(f"{user}@x", f"x\\{user}"),
         )
         tries = {what: [(user, one) for one in tried] for what, tried in passwords.items()}
         tries["another user"] = [(one, password) for one in users]

@@ -14,7 +14,7 @@ from gost_core.testing._families.options import AnyOption
 from gost_core.testing._families.verdicts import UNREADABLE, Verdicts
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import need
+from gost_core.testing._run.waiting import need, within
 
 __all__ = ("BypassContract",)
 
@@ -99,6 +99,22 @@ class BypassContract(
     )
     async def answer(self) -> None:
         await self._expect_verdicts(need(self._samples() or None, "bypassed` or `passed"))
+
+    @clause(
+        "The name that an address was asked for by does not hide the address from the rules.",
+        "D47",
+        after=("answer", "one_address"),
+    )
+    async def address_judged(self) -> None:
+        for rule in ("192.0.2.1", "2001:db8::1"):
+            bypass, addr = self._of(rule), f"[{rule}]:80" if ":" in rule else f"{rule}:80"
+            for host in ("host.example", "host.example:80"):
+                asked = self._ask(bypass, ("tcp", addr), with_host_option(host))
+                # To refuse by rule is an answer too.
+                with contextlib.suppress(PermissionError):
+                    answer = await within(asked, "contains() of an address, with its name")
+                    when = f", by the rule {rule!r}, with the host {host!r}"
+                    self._expect_verdict(("tcp", addr), answer, True, when)
 
     @clause("The empty address is never bypassed.", "D47")
     async def empty_address(self) -> None:

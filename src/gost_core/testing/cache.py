@@ -23,8 +23,10 @@ __all__ = ("CacheContract",)
 
 CacheT = TypeVar("CacheT", bound=Cache, default=Cache)
 
-_SHORT_KEYS: Final = ("a", "A", "a ", "a b", "aa", "", "\u00e4", "a\0", "a/b", "a:b")
-_KEYS: Final = (*_SHORT_KEYS, "k" * 300, "k" * 300 + "2")
+_SHORT_KEYS: Final = ("a", "A", "a ", "a b", "aa", "", "\u00e4", "a\0", "a/b", "a:b", "a_b")
+# What something else than a store of keys takes for the same as one of them.
+_LIKE_KEYS: Final = ("a\u0308", "?", "a\n", "a/", "a?b", "%61")
+_KEYS: Final = (*_SHORT_KEYS, *_LIKE_KEYS, "k" * 300, "k" * 300 + "2")
 _LARGE: Final[bytes] = bytes(range(256)) * 300
 _DATA: Final = (b"some data", b"", b"\0\r\n\xff", b"\r\n \0\0", b" \n", _LARGE)
 _SHORT: Final[float] = 0.05

@@ -35,7 +35,7 @@ from gost_core.testing._stage import handled, logins, parting
 from gost_core.testing._stage.fakes.chain import FakeHop, FakeRouter
 from gost_core.testing._stage.fakes.limiter import FakeRateLimiter
 from gost_core.testing._stage.fakes.lookups import FakeAuthenticator, FakeBypass
-from gost_core.testing._stage.fakes.recorded import out_of_reach
+from gost_core.testing._stage.fakes.recorded import failures, out_of_reach
 from gost_core.testing._stage.handled import (
     GARBAGE,
     NODE,
@@ -336,7 +336,7 @@ class HandlerContract(InitialisedOnce, Discreet, interface=Handler):
 
     @clause("A bypass that raises refuses: nothing is dialed.", "D36", after=("dials_target",))
     async def bypass_broken(self) -> None:
-        for error in out_of_reach("the rules"):
+        for error in failures("the rules"):
             rules = FakeBypass()
             rules.asked.fail_always(error)
             await self._expect_refused(f"the bypass raises {describe(error)}", bypass_option(rules))
@@ -489,7 +489,7 @@ class HandlerContract(InitialisedOnce, Discreet, interface=Handler):
     )
     async def forward_broken_hop(self) -> None:
         hop = FakeHop(Node("node", NODE))
-        for error in (*out_of_reach("the nodes"), PermissionError("refused by rule")):
+        for error in failures("the nodes"):
             hop.asked.fail_always(error)
             served, why = await self._site.forwarding(hop), f"the hop raises {describe(error)}"
             await served.expect_not_dialed(self._site.asking(served), why)

@@ -555,3 +555,16 @@ class ClosingItsNodes(RightChainer):
         copied = super().cut(node, transport, before)
         node.close()
         return copied
+
+
+@trial.breaks("failures-raised")
+class EndingWhereMalformed(RightChainer):
+    """Takes what is malformed for a hop without a node."""
+
+    async def select(
+        self, hop: Hop, ctx: Context, network: str, address: str, host: str
+    ) -> Node | None:
+        try:
+            return await super().select(hop, ctx, network, address, host)
+        except ValueError:
+            return None

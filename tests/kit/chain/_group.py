@@ -388,3 +388,37 @@ class MarkingWhoeverWasLast(RightGroup):
 
     def mark(self, member: Chainer) -> None:
         super().mark(self.asked)
+
+
+@trial.breaks("refusal-marks-nobody")
+class MarkingForAnyException(RightGroup):
+    async def ask(
+        self, member: Chainer, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        try:
+            return await super().ask(member, ctx, network, address, *opts)
+        except ValueError:
+            self.mark(member)
+            raise
+
+
+@trial.breaks("refusal-marks-nobody")
+class MarkingTheDirect(RightGroup):
+    async def ask(
+        self, member: Chainer, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        route = await super().ask(member, ctx, network, address, *opts)
+        if route is None:
+            self.mark(member)
+        return route
+
+
+@trial.breaks("failures-raised")
+class DirectWhereMalformed(RightGroup):
+    async def ask(
+        self, member: Chainer, ctx: Context, network: str, address: str, /, *opts: RouteOption
+    ) -> Route | None:
+        try:
+            return await super().ask(member, ctx, network, address, *opts)
+        except ValueError:
+            return None

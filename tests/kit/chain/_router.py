@@ -1419,3 +1419,23 @@ class BindingByTcp(RightRouter):
         if self.own_options.chain is not None and not route.nodes():
             raise EmptyRouteError("the chain has no node to bind at")
         return RoutedListener(await route.bind(ctx, network, address, *opts), route)
+
+
+@trial.breaks("failures-raised")
+class LeavingTheUnknownAlone(RightRouter):
+    """Takes any LookupError for an InvalidError."""
+
+    async def resolve(self, ctx: Context, address: str, network: str = "tcp") -> str:
+        try:
+            return await super().resolve(ctx, address, network)
+        except LookupError:
+            return address
+
+
+@trial.breaks("refusal-not-direct")
+class DirectWhereMalformed(RightRouter):
+    async def route(self, ctx: Context, network: str, address: str, host: str) -> Route:
+        try:
+            return await super().route(ctx, network, address, host)
+        except ValueError:
+            return RightRoute(())

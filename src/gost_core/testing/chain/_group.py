@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import field
 from typing import Final
 
-from gost_core.chain import Chainer, Route, with_host_route_option
+from gost_core.chain import Chainer, Route, RouteOption, with_host_route_option
 from gost_core.common.net import Closer, DeniedError
 from gost_core.context import Context
 from gost_core.metadata import Metadata, Metadatable
@@ -51,6 +51,13 @@ class _Member(FakeChainer, Markable, Metadatable):
     def metadata(self) -> Metadata | None:
         """Return the metadata."""
         return self._metadata
+
+
+class _Direct(_Member):
+    """One that has no route."""
+
+    async def route(self, ctx: Context, network: str, address: str, /, *opts: RouteOption) -> None:
+        await super().route(ctx, network, address, *opts)
 
 
 class GroupChainerContract(Asking, interface=Chainer, first=("answer",)):
@@ -214,16 +221,21 @@ class GroupChainerContract(Asking, interface=Chainer, first=("answer",)):
         expect(asked == 1, f"in one call, members were asked {asked} times")
 
     @clause(
-        "A refusal by rule comes through and marks nobody, and so does a cancellation.",
+        "A refusal by rule comes through and marks nobody; nor does a request that is malformed, "
+        "an answer of None or a cancellation.",
         "D36, D43, D45",
         after=("failure_marks",),
     )
     async def refusal_marks_nobody(self) -> None:
         member = _Member()
-        member.asked.fail(DeniedError("refused by rule"))
         group = self._group(member)
-        await raises(self._asked(group), "route() by a member that refuses", DeniedError)
-        expect(member.marker().count() == 0, "a member that refused by rule was marked")
+        for error in (DeniedError("refused by rule"), ValueError("the address is malformed")):
+            member.asked.fail(error)
+            await raises(self._asked(group), f"route() by a member: {error}", type(error))
+            expect(member.marker().count() == 0, f"a member was marked: {error}")
+        direct = _Direct()
+        await self._asked(self._group(direct))
+        expect(direct.marker().count() == 0, "a member was marked that answered None")
         member.asked.hang(1)
         call = start(group.route(Context(), "tcp", TARGET))
         await member.asked.reached("the member")

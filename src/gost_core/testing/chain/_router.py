@@ -40,7 +40,7 @@ from gost_core.testing._run.waiting import (
 from gost_core.testing._stage.fakes.chain import FakeChainer, FakeRoute
 from gost_core.testing._stage.fakes.connections import Scene
 from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver
-from gost_core.testing._stage.fakes.recorded import Recorded
+from gost_core.testing._stage.fakes.recorded import Recorded, failures
 from gost_core.testing.chain._routed import (
     LONG,
     MANY,
@@ -181,7 +181,7 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
 
     @clause("An exception of the chain is never turned into a direct connection.", "D36")
     async def refusal_not_direct(self) -> None:
-        for error in (PermissionError("refused by rule"), OSError("out of reach")):
+        for error in failures("the chain"):
             server, address = await loopback()
             chain = FakeChainer(None)
             chain.asked.fail_always(error)

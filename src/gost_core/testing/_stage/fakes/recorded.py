@@ -11,7 +11,7 @@ from gost_core.context import Context
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.waiting import given
 
-__all__ = ("Call", "Lent", "Recorded", "out_of_reach")
+__all__ = ("Call", "Lent", "Recorded", "failures", "out_of_reach")
 
 CallT = TypeVar("CallT")
 OptionsT = TypeVar("OptionsT")
@@ -101,3 +101,9 @@ def out_of_reach(what: str, /) -> tuple[OSError, ...]:
     """Return what is raised, one class after another, where ``what`` is out of reach."""
     classes = OSError, ConnectionRefusedError, ConnectionResetError, TimeoutError
     return tuple(cls(f"{what} cannot be reached") for cls in classes)
+
+
+def failures(what: str, /) -> tuple[Exception, ...]:
+    """Return what is raised where ``what`` is out of reach, refuses, or fails by a fault."""
+    others = PermissionError(f"{what} refuses"), ValueError(f"{what} is malformed")
+    return (*out_of_reach(what), *others, LookupError(f"{what} misses something"))
