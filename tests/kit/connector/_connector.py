@@ -761,4 +761,15 @@ class OptionsAtTheFirstWrite(RightConnector):
         return ApplyingLate(conn) if tcp else super().connection(conn, network, address)
 
 
+@connectors.breaks("node-dies")
+class ReadingTextOnly(RightConnector):
+    """Has what is no text raise the ValueError of the codec."""
+
+    async def answer(self, conn: Conn) -> str:
+        answer = await super().answer(conn)
+        if "\ufffd" in answer:
+            raise UnicodeError(f"{answer!r} is no text")
+        return answer
+
+
 connectors.breaks("options")(with_one_object(RightConnector, "connect", ConnectOptions))

@@ -35,7 +35,7 @@ async def read_line(conn: Conn) -> str:
     line = b""
     while not line.endswith(b"\n"):
         line += await read_exactly(conn, 1)
-    return line.decode().rstrip("\n")
+    return line.decode(errors="replace").rstrip("\n")
 
 
 async def log_in(conn: Conn, auth: Userinfo, settings: str = "") -> None:

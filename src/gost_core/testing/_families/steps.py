@@ -55,6 +55,7 @@ from gost_core.testing._stage.network import (
     Network,
     Peer,
     Ping,
+    babbling,
     echo,
     ending,
     resetting,
@@ -99,10 +100,10 @@ BENEATH: Final[str] = "Closing the result closes the connection beneath."
 UNOFFERED: Final[str] = (
     "A network that is not offered raises UnsupportedError, before anything is sent."
 )
+# Where a connection to a node leads that no dialer of the object made.
 NODE: Final[str] = "192.0.2.10:1080"
 MANY: Final[int] = 100
 """How many calls wait at once, as D22 says; a lock with several places has fewer."""
-"""Where a connection to a node leads that no dialer of the object made."""
 
 # More bytes than a protocol holds that nobody reads.
 _MUCH: Final[int] = 8 * CHUNK
@@ -263,7 +264,7 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
         await self._use(component, result, peer, "the result, after the TIME_LIMIT of its call,")
 
     @clause(
-        "If the node ends or breaks off the connection, that is an OSError.", "D14", after=(FIRST,)
+        "If the node ends, breaks off or babbles before, that is an OSError.", "D14", after=(FIRST,)
     )
     async def node_dies(self) -> None:
         deaths = await self._deaths()
@@ -271,6 +272,9 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
         for peer in deaths:
             component, network = await self._ready(), await self._network(peer)
             await self._expect_death_shown(self._step(component, network))
+        component, network = await self._ready(), await self._network(babbling)
+        with suppress(OSError):
+            await within(self._step(component, network), f"{self._called} with a babbling node")
 
     async def _expect_death_shown(self, call: Awaitable[ClosableT], /) -> None:
         """Break the clause if the step raises anything but OSError; it may leave that to a use."""

@@ -44,6 +44,7 @@ __all__ = (
     "Peer",
     "Ping",
     "alone",
+    "babbling",
     "cut_short",
     "echo",
     "ending",
@@ -288,6 +289,12 @@ async def stammering(conn: Conn) -> None:
     """Answer by a single byte, and end."""
     await conn.read(ALL)
     await conn.write(b"\0")
+
+
+async def babbling(conn: Conn) -> None:
+    """Answer by what is no text of any protocol, and end."""
+    await conn.read(ALL)
+    await conn.write(b"\xff\xfe" * 32 + b"\r\n\r\n")
 
 
 def cut_short(peer: Peer, /) -> Peer:
