@@ -276,7 +276,7 @@ class KeyedByBoth(RightDialer, Handshaker):
         return conn
 
     async def handshake(self, ctx: Context, conn: Conn, /, *opts: HandshakeOption) -> Conn:
-        if self.dials > 2 and apply(HandshakeOptions(), *opts).addr not in self.sessions:
+        if self.dials > 3 and apply(HandshakeOptions(), *opts).addr not in self.sessions:
             raise ConnectionResetError("unrecognized connection")
         return conn
 

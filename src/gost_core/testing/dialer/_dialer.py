@@ -188,7 +188,7 @@ class DialerContract(
     )
     async def known_by_address(self) -> None:
         dialer, network = await self._ready(), await self._network(self.peer)
-        for _ in range(3):
+        for _ in range(4):
             await self._works(await self._open(dialer, network), "the connection")
 
     @clause("The connection beneath comes from the dialer in the options.", "D23, D32")
