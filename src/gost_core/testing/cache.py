@@ -17,7 +17,7 @@ from gost_core.testing._families.lookups import Changes, Lends
 from gost_core.testing._families.options import AnyOption
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import ended, expect, raises, start, turns, within
+from gost_core.testing._run.waiting import all_within, ended, expect, raises, start, turns, within
 
 __all__ = ("CacheContract",)
 
@@ -254,8 +254,8 @@ class CacheContract(
         ttls = [with_ttl(_LONG) if number % 2 else with_ttl(math.inf) for number in range(20)]
         setting = zip(keys, ttls, strict=True)
         storing = (cache.set(Context(), key, key.encode(), ttl) for key, ttl in setting)
-        await within(asyncio.gather(*storing), "set(), 20 at once,")
-        found = await within(asyncio.gather(*(self._ask(cache, one) for one in keys)), "get()")
+        await all_within(storing, "set(), 20 at once")
+        found = await all_within((self._ask(cache, one) for one in keys), "get(), 20 at once")
         for number, (key, entry) in enumerate(zip(keys, found, strict=True)):
             if entry is not None:
                 right = entry.data == key.encode() and bool(entry.expiration) is bool(number % 2)
@@ -285,7 +285,7 @@ class CacheContract(
         for key in keys:
             await self._set(cache, key, b"data")
         deleting = (cache.delete(Context(), key) for key in keys)
-        await within(asyncio.gather(*deleting), "delete(), 9 at once,")
+        await all_within(deleting, "delete(), 9 at once")
         for key in keys:
             await raises(cache.get(Context(), key), f"get({key!r}) after delete()", NotFoundError)
 

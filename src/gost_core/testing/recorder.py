@@ -22,6 +22,7 @@ from gost_core.testing._families.lookups import Mended, Stalling
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
+    all_within,
     closable,
     ended,
     expect,
@@ -117,8 +118,8 @@ class RecorderContract(
         recorder = self._build()
         # Neither of two equal ones stands for the other.
         records = (_RECORDS[0], *_RECORDS)
-        recording = asyncio.gather(*(recorder.record(Context(), data) for data in records))
-        await within(recording, f"record(), {len(records)} at once,")
+        recording = (recorder.record(Context(), data) for data in records)
+        await all_within(recording, f"record(), {len(records)} at once")
         await self._expect_kept(recorder, *records)
 
     @clause(

@@ -16,6 +16,7 @@ from gost_core.selector import Markable, Marker
 from gost_core.testing._families.calls import Calls, Methods
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
+    all_within,
     ended,
     expect,
     expect_raises,
@@ -203,8 +204,8 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
     async def concurrent(self) -> None:
         chooser = self._build()
         groups = [[self.item() for _ in range(1 + n % 3)] for n in range(_CALLS)]
-        choices = asyncio.gather(*(self._choose(chooser, Context(), *one) for one in groups))
-        found = await within(choices, f"{_CALLS} calls at once")
+        choices = (self._choose(chooser, Context(), *one) for one in groups)
+        found = await all_within(choices, f"{_CALLS} calls at once")
         for group, chosen in zip(groups, found, strict=True):
             _expect_mine(chosen, group, [item for group in groups for item in group])
 

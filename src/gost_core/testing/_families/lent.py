@@ -1,6 +1,5 @@
 """What is lent for a call only, and is the caller's again once the call is over."""
 
-import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing_extensions import Buffer
 
 from gost_core.context import Key
 from gost_core.testing._run.attempt import Broken, current
-from gost_core.testing._run.waiting import expect, until, within
+from gost_core.testing._run.waiting import all_within, expect, until
 from gost_core.testing._stage.network import BareConn
 
 __all__ = ("expect_dropped", "kept_of", "lend", "lend_several", "lending")
@@ -91,7 +90,7 @@ async def lend_several(
     views = [*enumerate(_VIEWS * 2)]
     contents = [bytes(view(buffers[number])) for number, view in views]
     calls = (lend(partial(call, number), buffers[number], view) for number, view in views)
-    await within(asyncio.gather(*calls), f"{what}, several at once,")
+    await all_within(calls, f"{what}, several at once")
     return contents
 
 

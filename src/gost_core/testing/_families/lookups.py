@@ -28,6 +28,7 @@ from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.waiting import (
+    all_within,
     applies,
     ended,
     expect,
@@ -482,7 +483,7 @@ class Lookup(Answers[ComponentT, QuestionT, AnswerT]):
             asked = [start(self._ask(component, one)) for one in questions]
             if beside is not None:
                 start(beside())
-            answers = await within(asyncio.gather(*asked), f"{len(questions)} calls at once")
+            answers = await all_within(asked, f"{len(questions)} calls at once")
             for question, answer in zip(questions, answers, strict=True):
                 self._expect_right(question, answer, " beside other calls")
 

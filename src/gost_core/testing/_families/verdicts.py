@@ -16,7 +16,7 @@ from gost_core.testing._families.lookups import (
 )
 from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.contract import FIRST, clause
-from gost_core.testing._run.waiting import expect, expect_raises, need, owned, within
+from gost_core.testing._run.waiting import all_within, expect, expect_raises, need, owned, within
 
 __all__ = ("UNREADABLE", "Verdicts")
 
@@ -142,8 +142,8 @@ class Verdicts(OptionLookup[ComponentT, Question, bool], WholeHosts):
             named = [addr for addresses in samples.values() for addr in addresses]
             asked = [("tcp", addr) for addr in (*named, *_UNNAMED)]
             # At once first, before it may remember answers.
-            at_once = asyncio.gather(*(self._ask(component, one) for one in asked))
-            answers = [*await within(at_once, f"{len(asked)} calls at once")]
+            at_once = (self._ask(component, one) for one in asked)
+            answers = await all_within(at_once, f"{len(asked)} calls at once")
             answers += [await self._answer(component, one) for one in asked]
             for one, answer in zip(2 * asked, answers, strict=True):
                 expected = self._of_named is (one[1] in addresses)

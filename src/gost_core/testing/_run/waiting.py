@@ -11,7 +11,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from concurrent.futures import Future
 from contextvars import ContextVar
 from itertools import count
@@ -23,6 +23,7 @@ from gost_core.testing._run.attempt import Broken, Exempt, NotTried, Verdict, cu
 from gost_core.testing._run.report import describe
 
 __all__ = (
+    "all_within",
     "applies",
     "closable",
     "may_refuse",
@@ -184,6 +185,18 @@ async def given(awaitable: Awaitable[R], what: str, /) -> R:
         raise
     except Exception as error:
         raise Broken(f"{what} raised {describe(error)}") from error
+
+
+async def all_within(awaitables: Iterable[Awaitable[R]], what: str, /) -> list[R]:
+    """Await calls that go on at once, as long as one of them ends within each time limit.
+
+    How long all of them take depends on the machine, and on how many threads serve them.
+    """
+    calls = [start(one) for one in awaitables]
+    await ended(*calls)
+    late = sum(not one.done() for one in calls)
+    expect(not late, f"{what}: {late} did not end within {current().time_limit:g} s")
+    return [one.result() for one in calls]
 
 
 async def by_task_that_ends(awaitable: Awaitable[R], what: str, /) -> R:
@@ -390,10 +403,22 @@ async def until(condition: Callable[[], bool], otherwise: str, /) -> None:
 
 
 async def ended(*futures: "asyncio.Future[Any]", any_of_them: bool = False) -> None:
-    """Wait until calls have ended, however they did, or the time limit is over."""
+    """Wait until calls have ended, however they did, or for the time limit none of them has."""
+    loop, limit = asyncio.get_running_loop(), current().time_limit
+    last, left = loop.time(), set(futures)
+
+    def note(_: object) -> None:
+        nonlocal last
+        last = loop.time()
+
+    for one in left:
+        one.add_done_callback(note)
     when = asyncio.FIRST_COMPLETED if any_of_them else asyncio.ALL_COMPLETED
-    with current().waiting():
-        await asyncio.wait(futures, timeout=current().time_limit, return_when=when)
+    while left and (patience := last + limit - loop.time()) > 0:
+        with current().waiting():
+            done, left = await asyncio.wait(left, timeout=patience, return_when=when)
+        if any_of_them and done:
+            break
 
 
 async def expect_cancelled(future: "asyncio.Future[Any]", what: str, /) -> None:

@@ -43,6 +43,7 @@ from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.attempt import Broken, Exempt
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
+    all_within,
     ended,
     expect,
     given,
@@ -546,7 +547,7 @@ class TrafficLimiterContract(
         again = await self._find(lookup, "in_()")
         await _expect_drawn(again, full, began, "a budget that nobody held began anew")
         find = self._ways(lookup)["in_()"]
-        await within(asyncio.gather(*map(find, many)), f"in_() of {len(many)} keys at once")
+        await all_within(map(find, many), f"in_() of {len(many)} keys at once")
         if self.change_limit is not None:
             await given(self.change_limit(lookup, LIMITED[1], OTHER), "change_limit()")
         await self.elapse(self.kept_for)
@@ -568,8 +569,8 @@ class TrafficLimiterContract(
             for opts in ((served, service_option(key)), (unserved, client_option(key)), (served,))
         ]
         expected = [await find(Context(), key, *opts) for find, key, opts in calls]
-        calling = asyncio.gather(*(find(Context(), key, *opts) for find, key, opts in calls))
-        for was, found in zip(expected, await within(calling, "calls at once"), strict=True):
+        calling = (find(Context(), key, *opts) for find, key, opts in calls)
+        for was, found in zip(expected, await all_within(calling, "calls at once"), strict=True):
             limits = [0 if one is None else one.limit() for one in (was, found)]
             expect(limits[0] == limits[1], f"alone, a call gave {limits[0]}, at once {limits[1]}")
         if self.stall_backend is not None:

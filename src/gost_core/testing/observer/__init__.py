@@ -1,6 +1,5 @@
 """The contract of observers of events."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import field
 from typing import final
@@ -14,6 +13,7 @@ from gost_core.testing._families.lookups import Stalling
 from gost_core.testing._families.options import AnyOption, TakesOptions, lend_contexts
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
+    all_within,
     ended,
     expect,
     given,
@@ -190,8 +190,8 @@ class ObserverContract(
         observer = self._build()
         sizes = [1 + number % 3 for number in range(20)]
         batches = ([self.event() for _ in range(size)] for size in sizes)
-        observing = asyncio.gather(*(observer.observe(Context(), batch) for batch in batches))
-        await within(observing, "observe(), 20 at once,")
+        observing = (observer.observe(Context(), batch) for batch in batches)
+        await all_within(observing, "observe(), 20 at once")
         count, sent = await self._count(observer), sum(sizes)
         expect(count == sent, f"{count} of {sent} events were delivered, from 20 batches at once")
 
