@@ -267,27 +267,6 @@ def test_a_debugger_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "blocked" not in str(report)
 
 
-class InTurns(Fast):
-    """Serves two calls at a time, as a pool of two threads does."""
-
-    def __init__(self) -> None:
-        self.places = asyncio.Semaphore(2)
-
-    async def contains(self, ctx: Context, network: str, addr: str, /, *opts: BypassOption) -> bool:
-        async with self.places:
-            await asyncio.sleep(0.2)
-        return addr.startswith("192.0.2.9")
-
-
-def test_many_calls_at_once_may_take_long_as_long_as_they_end() -> None:
-    contract = BypassContract(
-        InTurns, passed="192.0.2.1:80", bypassed="192.0.2.9:80", unmatched=False, time_limit=1.0
-    )
-    report = virtual_time.run(contract.run(only=["bypass.Bypass.concurrent"]))
-    assert not broken(report)
-    assert not report.not_tried
-
-
 class Deaf(Fast):
     """Leaves a task that nothing ends."""
 

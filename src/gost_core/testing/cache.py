@@ -129,7 +129,9 @@ class CacheContract(
                 await self._answer(cache, key)
                 await self._set(cache, key, data)
                 found += await self._expect(cache, key, data)
-            expect(found > 0, f"of {len(_KEYS)} entries {data!r:.20} none was found, after set()")
+            # There may be no room for a large one, ever.
+            none = not found and data is not _LARGE
+            expect(not none, f"of {len(_KEYS)} entries {data!r:.20} none was found, after set()")
 
     @clause("get() raises NotFoundError for what is not there, and nothing else does.", "D75")
     async def missing_raises(self) -> None:
@@ -213,16 +215,15 @@ class CacheContract(
         after=("lives",),
     )
     async def expires(self) -> None:
-        cache = self._build()
+        cache, asked = self._build(), 0.0
         await self._set(cache, "key", b"data", with_ttl(_SHORT))
+        # A second of tolerance, for a cache that counts whole ones.
+        limit = time.time() + _SHORT + 1
         # Whoever asks does not make it live longer.
-        for _ in range(2):
+        while (entry := await self._answer(cache, "key")) and not _is_over(entry):
+            expect(asked < limit, f"an entry with a ttl of {_SHORT} s lived for more than a second")
             await asyncio.sleep(0.6 * _SHORT)
-            await self._answer(cache, "key")
-        await asyncio.sleep(0.8 * _SHORT)
-        entry = await self._answer(cache, "key")
-        gone = entry is None or _is_over(entry)
-        expect(gone, f"{2 * _SHORT} s later, an entry with a ttl of {_SHORT} s had not expired")
+            asked = time.time()
         await self._set(cache, "key", b"anew")
         entry = await self._answer(cache, "key")
         anew = entry is None or not _is_over(entry)

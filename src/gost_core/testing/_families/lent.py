@@ -24,6 +24,8 @@ _VIEWS: Final[tuple[Callable[[bytearray], Buffer], ...]] = (
     lambda buffer: memoryview(buffer).cast("H"),
 )
 
+_LENT_DATA: Final[bytes] = b"lent for a call "
+
 
 class _Lent:
     """A value of a request, of which nothing else knows."""
@@ -83,10 +85,11 @@ async def lend(
 
 
 async def lend_several(
-    call: Callable[[int, Buffer], Awaitable[object]], what: str, /
+    call: Callable[[int, Buffer], Awaitable[object]], what: str, longest: int = 1 << 16, /
 ) -> list[bytes]:
     """Make calls at once, each with a number from 0 and a buffer; return what was in these."""
-    buffers = [bytearray(b"lent for a call " * times) for times in (1, 4096) for _ in _VIEWS]
+    times = (1, longest // len(_LENT_DATA))
+    buffers = [bytearray(_LENT_DATA * many) for many in times for _ in _VIEWS]
     views = [*enumerate(_VIEWS * 2)]
     contents = [bytes(view(buffers[number])) for number, view in views]
     calls = (lend(partial(call, number), buffers[number], view) for number, view in views)
