@@ -1141,12 +1141,14 @@ class ChoosingOnce(RightHandler):
 class LimitingTheLatest(RightHandler):
     """Has the traffic of all drawn from the budget of the client that came last."""
 
+    latest = ""
+
     async def serve(self, ctx: Context, client: Conn) -> None:
-        self.latest = client
+        self.latest = super().budget(client)
         await super().serve(ctx, client)
 
     def budget(self, client: Conn) -> str:
-        return super().budget(self.latest)
+        return self.latest
 
 
 @trial.breaks("clients-apart")

@@ -265,7 +265,7 @@ class HandlerContract(InitialisedOnce, Discreet, interface=Handler):
     @clause(
         "Failed calls leave no task behind, no call keeps anything, and the next client is served.",
         "D20, D23, D28",
-        after=("target_unreachable", "garbage"),
+        after=("context_handed_on", "garbage", "target_unreachable"),
     )
     async def nothing_left(self) -> None:
         await handled.try_nothing_left(self._site)

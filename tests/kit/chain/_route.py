@@ -950,10 +950,10 @@ class BindingWhereTheLastOneDoes(RightRoute):
     async def bind(
         self, ctx: Context, network: str, address: str, /, *opts: BindOption
     ) -> Listener:
-        self.asked = ctx, network, address
+        self.asked = network, address
         if self.own_nodes:
             await asyncio.sleep(0)
-        return await super().bind(*self.asked, *opts)
+        return await super().bind(ctx, *self.asked, *opts)
 
 
 @trial.breaks("direct-packets")

@@ -174,7 +174,11 @@ class Asking(Contract):
         for who, asked, call in self._waits():
             await _many(who, asked, call)
 
-    @clause("Nothing is kept that was given for a call.", "D23", after=(FIRST, "context_handed_on"))
+    @clause(
+        "Nothing is kept that was given for a call.",
+        "D23",
+        after=(FIRST, "calls_apart", "context_handed_on"),
+    )
     async def nothing_kept(self) -> None:
         for who, _, call in self._waits():
             lent = [await self._lend(call, f"a call that asks {who}", n) for n in range(_LENT)]

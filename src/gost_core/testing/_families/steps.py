@@ -302,7 +302,7 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
     @clause(
         "Nothing that was given for a call is kept once its result is closed, though others go on.",
         "D23",
-        after=("outlives_call",),
+        after=("outlives_call", "concurrent"),
     )
     async def nothing_kept(self) -> None:
         component, network = await self._ready(), await self._network(self._right())

@@ -230,7 +230,7 @@ class TransporterContract(
     @clause(
         "No connection is kept that a call was given.",
         "D23",
-        after=("handshake_optional", "connect", "bind"),
+        after=("handshake_optional", "connect", "bind", "calls_apart"),
     )
     async def connections_dropped(self) -> None:
         scene, _, _, transport = self._over(FakeDialer, BindingConnector)
