@@ -469,9 +469,9 @@ class InvertingWhitelists(RightHop):
 
 
 @hops.breaks("bypass-question")
-class AddressOrHost(RightHop):
+class EveryAddress(RightHop):
     async def fits(self, ctx: Context, node: Node, options: SelectOptions) -> bool:
-        return await super().fits(ctx, node, replace(options, addr=options.addr or options.host))
+        return await super().fits(ctx, node, replace(options, addr=options.addr or ":0"))
 
 
 @hops.breaks("context-handed-on")
@@ -757,12 +757,13 @@ class LockedByACancelledCall(RightHop):
 
 @hops.breaks("calls-apart")
 class KeepingTheContext(RightHop):
-    ctx = Context()
+    kept: tuple[Context, ...] = ()
 
     async def select(self, ctx: Context, /, *opts: SelectOption) -> Node | None:
-        self.ctx = ctx
+        self.kept = (ctx,)
         await asyncio.sleep(0)
-        return await super().select(self.ctx, *opts)
+        kept, self.kept = self.kept or (ctx,), ()
+        return await super().select(*kept, *opts)
 
 
 @hops.breaks("calls-apart")

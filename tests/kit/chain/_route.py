@@ -246,6 +246,11 @@ class TargetsNetworkBetweenNodes(RightRoute):
         conn = await last[0].connect(ctx, last[1], network, node.addr)
         return transport, await transport.handshake(ctx, conn)
 
+    async def bind(
+        self, ctx: Context, network: str, address: str, /, *opts: BindOption
+    ) -> Listener:
+        return await RightRoute(self.own_nodes, self.chain).bind(ctx, network, address, *opts)
+
 
 @trial.breaks("udp-packets")
 class StreamsForAll(RightRoute):
@@ -616,7 +621,7 @@ class OneConnectionForEqualDials(RightRoute):
         self.dialing: dict[tuple[str, str], asyncio.Future[Conn]] = {}
 
     async def dial(self, ctx: Context, network: str, address: str, /, *opts: DialOption) -> Conn:
-        if not network.startswith("net"):
+        if address != "0.example:80":
             return await super().dial(ctx, network, address, *opts)
         key = (network, address)
         if key not in self.dialing:

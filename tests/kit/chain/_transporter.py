@@ -4,7 +4,7 @@ import asyncio
 import copy
 from collections.abc import Callable
 from typing import ClassVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from typing_extensions import Buffer
 
@@ -267,24 +267,26 @@ def die_with_the_task(conn: Conn) -> None:
 
 @trial.breaks("calls-apart")
 class KeepingTheConnection(RightTransporter):
-    conn: Conn
+    kept: tuple[Conn, ...] = ()
 
     async def handshake(self, ctx: Context, conn: Conn, /) -> Conn:
-        self.conn = conn
+        self.kept = (conn,)
         await asyncio.sleep(0)
-        return await super().handshake(ctx, self.conn)
+        kept, self.kept = self.kept or (conn,), ()
+        return await super().handshake(ctx, *kept)
 
 
 @trial.breaks("calls-apart")
 class KeepingTheContext(RightTransporter):
-    ctx: Context | None = None
+    ctx: ref[Context] | None = None
 
     async def dial(self, ctx: Context, addr: str, /) -> Conn:
-        self.ctx = ctx
+        self.ctx = ref(ctx)
         return await super().dial(ctx, addr)
 
     async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
-        return await super().connect(self.ctx or ctx, conn, network, address)
+        kept = self.ctx and self.ctx()
+        return await super().connect(kept or ctx, conn, network, address)
 
 
 @trial.breaks("concurrent")
@@ -451,18 +453,23 @@ class RoutesOfTheLast(RightTransporter):
 
 
 @trial.breaks("route-dialer-kept")
-class AskingForTheRoute(RightTransporter):
-    class LiveDialer(net.Dialer):
-        def __init__(self, options: TransportOptions) -> None:
-            self.options = options
+class DialerOfTheCall(RightTransporter):
+    class Ending(RouteDialer):
+        over = False
 
         async def dial(self, ctx: Context, network: str, addr: str, /) -> Conn:
-            if self.options.route is None:
-                raise OSError("there is no route any more")
-            return await self.options.route.dial(ctx, network, addr)
+            if self.over:
+                raise OSError("the call is over")
+            return await super().dial(ctx, network, addr)
 
-    def net_dialer(self) -> net.Dialer | None:
-        return None if self.own_options.route is None else self.LiveDialer(self.own_options)
+    async def dial(self, ctx: Context, addr: str, /) -> Conn:
+        if (route := self.own_options.route) is None:
+            return await super().dial(ctx, addr)
+        host, way = dialer.host_dial_option(self.own_options.addr), self.Ending(route)
+        try:
+            return await self.dialer.dial(ctx, addr, host, dialer.net_dialer_dial_option(way))
+        finally:
+            way.over = True
 
 
 trial.breaks("failure-over")(stuck(RightTransporter, "handshake"))

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 from weakref import ref
@@ -29,7 +29,7 @@ from gost_core.testing._run.waiting import (
 )
 from gost_core.testing._stage.fakes.recorded import Recorded, failures
 
-__all__ = ("LENT_NUMBER", "Asking", "Waits")
+__all__ = ("APART", "LENT_NUMBER", "Asking", "Waits")
 
 _Call: TypeAlias = Callable[[Context], Awaitable[object]]
 Waits: TypeAlias = Iterator[tuple[str, Recorded[Any], _Call]]
@@ -39,6 +39,14 @@ _LENT: Final[int] = 3
 
 LENT_NUMBER: Final[Key[int]] = Key("the number of a context that is lent")
 """By which calls go to a target of their own: what is kept of each target is kept of all."""
+
+APART: Final[Sequence[tuple[str, str, str]]] = (
+    ("tcp", "192.0.2.1:80", "one.example:80"),
+    ("tcp4", "192.0.2.2:80", "two.example:80"),
+    ("tcp6", "[2001:db8::3]:80", "three.example:80"),
+    ("udp4", "192.0.2.4:80", "four.example:80"),
+)
+"""Requests that differ in everything: network (D11), address and host."""
 
 
 class Asking(Contract):

@@ -17,6 +17,7 @@ from gost_core.testing._families.calls import Calls, Methods
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     all_within,
+    applies,
     ended,
     expect,
     expect_raises,
@@ -112,11 +113,12 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
         return need(self.item_with, "item_with")(MemoryMetadata(**values))
 
     async def _draw(self, *items: T, chooser: ChooserT | None = None) -> list[T]:
-        """Return whatever is chosen of ``items`` in many draws, in either order."""
+        """Return whatever is chosen of ``items`` in many draws, in either order, for many."""
         chooser = self._build() if chooser is None else chooser
         drawn: list[T] = []
-        for order, ctx in ((items, _FULL), (items[::-1], Context())):
-            for _ in range(_DRAWS):
+        for order, known in ((items, False), (items[::-1], True)):
+            for number in range(_DRAWS):
+                ctx = _asker(number) if known else Context()
                 found = await self._choice(chooser, ctx, *order)
                 chosen = [one for one in found if one is not None]
                 expect(
@@ -136,7 +138,7 @@ class Choice(Calls[ChooserT], Generic[ChooserT, T]):
     async def _expect_never(self, unwanted: T, other: T, why: str, /, *more: T) -> None:
         """Break the clause if an item is ever chosen that must not be; ``why`` says what it is."""
         drawn = await self._draw(unwanted, other, *more)
-        expect(all(one is not unwanted for one in drawn), f"an item was chosen {why}")
+        expect(not any(_is(one, unwanted) for one in drawn), f"an item was chosen {why}")
 
     @clause(
         "Items that have not failed can be chosen, whatever the context holds, and if it is empty.",
@@ -253,6 +255,18 @@ def _expect_mine(chosen: Sequence[T | None], items: Sequence[T], all_items: Sequ
         expect(not foreign, "an item of another call was chosen")
 
 
+def _asker(number: int) -> Context:
+    """Return a context of another client, and another source, for each number."""
+    client = Context().with_value(CLIENT_ID, f"client {number}")
+    return client.with_value(HASH_SOURCE, f"192.0.2.{number}")
+
+
+def _is(one: object, item: object) -> bool:
+    """Tell whether one is an item, or stands for it, such as a copy that shares its marker."""
+    marker = _marker(item)
+    return one is item or (marker is not None and _marker(one) is marker)
+
+
 def _marker(item: object) -> Marker | None:
     return item.marker() if isinstance(item, Markable) else None
 
@@ -344,7 +358,7 @@ class ByFailures(Choice[ChooserT, T]):
             await self._choice(chooser, Context(), failed, recovered)
         await asyncio.sleep(2 * _SHORT)
         drawn = await self._draw(failed, recovered, chooser=chooser)
-        still = any(item is failed for item in drawn)
+        still = any(_is(one, failed) for one in drawn)
         expect(not still, f"after {_CALLS} failures, a failTimeout had not passed when it was over")
 
     @clause(
@@ -377,7 +391,7 @@ class ByFailures(Choice[ChooserT, T]):
             # Items that are new, and where others have been: what is known of those is over.
             pair = [self._with(backup=bool(one)) for one in (number // 2 % 2, 1 - number // 2 % 2)]
             found = await self._choice(chooser, Context(), *pair)
-            backups = any(one is pair[1 - number // 2 % 2] for one in found)
+            backups = any(_is(one, pair[1 - number // 2 % 2]) for one in found)
             expect(not backups, "a backup was chosen, of items that are new")
 
     @clause(
@@ -397,7 +411,8 @@ class ByFailures(Choice[ChooserT, T]):
         await self._draw(main, backup, chooser=chooser)
         self._marker(main).reset()
         drawn = await self._draw(main, backup, chooser=chooser)
-        expect(all(one is main for one in drawn), "a backup was chosen when another worked again")
+        backups = any(_is(one, backup) for one in drawn)
+        expect(not backups, "a backup was chosen when another worked again")
 
     @clause(
         "Each choice goes by what has failed at that moment, also after one that was cancelled.",
@@ -411,8 +426,15 @@ class ByFailures(Choice[ChooserT, T]):
             self._marker(failed).mark()
             self._marker(working).reset()
             drawn = await self._draw(failed, working, chooser=chooser)
-            lately = any(item is failed for item in drawn)
+            lately = any(_is(one, failed) for one in drawn)
             expect(not lately, "an item was chosen that has failed since the choice before")
+
+
+def _told(drawn: Sequence[T | None], items: Sequence[T]) -> list[T | None]:
+    """Return those of which can be told which item they are, or stand for; None is for none."""
+    told = [one for one in drawn if one is None or any(_is(one, item) for item in items)]
+    applies(bool(told), "what it gives are none of the items")
+    return told
 
 
 class ByWeight(Choice[ChooserT, T]):
@@ -444,10 +466,14 @@ class ByWeight(Choice[ChooserT, T]):
             await self._choice(chooser, Context(), items[-1])
             for stage in range(_DRAWS):
                 await self._cancel(stage, chooser, *items)
-                pair = (self._choose(chooser, Context(), *one) for one in (items, items[::-1]))
+                pair = (
+                    self._choose(chooser, _asker(2 * stage + last), *one)
+                    for last, one in enumerate((items, items[::-1]))
+                )
                 for found in await within(asyncio.gather(*pair), "2 choices at once"):
-                    drawn += [one for one in found if one is not failed]
-            count = sum(one is items[-1] for one in drawn)
+                    drawn += [one for one in found if not _is(one, failed)]
+            drawn = _told(drawn, items)
+            count = sum(_is(one, items[-1]) for one in drawn)
             expect(
                 count >= 0.9 * len(drawn),
                 f"of weights 10000, 1 and 1 the greatest was chosen {count} times of {len(drawn)}",
@@ -459,8 +485,8 @@ class ByWeight(Choice[ChooserT, T]):
         for value in (0, -10_000):
             item, one = self._with(weight=value), self._with(weight=1)
             # Those that it chooses lately: what has had its turn is not left out for good.
-            drawn = (await self._draw(item, one))[_DRAWS:]
-            count = sum(other is item for other in drawn)
+            drawn = _told((await self._draw(item, one))[_DRAWS:], [item, one])
+            count = sum(_is(other, item) for other in drawn)
             expect(
                 0 < count < len(drawn),
                 f"of weights {value} and 1 the first was chosen {count} times of {len(drawn)}",

@@ -70,7 +70,9 @@ _ADDITIONS: Final[int] = 10_000
 def need(hook: R | None, name: str, /) -> R:
     """Return what the contract was given under ``name``; without it, the clause is not tried."""
     if hook is None:
-        raise NotTried(f"no `{name}` was given")
+        # It may say more behind a closing quote.
+        last = "" if name.count("`") % 2 else "`"
+        raise NotTried(f"no `{name}{last} was given")
     return hook
 
 

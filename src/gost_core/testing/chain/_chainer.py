@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import field
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from gost_core.chain import Chainer, Node, Route, with_host_route_option
 from gost_core.common.net import Closer, Conn, DeniedError
@@ -13,7 +13,7 @@ from gost_core.context import Context
 from gost_core.hop import Hop, SelectOption, SelectOptions
 from gost_core.options import apply
 from gost_core.selector import Markable
-from gost_core.testing._families.asking import Asking, Waits
+from gost_core.testing._families.asking import APART, Asking, Waits
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
     applies,
@@ -41,8 +41,6 @@ from gost_core.testing.chain._shared import (
 )
 
 __all__ = ("ChainerContract",)
-
-_CALLS: Final[int] = 4
 
 
 class _ByNetwork(FakeHop):
@@ -170,17 +168,16 @@ class ChainerContract(Asking, interface=Chainer, first=("nodes_of_hops",)):
     async def _expect_apart(self) -> None:
         hops = _ByNetwork(None), _ByNetwork(None)
         chainer = self.make(hops)
-        asked = [(f"net{n}", f"192.0.2.{n}:80", f"{n}.example:80") for n in range(_CALLS)]
         calls = (
             chainer.route(Context(), network, addr, with_host_route_option(host))
-            for network, addr, host in asked
+            for network, addr, host in APART
         )
         routes = await within(asyncio.gather(*calls), "several calls at once")
-        for (network, _, _), route in zip(asked, routes, strict=True):
+        for (network, _, _), route in zip(APART, routes, strict=True):
             expect(names(route) == [network] * 2, f"for {network} the route has {names(route)}")
         for hop in hops:
             told = {(one.options.network, one.options.addr, one.options.host) for one in hop.asked}
-            expect(told == set(asked), f"of requests {asked} a hop was told {told}")
+            expect(told == {*APART}, f"of requests {APART} a hop was told {told}")
 
     @clause(
         "If it is Markable, its routes mark it when a dial or bind fails at one of their nodes, "

@@ -12,7 +12,7 @@ from gost_core.common.net import Closer, DeniedError
 from gost_core.context import Context
 from gost_core.metadata import Metadata, Metadatable
 from gost_core.selector import FailMarker, Markable, Marker
-from gost_core.testing._families.asking import Asking, Waits
+from gost_core.testing._families.asking import APART, Asking, Waits
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import expect, owned, raises, start, within
@@ -109,14 +109,13 @@ class GroupChainerContract(Asking, interface=Chainer, first=("answer",)):
     async def _expect_apart(self) -> None:
         member = _Member()
         group = self._group(member)
-        asked = [(f"net{n}", f"192.0.2.{n}:80", f"{n}.example:80") for n in range(4)]
         calls = (
             group.route(Context(), network, addr, with_host_route_option(host))
-            for network, addr, host in asked
+            for network, addr, host in APART
         )
         await within(asyncio.gather(*calls), "several calls at once")
         told = [(one.network, one.address, one.options.host) for one in member.asked]
-        expect(sorted(told) == asked, f"of requests {asked} a member was told {told}")
+        expect(sorted(told) == [*APART], f"of requests {APART} a member was told {told}")
 
     @clause(
         "A member that has failed is not chosen while another lives, by its maxFails and "

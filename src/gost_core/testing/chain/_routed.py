@@ -200,27 +200,26 @@ async def expect_permanent(
 
 async def expect_apart(one: Routed) -> None:
     """Break the clause unless dials at once, different in every argument, do not mix."""
-    numbers = [str(number) for number in range(4)]
+    targets = {"tcp": "192.0.2.1:80", "tcp4": "192.0.2.2:80", "tcp6": "three.example:80"}
     calls = (
-        one.router.dial(Context().with_value(SESSION_ID, n), f"tcp{n}", f"192.0.2.{n}:80", option)
-        for n, option in zip(numbers, map(interface_dial_option, numbers), strict=True)
+        one.router.dial(Context().with_value(SESSION_ID, n), n, target, interface_dial_option(n))
+        for n, target in targets.items()
     )
     conns = await within(asyncio.gather(*calls), "several dials at once")
-    dialed = [call.network.removeprefix("tcp") for call in one.route.dials]
-    expect(sorted(dialed) == numbers, f"of the dials {numbers} the route had {dialed}")
-    for number, conn in zip(numbers, conns, strict=True):
-        far = one.scene.far_ends[dialed.index(number)]
-        await expect_carries(conn, far, f"connection {number} of several at once")
-    asked = [(one.network, one.address, one.options.host, one.ctx) for one in one.chain.asked]
-    made = [(one.network, one.address, one.options.interface, one.ctx) for one in one.route.dials]
-    for position, (network, address, option, ctx) in enumerate((*asked, *made)):
-        n = network.removeprefix("tcp")
-        addr = f"192.0.2.{n}:80"
-        right = addr, addr if position < len(asked) else n
-        told = f"for dial {n} of several at once, {address} and {option} was asked for"
-        expect((address, option) == right, told)
+    dialed = [call.network for call in one.route.dials]
+    expect(sorted(dialed) == [*targets], f"of the dials {targets} the route had {dialed}")
+    for network, conn in zip(targets, conns, strict=True):
+        far = one.scene.far_ends[dialed.index(network)]
+        await expect_carries(conn, far, f"the connection by {network}, of several at once,")
+    told = [(of.network, of.address, of.options.host, of.ctx) for of in one.chain.asked]
+    made = [(of.network, of.address, of.options.interface, of.ctx) for of in one.route.dials]
+    for position, (network, address, option, ctx) in enumerate((*told, *made)):
+        # A host that is not given is that of the address.
+        options = (address, "") if position < len(told) else (network,)
+        right = address == targets[network] and option in options
+        expect(right, f"for {network} of {targets}, {address} and {option!r} was asked for")
         session = ctx.value(SESSION_ID)
-        expect(session in (None, n), f"dial {n} of several at once had the values of {session}")
+        expect(session in (None, network), f"a dial of {targets} had the values of {session}")
 
 
 async def expect_retried(one: Routed, error: Exception, *, binds: bool) -> None:
@@ -417,8 +416,10 @@ async def expect_question(routed: MakeRouted, /) -> None:
         known = FakeResolver({right[1]: [ip_address("2001:db8::1")]})
         one = routed(host_mapper_router_option(mapper), resolver_router_option(known))
         await dial_offered(one.router, network, address)
-        host = one.chain.asked[0].options.host
-        expect(host == address, f"for {network} {address} the host that the chain had is {host}")
+        asked_for, host = one.chain.asked[0].address, one.chain.asked[0].options.host
+        # A host that is not given is that of the address.
+        right_host = (host or asked_for) == address
+        expect(right_host, f"for {network} {address} the host that the chain had is {host}")
         for who, asked in (("mapper", mapper.asked), ("resolver", known.asked)):
             # A literal needs no question, and a name each time.
             told = {right} if address == TARGET else {right} & set(asked)

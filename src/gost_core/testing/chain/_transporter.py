@@ -13,7 +13,7 @@ from gost_core.connector import BindOption, BindUnsupportedError, Connector
 from gost_core.context import Context
 from gost_core.dialer import Dialer
 from gost_core.keys import SESSION_ID, TIME_LIMIT
-from gost_core.testing._families.asking import Asking, Waits
+from gost_core.testing._families.asking import APART, Asking, Waits
 from gost_core.testing._families.lent import expect_dropped
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import clause
@@ -348,7 +348,7 @@ class TransporterContract(
     async def _expect_apart(self) -> None:
         await self._expect_routes_apart()
         scene, dialer, connector, transport = self._over(HandshakingDialer, HandshakingConnector)
-        told = [(f"192.0.2.{n}:1080", f"net{n}", f"{n}.example:80") for n in range(3)]
+        told = [(f"192.0.2.{n}:1080", one[0], one[2]) for n, one in enumerate(APART)]
         calls = (
             self._all_steps(
                 transport, Context().with_value(SESSION_ID, addr), network, addr, target
@@ -450,10 +450,9 @@ class TransporterContract(
         after=("route_used",),
     )
     async def route_dialer_kept(self) -> None:
-        twin, dialer, route, conn = await self._dialed_by_route()
+        _, dialer, route, conn = await self._dialed_by_route()
         await conn.close()
         net_dialer = returned(dialer.dials[0].options.dialer, "the dialer in the options")
-        twin.options().route = None
         again = net_dialer.dial(Context(), "tcp", RESOLVED)
         await within(again, "dialing again by what the dialer was given")
         expect(len(route.dials) == 2, "dialing again did not go by the route")

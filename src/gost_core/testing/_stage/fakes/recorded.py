@@ -41,7 +41,7 @@ class Lent(Closer):
 class Recorded(list[CallT]):
     """The calls of one method, which end well unless a scenario tells otherwise.
 
-    ``meanwhile`` is awaited by each; ``cancelled`` counts those that hung and were cancelled;
+    ``meanwhile`` is awaited by each; ``cancelled`` counts those that were cancelled so;
     ``contexts`` are those that they were given.
     """
 
@@ -79,16 +79,18 @@ class Recorded(list[CallT]):
         self.append(call)
         if (given_ctx := call.ctx if isinstance(call, Call) else ctx) is not None:
             self.contexts.append(given_ctx)
+        waits = self.meanwhile
         if self._hangs:
             self._hangs -= 1
             self.hanging.set()
+            waits = asyncio.Event().wait
+        if waits is not None:
             try:
-                await asyncio.Event().wait()
-            finally:
+                await waits()
+            except asyncio.CancelledError:
                 self.cancelled += 1
                 self.cancelled_at = asyncio.get_running_loop().time()
-        if self.meanwhile is not None:
-            await self.meanwhile()
+                raise
         # A real one waits for the network.
         await asyncio.sleep(0)
         if self._failures:
