@@ -128,6 +128,28 @@ def ending_at_the_limit(right: Any, method: str) -> Any:
     return type("EndingAtTheLimit", (right,), {method: call})
 
 
+def ending_what_it_accepted(right: Any) -> Any:
+    """Return a class of which the limit of a handshake goes on when that is over."""
+
+    async def accept(self: Any) -> Conn:
+        conn: Conn = await right.accept(self)
+        asyncio.get_running_loop().call_later(10, close_behind, conn)
+        return conn
+
+    return type("EndingWhatItAccepted", (right,), {"accept": accept})
+
+
+def hurrying(right: Any) -> Any:
+    """Return a class that takes a listener to which nobody comes for broken."""
+
+    async def accept(self: Any) -> Conn:
+        async with asyncio.timeout(30):
+            conn: Conn = await right.accept(self)
+            return conn
+
+    return type("Hurrying", (right,), {"accept": accept})
+
+
 def closing_ahead(right: Any) -> Any:
     """Return a class of which a second close() returns while the first is at work."""
 

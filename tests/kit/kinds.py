@@ -555,7 +555,7 @@ KINDS: Final = (
         "Time limits",
         "A limit is not kept, is kept too long, or ends what has no limit.",
         clauses(
-            "backoff chain.Router.limit-told close-bounded expires fail-timeout "
+            "accept-waits backoff chain.Router.limit-told close-bounded expires fail-timeout "
             "fail-timeout-default failures-expire final-error-waits init-without-metadata "
             "limit-earlier limit-kept limit-marks limit-passed limit-passes limits-cleared "
             "lives outlives outlives-call outlives-its-caller outlives-its-maker "

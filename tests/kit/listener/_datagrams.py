@@ -11,6 +11,7 @@ from gost_core.listener import Option, addr_option
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address, MemoryMetadata
 from gost_core.testing.listener import ListenerContract
+from tests.kit import virtual_time
 from tests.kit.common.net._sockets import SocketConn
 from tests.kit.listener._local import BACKLOG, TIME_LIMIT, RightListener, fail
 from tests.kit.listener._serving import RightWrapper, ServedConn
@@ -163,5 +164,6 @@ def run(addr: str, listener: type[DatagramListener] = DatagramListener) -> Contr
         fail=fail,
         wrap=RightWrapper,
         shares_socket=True,
+        elapse=virtual_time.elapse,
         time_limit=TIME_LIMIT,
     )

@@ -30,6 +30,7 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address, MemoryMetadata
 from gost_core.testing.listener import ListenerContract
+from tests.kit import virtual_time
 from tests.kit._stuck import (
     InTurn,
     QuietEnd,
@@ -38,7 +39,9 @@ from tests.kit._stuck import (
     Shortening,
     closing_ahead,
     closing_undisturbed,
+    ending_what_it_accepted,
     giving,
+    hurrying,
 )
 from tests.kit.common.net._sockets import SocketConn
 from tests.kit.dialer._protocol import read_exactly
@@ -297,6 +300,7 @@ def run(kind: AnyListener) -> Contract:
         fail=fail,
         wrap=kind if issubclass(kind, RightWrapper) else RightWrapper,
         connect_proxied=connect_proxied,
+        elapse=virtual_time.elapse,
         time_limit=TIME_LIMIT,
     )
 
@@ -307,6 +311,8 @@ local.breaks("stuck-client")(giving(RightListener, "accept", InTurn))
 local.breaks("break-shown")(giving(RightListener, "accept", QuietEnd))
 local.breaks("writes-whole")(giving(RightListener, "accept", Shortening))
 local.breaks("accepted-apart")(giving(RightListener, "accept", SharingABuffer))
+local.breaks("limits-cleared")(ending_what_it_accepted(RightListener))
+local.breaks("accept-waits")(hurrying(RightListener))
 
 
 @local.breaks("shape")

@@ -19,7 +19,16 @@ from gost_core.options import apply
 from gost_core.testing import Contract
 from gost_core.testing._stage.memory import Address, MemoryListener, MemoryMetadata
 from gost_core.testing.listener import ReverseListenerContract
-from tests.kit._stuck import InTurn, QuietEnd, SharingABuffer, closing_undisturbed, giving
+from tests.kit import virtual_time
+from tests.kit._stuck import (
+    InTurn,
+    QuietEnd,
+    SharingABuffer,
+    closing_undisturbed,
+    ending_what_it_accepted,
+    giving,
+    hurrying,
+)
 from tests.kit.listener._serving import RightWrapper, ServedConn, ServesOptions
 from tests.kit.trial import Trial
 
@@ -138,6 +147,7 @@ def run(make: type[RightReverse]) -> Contract:
         make,
         bad_metadata=MemoryMetadata(backlog="many"),
         wrap=RightWrapper,
+        elapse=virtual_time.elapse,
         time_limit=TIME_LIMIT,
     )
 
@@ -146,6 +156,8 @@ reverse = Trial[type[RightReverse]](ReverseListenerContract, run, RightReverse)
 reverse.breaks("stuck-client")(giving(RightReverse, "accept", InTurn))
 reverse.breaks("accepted-apart")(giving(RightReverse, "accept", SharingABuffer))
 reverse.breaks("break-shown")(giving(RightReverse, "accept", QuietEnd))
+reverse.breaks("limits-cleared")(ending_what_it_accepted(RightReverse))
+reverse.breaks("accept-waits")(hurrying(RightReverse))
 
 
 @reverse.breaks("cancelled-accept-loses-nothing")

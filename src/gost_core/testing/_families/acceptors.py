@@ -19,6 +19,7 @@ from gost_core.testing._run.waiting import (
     expect,
     expect_cancelled,
     given,
+    need,
     outcome_of,
     owned,
     raises,
@@ -50,6 +51,9 @@ HELLO: Final[bytes] = b"hello"
 _MUCH: Final[int] = 8 * CHUNK
 
 _CLIENTS: Final[int] = 3
+
+# Of five seconds each.
+_STEPS: Final[int] = 15
 
 ListenerT_co = TypeVar("ListenerT_co", bound=Listener, covariant=True)
 SiteT = TypeVar("SiteT", bound="Site[Listener]")
@@ -110,6 +114,8 @@ class Acceptors(Closers, Generic[SiteT]):
     the last accepted connection frees the address, and not ``close()``."""
     speaks_first: bool = False
     """Whether a connection is accepted only once its client has written, as on GOST's QUIC."""
+    elapse: Callable[[float], Awaitable[object]] | None = None
+    """Lets so many seconds pass by the clock by which the listener ends what takes too long."""
 
     _closed_error: ClassVar[type[ClosedError]] = ClosedError
 
@@ -154,6 +160,11 @@ class Acceptors(Closers, Generic[SiteT]):
         expect(not accepting.done(), f"{after}, accept() {outcome_of(accepting)}")
         client = await site.connect()
         return owned(await within(accepting, f"accept() {after}")), client
+
+    async def _let_pass(self) -> None:
+        """Let 5 s pass, and what is due then happen."""
+        await need(self.elapse, "elapse")(5.0)
+        await settle()
 
     async def _expect_freed(self, site: SiteT, addr: Addr, when: str) -> None:
         """Break the clause unless a listener can be bound there, sooner or later."""
@@ -217,6 +228,30 @@ class Acceptors(Closers, Generic[SiteT]):
         for _ in range(TURNS):
             await expect_cancelled(await begin(site.listener.accept()), "accept()")
         await site.meet()
+
+    @clause(
+        "Limits set for a client until it is accepted are cleared: afterwards they may pass.",
+        "D4, D26",
+        after=("accepts",),
+    )
+    async def limits_cleared(self) -> None:
+        conn, client = await (await self._ready()).meet()
+        applies(not isinstance(conn, PacketConn), "of datagrams, who is silent for 5 s is gone")
+        for _ in range(_STEPS):
+            await self._let_pass()
+            # What is idle may be ended, as a session is.
+            await carry(client, conn, b"ping")
+            await carry(conn, client, b"pong")
+
+    @clause("accept() waits for as long as nobody comes.", "D26", after=("accepts",))
+    async def accept_waits(self) -> None:
+        site = await self._ready()
+        accepting = await begin(site.listener.accept())
+        for _ in range(_STEPS):
+            await self._let_pass()
+            expect(not accepting.done(), f"accept(), to which nobody came, {outcome_of(accepting)}")
+        client = await site.connect()
+        await carry(owned(await within(accepting, "accept() after minutes")), client, b"pong")
 
     @clause(
         "A connection that comes beside a cancelled accept(), or while nobody accepts, is returned "

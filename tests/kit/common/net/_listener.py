@@ -25,6 +25,7 @@ from gost_core.testing._stage.memory import (
 from gost_core.testing.common.net import (
     ListenerContract,
 )
+from tests.kit import virtual_time
 from tests.kit._stuck import (
     Hurried,
     InTurn,
@@ -34,7 +35,9 @@ from tests.kit._stuck import (
     closing_ahead,
     closing_for_all,
     closing_undisturbed,
+    ending_what_it_accepted,
     giving,
+    hurrying,
 )
 from tests.kit.trial import Trial
 
@@ -75,10 +78,14 @@ def run_listener(make: type[RightListener]) -> Contract:
     async def connect(addr: Addr) -> Conn:
         return LISTENERS[str(addr)].connect()
 
-    return ListenerContract(made, connect, make_at=made_at, time_limit=TIME_LIMIT)
+    return ListenerContract(
+        made, connect, make_at=made_at, elapse=virtual_time.elapse, time_limit=TIME_LIMIT
+    )
 
 
 listener = Trial[type[RightListener]](ListenerContract, run_listener, RightListener)
+listener.breaks("limits-cleared")(ending_what_it_accepted(RightListener))
+listener.breaks("accept-waits")(hurrying(RightListener))
 
 
 @listener.breaks("shape")
