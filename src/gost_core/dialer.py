@@ -207,8 +207,8 @@ class Dialer(Protocol):
         Returns:
             The transport, before any handshake of :class:`Handshaker`. A multiplexing dialer gives
             each caller another handle on the session: closing one leaves the session to the others,
-            and closing the last one ends it (D3). It is never a dead session (D32). What carries
-            datagrams is a PacketConn (D11).
+            and closing the last one ends it, at once or after the documented idle time (D3). It is
+            never a dead session (D32). What carries datagrams is a PacketConn (D11).
 
         Raises:
             ConnectionRefusedError, socket.gaierror, TimeoutError, OSError: the node cannot be

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import unittest
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
@@ -401,7 +402,8 @@ def test_what_follows_a_cancelled_call_says_so() -> None:
     class Cancelling(BellContract):
         @clause("a", "")
         async def ringing(self) -> None:
-            await expect_cancelled(start(wait_for_ever()), "ring()")
+            for _ in range(3):
+                await expect_cancelled(start(wait_for_ever()), "ring()")
             raise Broken("it is mute")
 
     assert tried(Cancelling())["ringing"][1] == "it is mute; a cancelled ring() came before"
@@ -540,6 +542,18 @@ def test_after_a_scenario_its_cleanups_ran_and_its_tasks_are_gone() -> None:
     assert names == {"bystander"}
     assert outcomes(report)["leaving"] == ("BROKEN", "on the way")
     assert outcomes(report)["following"] == ("held", "")
+
+
+def test_what_is_closed_slowly_is_closed_at_once() -> None:
+    class Slow(BellContract):
+        @clause("a", "")
+        async def ringing(self) -> None:
+            for _ in range(20):
+                keep(lambda: asyncio.sleep(0.5))
+
+    began = time.monotonic()
+    assert tried(Slow())["ringing"] == ("held", "")
+    assert time.monotonic() - began < 8
 
 
 def test_a_cancelled_run_cleans_up_and_lets_the_cancellation_through() -> None:

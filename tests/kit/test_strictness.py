@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,9 @@ from gost_core.testing.bypass import BypassContract
 from gost_core.testing.chain import RouterContract
 from gost_core.testing.common.net import ConnContract, ListenerContract
 from gost_core.testing.dialer import DialerContract
-from tests.kit import TRIALS, virtual_time
+from gost_core.testing.handler import HandlerContract
+from tests.kit import TRIALS, handler, virtual_time
+from tests.kit.common.net._closer import RightComponent, run_closer
 from tests.kit.common.net._listener import RightListener, run_listener
 from tests.kit.common.net._sockets import SocketConn, sockets
 from tests.kit.dialer._dialer import RightDialer, pass_limit
@@ -146,6 +148,39 @@ def test_a_hook_that_raises_is_named() -> None:
         "`break_off` raised RuntimeError: no such switch"
     )
     assert f"{Path(__file__).name}:" in broken(report)["broken-off"]
+
+
+async def login(conn: Conn, address: str, user: str, password: str) -> Conn:
+    raise RuntimeError("this hook is wrong")
+
+
+def test_a_login_that_raises_is_named() -> None:
+    contract = HandlerContract(handler.RightHandler, login=login, time_limit=0.5)
+    clauses = [f"handler.Handler.{one}" for one in ("auther-decides", "client-id")]
+    report = virtual_time.run(contract.run(only=clauses))
+    assert [*broken(report)], str(report)
+    for observed in broken(report).values():
+        assert "raised RuntimeError: this hook is wrong" in observed
+
+
+class FailingInside(RightComponent):
+    calling = False
+
+    async def close(self) -> None:
+        if self.held and self.calling:
+            raise OSError("not now")
+        await super().close()
+
+    async def call(self, back: Callable[[], Awaitable[None]]) -> None:
+        self.calling = True
+        await super().call(back)
+
+
+def test_what_close_raises_from_inside_is_named() -> None:
+    report = virtual_time.run(run_closer(FailingInside).run(only=["common.net.Closer.from-inside"]))
+    assert broken(report)["from-inside"].startswith(
+        "close() from inside a call raised OSError: not now"
+    )
 
 
 # ---- A3: an implementation that keeps the event loop

@@ -316,9 +316,9 @@ class Step(Made[ComponentT], Generic[ComponentT, NodeT, ClosableT]):
         del first, last
         await expect_dropped(of_first + of_last, f"the results of {self._called} were closed")
 
-    @clause("A refusal by the node raises PermissionError.", "D15", after=(FIRST,))
+    @clause("A refusal raises PermissionError, or ssl.SSLError from TLS.", "D15", after=(FIRST,))
     async def refused(self) -> None:
-        await self._fails(self.refusing, "refusing", PermissionError)
+        await self._fails(self.refusing, "refusing", PermissionError, *ssl_errors())
 
     @clause(
         "A malformed answer raises ProtocolError, or ssl.SSLError from TLS.", "D15", after=(FIRST,)

@@ -77,7 +77,8 @@ class Attempt:
 
     def with_remarks(self, observed: str) -> str:
         """Add what an observation may follow from."""
-        return "; ".join([observed, *filter(None, (remark() for remark in self.remarks))])
+        remarks = dict.fromkeys(remark() for remark in self.remarks)
+        return "; ".join([observed, *filter(None, remarks)])
 
     @contextlib.contextmanager
     def waiting(self) -> Generator[None]:
@@ -91,10 +92,16 @@ class Attempt:
 
     async def clean_up(self, tasks_before: set[asyncio.Task[Any]]) -> None:
         """Close what was kept, and end every task that began meanwhile."""
+        cleaning = set[asyncio.Future[None]]()
         while self.cleanups:
-            cleaning = asyncio.ensure_future(_quietly(self.cleanups.pop()))
-            await asyncio.wait({cleaning}, timeout=self.time_limit)
-            cleaning.cancel()
+            # One that takes its time does not hold up the others.
+            begun = asyncio.ensure_future(_quietly(self.cleanups.pop()))
+            cleaning.add(begun)
+            await asyncio.wait({begun}, timeout=0.05)
+            if not self.cleanups:
+                await asyncio.wait(cleaning, timeout=self.time_limit)
+        for one in cleaning:
+            one.cancel()
         leftover = asyncio.all_tasks() - tasks_before
         for task in leftover:
             task.cancel()
@@ -137,14 +144,15 @@ async def attempt(scenario: Callable[[], Awaitable[None]], made: Attempt, /) -> 
     token = _current.set(made)
     try:
         verdict = await _verdict_on(scenario)
+        if isinstance(verdict, Broken):
+            # What fails as it is cleaned up says nothing.
+            verdict = Broken(made.with_remarks(str(verdict)))
     finally:
         await made.clean_up(tasks_before)
         _current.reset(token)
         for observe in observers:
             observe(made)
-    if made.blocked:
-        return Broken(made.blocked)
-    return Broken(made.with_remarks(str(verdict))) if isinstance(verdict, Broken) else verdict
+    return Broken(made.blocked) if made.blocked else verdict
 
 
 async def _verdict_on(scenario: Callable[[], Awaitable[None]]) -> Verdict | None:

@@ -36,6 +36,7 @@ from gost_core.testing._run.waiting import (
     failure_of,
     given,
     need,
+    outcome_of,
     owned,
     raises,
     settle,
@@ -231,7 +232,7 @@ class Site:
         """Have a client ask for the target, with whatever result."""
         connect = need(self.connect, "connect")
         client = served.client()
-        start(connect(client.conn, TARGET))
+        begun(connect(client.conn, TARGET), "connect")
         return client
 
     def sending(self, served: Served) -> Client:
@@ -242,7 +243,7 @@ class Site:
         async def send() -> None:
             await (await connect(client.conn, TARGET)).write(DATA)
 
-        start(send())
+        begun(send(), "connect")
         return client
 
     async def logged_in(
@@ -252,8 +253,16 @@ class Site:
         login = need(self.login, "login")
         served = await self.ready(auther_option(users))
         client = served.client()
-        start(login(client.conn, TARGET, "User", password))
+        begun(login(client.conn, TARGET, "User", password), "login")
         return served, client
+
+
+def begun(call: Awaitable[object], hook: str, /) -> None:
+    """Begin a call of a hook; a report says what it raised, from which all else may follow."""
+    calling = start(call)
+    current().remarks.append(
+        lambda: f"`{hook}` {outcome_of(calling)}" if calling.done() and failure_of(calling) else ""
+    )
 
 
 # ---- The longer scenarios of clauses
@@ -322,7 +331,7 @@ async def expect_values(site: Site, /) -> None:
     for option, ask in ways:
         served = await site.ready(option)
         for value in values:
-            start(ask(served.client(value).conn, TARGET))
+            begun(ask(served.client(value).conn, TARGET), "login` or `connect")
         await until(lambda: len(served.router.dials) >= len(values), "nothing is dialed")  # noqa: B023
         asked = served.router.dials.contexts, rules.asked.contexts, users.asked.contexts
         for who, contexts in zip(("router", "bypass", "authenticator"), asked, strict=True):

@@ -98,6 +98,9 @@ class DialerContract(
     leaving: Peer | None = None
     """Plays a node that sends back what comes once and then ends the session as its protocol does,
     such as ``async with QuicServer(conn) as session: await echo_once(await session.accept())``."""
+    pass_idle_time: Callable[[], Awaitable[object]] | None = None
+    """Lets the idle time pass that the dialer documents, after which it ends a session without
+    users; None = a session ends with its last user."""
 
     _called = "dial()"
     _options = DialOptions
@@ -284,7 +287,7 @@ class DialerContract(
         dialer, network = await self._ready(), await self._network(self.peer)
         for conn in [await self._open(dialer, network) for _ in range(2)]:
             await within(conn.close(), "close()")
-        await network.expect_unused("every result was closed")
+        await _expect_idle(network, "every result was closed", self.pass_idle_time)
 
     # ---- Failures
 
@@ -318,7 +321,7 @@ class DialerContract(
             await within(asyncio.wait({dialing}), "dial()")
             if dialing.exception() is None:
                 await given(dialing.result().close(), "close()")
-            await network.expect_unused(f"dial() {outcome_of(dialing)}")
+            await _expect_idle(network, f"dial() {outcome_of(dialing)}", self.pass_idle_time)
             await expect_no_task_left(before, f"dial() {outcome_of(dialing)}")
 
     # ---- Silence
@@ -346,7 +349,7 @@ class DialerContract(
             dial = partial(self._dialing, dialer, network)
             for calls in (1, 2):
                 await asyncio.gather(*(cut_anywhere(dial) for _ in range(calls)))
-                await network.expect_unused(f"{calls} dial() at once were cancelled")
+                await _expect_idle(network, f"{calls} dial() were cancelled", self.pass_idle_time)
 
     @clause(
         "After calls that were cancelled, it works as before.",
@@ -354,9 +357,11 @@ class DialerContract(
         after=("outlives_call", "cancellable"),
     )
     async def works_after_cancel(self) -> None:
-        dialer, network = await self._ready(), await self._network(silent)
+        slow, answering = _answering(self.peer)
+        dialer, network = await self._ready(), await self._network(slow)
         await cut_anywhere(lambda: self._step(dialer, network), every=6)
-        network.peer = self.peer
+        # A session that is kept for its idle time is as good as a new one.
+        answering.set()
         conn = await succeeds(self._step(dialer, network), "dialing after cancelled calls")
         await self._works(conn, "the connection dialed after cancelled calls")
 
@@ -396,12 +401,7 @@ class DialerContract(
 
     async def _give_one_up(self, limit: float | None) -> None:
         """Dial twice, the first time with a TIME_LIMIT, and then cancel that."""
-        answering = asyncio.Event()
-
-        async def slow(conn: Conn) -> None:
-            await answering.wait()
-            await self.peer(conn)
-
+        slow, answering = _answering(self.peer)
         dialer, network = await self._ready(), await self._network(slow)
         current().ctx = Context() if limit is None else Context().with_value(TIME_LIMIT, limit)
         first = start(self._dialed(dialer, network))
@@ -518,6 +518,26 @@ class DialerContract(
         if self.listen is None:
             await raises(waiting, "the waiting dial()", ClosedError)
         await raises(self._dialing(dialer, network), "dial() after close()", ClosedError)
+
+
+async def _expect_idle(
+    network: Network, when: str, pass_idle_time: Callable[[], Awaitable[object]] | None
+) -> None:
+    """Break the clause unless nothing is open, once the dialer's idle time has passed."""
+    if pass_idle_time is not None:
+        await given(pass_idle_time(), "pass_idle_time()")
+    await network.expect_unused(when)
+
+
+def _answering(peer: Peer) -> tuple[Peer, asyncio.Event]:
+    """Return a node that says nothing until the event comes."""
+    answering = asyncio.Event()
+
+    async def slow(conn: Conn) -> None:
+        await answering.wait()
+        await peer(conn)
+
+    return slow, answering
 
 
 async def _begun(network: Network) -> None:

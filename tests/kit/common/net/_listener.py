@@ -143,7 +143,7 @@ class OneQueueForAll(RightListener):
 
     def __init__(self, addr: str = "") -> None:
         super().__init__(addr)
-        self._waiting = self.newcomers
+        self._waiting = type(self).newcomers
 
 
 @listener.breaks("accepts")

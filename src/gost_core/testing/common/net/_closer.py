@@ -18,6 +18,7 @@ from gost_core.testing._families.closers import (
     expect_no_task_after_close,
 )
 from gost_core.testing._run.contract import Contract, clause
+from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import (
     ended,
     expect,
@@ -134,14 +135,18 @@ class CloserContract(Contract, Generic[CloserT], interface=Closer):
     async def from_inside(self) -> None:
         call_back = need(self.call_back, "call_back")
         component = await self._specimen()
-        closed = asyncio.Event()
+        outcomes = list[str]()
 
         async def close() -> None:
-            await component.close()
-            closed.set()
+            try:
+                await component.close()
+            except Exception as error:
+                return outcomes.append(f"raised {describe(error)}")
+            outcomes.append("ended")
 
         calling = start(call_back(component, close))
-        await within(closed.wait(), "close() from inside a call")
+        await until(lambda: bool(outcomes), "close() from inside a call did not end")
+        expect(outcomes[0] == "ended", f"close() from inside a call {outcomes[0]}")
         # How the call ends is its own affair: perhaps with a ClosedError.
         await within(asyncio.wait({calling}), "the call from inside which close() was called")
 
