@@ -319,7 +319,7 @@ class CacheOneAtATime(OneAtATime, RightCache): ...
 class CacheAFewAtATime(AFewAtATime, RightCache): ...
 
 
-@trial.breaks("change-hinders-none")
+@trial.breaks("changes-go-on")
 class StoringOneAtATime(RightCache):
     def __init__(self) -> None:
         super().__init__()

@@ -536,7 +536,7 @@ class OneSettingRules(RightIngress):
         return await super().find(host)
 
 
-@trial.breaks("change-hinders-none")
+@trial.breaks("changes-go-on")
 class SettingOneAtATime(RightIngress):
     def __init__(self, rules: Sequence[Rule]) -> None:
         super().__init__(rules)

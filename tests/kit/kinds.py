@@ -169,7 +169,7 @@ KINDS: Final = (
         "While one party is silent or slow, the others wait.",
         clauses(
             "accept-alone all-served bad-client concurrent handlers-concurrent many-visitors "
-            "many-waiting "
+            "changes-go-on many-waiting "
             "others-go-on proxied-silent silence-apart silent-accepted silent-alone "
             "silent-client silent-dial-alone stuck-client"
         ),

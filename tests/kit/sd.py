@@ -651,7 +651,7 @@ class OneRegistering(RightSD):
         return await super().get(ctx, name)
 
 
-@trial.breaks("change-hinders-none")
+@trial.breaks("changes-go-on")
 class RenewingOneAtATime(RightSD):
     def __init__(self, entries: dict[Key, tuple[Service, float]] | None = None) -> None:
         super().__init__(entries)

@@ -1,8 +1,11 @@
 """Right implementations of other kinds, which a contract once held to be broken."""
 
 import asyncio
+import logging
 import math
 import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -11,10 +14,15 @@ from typing_extensions import Buffer
 from gost_core.bypass import Bypass, Option
 from gost_core.cache import Entry, SetOption
 from gost_core.context import Context
+from gost_core.ingress import Option as IngressOption
+from gost_core.ingress import Rule
 from gost_core.recorder import RecordOption
 from gost_core.testing import Contract
+from gost_core.testing._run.attempt import Broken
+from gost_core.testing._run.secrets import overheard
 from gost_core.testing.bypass import BypassContract
-from tests.kit import cache, recorder, virtual_time
+from tests.kit import cache, hosts, ingress, observer, recorder, sd, virtual_time
+from tests.kit._names import IP
 from tests.kit.cache import RightCache
 from tests.kit.recorder import RightRecorder
 
@@ -23,6 +31,10 @@ def expect_held(contract: Contract, *only: str) -> None:
     report = virtual_time.judge(lambda: contract.run(only=only), lambda report: not report.broken)
     assert not report.broken, str(report)
     assert not report.not_tried, str(report)
+
+
+def given(contract: Contract, **fields: float) -> Contract:
+    return replace(contract, **fields)
 
 
 class Pooled(Bypass):
@@ -103,3 +115,151 @@ class OfLines(Bounded):
 @pytest.mark.parametrize("make", [Bounded, OfLines])
 def test_a_recorder_may_refuse_a_long_record(make: type[RightRecorder]) -> None:
     expect_held(recorder.run(make))
+
+
+# ---- What waits for what it asks
+
+
+class ReadingLate(hosts.RightHostMapper):
+    """Reads its file when it is asked for the first time."""
+
+    def __init__(self, mapping: Mapping[str, Sequence[IP]]) -> None:
+        self.file = mapping
+
+    async def find(self, host: str) -> Sequence[IP] | None:
+        await self.ask()
+        try:
+            self.mapping = {self.read(name): tuple(ips) for name, ips in self.file.items()}
+        except ValueError as error:
+            raise OSError("the file is malformed") from error
+        return await super().find(host)
+
+
+def test_a_host_mapper_may_read_its_file_at_the_first_lookup() -> None:
+    names = "no-host-refused", "number-refused"
+    expect_held(hosts.run(ReadingLate), *(f"hosts.HostMapper.{name}" for name in names))
+
+
+class InSharedThreads(hosts.RightHostMapper):
+    """Waits in one of four threads of its package; one that gets no answer is freed by close()."""
+
+    free = 4
+
+    def __init__(self, mapping: Mapping[str, Sequence[IP]]) -> None:
+        super().__init__(mapping)
+        self.held = 0
+
+    async def ask(self) -> None:
+        while not InSharedThreads.free:  # noqa: ASYNC110  # nothing tells when one is
+            await asyncio.sleep(0.01)
+        silent = self.silent
+        self.hold(1)
+        try:
+            await super().ask()
+        finally:
+            self.hold(silent - 1)
+
+    def hold(self, threads: int) -> None:
+        InSharedThreads.free -= threads
+        self.held += threads
+
+    async def close(self) -> None:
+        self.hold(-self.held)
+
+
+def test_the_threads_of_silent_calls_are_needed_by_the_next() -> None:
+    contract = given(hosts.run(InSharedThreads), places=4)
+    names = "no-task-left", "others-go-on", "many-waiting"
+    expect_held(contract, *(f"hosts.HostMapper.{name}" for name in names))
+
+
+class ReadOnly(ingress.RightIngress):
+    async def set_rule(self, ctx: Context, rule: Rule, /, *opts: IngressOption) -> bool:
+        return False
+
+
+def test_a_store_that_is_read_only_says_so_unasked() -> None:
+    names = "change-raises", "claim-freed", "changes-go-on"
+    expect_held(ingress.run(ReadOnly), *(f"ingress.Ingress.{name}" for name in names))
+
+
+class ForgettingInTime(sd.RightSD):
+    """Takes a second to fail, which is longer than its leases."""
+
+    async def reach(self) -> None:
+        if not self.reachable:
+            await asyncio.sleep(1.0)
+            sd.Clock.now += 1.0
+        await super().reach()
+
+
+def test_a_lease_may_run_out_while_calls_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sd, "LEASE", 0.5)
+    expect_held(given(sd.run(ForgettingInTime), lease=0.5), "sd.SD.backend-mended")
+
+
+class EightThreads(observer.RightObserver):
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads = asyncio.Semaphore(8)
+
+    async def send(self, events: Sequence[observer.ServiceEvent]) -> None:
+        async with self.threads:
+            await super().send(events)
+
+
+def test_an_observer_says_how_many_threads_it_has() -> None:
+    contract = given(observer.run(EightThreads), places=8)
+    expect_held(contract, "observer.Observer.many-waiting")
+
+
+class BegunLate(RightCache):
+    """Asks so late for the first time as a thread on a busy machine."""
+
+    begun = False
+
+    async def ask(self) -> None:
+        if self.silent and not self.begun:
+            self.begun = True
+            await asyncio.sleep(0.05)
+        await super().ask()
+
+
+@pytest.mark.parametrize("name", ["others-go-on", "change-hinders-none", "changes-go-on"])
+def test_another_call_may_take_the_silence(name: str) -> None:
+    expect_held(cache.run(BegunLate), f"cache.Cache.{name}")
+
+
+class FailingSlowly(hosts.RightHostMapper):
+    async def ask(self) -> None:
+        await super().ask()
+        if not self.reachable:
+            await asyncio.sleep(1.5)
+
+
+def test_what_fails_slowly_is_asked_at_once() -> None:
+    async def run() -> float:
+        before = asyncio.get_running_loop().time()
+        report = await hosts.run(FailingSlowly).run(only=["hosts.HostMapper.nothing-kept"])
+        assert not report.broken, str(report)
+        return asyncio.get_running_loop().time() - before
+
+    assert virtual_time.run(run()) < 30.0
+
+
+@pytest.mark.needs("threads")
+def test_an_idle_thread_of_somebody_is_no_excuse() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        contract = hosts.run(hosts.HostMapperAFewAtATime)
+        report = virtual_time.run(contract.run(only=["hosts.HostMapper.many-waiting"]))
+    assert [one.clause.id for one in report.broken] == ["hosts.HostMapper.many-waiting"]
+
+
+def test_a_format_that_does_not_fit_is_no_error_to_who_logs() -> None:
+    quiet = logging.getLogger("tests.kit.quiet")
+    quiet.propagate = False
+    with overheard("gost-core-testing-secret"):
+        quiet.debug("%d of %d", 1)
+    with pytest.raises(Broken), overheard("gost-core-testing-secret"):
+        quiet.debug("%d of %d", "gost-core-testing-secret")

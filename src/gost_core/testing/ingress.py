@@ -305,6 +305,8 @@ class IngressContract(
     )
     async def claim_freed(self) -> None:
         ingress = self._with("a.example")
+        stored = await self._set(ingress, _rule("b.example"))
+        applies(stored, "it stores nothing: set_rule() returned False")
         for number in range(1, 4):
             name = f"c{number}.example"
             first, second = (Rule(hostname=name, endpoint=end) for end in ("one", "other"))
@@ -352,7 +354,7 @@ class IngressContract(
     @clause(
         "Setting a rule with an empty endpoint deletes the rule of that host name.",
         "D62",
-        after=("set_answer",),
+        after=("later_in_order",),
     )
     async def set_deletes(self) -> None:
         hosts = ("b.example", "x.a.example")

@@ -12,14 +12,13 @@ from typing_extensions import TypeVar
 from gost_core.common.net import Closer
 from gost_core.context import Context
 from gost_core.recorder import Recorder, RecordOptions, metadata_record_option
-from gost_core.testing._families.calls import Methods
+from gost_core.testing._families.calls import Mended, Methods, Stalling
 from gost_core.testing._families.closers import (
     Closers,
     closes_cut_short,
     expect_no_task_after_close,
 )
 from gost_core.testing._families.lent import lend_several
-from gost_core.testing._families.lookups import Mended, Stalling
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (

@@ -70,7 +70,8 @@ class MatcherContract(
     """True if the rule asks for something, and does not only exclude something."""
     break_backend: Callable[[MatcherT], Awaitable[object]] | None = None
     """Puts what the rule asks, such as a bypass, out of a matcher's reach. One of the requests at
-    least cannot be judged without."""
+    least cannot be judged without. Neither this nor ``stall_backend`` is for an admission: that
+    refuses then (D49), and the rule has its answer."""
 
     async def _questions(self) -> Sequence[_Sample]:
         pairs = ((self.matching, True), (self.other, False))
@@ -189,7 +190,7 @@ class MatcherContract(
         with contextlib.suppress(NotTried):
             await self._expect_respelled(lambda host: with_trailing_dot(_with_port(host)))
 
-    @clause("The request is read, and not changed.", "D48", after=("answer",))
+    @clause("The request is read, and not changed.", "D48", after=("answer", "empty_request"))
     async def request_unchanged(self) -> None:
         for request, _ in await self._questions():
             for one in (request, dataclasses.replace(request, query={}, header={})):

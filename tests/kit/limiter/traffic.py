@@ -19,6 +19,7 @@ from gost_core.testing import Contract
 from gost_core.testing._families.budgets import LIMITED
 from gost_core.testing.limiter.traffic import LimiterContract, TrafficLimiterContract
 from tests.kit._backend import (
+    AFewAtATime,
     Asking,
     Deaf,
     GivingUp,
@@ -766,8 +767,12 @@ class LeakingTrafficLimiter(Leaking, RightTrafficLimiter): ...
 class TrafficLimiterGivingUp(GivingUp, RightTrafficLimiter): ...
 
 
-@traffic_limiters.breaks("concurrent")
+@traffic_limiters.breaks("others-go-on")
 class AskingOneAtATime(OneAtATime, RightTrafficLimiter): ...
+
+
+@traffic_limiters.breaks("many-waiting")
+class AskingAFewAtATime(AFewAtATime, RightTrafficLimiter): ...
 
 
 @traffic_limiters.breaks("keys-whole")

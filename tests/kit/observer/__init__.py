@@ -14,6 +14,7 @@ from tests.kit._backend import (
     Exhausting,
     Leaking,
     LeavingTasks,
+    OneAtATime,
     Watched,
     break_backend,
     mend_backend,
@@ -280,6 +281,10 @@ class ApplyingTwice(RightObserver):
 
 
 @trial.breaks("others-go-on")
+class ObserverOneAtATime(OneAtATime, RightObserver): ...
+
+
+@trial.breaks("many-waiting")
 class FourDeliveries(RightObserver):
     """Delivers four batches at a time."""
 

@@ -11,8 +11,7 @@ from typing import ClassVar, Final, Generic, TypeAlias
 
 from typing_extensions import Protocol, TypeVar
 
-from gost_core.testing._families.calls import Methods
-from gost_core.testing._families.lookups import Mended
+from gost_core.testing._families.calls import Mended, Methods
 from gost_core.testing._run.attempt import Broken
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.waiting import (

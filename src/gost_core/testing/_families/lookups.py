@@ -1,31 +1,27 @@
 """Clauses of components that answer questions, most of them by asking something else.
 
-``Backed`` knows how to put that out of reach; ``Answers`` adds what is promised of a single answer,
-``Lookup`` of many at once, ``OptionLookup`` of options. ``Hosts`` is for all that compare hosts,
-``WholeHosts`` for those that know all names; ``Addresses`` finds the addresses of a host. Those
-that say yes or no are in ``verdicts``.
+``Answers`` adds to ``Mended`` and ``Waiting`` what is promised of a single answer, ``Lookup`` of
+many at once, ``OptionLookup`` of options. ``Hosts`` is for all that compare hosts, ``WholeHosts``
+for those that know all names; ``Addresses`` finds the addresses of a host. Those that say yes or no
+are in ``verdicts``.
 """
 
 import asyncio
 import contextlib
 import ipaddress
-import re
-import threading
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
-from itertools import product
 from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 from weakref import ref
 
-from gost_core.common.net import Closer
 from gost_core.context import Context
 from gost_core.keys import SESSION_ID
-from gost_core.testing._families.calls import Calls, Methods
+from gost_core.testing._families.calls import Mended, Methods, Waiting
 from gost_core.testing._families.lent import kept_of
 from gost_core.testing._families.options import AnyOption, TakesOptions
-from gost_core.testing._run.attempt import Broken, current
+from gost_core.testing._run.attempt import current
 from gost_core.testing._run.contract import FIRST, Contract, clause
 from gost_core.testing._run.waiting import (
     all_within,
@@ -33,12 +29,12 @@ from gost_core.testing._run.waiting import (
     ended,
     expect,
     expect_cancelled,
-    given,
+    failure_of,
     leaving_no_task,
     left_of,
     need,
     noting_tasks,
-    owned,
+    outcome_of,
     raises,
     settle,
     start,
@@ -49,17 +45,14 @@ from gost_core.testing._run.waiting import (
 __all__ = (
     "Addresses",
     "Answers",
-    "Backed",
     "Changes",
     "Hosts",
     "IPs",
     "Lends",
     "Lookup",
-    "Mended",
     "OptionLookup",
     "Question",
     "Respell",
-    "Stalling",
     "WholeHosts",
     "expect_sequence",
     "is_empty",
@@ -75,162 +68,15 @@ ResultT = TypeVar("ResultT")
 
 # More than most pools have places.
 _CALLS: Final[int] = 40
-# More calls, one after the other, than anything needs tasks for.
-_MANY: Final[int] = 10
-# Within how many turns of the event loop one has begun what it does.
-_BEGUN: Final[int] = 10
+# One less than the threads that asyncio has for calls that block, on a single core.
+_FEW: Final[int] = 4
 # More calls than those of which something may still be held.
 _LENT: Final[int] = 100
-# What asyncio and concurrent.futures call their threads, if nobody else does.
-_POOLED: Final[re.Pattern[str]] = re.compile(r"(?:asyncio_|ThreadPoolExecutor-)\d")
-# More questions than pools of things that can be shared have places.
-_SILENT: Final[int] = 20
 # For how many seconds a question is left without an answer.
 _PATIENCE: Final[float] = 1.5
 
 
-class Backed(Contract, Generic[ComponentT]):
-    """What needs something else, such as a server or a file, which can fail. It has no clauses.
-
-    Hooks: ``_build`` makes the component; ``_ready``, by default the same, makes one with all that
-    its questions are about, where that takes calls. ``_methods`` calls each of its methods. The
-    verb for scenarios is ``_broken``.
-    """
-
-    break_backend: Callable[[ComponentT], Awaitable[object]] | None = None
-    """Puts what a component asks out of its reach, as when a server has gone."""
-    mend_backend: Callable[[ComponentT], Awaitable[object]] | None = None
-    """Undoes that. What a component does after failures, such as to ask nobody for a while, must
-    be over within ``time_limit``."""
-
-    def _build(self) -> ComponentT:
-        """Make a component, and keep it: by default what ``make`` returns, without arguments."""
-        made: ComponentT = vars(self)["make"]()
-        return owned(made)
-
-    async def _ready(self) -> ComponentT:
-        """Make a component that can answer the questions."""
-        return self._build()
-
-    @abstractmethod
-    async def _methods(self, component: ComponentT, /) -> Methods:
-        """Return a call of each method, which breaks the clause if its answer is wrong."""
-
-    async def _broken(self) -> ComponentT:
-        """Make a component, and put what it asks out of its reach."""
-        need(self.break_backend, "break_backend")
-        return await self._break(await self._ready())
-
-    async def _break(self, component: ComponentT) -> ComponentT:
-        break_backend = need(self.break_backend, "break_backend")
-        await given(break_backend(component), "break_backend()")
-        return component
-
-    async def _specimen(self) -> ComponentT:
-        return self._build()
-
-
-class Mended(Backed[ComponentT]):
-    """The clause of all of that which is called in the same way before and after a failure."""
-
-    @clause("Once what it asks is back, calls that failed work again.", "D16", after=(FIRST,))
-    async def backend_mended(self) -> None:
-        mend_backend, component = need(self.mend_backend, "mend_backend"), await self._ready()
-        calls = await self._methods(component)
-        await self._break(component)
-        # As many failures as make most breakers open, and fill most queues.
-        await ended(*(start(call()) for call in calls.values() for _ in range(_CALLS)))
-        await given(mend_backend(component), "mend_backend()")
-        loop = asyncio.get_running_loop()
-        limit = loop.time() + self.time_limit
-        for what, call in calls.items():
-            while True:
-                try:
-                    await given(call(), f"{what}, with its backend mended,")
-                    break
-                except Broken:
-                    # The first may only find out that its connection has gone.
-                    if loop.time() > limit:
-                        raise
-                await asyncio.sleep(0.01)
-
-
-class Stalling(Backed[ComponentT], Calls[ComponentT]):
-    """The clause of all whose calls wait for what they ask."""
-
-    stall_backend: Callable[[ComponentT], Awaitable[object]] | None = None
-    """Has what a component asks leave the next call without an answer, and answer those that come
-    after it."""
-
-    async def _stalled(
-        self, component: ComponentT, call: Callable[[], Awaitable[ResultT]], /
-    ) -> "asyncio.Future[ResultT] | None":
-        """Make a call that is left without an answer; None if it needs none of the backend."""
-        await given(need(self.stall_backend, "stall_backend")(component), "stall_backend()")
-        stalled = start(call())
-        await settle()
-        return None if stalled.done() else stalled
-
-    async def _use(self, component: ComponentT, what: str, /) -> None:
-        """Have it open what it opens for its first call, before the call ``what`` is tried."""
-        await given((await self._methods(component))[what](), what)
-
-    @clause(
-        "A call that is cancelled, or fails, while it waits for an answer leaves no task behind.",
-        "D20",
-        after=(FIRST, "cancelled"),
-    )
-    async def no_task_left(self) -> None:
-        stall_backend = need(self.stall_backend, "stall_backend")
-        methods = await self._methods(await self._ready())
-        # Of what a call asks at once, one may be without an answer when another fails.
-        for what, fails in product(methods, {False, bool(self.break_backend)}):
-            component, begun = await self._ready(), list[asyncio.Task[object]]()
-            await self._use(component, what)
-            call = (await self._methods(component))[what]
-            await given(stall_backend(component), "stall_backend()")
-            if fails:
-                await self._break(component)
-            asked = start(noting_tasks(call(), begun))
-            await settle()
-            asked.cancel()
-            await ended(asked, *left_of(begun))
-            left = left_of(begun)
-            expect(not left, f"{what} was cancelled, or failed, and left {left}")
-
-    @clause(
-        "A call that has failed, or was cancelled, leaves no task with a name either, but for what "
-        "close() ends.",
-        "D19, D20",
-        after=(FIRST, "no_task_left"),
-    )
-    async def tasks_ended(self) -> None:
-        stall_backend = need(self.stall_backend, "stall_backend")
-        methods = await self._methods(await self._ready())
-        for what, fails in product(methods, {False, bool(self.break_backend)}):
-            component, begun = await self._ready(), list[asyncio.Task[object]]()
-            call = (await self._methods(component))[what]
-            if fails:
-                await self._break(component)
-            for _ in range(_MANY):
-                if not fails:
-                    await given(stall_backend(component), "stall_backend()")
-                asked = start(noting_tasks(call(), begun))
-                await turns(_BEGUN)
-                if not fails:
-                    asked.cancel()
-                await ended(asked)
-            if isinstance(component, Closer):
-                await given(component.close(), "close()")
-            await settle()
-            nameless = left_of(begun)
-            left = [one for one in begun if not one.done() and one not in nameless]
-            # What was lent to it may have a task or two of its own.
-            few = len(left) < _MANY / 2
-            expect(few, f"{_MANY} times {what} failed, or was cancelled, and {left[:2]} go on")
-
-
-class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, QuestionT, AnswerT]):
+class Answers(Mended[ComponentT], Waiting[ComponentT], Generic[ComponentT, QuestionT, AnswerT]):
     """The clauses of what is asked something, whatever it is.
 
     Hooks: ``_questions`` says what to ask, ``_ask`` asks it, ``_named`` is the name of that call in
@@ -238,10 +84,6 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
     reach of what knows it; by default that must be right as well, from memory. ``_forget`` ends
     what is kept in memory, by default nothing does.
     """
-
-    places: int | None = None
-    """How many calls can wait at once, if each needs something of its own, such as a thread or a
-    connection. None = any number; where a pool of threads is found, that is not tried."""
 
     @abstractmethod
     async def _questions(self) -> Sequence[QuestionT]:
@@ -362,21 +204,17 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
         after=(FIRST, "cancelled"),
     )
     async def others_go_on(self) -> None:
-        questions = await self._questions()
-        left: list[tuple[QuestionT, asyncio.Future[AnswerT], list[asyncio.Task[object]]]] = []
-        for question in questions:
-            component, begun = await self._ready(), list[asyncio.Task[object]]()
-            asking = partial(self._ask, component, question)
-            stalled = await self._stalled(component, lambda: noting_tasks(asking(), begun))  # noqa: B023
-            if stalled is None:
-                continue
-            left.append((question, stalled, begun))
-            for other in (*questions, *self._more_questions()):
-                if not self._may_share(question, other):
-                    asked = start(self._ask(component, other))
-                    await ended(asked)
-                    what = f"{self._named(other)}, beside one without an answer, did not end"
-                    expect(asked.done(), what)
+        asked = await self._questions()
+        left: list[tuple[QuestionT, asyncio.Future[Any], list[asyncio.Task[object]]]] = []
+        for question in asked[:_FEW] if self.places is None else asked[: self.places - 1 or 1]:
+            begun = list[asyncio.Task[object]]()
+            others = {
+                self._named(one): partial(self._end, one)
+                for one in (*asked, *self._more_questions())
+                if not self._may_share(question, one)
+            }
+            silent = await self._expect_works([partial(self._note, question, begun)], others)
+            left += [(question, one, begun) for one in silent]
         expect(bool(left), "`stall_backend` left no question without an answer")
         # They may have a time limit of their own, which is no answer either.
         await asyncio.wait([one for _, one, _ in left], timeout=_PATIENCE)
@@ -389,27 +227,23 @@ class Answers(Mended[ComponentT], Stalling[ComponentT], Generic[ComponentT, Ques
             else:
                 await expect_cancelled(stalled, self._named(question))
 
-    @clause(
-        "However many questions wait for an answer, others get theirs, but for what needs a thread "
-        "or the like of its own.",
-        "D22",
-        after=(FIRST, "next_after_cancelled", "others_go_on"),
-    )
-    async def many_waiting(self) -> None:
-        component, questions = await self._ready(), await self._questions()
-        most = _SILENT if self.places is None else min(_SILENT, self.places - 1)
-        waiting = 0
-        for question in self._many_questions(most):
-            # Who has answered that asks nobody, or will ask when it is not expected any more.
-            if not await self._stalled(component, partial(self._ask, component, question)):
-                break
-            waiting += 1
-        applies(waiting == most, "it asks nobody about what it does not know")
-        pooled = any(_POOLED.match(one.name) for one in threading.enumerate())
-        applies(not pooled or self.places is not None, "each may wait in a thread of a pool")
-        for question in questions:
-            what = f"{self._named(question)}, beside {most} that wait (`places` are how many may),"
-            await within(self._ask(component, question), what)
+    async def _note(
+        self, question: QuestionT, begun: list[asyncio.Task[object]], component: ComponentT
+    ) -> AnswerT:
+        return await noting_tasks(self._ask(component, question), begun)
+
+    async def _end(self, question: QuestionT, component: ComponentT) -> None:
+        with contextlib.suppress(Exception):
+            await self._ask(component, question)
+
+    def _asking(self, question: QuestionT) -> Callable[[ComponentT], Awaitable[AnswerT]]:
+        return lambda component: self._ask(component, question)
+
+    def _silent(self, count: int, /) -> Sequence[Callable[[ComponentT], Awaitable[AnswerT]]]:
+        return [self._asking(one) for one in self._many_questions(count)]
+
+    async def _others(self) -> Mapping[str, Callable[[ComponentT], Awaitable[object]]]:
+        return {self._named(one): self._asking(one) for one in await self._questions()}
 
 
 class Changes(Answers[ComponentT, QuestionT, AnswerT]):
@@ -431,22 +265,30 @@ class Changes(Answers[ComponentT, QuestionT, AnswerT]):
         return {**await super()._methods(component), **self._changes(component)}
 
     @clause(
-        "While what it asks leaves one change without an answer, others get theirs, and other "
-        "keys are changed.",
+        "While what it asks leaves one change without an answer, others get theirs.",
         "D22",
         after=(FIRST, "others_go_on"),
     )
     async def change_hinders_none(self) -> None:
+        await self._expect_beside_changes(await self._others())
+
+    @clause(
+        "While what it asks leaves one change without an answer, those of other keys are made.",
+        "D22",
+        after=(FIRST, "change_hinders_none"),
+    )
+    async def changes_go_on(self) -> None:
+        elsewhere = self._elsewhere(await self._ready())
+        await self._expect_beside_changes(
+            {f"{one} of another key": partial(_call, self._elsewhere, one) for one in elsewhere}
+        )
+
+    async def _expect_beside_changes(
+        self, others: Mapping[str, Callable[[ComponentT], Awaitable[object]]]
+    ) -> None:
         for what in self._changes(await self._ready()):
-            component = await self._ready()
-            if await self._stalled(component, self._changes(component)[what]):
-                for question in await self._questions():
-                    asked = self._ask(component, question)
-                    await within(
-                        asked, f"{self._named(question)}, beside {what} without an answer,"
-                    )
-                for other, change in self._elsewhere(component).items():
-                    await within(change(), f"{other} of another key, beside {what},")
+            beside = {f"{other}, and {what} silent": others[other] for other in others}
+            await self._expect_works([partial(_call, self._changes, what)], beside)
 
     @clause(
         "A change that cannot be made, since the store is out of reach, raises OSError and leaves "
@@ -455,6 +297,11 @@ class Changes(Answers[ComponentT, QuestionT, AnswerT]):
         after=(FIRST, "next_after_failures"),
     )
     async def change_raises(self) -> None:
+        asked = [start(change()) for change in self._changes(await self._ready()).values()]
+        await ended(*asked)
+        # What stores nothing need not ask whether it could.
+        changing = any(outcome_of(one) != "returned False" for one in asked)
+        applies(changing, "it changes nothing: each call returned False")
         for what, change in self._changes(await self._broken()).items():
             await ended(*(start(change()) for _ in range(_CALLS)))
             for number in range(3):
@@ -512,18 +359,24 @@ class Lends(Answers[ComponentT, QuestionT, AnswerT], TakesOptions):
         await self._expect_dropped(component, last, _LENT)
         if not self._holds_last:
             lent += await self._lend(component, last)
-            await turns(_BEGUN)
+            await settle()
         expect(not any(kept_of(lent)), "what a call had is kept long after it")
         if self.break_backend is not None:
-            await self._expect_dropped(await self._break(component), last, _CALLS)
+            await self._expect_dropped(await self._break(component), last, _CALLS, at_once=True)
 
-    async def _expect_dropped(self, component: ComponentT, question: QuestionT, count: int) -> None:
-        lent: list[ref[Any]] = []
+    async def _expect_dropped(
+        self, component: ComponentT, question: QuestionT, count: int, *, at_once: bool = False
+    ) -> None:
+        calls = list[asyncio.Future[Sequence[ref[Any]]]]()
+        for _ in range(count):
+            calls.append(start(self._lend(component, question)))
+            # Until it has read what the attempt lends it; out of reach, it may take long to fail.
+            await (turns(2) if at_once else ended(calls[-1]))
+        await ended(*calls)
+        await settle()
         # One that does not end is the affair of another clause.
-        with contextlib.suppress(Exception):
-            for _ in range(count):
-                lent += await self._lend(component, question)
-        kept = sum(kept_of(lent))
+        done = (one for one in calls if one.done() and not failure_of(one))
+        kept = sum(kept_of(lent for one in done for lent in one.result()))
         # What serves one call after the other may hold the last.
         expect(kept < count / 2, f"of what {count} calls had, {kept} contexts or options are kept")
 
@@ -655,6 +508,10 @@ class Addresses(OptionLookup[ComponentT, Question, AnswerT], Hosts):
 
 
 # ---- Verbs
+
+
+def _call(methods: Callable[[ComponentT], Methods], what: str, component: ComponentT) -> Any:
+    return methods(component)[what]()
 
 
 def expect_sequence(found: object, what: str, /) -> None:

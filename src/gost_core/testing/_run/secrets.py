@@ -5,7 +5,7 @@ import logging
 import re
 from base64 import b64encode
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Final, cast
 
 from gost_core import logger
@@ -66,8 +66,11 @@ def overheard(secret: str, /) -> Generator[None]:
     def keep_record(*args: object, **kwargs: object) -> logging.LogRecord:
         # Handlers would miss the loggers that hand nothing on.
         record = make_record(*args, **kwargs)
-        told = _texts_of(record.exc_info[1] if record.exc_info else None, set())
-        texts.extend([record.getMessage(), repr(record.args), *told])
+        error = record.exc_info[1] if record.exc_info else None
+        # What cannot be said, such as a format with other arguments, is no error to who logs.
+        with suppress(Exception):
+            texts.extend([f"{record.msg} {record.args!r}", *_texts_of(error, set())])
+            texts.append(record.getMessage())
         return record
 
     logging.setLogRecordFactory(keep_record)

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from functools import partial
 from typing import Any, Final
@@ -36,9 +36,8 @@ from gost_core.testing._families.budgets import (
     Meter,
     Ways,
 )
-from gost_core.testing._families.calls import Cancelled, Methods
+from gost_core.testing._families.calls import Cancelled, Methods, OneWaiting
 from gost_core.testing._families.lent import kept_of
-from gost_core.testing._families.lookups import Stalling
 from gost_core.testing._families.options import AnyOption, TakesOptions
 from gost_core.testing._run.attempt import Broken, Exempt
 from gost_core.testing._run.contract import clause
@@ -57,7 +56,6 @@ from gost_core.testing._run.waiting import (
     within,
 )
 from gost_core.testing._stage.sink import PEER, Sink
-from gost_core.testing._stage.streams import begin
 
 __all__ = ("LimiterContract", "TrafficLimiterContract")
 
@@ -383,7 +381,7 @@ class _Sparing(Limiter):
 
 class TrafficLimiterContract(
     Limits[TrafficLimiterT, Limiter],
-    Stalling[TrafficLimiterT],
+    OneWaiting[TrafficLimiterT],
     TakesOptions,
     interface=TrafficLimiter,
     first=("limit_found",),
@@ -415,6 +413,16 @@ class TrafficLimiterContract(
     async def _methods(self, component: TrafficLimiterT) -> Methods:
         ways = self._ways(component)
         return {what: partial(find, LIMITED[0]) for what, find in ways.items()}
+
+    def _silent(self, count: int) -> Sequence[Callable[[TrafficLimiterT], Awaitable[object]]]:
+        keys = (LIMITED[0], *(f"198.51.100.{number}" for number in range(count)))
+        return [partial(self._ask_in, key) for key in keys[:count]]
+
+    async def _others(self) -> Mapping[str, Callable[[TrafficLimiterT], Awaitable[object]]]:
+        return {"in_()": partial(self._ask_in, LIMITED[1])}
+
+    def _ask_in(self, key: str, lookup: TrafficLimiterT) -> Awaitable[object]:
+        return self._ways(lookup)["in_()"](key)
 
     async def _call_with(self, *opts: AnyOption) -> None:
         lookup = self._build()
@@ -573,14 +581,6 @@ class TrafficLimiterContract(
         for was, found in zip(expected, await all_within(calling, "calls at once"), strict=True):
             limits = [0 if one is None else one.limit() for one in (was, found)]
             expect(limits[0] == limits[1], f"alone, a call gave {limits[0]}, at once {limits[1]}")
-        if self.stall_backend is not None:
-            lookup = self._build()
-            await given(self.stall_backend(lookup), "stall_backend()")
-            stalled = await begin(lookup.in_(Context(), LIMITED[0], served))
-            if not stalled.done():
-                await within(
-                    self._ways(lookup)["in_()"](LIMITED[1]), "in_(), beside one without answer,"
-                )
 
     @clause(
         'Without a scope, and with "", the scope is that of a connection.',

@@ -1,15 +1,15 @@
 """The contract of observers of events."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
+from functools import partial
 from typing import final
 
 from typing_extensions import TypeVar
 
 from gost_core.context import Context
 from gost_core.observer import Event, EventType, Observer, Options
-from gost_core.testing._families.calls import Methods
-from gost_core.testing._families.lookups import Stalling
+from gost_core.testing._families.calls import Methods, OneWaiting
 from gost_core.testing._families.options import AnyOption, TakesOptions, lend_contexts
 from gost_core.testing._run.contract import clause
 from gost_core.testing._run.waiting import (
@@ -32,7 +32,7 @@ ObserverT = TypeVar("ObserverT", bound=Observer, default=Observer)
 
 
 class ObserverContract(
-    Stalling[ObserverT],
+    OneWaiting[ObserverT],
     TakesOptions,
     interface=Observer,
     first=("again_legal",),
@@ -57,8 +57,17 @@ class ObserverContract(
 
     _options = Options
 
+    def _send(self, component: ObserverT) -> Awaitable[None]:
+        return component.observe(Context(), [self.event()])
+
+    def _silent(self, count: int) -> Sequence[Callable[[ObserverT], Awaitable[None]]]:
+        return [self._send] * count
+
+    async def _others(self) -> Mapping[str, Callable[[ObserverT], Awaitable[None]]]:
+        return {"observe()": self._send}
+
     async def _methods(self, component: ObserverT) -> Methods:
-        return {"observe()": lambda: component.observe(Context(), [self.event()])}
+        return {"observe()": partial(self._send, component)}
 
     async def _call_with(self, *opts: AnyOption) -> None:
         observer = self._build()
@@ -146,18 +155,6 @@ class ObserverContract(
             await self._observe(observer, batch, "observe() of a batch whose call was cancelled")
             count = await self._count(observer)
             expect(count > before, "a batch that came again after a cancelled call had no effect")
-
-    @clause(
-        "While batches are left without an answer, others are delivered.",
-        "D22",
-        after=("delivered", "next_after_cancelled"),
-    )
-    async def others_go_on(self) -> None:
-        observer = self._build()
-        for number in range(1, 21):
-            await self._stalled(observer, (await self._methods(observer))["observe()"])
-            batch = [self.event()]
-            await self._observe(observer, batch, f"observe() beside {number} without an answer")
 
     @clause("The batch is not changed.", "D56")
     async def batch_unchanged(self) -> None:
