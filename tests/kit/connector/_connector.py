@@ -428,6 +428,8 @@ class MalformedAsValue(RightConnector):
         try:
             super().judge(answer, address)
         except ProtocolError:
+            if not answer.isascii():
+                raise
             raise ValueError(f"no such status: {answer}") from None
 
 

@@ -530,6 +530,8 @@ class MalformedAsValue(RightDialer):
         try:
             await super().log_in(conn)
         except ProtocolError as error:
+            if not str(error).isascii():
+                raise
             raise ValueError("what is this?") from error
 
 

@@ -44,7 +44,7 @@ async def log_in(conn: Conn, auth: Userinfo, settings: str = "") -> None:
     if answer == "refused":
         raise PermissionError(f"the node refuses {auth.username!r}")
     if answer != "welcome":
-        raise ProtocolError("the node's answer to the login is malformed")
+        raise ProtocolError(f"the node's answer to the login is malformed: {answer}")
 
 
 async def let_in(conn: Conn, expected: str | None = None) -> None:

@@ -309,7 +309,7 @@ class KeepingTheDead(RightReverse):
         return ClosedError("this listener was closed") if self.closed else error
 
 
-@reverse.breaks("reverse-close", history="x rtcp: Accept after Close says to try again")
+@reverse.breaks("close-wakes-accept", history="x rtcp: Accept after Close says to try again")
 class RetryAfterClose(RightReverse):
     has_accepted = False
 

@@ -462,7 +462,7 @@ class ServingOptions(Serving[SiteT], Discreet, Generic[SiteT]):
     @clause(
         "Of clients that come at once, each draws on the traffic budget of its own address.",
         "D22, D53",
-        after=("outlives_its_caller", "traffic_in_parts"),
+        after=("outlives_its_caller", "traffic_in_parts", "limit_keeps_serving"),
     )
     async def budgets_apart(self) -> None:
         limiter, answers = FakeTrafficLimiter(), asyncio.Event()

@@ -270,7 +270,7 @@ class ReverseListenerContract(ServingOptions[_ReverseSite], interface=Listener):
     @clause(
         "close() of a reverse listener closes what it has bound; accept() raises ClosedError.",
         "D27",
-        after=("reverse_binds_in_accept",),
+        after=("reverse_binds_in_accept", "close_wakes_accept"),
     )
     async def reverse_close(self) -> None:
         site = await self._bound()
