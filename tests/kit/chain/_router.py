@@ -1439,3 +1439,17 @@ class DirectWhereMalformed(RightRouter):
             return await super().route(ctx, network, address, host)
         except ValueError:
             return RightRoute(())
+
+
+@trial.breaks("taken-route")
+class KeepingTheRouteOnItself(RightRouter):
+    """Keeps the route of a call where another call finds it."""
+
+    taken: Route
+
+    async def route(self, ctx: Context, network: str, address: str, host: str) -> Route:
+        self.taken = await super().route(ctx, network, address, host)
+        return self.taken
+
+    def routed(self, conn: Conn, route: Route) -> Conn:
+        return super().routed(conn, self.taken)

@@ -775,3 +775,19 @@ class ReadingTextOnly(RightConnector):
 
 
 connectors.breaks("options")(with_one_object(RightConnector, "connect", ConnectOptions))
+
+
+@connectors.breaks("refused-not-passed")
+class GoingPastTheNode(RightConnector):
+    """Dials from here what the node cannot reach."""
+
+    async def connect(
+        self, ctx: Context, conn: Conn, network: str, address: str, /, *opts: ConnectOption
+    ) -> Conn:
+        try:
+            return await super().connect(ctx, conn, network, address, *opts)
+        except ConnectionRefusedError:
+            if (aside := apply(ConnectOptions(), *opts).dialer) is None:
+                raise
+            await conn.close()
+            return await aside.dial(ctx, network, address)

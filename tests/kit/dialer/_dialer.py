@@ -745,3 +745,15 @@ class CountingTheCancelled(RightDialer):
 
 
 dialers.breaks("close-ends-sessions")(closing_for_all(RightDialer))
+
+
+@dialers.breaks("limit-spares-others")
+class OpeningWithTheLimitOfTheFirst(RightDialer):
+    """Opens a session for all with the TIME_LIMIT of the first of them."""
+
+    async def opened(self, ctx: Context, addr: str, options: DialOptions) -> Session:
+        key = self.opening_key(addr, options)
+        if key not in self.openings:
+            task = asyncio.create_task(self.open(ctx, addr, options))
+            self.openings[key] = Opening(task)
+        return await super().opened(ctx, addr, options)

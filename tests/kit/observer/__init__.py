@@ -320,6 +320,21 @@ class BatchOnTheObject(RightObserver):
         self.arrived += self.states
 
 
+@trial.breaks("failed-not-kept")
+class BringingItWithTheNext(RightObserver):
+    """Keeps what it could not deliver, and delivers it with the next batch."""
+
+    unsent: Sequence[ServiceEvent] = ()
+
+    async def send(self, events: Sequence[ServiceEvent]) -> None:
+        unsent, self.unsent = self.unsent, ()
+        try:
+            await super().send([*unsent, *events])
+        except OSError:
+            self.unsent = [*unsent, *events]
+            raise
+
+
 trials = (trial,)
 
 

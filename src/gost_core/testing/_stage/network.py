@@ -18,6 +18,7 @@ from gost_core import chain
 from gost_core.common.net import Addr, ClosedError, Conn, Listener, PacketConn, UnsupportedError
 from gost_core.common.net import Dialer as NetDialer
 from gost_core.context import Context
+from gost_core.keys import TIME_LIMIT
 from gost_core.testing._run.attempt import current
 from gost_core.testing._run.report import describe
 from gost_core.testing._run.waiting import keep, noting_tasks, start, turns, until
@@ -387,6 +388,7 @@ class Network(NetDialer):
         self.failures: list[Exception] = []
         self.error: Exception | None = None
         self.is_silent = False
+        self.answering: asyncio.Event | None = None
         self.black_holes: set[str] = set()
         self.waiting = 0
         self._never = asyncio.Event()
@@ -402,6 +404,9 @@ class Network(NetDialer):
         await turns(2)
         if self.error is not None:
             raise self.error
+        if self.answering is not None and ctx.value(TIME_LIMIT) is not None:
+            async with asyncio.timeout_at(ctx.value(TIME_LIMIT)):
+                await self.answering.wait()
         if self.is_silent or addr in self.black_holes:
             self.waiting += 1
             try:

@@ -57,6 +57,7 @@ from gost_core.testing._run.waiting import (
     raises,
     returned,
     start,
+    until,
     within,
 )
 from gost_core.testing._stage.fakes.chain import FakeChainer, FakeRoute
@@ -273,8 +274,7 @@ async def expect_errors_noted(one: Routed, using: UseRouted, /) -> None:
         expect("plums" in str(error), f"the last error was plums, and it raised {error!r}")
         notes: list[str] = getattr(error, "__notes__", [])
         for fruit in ("apples", "pears"):
-            found = any(fruit in note for note in notes)
-            expect(found, f"an earlier error said {fruit}, and the notes are {notes}")
+            expect(any(fruit in note for note in notes), f"{fruit} are not in the notes {notes}")
     else:
         raise Broken("three attempts failed, and the call returned")
 
@@ -455,10 +455,8 @@ async def expect_at_once(routed: MakeRouted, /) -> None:
     route.dials.fail_always(step_error())
     while not dialing.done():
         made = len(route.dials)
-        expect(
-            made < _SLACK * _FAILURES,
-            f"{what} had made {len(one.route.dials)} while a loop beside it made {made}",
-        )
+        slow = f"{what} had made {len(one.route.dials)} while a loop beside it made {made}"
+        expect(made < _SLACK * _FAILURES, slow)
         await chain.route(Context(), "tcp", TARGET)
         with suppress(OSError):
             await route.dial(Context(), "tcp", TARGET)
@@ -479,10 +477,20 @@ async def expect_taken(routed: MakeRouted, direct: Router, /) -> None:
         (partial(direct.bind, Context(), "tcp", "127.0.0.1:0"), None),
     )
     conns = [owned(await within(call(), "the call")) for call, _ in calls]
-    # Each tells of its own call.
-    one.chain.found = other
-    conns.append(owned(await within(one.dial(), "dial() by another route")))
-    for conn, route in zip(conns, (*(route for _, route in calls), other), strict=True):
+    routes = [route for _, route in calls]
+    # Each tells of its own call, also where the later one ends first.
+    uses: tuple[UseRouted, ...] = Routed.dial, Routed.bind
+    for using in uses:
+        one, over = routed(), asyncio.Event()
+        one.route.dials.meanwhile = one.route.binds.meanwhile = over.wait
+        first = start(using(one, None))
+        await until(lambda: bool(one.route.dials or one.route.binds), "no route was asked")  # noqa: B023
+        one.chain.found = other
+        conns.append(owned(await within(using(one, None), "a call by another route")))
+        over.set()
+        conns.append(owned(await within(first, "a call that had begun before")))
+        routes += other, one.route
+    for conn, route in zip(conns, routes, strict=True):
         carrier = find_capability(conn, RouteCarrier)
         taken = returned(carrier, "find_capability(RouteCarrier)").taken_route()
         right = names(taken) == [] if route is None else taken is route
@@ -520,10 +528,8 @@ async def expect_failure_recorded(routed: MakeRouted, /) -> None:
         calls = (one.router.dial(Context(), "tcp", f"{host}:80") for host in hosts)
         await within(asyncio.gather(*calls, return_exceptions=True), "dial(), twice at once,")
         expected = [] if error is None else [host.encode() for host in hosts]
-        expect(
-            sorted(recorder.records) == expected,
-            f"of dials to {hosts} by {error!r}, a recorder of {point} has {recorder.records}",
-        )
+        records, what = sorted(recorder.records), f"a recorder of {point}"
+        expect(records == expected, f"of dials to {hosts} by {error!r}, {what} has {records}")
 
 
 async def expect_recorders_apart(routed: MakeRouted, /) -> None:

@@ -198,7 +198,7 @@ class RouterContract(Asking, Opening, Limited, interface=Router, first=("dial",)
     @clause(
         "What it gives tells by which route it came; none, or one without nodes, is direct.",
         "D74",
-        after=("dial", "no_chain_direct", "bind_no_chain", "bind_empty_route", "udp_direct"),
+        after=("bind", "no_chain_direct", "bind_no_chain", "udp_direct", "concurrent"),
     )
     async def taken_route(self) -> None:
         await expect_taken(self._routed, self.make())

@@ -446,6 +446,21 @@ class ConnectorContract(
         else:
             await self._expect_refused_later(result)
 
+    @clause("What the node cannot reach is not dialed past it.", "D33", after=("target_refused",))
+    async def refused_not_passed(self) -> None:
+        for network in self.networks:
+            outside, aside = Outside(), Network(echo)
+            outside.network.error = ConnectionRefusedError("nobody listens there")
+            connector, option = await self._ready(), dialer_connect_option(aside)
+            call = self._connecting(connector, await self._reach(outside), TARGET, network, option)
+            with suppress(OSError):
+                conn = await within(call, f"connect() by {network} to what is out of reach")
+                start(conn.read(1))
+                await within(conn.write(b"x"), "write()")
+            await settle()
+            # There may be one to the node besides, for datagrams.
+            expect((network, TARGET) not in aside.dials, f"{TARGET} was dialed from here")
+
     async def _expect_refused_later(self, conn: Conn) -> None:
         """Break the clause if what a lazy connect gave goes on."""
         try:

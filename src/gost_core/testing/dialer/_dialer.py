@@ -403,14 +403,14 @@ class DialerContract(
         """Dial twice, the first time with a TIME_LIMIT, and then cancel that."""
         slow, answering = _answering(self.peer)
         dialer, network = await self._ready(), await self._network(slow)
+        network.answering = answering
         current().ctx = Context() if limit is None else Context().with_value(TIME_LIMIT, limit)
         first = start(self._dialed(dialer, network))
         await _begun(network)
         current().ctx = Context()
         second = start(self._step(dialer, network))
         await settle()
-        if limit is not None:
-            await asyncio.sleep(limit + 0.01 - asyncio.get_running_loop().time())
+        await asyncio.sleep(0.0 if limit is None else 0.51)
         first.cancel()
         await settle()
         answering.set()

@@ -156,6 +156,18 @@ class ObserverContract(
             count = await self._count(observer)
             expect(count > before, "a batch that came again after a cancelled call had no effect")
 
+    @clause("What was not delivered comes with no later batch.", "D56", after=("retry_delivers",))
+    async def failed_not_kept(self) -> None:
+        mend_backend, observer = need(self.mend_backend, "mend_backend"), await self._broken()
+        await raises(observer.observe(Context(), [self.event()]), "observe(), broken,", OSError)
+        await given(mend_backend(observer), "mend_backend()")
+        await settle()
+        # A part of the batch may have been delivered before it failed.
+        before = await self._count(observer)
+        await self._observe(observer, [self.event()], "observe() after one that had failed")
+        count = await self._count(observer) - before
+        expect(count == 1, f"with a batch of 1, after one that had failed, {count} were delivered")
+
     @clause("The batch is not changed.", "D56")
     async def batch_unchanged(self) -> None:
         events: list[Event] = [self.event(), _Foreign("gost-core-testing"), self.event()]
