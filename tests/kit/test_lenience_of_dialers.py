@@ -13,7 +13,7 @@ from tests.kit.dialer._handshaker import RightHandshaker
 from tests.kit.dialer._protocol import Session, Stream, node, refusing_node
 from tests.kit.test_lenience import expect_held
 
-IDLE = 0.3
+IDLE = 3.0
 
 
 class IdleSession(Session):
