@@ -36,14 +36,7 @@ from gost_core.testing._stage.fakes.chain import FakeHop, FakeRouter
 from gost_core.testing._stage.fakes.limiter import FakeRateLimiter
 from gost_core.testing._stage.fakes.lookups import FakeAuthenticator, FakeBypass
 from gost_core.testing._stage.fakes.recorded import failures, out_of_reach
-from gost_core.testing._stage.handled import (
-    GARBAGE,
-    NODE,
-    TARGET,
-    Connect,
-    Login,
-    Site,
-)
+from gost_core.testing._stage.handled import GARBAGE, NODE, TARGET, Connect, Login, Site
 from gost_core.testing._stage.memory import MemoryMetadata
 
 __all__ = ("HandlerContract",)

@@ -11,13 +11,7 @@ from ipaddress import ip_address
 from itertools import product
 from typing import Any, Final, TypeAlias
 
-from gost_core.chain import (
-    Node,
-    NodeOption,
-    Route,
-    host_mapper_node_option,
-    resolver_node_option,
-)
+from gost_core.chain import Node, NodeOption, Route, host_mapper_node_option, resolver_node_option
 from gost_core.common.net import Conn, Listener, UnsupportedError
 from gost_core.connector import BindUnsupportedError
 from gost_core.context import Context
@@ -26,14 +20,7 @@ from gost_core.resolver import InvalidError
 from gost_core.testing._families.asking import Asking, Waits
 from gost_core.testing._families.closers import expect_last_words_here
 from gost_core.testing._run.contract import clause
-from gost_core.testing._run.waiting import (
-    expect,
-    may_refuse,
-    raises,
-    start,
-    until,
-    within,
-)
+from gost_core.testing._run.waiting import expect, may_refuse, raises, start, until, within
 from gost_core.testing._stage.fakes.chain import FakeTransporter, proxy
 from gost_core.testing._stage.fakes.connections import LayeredConn, Scene
 from gost_core.testing._stage.fakes.lookups import FakeHostMapper, FakeResolver

@@ -16,11 +16,7 @@ from gost_core.chain import (
     retries_router_option,
     timeout_router_option,
 )
-from gost_core.common.net import (
-    Conn,
-    Listener,
-    UnsupportedError,
-)
+from gost_core.common.net import Conn, Listener, UnsupportedError
 from gost_core.connector import BindUnsupportedError
 from gost_core.context import Context
 from gost_core.resolver import InvalidError

@@ -11,14 +11,7 @@ from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
 from gost_core import chain, connector
 from gost_core.chain import Node, Route
-from gost_core.common.net import (
-    ClosedError,
-    Closer,
-    Conn,
-    Listener,
-    PacketConn,
-    UnsupportedError,
-)
+from gost_core.common.net import ClosedError, Closer, Conn, Listener, PacketConn, UnsupportedError
 from gost_core.context import Context
 from gost_core.keys import SESSION_ID, TIME_LIMIT
 from gost_core.testing._families.asking import LENT_NUMBER
@@ -51,11 +44,7 @@ from gost_core.testing._run.waiting import (
     within,
 )
 from gost_core.testing._stage.fakes.chain import proxy
-from gost_core.testing._stage.fakes.connections import (
-    FakeNetListener,
-    LayeredPackets,
-    Scene,
-)
+from gost_core.testing._stage.fakes.connections import FakeNetListener, LayeredPackets, Scene
 from gost_core.testing._stage.fakes.recorded import Recorded
 from gost_core.testing._stage.memory import MemoryConn
 from gost_core.testing._stage.servers import EchoServer

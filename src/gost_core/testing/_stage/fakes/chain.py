@@ -26,12 +26,7 @@ from gost_core.common.net import Conn, Listener
 from gost_core.context import Context
 from gost_core.hop import Hop, NodeList, SelectOption, SelectOptions
 from gost_core.options import apply
-from gost_core.testing._stage.fakes.connections import (
-    FakeNetListener,
-    Scene,
-    Wrapper,
-    layer,
-)
+from gost_core.testing._stage.fakes.connections import FakeNetListener, Scene, Wrapper, layer
 from gost_core.testing._stage.fakes.recorded import Call, Lent, Recorded
 from gost_core.testing._stage.memory import ForwardingConn, MemoryConn, connected_pair
 

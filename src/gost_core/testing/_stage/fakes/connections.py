@@ -6,13 +6,7 @@ from typing import Final
 
 from typing_extensions import Buffer
 
-from gost_core.common.net import (
-    Addr,
-    Conn,
-    ConnUnwrapper,
-    ContextCarrier,
-    PacketConn,
-)
+from gost_core.common.net import Addr, Conn, ConnUnwrapper, ContextCarrier, PacketConn
 from gost_core.context import Context
 from gost_core.testing._run.waiting import keep, turns
 from gost_core.testing._stage.memory import (

@@ -5,12 +5,7 @@ from gost_core.common.net import Conn, Listener
 from gost_core.context import Context
 from gost_core.metadata import Metadata
 from gost_core.options import apply
-from gost_core.testing._stage.fakes.connections import (
-    FakeNetListener,
-    LayeredConn,
-    Scene,
-    layer,
-)
+from gost_core.testing._stage.fakes.connections import FakeNetListener, LayeredConn, Scene, layer
 from gost_core.testing._stage.fakes.recorded import Call, Recorded
 
 __all__ = ("BindingConnector", "FakeConnector", "HandshakingConnector")

@@ -38,15 +38,7 @@ from gost_core.testing._run.waiting import (
 )
 from gost_core.testing._stage.memory import Address
 from gost_core.testing._stage.servers import EchoServer, free_descriptor, resolving, silent_address
-from gost_core.testing._stage.streams import (
-    ALL,
-    TURNS,
-    addresses_of,
-    begin,
-    carry,
-    packets,
-    write,
-)
+from gost_core.testing._stage.streams import ALL, TURNS, addresses_of, begin, carry, packets, write
 from gost_core.testing.common.net._packet_conn import expect_no_other, expect_unconnected
 
 __all__ = ("DialerContract",)
