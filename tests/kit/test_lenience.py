@@ -225,6 +225,21 @@ class BegunLate(RightCache):
         await super().ask()
 
 
+class BegunLateInThreads(InSharedThreads):
+    begun = False
+
+    async def ask(self) -> None:
+        if self.silent and not self.begun:
+            self.begun = True
+            await asyncio.sleep(0.05)
+        await super().ask()
+
+
+def test_what_took_the_silence_is_closed_before_another_try() -> None:
+    contract = given(hosts.run(BegunLateInThreads), places=4)
+    expect_held(contract, "hosts.HostMapper.many-waiting")
+
+
 @pytest.mark.parametrize("name", ["others-go-on", "change-hinders-none", "changes-go-on"])
 def test_another_call_may_take_the_silence(name: str) -> None:
     expect_held(cache.run(BegunLate), f"cache.Cache.{name}")

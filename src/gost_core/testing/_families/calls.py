@@ -210,9 +210,7 @@ class Stalling(Backed[ComponentT], Calls[ComponentT]):
             await ended(asked, *left_of(begun))
             left = left_of(begun)
             expect(not left, f"{what} was cancelled, or failed, and left {left}")
-            # Others may need what its silent call has, such as a thread.
-            if isinstance(component, Closer):
-                await ended(start(component.close()))
+            await _closed(component)
 
     @clause(
         "A call that has failed, or was cancelled, leaves no task with a name either, but for what "
@@ -296,6 +294,7 @@ class Waiting(Stalling[ComponentT]):
                 beside = f"beside {len(silent)} that wait (`places` are how many may)"
                 # A busy machine may have been late with a call that was to be silent.
                 astray = any(one.done() for one in stalled)
+                await _closed(component)
                 raise (_Astray if astray else Broken)(f"{what}, {beside}, did not end")
             asked.result()
         return stalled
@@ -326,6 +325,12 @@ class OneWaiting(Waiting[ComponentT]):
 
 class _Astray(Broken):
     """Another call may have been left without an answer than was meant."""
+
+
+async def _closed(component: object) -> None:
+    # Others may need what its silent calls have, such as a thread.
+    if isinstance(component, Closer):
+        await ended(start(component.close()))
 
 
 def _at_work() -> set[int]:
