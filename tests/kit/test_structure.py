@@ -100,6 +100,7 @@ def test_nothing_else_has_trials() -> None:
         "conftest",
         "history",
         "kinds",
+        "lenience",
         "protocols",
         "soak",
         "trial",

@@ -1,4 +1,4 @@
-"""Right implementations of routes, choosers and limiters that a contract once held to be broken."""
+"""Right routes, choosers and limiters of other kinds."""
 
 import asyncio
 import threading
@@ -21,9 +21,9 @@ from gost_core.testing._run.attempt import NotTried
 from gost_core.testing._run.waiting import need
 from tests.kit import hop, selector
 from tests.kit.chain import _chainer, _group, _route, _router, _transporter
+from tests.kit.lenience import expect_held
 from tests.kit.limiter import rate
 from tests.kit.selector import Item, RightSelector, RightStrategy
-from tests.kit.test_lenience import expect_held
 
 # ---- Routes, chains and what they go by
 

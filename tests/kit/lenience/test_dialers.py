@@ -1,4 +1,4 @@
-"""Right dialers of other kinds, which a contract once held to be broken."""
+"""Right dialers of other kinds."""
 
 import asyncio
 import ssl
@@ -11,7 +11,7 @@ from gost_core.testing.dialer import DialerContract, HandshakerContract
 from tests.kit.dialer._dialer import RightDialer
 from tests.kit.dialer._handshaker import RightHandshaker
 from tests.kit.dialer._protocol import Session, Stream, node, refusing_node
-from tests.kit.test_lenience import expect_held
+from tests.kit.lenience import expect_held
 
 IDLE = 3.0
 

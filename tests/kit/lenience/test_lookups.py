@@ -1,4 +1,4 @@
-"""Right implementations of other kinds, which a contract once held to be broken."""
+"""Right look-ups, caches and recorders of other kinds."""
 
 import asyncio
 import logging
@@ -24,13 +24,8 @@ from gost_core.testing.bypass import BypassContract
 from tests.kit import cache, hosts, ingress, observer, recorder, sd, virtual_time
 from tests.kit._names import IP
 from tests.kit.cache import RightCache
+from tests.kit.lenience import expect_held
 from tests.kit.recorder import RightRecorder
-
-
-def expect_held(contract: Contract, *only: str) -> None:
-    report = virtual_time.judge(lambda: contract.run(only=only), lambda report: not report.broken)
-    assert not report.broken, str(report)
-    assert not report.not_tried, str(report)
 
 
 def given(contract: Contract, **fields: float) -> Contract:

@@ -1,0 +1,14 @@
+"""Right implementations that are made otherwise than those of the trials.
+
+Each was written by somebody who had not seen these, and a contract once held it to be broken.
+"""
+
+from gost_core.testing import Contract
+from tests.kit import virtual_time
+
+
+def expect_held(contract: Contract, *only: str) -> None:
+    """Run these clauses, or all: each is tried, and none is broken."""
+    report = virtual_time.judge(lambda: contract.run(only=only), lambda report: not report.broken)
+    assert not report.broken, str(report)
+    assert not report.not_tried, str(report)
