@@ -250,8 +250,8 @@ class Acceptors(Closers, Generic[SiteT]):
         for _ in range(_STEPS):
             await self._let_pass()
             expect(not accepting.done(), f"accept(), to which nobody came, {outcome_of(accepting)}")
-        client = await site.connect()
-        await carry(owned(await within(accepting, "accept() after minutes")), client, b"pong")
+        await site.connect()
+        owned(await within(accepting, "accept() after minutes"))
 
     @clause(
         "A connection that comes beside a cancelled accept(), or while nobody accepts, is returned "
