@@ -23,6 +23,7 @@ from gost_core.testing.common.net import (
 )
 from gost_core.testing.dialer import DialerContract
 from gost_core.testing.listener import ListenerContract
+from tests.kit import virtual_time
 from tests.kit.common.net._sockets import split
 from tests.kit.dialer._protocol import PASSWORD
 from tests.kit.listener._local import BACKLOG, RightListener
@@ -246,6 +247,7 @@ def contracts(parts: Quic) -> tuple[Contract, ...]:
             fail=fail,
             shares_socket=True,
             speaks_first=True,
+            elapse=virtual_time.elapse,
             wrap=RightWrapper,
             time_limit=TIME_LIMIT,
         ),

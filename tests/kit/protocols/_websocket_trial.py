@@ -15,6 +15,7 @@ from gost_core.testing._stage.network import GREETING, Network, echo, silent
 from gost_core.testing.common.net import CloserContract, ConnContract
 from gost_core.testing.dialer import DialerContract, HandshakerContract
 from gost_core.testing.listener import ListenerContract
+from tests.kit import virtual_time
 from tests.kit.common.net._sockets import SocketConn
 from tests.kit.dialer._protocol import PASSWORD
 from tests.kit.listener._local import BACKLOG, RightListener
@@ -202,6 +203,7 @@ def contracts(parts: WebSocket) -> tuple[Contract, ...]:
             backlog=BACKLOG,
             bad_metadata=MemoryMetadata(backlog="many"),
             fail=fail,
+            elapse=virtual_time.elapse,
             wrap=RightWrapper,
             connect_proxied=connect,
             time_limit=TIME_LIMIT,
