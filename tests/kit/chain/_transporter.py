@@ -285,7 +285,7 @@ class KeepingTheContext(RightTransporter):
         return await super().dial(ctx, addr)
 
     async def connect(self, ctx: Context, conn: Conn, network: str, address: str, /) -> Conn:
-        kept = self.ctx and self.ctx()
+        kept = self.ctx() if self.ctx else None
         return await super().connect(kept or ctx, conn, network, address)
 
 

@@ -93,6 +93,10 @@ class BreakingOffWhatWasClosed(SocketConn):
             self.end()
             self.closing = self.loop.call_later(0.05, self.sock.close)
 
+    def __del__(self) -> None:
+        # The loop may end before.
+        self.sock.close()
+
     def abort(self) -> None:
         self.closed = self.closed and self.closing is None
         super().abort()
