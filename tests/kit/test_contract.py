@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from gost_core.common.net import ClosedError
 from gost_core.testing import Contract, ContractError, NotTried, Outcome, Report, clause, expect
 from gost_core.testing._run.attempt import Broken, current
 from gost_core.testing._run.contract import FIRST
+from gost_core.testing._run.secrets import overheard
 from gost_core.testing._run.waiting import (
     applies,
     expect_cancelled,
@@ -27,6 +29,7 @@ from gost_core.testing._run.waiting import (
     given,
     in_threads,
     keep,
+    need,
     noting_tasks,
     owned,
     start,
@@ -807,3 +810,25 @@ def test_under_pytest_a_failure_begins_with_what_was_observed(pytester: pytest.P
         consecutive=False,
     )
     ran.stdout.no_fnmatch_line("*in test")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("make", "no `make` was given"),
+        ("one` or `other", "no `one` or `other` was given"),
+        ("item` that has a marker", "no `item` that has a marker was given"),
+    ],
+)
+def test_quotes_are_closed(name: str, said: str) -> None:
+    with pytest.raises(NotTried, match=f"^{said}$"):
+        need(None, name)
+
+
+def test_a_format_that_does_not_fit_is_no_error_to_who_logs() -> None:
+    quiet = logging.getLogger("tests.kit.quiet")
+    quiet.propagate = False
+    with overheard("gost-core-testing-secret"):
+        quiet.debug("%d of %d", 1)
+    with pytest.raises(Broken), overheard("gost-core-testing-secret"):
+        quiet.debug("%d of %d", "gost-core-testing-secret")

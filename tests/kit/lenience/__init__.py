@@ -1,6 +1,6 @@
 """Right implementations that are made otherwise than those of the trials.
 
-Each was written by somebody who had not seen these, and a contract once held it to be broken.
+Somebody who had not seen those made each in the like way, and a contract held it to be broken.
 """
 
 from gost_core.testing import Contract

@@ -17,8 +17,6 @@ from gost_core.hop import SelectOption, SelectOptions
 from gost_core.keys import HASH_SOURCE, TIME_LIMIT
 from gost_core.options import apply
 from gost_core.testing import Contract
-from gost_core.testing._run.attempt import NotTried
-from gost_core.testing._run.waiting import need
 from tests.kit import hop, selector
 from tests.kit.chain import _chainer, _group, _route, _router, _transporter
 from tests.kit.lenience import expect_held
@@ -203,19 +201,3 @@ class GreatBucket(rate.RightBucket):
 def test_a_burst_may_be_great() -> None:
     expect_held(rate.run_buckets(GreatBucket), "limiter.rate.Limiter.threads")
     assert 0 < GreatBucket.raced_for < GreatBucket.burst
-
-
-# ---- What is said of hooks that are not there
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("make", "no `make` was given"),
-        ("one` or `other", "no `one` or `other` was given"),
-        ("item` that has a marker", "no `item` that has a marker was given"),
-    ],
-)
-def test_quotes_are_closed(name: str, said: str) -> None:
-    with pytest.raises(NotTried, match=f"^{said}$"):
-        need(None, name)

@@ -59,7 +59,6 @@ class Alerted(RightHandshaker):
             raise ssl.SSLError(1, "sslv3 alert bad certificate") from error
 
 
-@pytest.mark.needs("ssl")
 def test_a_node_may_refuse_by_an_alert() -> None:
     contract = HandshakerContract(Alerted, peer=node, refusing=refusing_node)
     expect_held(contract, "dialer.Handshaker.refused")
