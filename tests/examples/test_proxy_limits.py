@@ -358,8 +358,10 @@ def test_connections_of_a_client_share_its_rate_and_those_of_another_client_do_n
         async with server(echo) as target, proxy(handling=options) as via:
 
             async def transfer(user: Userinfo, size: int) -> None:
-                conns = [await connect(via, target, user) for _ in range(3)]
-                await asyncio.gather(*(echoes(conn, b"x" * size) for conn in conns))
+                async def one() -> None:
+                    await echoes(await connect(via, target, user), b"x" * size)
+
+                await asyncio.gather(*(one() for _ in range(3)))
 
             began = time.monotonic()
             await transfer(ALICE, 40_000)
