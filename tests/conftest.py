@@ -1,5 +1,6 @@
 """What a test run reads of the tests, and what it says at its end about the contracts."""
 
+import gc
 import re
 from pathlib import Path
 
@@ -17,6 +18,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if config.option.markexpr != "not one_python" or collection_path.suffix != ".py":
         return None
     return bool(_ONE_PYTHON.search(collection_path.read_text(encoding="utf-8"))) or None
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage look through the tests and modules again: these stay."""
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

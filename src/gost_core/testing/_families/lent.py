@@ -108,6 +108,9 @@ def kept_of(lent: Iterable[ref[Any]], /) -> list[bool]:
     What serves one call after the other may hold something of the last ones.
     """
     lent = [*lent]
-    if any(one() is not None for one in lent):
-        gc.collect()
+    # The youngest first: to look through all that there is takes long where there is much.
+    for generation in range(3):
+        if all(one() is None for one in lent):
+            break
+        gc.collect(generation)
     return [one() is not None for one in lent]

@@ -396,12 +396,13 @@ async def settle() -> None:
 async def until(condition: Callable[[], bool], otherwise: str, /) -> None:
     """Break the clause unless something becomes so; ``otherwise`` says what is wrong if not."""
     loop = asyncio.get_running_loop()
-    limit = loop.time() + current().time_limit
+    began = loop.time()
     with current().waiting():
         while not condition():
-            # What is on trial announces nothing.
-            expect(loop.time() < limit, otherwise)
-            await asyncio.sleep(0.001)
+            waited = loop.time() - began
+            expect(waited < current().time_limit, otherwise)
+            # What is on trial announces nothing; what takes long is looked for less often.
+            await asyncio.sleep(max(0.001, waited / 16))
 
 
 async def ended(*futures: "asyncio.Future[Any]", any_of_them: bool = False) -> None:
