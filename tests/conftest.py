@@ -4,6 +4,7 @@ import gc
 import re
 from pathlib import Path
 
+import hypothesis  # noqa: F401  looks for what holds generators of numbers, before all is put aside
 import pytest
 
 from tests.kit import FAULTS, TRIALS

@@ -38,7 +38,7 @@ TIMES = 10  # what a request of a neighbour may cost beside it
 TURN = 0.05  # seconds that the others may wait for a turn
 KEPT = 8000  # pieces of memory that may stay: h2 forgets streams that ended when another one opens
 CACHED = type(lru_cache(int))
-EARLY: list[object] = []  # caches that there were when the tests had been collected
+EARLY: list[Callable[[], None]] = []  # what empties the caches that were there before the tests
 
 OPENING = b"\x02\x07CONNECT\x41\x01x"  # of a stream: its method and authority
 
@@ -191,15 +191,18 @@ def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+def clearing() -> list[Callable[[], None]]:
+    """Return what empties each cache: it is bounded, and may fill."""
+    return [one.cache_clear for one in gc.get_objects() if isinstance(one, CACHED)]
+
+
 def clear_caches() -> None:
-    """Empty what is bounded, and may fill."""
     if not EARLY:
         gc.unfreeze()  # what was collected, tests/conftest.py has put aside
-        EARLY.extend(one for one in gc.get_objects() if isinstance(one, CACHED))
+        EARLY.extend(clearing())
         gc.freeze()
-    for one in (*EARLY, *gc.get_objects()):
-        if isinstance(one, CACHED):
-            one.cache_clear()
+    for clear in (*EARLY, *clearing()):
+        clear()
 
 
 @asynccontextmanager

@@ -250,18 +250,18 @@ def test_a3_what_blocks_the_event_loop_is_ended_and_named(
     fault: type[Bypass], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(watchdog, "LOOK", 0.05)
-    contract = BypassContract(fault, passed="192.0.2.1:80", time_limit=1.0)
+    contract = BypassContract(fault, passed="192.0.2.1:80", time_limit=0.2)
     report = asyncio.run(contract.run(only=["bypass.Bypass.answer"]))
     [(name, observed)] = broken(report).items()
     assert name == "answer"
-    assert observed.startswith("blocked the event loop for 1 s, at ")
+    assert observed.startswith("blocked the event loop for 0.2 s, at ")
     assert f"{Path(__file__).name}:" in observed
     assert f"bypass.Bypass.answer {observed}" in capsys.readouterr().err
 
 
 def test_a3_a_loop_in_another_thread_is_watched_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "LOOK", 0.05)
-    contract = BypassContract(Spinning, passed="192.0.2.1:80", time_limit=1.0)
+    contract = BypassContract(Spinning, passed="192.0.2.1:80", time_limit=0.2)
     reports: list[Report] = []
 
     def run() -> None:
@@ -270,7 +270,7 @@ def test_a3_a_loop_in_another_thread_is_watched_too(monkeypatch: pytest.MonkeyPa
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(60)
-    assert broken(reports[0])["answer"].startswith("blocked the event loop for 1 s, at ")
+    assert broken(reports[0])["answer"].startswith("blocked the event loop for 0.2 s, at ")
 
 
 class Computing(Fast):
