@@ -4,10 +4,15 @@ import gc
 import re
 from pathlib import Path
 
-import hypothesis  # noqa: F401  looks for what holds generators of numbers, before all is put aside
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.kit import FAULTS, TRIALS
+
+# No test depends on how fast the machine is.
+slow = [HealthCheck.too_slow]
+settings.register_profile("any machine", deadline=None, suppress_health_check=slow)
+settings.load_profile("any machine")
 
 # How a module says that all its tests are for one Python.
 _ONE_PYTHON = re.compile(r"^pytestmark = (?:\[\s+)?pytest\.mark\.one_python\b", re.MULTILINE)

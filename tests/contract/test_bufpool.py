@@ -10,7 +10,7 @@ from textwrap import indent
 from threading import Barrier
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gost_core.common import bufpool
@@ -65,7 +65,6 @@ def try_to_put(view: memoryview, refused: list[memoryview]) -> None:
 # ---- What get returns
 
 
-@settings(deadline=None)
 @given(sizes)
 def test_a_buffer_is_a_writable_view_of_exactly_the_bytes_asked_for(size: int) -> None:
     for _ in range(2):  # the second one may come from the pool
@@ -82,7 +81,6 @@ def test_a_negative_size_is_refused_and_named() -> None:
         bufpool.get(-1)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 50), sizes), max_size=30))
 def test_what_an_owner_wrote_stays_until_it_gives_the_buffer_back(
     steps: list[tuple[bool, int, int]],

@@ -4,7 +4,7 @@ import math
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gost_core import cache
@@ -33,7 +33,6 @@ def test_an_entry_expires_at_its_moment(left: float, expired: bool) -> None:
     assert entry.expired() is expired
 
 
-@settings(deadline=None)
 @given(st.floats(min_value=1, max_value=2 * NOW))
 def test_an_entry_has_expired_exactly_if_no_seconds_are_left(expiration: float) -> None:
     entry = Entry(expiration=expiration)

@@ -476,7 +476,7 @@ def test_a_capability_is_what_isinstance_finds(conn: object, is_there: bool) -> 
     assert find_capability(untyped(conn), PacketConn) is None
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(questions(), st.booleans(), st.data())
 def test_it_answers_as_isinstance_does(
     question: tuple[Any, Any, Any, str], asked_first: bool, data: st.DataObject

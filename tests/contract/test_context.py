@@ -5,7 +5,7 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gost_core.context import Context, Key
@@ -24,7 +24,6 @@ def test_an_empty_context_holds_nothing() -> None:
     assert Context().value(USER) is None
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 20), st.integers(0, 3), st.integers()),
@@ -105,7 +104,6 @@ def test_pickling_a_context_is_refused_instead_of_losing_its_values() -> None:
         pickle.dumps(context)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), max_size=6), st.integers(0, 3))
 def test_a_context_without_a_key_lacks_this_one_and_no_other(held: list[int], index: int) -> None:
     keys = [Key[int]("same name") for _ in range(4)]

@@ -4,7 +4,7 @@ import copy
 import pickle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gost_core.chain import FailCodes, HTTPNodeSettings
@@ -26,7 +26,6 @@ def test_a_code_matches_itself_or_its_whole_class(
     assert [code for code in (*matching, *others) if fail_codes.match(code)] == list(matching)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 999), max_size=4), st.integers(100, 999))
 def test_a_status_matches_if_it_is_named_or_its_class_is(codes: list[int], status: int) -> None:
     named = status in codes

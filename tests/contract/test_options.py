@@ -10,7 +10,7 @@ from functools import partial
 from unittest.mock import ANY
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gost_core import connector, dialer
@@ -64,7 +64,6 @@ def test_apply_skips_none() -> None:
     assert options == DialOptions(host="example.com")
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["name", "size"]), st.integers()), max_size=8))
 def test_of_the_options_for_one_field_the_last_wins(assignments: list[tuple[str, int]]) -> None:
     options = apply(Settings(), *(FieldOption(Settings, name, n) for name, n in assignments))

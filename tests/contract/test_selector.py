@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gost_core.selector import FailMarker
@@ -31,7 +31,6 @@ def test_a_failure_is_stamped_with_the_time_of_day_to_the_fraction_of_a_second()
         assert before <= marker.time() <= time.time()
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["mark", "reset"])))
 def test_the_count_is_of_the_marks_since_the_last_reset_and_the_time_survives_it(
     calls: list[str],

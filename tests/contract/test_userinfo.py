@@ -40,7 +40,7 @@ parts = st.text("aé\udcff\0", max_size=3)
 passwords = st.none() | parts
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(parts, passwords, parts, passwords)
 def test_two_are_equal_exactly_if_both_parts_are(
     username: str, password: str | None, other_username: str, other_password: str | None
@@ -53,7 +53,6 @@ def test_two_are_equal_exactly_if_both_parts_are(
         assert hash(one) == hash(other)
 
 
-@settings(deadline=None)
 @given(st.text(), st.none() | st.text())
 def test_any_text_is_kept_and_equals_itself(username: str, password: str | None) -> None:
     user = Userinfo(username, password)

@@ -186,7 +186,7 @@ def test_a_stream_that_sends_much_lets_others_go_between() -> None:
     sizes=st.lists(st.integers(0, 200_000), max_size=6),
     reads=st.lists(st.integers(1, 100_000), min_size=1, max_size=6),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_bytes_arrive_whole_and_in_order_however_they_are_cut(
     sizes: list[int], reads: list[int]
 ) -> None:

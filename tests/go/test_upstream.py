@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from docs._made import go_facts, translation
@@ -421,7 +421,6 @@ def add_beside(names: dict[str, Facts], name: str) -> None:
     names[f"{name}Added"] = copy.deepcopy(names[name])
 
 
-@settings(deadline=None)
 @given(st.sampled_from(NAMES), st.booleans(), st.data())
 def test_a_change_is_reported_under_its_name_and_no_other(
     name: str, removed: bool, data: st.DataObject

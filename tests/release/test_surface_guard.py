@@ -407,7 +407,6 @@ def _worst(found: Sequence[Change]) -> str:
     return worst
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_no_line_of_the_surface_may_go_or_come_unseen(data: st.DataObject) -> None:
     lines = snapshot.RECORD.read_text(encoding="utf-8").splitlines()
@@ -486,7 +485,7 @@ CALLS: Final = [
 ]
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(signatures(), signatures())
 def test_what_fits_takes_every_call_that_python_would_take(old: str, new: str) -> None:
     reasons = list(misfits(parse_signature(old), parse_signature(new)))
