@@ -26,7 +26,7 @@ from tests.examples.test_patterns import Said
 
 pytestmark = pytest.mark.one_python
 
-FEW, MANY = 1_000, 100_000
+FEW, MANY = 300, 30_000
 TIMES = 2  # what a request may cost more, with a hundred times as many
 Decide = Callable[[], Coroutine[Any, Any, object]]
 
