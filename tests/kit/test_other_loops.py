@@ -180,11 +180,11 @@ class Swallowing(StreamConn):
 
 
 class Dropping(StreamConn):
-    """Waits between taking the bytes and returning them."""
+    """Waits between taking the bytes and returning them, longer than others have the processor."""
 
     async def read(self, n: int, /) -> bytes:
         data = await super().read(n)
-        await trio.sleep(0.01)
+        await trio.sleep(0.2)
         return data
 
 

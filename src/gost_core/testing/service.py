@@ -51,6 +51,7 @@ _MARK: Final[Key[str]] = Key("a value of the contract")
 _STEPS: Final[int] = 10
 # More than any pool of handlers should hold, and seconds that none of them is given up after.
 _MANY: Final[int] = 100
+_TOGETHER: Final[int] = 20
 _PATIENCE: Final[float] = 1.5
 
 
@@ -545,7 +546,7 @@ def _is_in_session(ctx: Context) -> bool:
 async def _expect_ids(served: _Served) -> None:
     """Break the clause unless connections have ids of their own, also after others have gone."""
     for _ in range(_STEPS):
-        await served.handles(_conn(), _conn())
+        await served.handles(*(_conn() for _ in range(_TOGETHER)))
         await served.handled()
         # What is free now may lie again where these lay.
         served.handler.conns.clear()
