@@ -49,9 +49,10 @@ _Serve: TypeAlias = Callable[[Context, Conn], Awaitable[None]]
 _MARK: Final[Key[str]] = Key("a value of the contract")
 # How many steps of the event loop a connection is given before its service is cancelled.
 _STEPS: Final[int] = 10
+# How many come at once, so that some lie where others have lain.
+_TOGETHER: Final[int] = 20
 # More than any pool of handlers should hold, and seconds that none of them is given up after.
 _MANY: Final[int] = 100
-_TOGETHER: Final[int] = 20
 _PATIENCE: Final[float] = 1.5
 
 
