@@ -196,11 +196,19 @@ class HalfCloserContract(Contract, interface=HalfCloser):
         after=("ends_stream", "after_close"),
     )
     async def close_wakes_waiting(self) -> None:
+        loop = asyncio.get_running_loop()
+        free, _ = await self._pair()
+        began = loop.time()
+        await within(_half(free).close_write(), "close_write()")
+        took = loop.time() - began
         for aborts in (False, True):
             here, there = await self._pair()
             # What is unsent may have to be sent first.
             await fill(here, there)
             ending = await begin(_half(here).close_write())
+            # One that waits for nothing may take its time, on a busy machine.
+            await settle()
+            await asyncio.sleep(10 * took)
             waits = not ending.done()
             if aborts and isinstance(here, Aborter):
                 here.abort()
