@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, settings
 from tests.kit import FAULTS, TRIALS
 
 # No test depends on how fast the machine is.
-slow = [HealthCheck.too_slow]
-settings.register_profile("any machine", deadline=None, suppress_health_check=slow)
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("any machine")
 
 # How a module says that all its tests are for one Python.

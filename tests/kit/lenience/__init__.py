@@ -1,6 +1,6 @@
 """Right implementations that are made otherwise than those of the trials.
 
-Somebody who had not seen those made each in the like way, and a contract held it to be broken.
+Each is the short form of one by somebody who had not seen those; a contract called that broken.
 """
 
 from gost_core.testing import Contract
