@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -94,6 +95,14 @@ async def server(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def refused_address() -> str:
+    """Return an address where nobody listens, and where nobody else can come to listen."""
+    sock = socket.socket()
+    weakref.finalize(refused_address, sock.close)  # it is bound until the tests are over
+    sock.bind(("127.0.0.1", 0))
+    return "{}:{}".format(*sock.getsockname())
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

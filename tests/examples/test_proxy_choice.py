@@ -91,8 +91,8 @@ async def proxy_at(address: str, handler: ProxyHandler) -> AsyncGenerator[str, N
         await serving
 
 
-def refused_address() -> str:
-    """Return an address where nobody listens."""
+def free_address() -> str:
+    """Return an address where nobody listens before the test does."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return "{}:{}".format(*taken.getsockname())
 
@@ -122,7 +122,7 @@ async def probed(node: Node, config: ProbeConfig) -> ProbeResult:
 
 def test_a_probe_takes_a_dead_node_out_and_brings_it_back() -> None:
     async def main() -> None:
-        address = refused_address()
+        address = free_address()
         async with server(echo) as target, proxy(HTTPHandler) as one:
             alive, other = await node_at(f"http://{one}"), await node_at(f"socks5://{address}")
             router = router_over(NodeHop(alive, other))

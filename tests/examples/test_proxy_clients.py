@@ -5,7 +5,6 @@ import importlib.util
 import random
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.examples.peers import program as peer
-from tests.examples.proxy_harness import LIMIT, program
+from tests.examples.proxy_harness import LIMIT, program, refused_address
 
 pytestmark = pytest.mark.one_python
 
@@ -228,8 +227,7 @@ def test_a_wrong_password_is_told(
 
 @clients
 def test_a_dead_target_is_told(client: Callable[[Way], Got], scheme: str, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        dead = "{}:{}".format(*closed.getsockname())
+    dead = refused_address()
     with program("-L", f"{scheme}://{USER}:{PASSWORD}@127.0.0.1:0") as entry:
         content, said = client(Way(scheme, entry.address(scheme), PASSWORD, dead, tmp_path))
         assert content != CONTENT
@@ -241,8 +239,7 @@ def test_a_dead_target_is_told(client: Callable[[Way], Got], scheme: str, tmp_pa
 def test_a_browser_gets_all_and_tells_of_a_dead_target(
     scheme: str, origin: str, tmp_path: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        dead = "{}:{}".format(*closed.getsockname())
+    dead = refused_address()
     with program("-L", f"{scheme}://127.0.0.1:0") as entry:  # it takes no user from its arguments
         proxy = entry.address(scheme)
         content, said = chromium(Way(scheme, proxy, "", origin, tmp_path))

@@ -28,7 +28,7 @@ from tests.examples.peers import (
     stunnel,
     tinyproxy,
 )
-from tests.examples.proxy_harness import LIMIT, echo, program, run, server
+from tests.examples.proxy_harness import LIMIT, echo, program, refused_address, run, server
 from tests.examples.tls_harness import CA_FILE, NAME
 
 pytestmark = pytest.mark.one_python
@@ -83,8 +83,7 @@ def test_a_chain_goes_through_a_middle_hop_of_others(
 def test_a_target_that_a_peer_cannot_reach_is_told_to_the_client(
     peer: Callable[[Path], AbstractContextManager[str]], tmp_path: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        target = "{}:{}".format(*closed.getsockname())
+    target = refused_address()
     with peer(tmp_path) as last, program("-L", "http://127.0.0.1:0", "-F", last) as entry:
         with httpx.Client(
             proxy=f"http://{entry.address('http')}", trust_env=False, timeout=LIMIT
@@ -128,8 +127,7 @@ def test_a_proxy_is_reached_behind_a_front_of_others(
         ) as client,
     ):
         assert client.get(f"http://{origin}/").content == CONTENT
-        with socket.create_server(("127.0.0.1", 0)) as closed:
-            dead = "{}:{}".format(*closed.getsockname())
+        dead = refused_address()
         assert client.get(f"http://{dead}/").status_code == 502
         exit.wait_for(f"{dead}: .*Errno 111")
 

@@ -55,13 +55,15 @@ from proxy.listener.tcp import TCPListener
 from proxy.metadata import MemoryMetadata
 from proxy.net.dialer import SystemDialer
 from proxy.service import TaskService
-from tests.examples.proxy_harness import LIMIT, echo, proxy, router_through, run, server
-
-
-async def refused_address() -> str:
-    """Return an address where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return "{}:{}".format(*taken.getsockname())
+from tests.examples.proxy_harness import (
+    LIMIT,
+    echo,
+    proxy,
+    refused_address,
+    router_through,
+    run,
+    server,
+)
 
 
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -118,7 +120,7 @@ def test_a_silent_node_costs_one_attempt_and_no_more() -> None:
 
 def test_the_last_error_tells_of_the_attempts_before_it() -> None:
     async def main() -> None:
-        one, other = await refused_address(), await refused_address()
+        one, other = refused_address(), refused_address()
         router = await router_through(f"http://{one},socks5://{other}", retries=1)
         with pytest.raises(ConnectionRefusedError) as caught:
             await router.dial(Context(), "tcp", "a.example:80")
@@ -290,7 +292,7 @@ def test_a_refusing_target_is_no_fault_of_the_node_which_has_proved_to_work() ->
             marker = route.nodes()[0].marker()
             marker.mark()
             with pytest.raises(ConnectionRefusedError):
-                await router.dial(Context(), "tcp", await refused_address())
+                await router.dial(Context(), "tcp", refused_address())
             assert marker.count() == 0
 
     run(main())

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.examples.dns_server import DNSServer
-from tests.examples.proxy_harness import LIMIT, Program, echo, program, run, server
+from tests.examples.proxy_harness import LIMIT, Program, echo, program, refused_address, run, server
 
 pytestmark = [
     pytest.mark.one_python,
@@ -94,11 +94,6 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-def closed_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return "{}:{}".format(*server.getsockname())
-
-
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Read, and never answer."""
     while await reader.read(65536):
@@ -147,12 +142,12 @@ def faulty(
 
 
 def test_a_target_that_refuses_is_told() -> None:
-    target = closed_port()
+    target = refused_address()
     faulty(rf"{target}: .*Errno 111", target=target, expected=502)
 
 
 def test_a_hop_that_refuses_is_told() -> None:
-    hop = closed_port()
+    hop = refused_address()
     faulty(
         rf"target.example:80: .*Errno 111.*at node http://{hop}",
         *("-F", f"http://{hop}"),
