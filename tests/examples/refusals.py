@@ -24,7 +24,14 @@ def answer(arguments: list[str], limit: int) -> tuple[int, str]:
         os.close(writing)
         sys.argv = [program.__file__, *arguments]
         signal.alarm(limit)
-        sys.exit(program.main())
+        code: object = None
+        try:
+            code = program.main()
+        except SystemExit as refusal:
+            code = refusal.code
+        sys.stderr.flush()
+        # All else takes less time than taking down what was imported.
+        os._exit(code if isinstance(code, int) else 1)
     os.close(writing)
     with open(reading, encoding="utf-8", errors="replace") as said:
         text = said.read()
