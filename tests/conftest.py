@@ -2,6 +2,7 @@
 
 import gc
 import re
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,21 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return bool(_ONE_PYTHON.search(collection_path.read_text(encoding="utf-8"))) or None
 
 
-def pytest_collection_finish() -> None:
-    """Let no collection of garbage look through the tests and modules again: these stay."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while tests and modules come that stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Let each search for garbage look through what came with its own test, and nothing older."""
+    gc.collect()
     gc.freeze()
 
 

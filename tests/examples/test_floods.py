@@ -38,7 +38,6 @@ TIMES = 10  # what a request of a neighbour may cost beside it
 TURN = 0.05  # seconds that the others may wait for a turn
 KEPT = 8000  # pieces of memory that may stay: h2 forgets streams that ended when another one opens
 CACHED = type(lru_cache(int))
-EARLY: list[Callable[[], None]] = []  # what empties the caches that were there before the tests
 
 OPENING = b"\x02\x07CONNECT\x41\x01x"  # of a stream: its method and authority
 
@@ -196,21 +195,16 @@ def clearing() -> list[Callable[[], None]]:
     return [one.cache_clear for one in gc.get_objects() if isinstance(one, CACHED)]
 
 
-def clear_caches() -> None:
-    if not EARLY:
-        gc.unfreeze()  # what was collected, tests/conftest.py has put aside
-        EARLY.extend(clearing())
-        gc.freeze()
-    for clear in (*EARLY, *clearing()):
-        clear()
-
-
 @asynccontextmanager
 async def leaving_nothing() -> AsyncGenerator[None, None]:
     """Wait for what is open at the end to be what was open before, and compare the memory."""
+    gc.unfreeze()  # tests/conftest.py has put aside what was there before the test
+    early = clearing()
+    gc.freeze()
 
     def memory() -> int:
-        clear_caches()
+        for clear in (*early, *clearing()):
+            clear()
         gc.collect()
         return sys.getallocatedblocks()
 
