@@ -283,6 +283,7 @@ class Connection:
     def __del__(self):
         bufpool.put(self.buffer)
 
+gc.freeze()  # what is imported need not be looked through each time
 for threshold in (1, 2, 3):
     gc.set_threshold(threshold)
     for _ in range(100):

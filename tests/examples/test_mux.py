@@ -114,6 +114,7 @@ async def read_all(conn: net.Conn) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.one_python
 def test_a_hundred_streams_at_once_share_a_session_and_do_not_mix() -> None:
     async def exchange(conn: net.Conn, mark: bytes) -> None:
         sent = mark * 30_000  # more than a window of each stream
