@@ -116,7 +116,8 @@ class ProxyHandler(Component, handler.Handler):
         except ClientGoneError:
             pass
         except RefusedError as error:
-            await reply_and_linger(conn, error.reply)
+            if error.reply:
+                await reply_and_linger(conn, error.reply)
             if isinstance(error.__cause__, DeniedError):
                 raise error.__cause__ from None  # bare: a rule's answer is no failure (D15)
             raise
