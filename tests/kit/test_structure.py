@@ -59,6 +59,7 @@ def files() -> list[Path]:
     return sorted(KIT.rglob("*.py"))
 
 
+@cache
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"))
 
@@ -150,8 +151,7 @@ def test_a_field_says_what_it_is(path: str, contract: type[Contract]) -> None:
 
 def members(cls: type[object]) -> Iterator[tuple[ast.stmt, ast.stmt | None]]:
     """Return the statements of a class, each with the following one."""
-    module = ast.parse(inspect.getsource(import_module(cls.__module__)))
-    for node in ast.walk(module):
+    for node in ast.walk(package.syntax_tree(cls.__module__)):
         if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
             yield from zip(node.body, [*node.body[1:], None], strict=True)
 

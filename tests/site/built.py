@@ -17,7 +17,6 @@ HOME: Final = "https://docs.invalid/"
 def build(source: Path, target: Path) -> None:
     """Build a site as a reader of ours would, with every warning an error."""
     command = [sys.executable, "-m", "sphinx", "--nitpicky", "--fail-on-warning", "--quiet"]
-    command += ["--jobs", "auto"]
     result = subprocess.run(
         [*command, "--keep-going", "--doctree-dir", target.with_name("doctrees"), source, target],
         capture_output=True,
