@@ -22,6 +22,7 @@ NEEDING: Final[Mapping[str, int]] = {
     "tests/contract/test_fork.py": 1,
     "tests/contract/test_logger.py": 1,
     "tests/contract/test_selector.py": 5,
+    "tests/kit/lenience/test_choosing.py": 1,
     "tests/kit/lenience/test_lookups.py": 1,
     "tests/kit/test_contract.py": 7,
     "tests/kit/test_hooks.py": 2,

@@ -198,6 +198,7 @@ class GreatBucket(rate.RightBucket):
         return super().allow(n)
 
 
+@pytest.mark.needs("threads")
 def test_a_burst_may_be_great() -> None:
     expect_held(rate.run_buckets(GreatBucket), "limiter.rate.Limiter.threads")
     assert 0 < GreatBucket.raced_for < GreatBucket.burst
