@@ -20,15 +20,17 @@ from proxy.build import Shared, make_hop, make_service
 from proxy.chain.route import HopChain, NodeRoute
 from proxy.chain.router import RetryRouter
 from proxy.handler.forward import ForwardHandler
+from proxy.handler.proxy import RefusedError
 from proxy.handler.socks5 import SOCKS5Handler
 from proxy.hop import NodeHop
 from proxy.listener.rtcp import ReverseListener
 from proxy.listener.tcp import TCPListener
 from proxy.net.dialer import SystemDialer
+from proxy.net.wrapper import PrefixedConn
 from proxy.sd.memory import MemorySD
 from proxy.service import TaskService
 from proxy.urls import parse
-from tests.examples.proxy_harness import echo, program, run, server
+from tests.examples.proxy_harness import echo, program, refused_address, run, server
 
 
 async def router_through(stack: AsyncExitStack, *hops: str) -> RetryRouter:
@@ -319,6 +321,32 @@ def test_a_forward_leaves_a_target_that_failed() -> None:
             assert nodes[0].marker().count() == 1
             await service.close()
             await task
+
+    run(main())
+
+
+def test_a_forward_that_has_nothing_to_say_does_not_wait_for_its_client() -> None:
+    class Heard(PrefixedConn):
+        asked = False
+
+        async def read(self, n: int, /) -> bytes:
+            self.asked = True
+            return await super().read(n)
+
+    async def main() -> None:
+        handler = ForwardHandler(router_option(RetryRouter()))
+        handler.forward(NodeHop(Node("dead", refused_address())))
+        await handler.init(None)
+        listener = TCPListener(addr_option("127.0.0.1:0"))
+        await listener.init(None)
+        client = await dial(str(listener.addr()))
+        conn = Heard(await listener.accept(), b"")
+        with pytest.raises(RefusedError):
+            await handler.handle(Context(), conn)
+        assert not conn.asked
+        assert await client.read(1) == b""
+        await client.close()
+        await listener.close()
 
     run(main())
 
