@@ -24,9 +24,8 @@ def answer(arguments: list[str], limit: int) -> tuple[int, str]:
         os.close(writing)
         sys.argv = [program.__file__, *arguments]
         signal.alarm(limit)
-        code: object = None
         try:
-            code = program.main()
+            code: object = program.main()
         except SystemExit as refusal:
             code = refusal.code
         sys.stderr.flush()

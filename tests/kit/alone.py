@@ -1,6 +1,6 @@
 """Each seeded fault before its whole contract: it breaks its clause, and no other.
 
-    pytest -n 2 tests/kit/alone.py
+    pytest -n 6 tests/kit/alone.py
 
 So no clause is there twice, and none names what another is for. The tests try each fault on its own
 clause only, which takes a tenth of the time.
