@@ -28,11 +28,7 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="compare with surface.txt, and fail if it differs"
     )
-    parser.add_argument("--print", action="store_true", help="print the surface, write nothing")
     options = parser.parse_args()
-    if options.print:
-        print(surface.text(), end="")
-        return 0
     if not options.check:
         RECORD.write_text(surface.text(), encoding="utf-8")
         return 0
