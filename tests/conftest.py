@@ -3,6 +3,7 @@
 import gc
 import re
 from collections.abc import Generator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,18 @@ settings.load_profile("any machine")
 
 # How a module says that all its tests are for one Python.
 _ONE_PYTHON = re.compile(r"^pytestmark = (?:\[\s+)?pytest\.mark\.one_python\b", re.MULTILINE)
-# The folders, or the last words of modules, whose tests take longest. First those that mostly wait:
-# in the end, there is something to do for each core.
-_LONGEST = ("typing", "kit", "site", "contract", "faults", "release")
+# The modules whose tests take longest. First those that mostly wait: in the end, there is something
+# to do for each core.
+_LONGEST = (
+    "typing/test_gates.py",
+    "kit/test_trials.py",
+    "kit/test_other_loops.py",
+    "site/test_site.py",
+    "test_*_contract.py",
+    "site/*.py",
+    "faults/*.py",
+    "release/*.py",
+)
 _FAULT_TEST = "test_a_fault_breaks_its_clause"
 
 
@@ -44,13 +54,13 @@ def pytest_collection() -> Generator[None, object, object]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest: no process has to wait for it in the end."""
-    places = {name: place for place, name in enumerate(_LONGEST)}
 
-    def place(item: pytest.Item) -> int:
-        names = (item.path.parent.name, item.path.stem.rpartition("_")[2])
-        return min(places.get(name, len(places)) for name in names)
+    @cache
+    def place(path: Path) -> int:
+        matching = (place for place, pattern in enumerate(_LONGEST) if path.match(pattern))
+        return next(matching, len(_LONGEST))
 
-    items.sort(key=place)
+    items.sort(key=lambda item: place(item.path))
 
 
 @pytest.hookimpl(tryfirst=True)
