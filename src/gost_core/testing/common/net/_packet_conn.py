@@ -95,8 +95,8 @@ class PacketConnContract(
         await packets(conn).write_to(data, peer.local_addr())
 
     async def _reading(self, conn: Conn, n: int = ALL) -> bytes:
-        # An empty datagram is no end, and may be skipped.
-        while not (data := (await packets(conn).read_from(n))[0]):
+        # An empty datagram is no end, and may be skipped; it is no answer to n < 1.
+        while not (data := (await packets(conn).read_from(n))[0]) and n > 0:
             pass
         return data
 
