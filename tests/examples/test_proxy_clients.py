@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.examples.peers import program as peer
-from tests.examples.proxy_harness import LIMIT, program, refused_address
+from tests.examples.proxy_harness import LIMIT, forked, refused_address
 
 pytestmark = pytest.mark.one_python
 
@@ -209,7 +209,7 @@ clients = pytest.mark.parametrize(
 def test_all_arrives(
     client: Callable[[Way], Got], scheme: str, origin: str, tmp_path: Path
 ) -> None:
-    with program("-L", f"{scheme}://{USER}:{PASSWORD}@127.0.0.1:0") as entry:
+    with forked("-L", f"{scheme}://{USER}:{PASSWORD}@127.0.0.1:0") as entry:
         content, said = client(Way(scheme, entry.address(scheme), PASSWORD, origin, tmp_path))
         assert content == CONTENT, said
 
@@ -218,7 +218,7 @@ def test_all_arrives(
 def test_a_wrong_password_is_told(
     client: Callable[[Way], Got], scheme: str, origin: str, tmp_path: Path
 ) -> None:
-    with program("-L", f"{scheme}://{USER}:{PASSWORD}@127.0.0.1:0") as entry:
+    with forked("-L", f"{scheme}://{USER}:{PASSWORD}@127.0.0.1:0") as entry:
         content, said = client(Way(scheme, entry.address(scheme), "guess", origin, tmp_path))
         assert content != CONTENT
         assert re.search(WRONG, said)
@@ -228,7 +228,7 @@ def test_a_wrong_password_is_told(
 @clients
 def test_a_dead_target_is_told(client: Callable[[Way], Got], scheme: str, tmp_path: Path) -> None:
     dead = refused_address()
-    with program("-L", f"{scheme}://{USER}:{PASSWORD}@127.0.0.1:0") as entry:
+    with forked("-L", f"{scheme}://{USER}:{PASSWORD}@127.0.0.1:0") as entry:
         content, said = client(Way(scheme, entry.address(scheme), PASSWORD, dead, tmp_path))
         assert content != CONTENT
         assert re.search(DEAD, said)
@@ -240,7 +240,7 @@ def test_a_browser_gets_all_and_tells_of_a_dead_target(
     scheme: str, origin: str, tmp_path: Path
 ) -> None:
     dead = refused_address()
-    with program("-L", f"{scheme}://127.0.0.1:0") as entry:  # it takes no user from its arguments
+    with forked("-L", f"{scheme}://127.0.0.1:0") as entry:  # it takes no user from its arguments
         proxy = entry.address(scheme)
         content, said = chromium(Way(scheme, proxy, "", origin, tmp_path))
         assert content == CONTENT, said

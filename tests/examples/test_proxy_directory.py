@@ -35,7 +35,7 @@ from proxy.sd.memory import MemorySD, registered
 from proxy.sd.redis import RedisSD
 from proxy.urls import parse
 from tests.contract.untyped import untyped
-from tests.examples.proxy_harness import EXAMPLES, echo, logged, program, proxy, run, server
+from tests.examples.proxy_harness import EXAMPLES, echo, forked, logged, proxy, run, server
 from tests.examples.redis_server import RedisServer, needs_redis
 
 CTX = Context()
@@ -507,7 +507,7 @@ def test_a_proxy_started_second_finds_the_service_that_the_first_registered() ->
     async def main() -> None:
         redis = RedisServer()
         async with server(hello) as backend:
-            with program(
+            with forked(
                 *("-L", f"gateway://127.0.0.1:0/{backend}?register=web", "--sd", redis.url)
             ) as first:
                 await asyncio.to_thread(first.address, "gateway")
@@ -530,7 +530,7 @@ def test_a_proxy_started_second_finds_the_service_that_the_first_registered() ->
 def test_a_directory_that_fails_is_a_clear_error_and_no_hang(how: str) -> None:
     async def main() -> None:
         redis = RedisServer()
-        with program("-L", "gateway://127.0.0.1:0?ingress=.=web", "--sd", redis.url) as one:
+        with forked("-L", "gateway://127.0.0.1:0?ingress=.=web", "--sd", redis.url) as one:
             address = await asyncio.to_thread(one.address, "gateway")
             assert (await ask(address)).startswith(b"HTTP/1.1 404 ")
             redis.kill() if how == "killed" else redis.suspend()
@@ -550,7 +550,7 @@ def test_a_directory_or_a_rule_that_makes_no_sense_is_named_and_hides_its_passwo
         (("-L", "gateway://127.0.0.1:0?ingress=a.example"), "HOST=SERVICE"),
         (("-L", "gateway://127.0.0.1:0"), "host:port/TARGET"),
     ):
-        with program(*arguments) as one:
+        with forked(*arguments) as one:
             one.wait_for(reason)
             assert one.ended() == 2
             assert "secret" not in "".join(one.lines)
@@ -559,7 +559,7 @@ def test_a_directory_or_a_rule_that_makes_no_sense_is_named_and_hides_its_passwo
 @asynccontextmanager
 async def gateway(url: str) -> AsyncGenerator[str]:
     """Run a gateway as a program, which looks for the service ``web``; yield its address."""
-    with program("-L", "gateway://127.0.0.1:0?ingress=.=web", "--sd", url) as running:
+    with forked("-L", "gateway://127.0.0.1:0?ingress=.=web", "--sd", url) as running:
         yield await asyncio.to_thread(running.address, "gateway")
 
 

@@ -28,7 +28,7 @@ from tests.examples.peers import (
     stunnel,
     tinyproxy,
 )
-from tests.examples.proxy_harness import LIMIT, echo, program, refused_address, run, server
+from tests.examples.proxy_harness import LIMIT, echo, forked, refused_address, run, server
 from tests.examples.tls_harness import CA_FILE, NAME
 
 pytestmark = pytest.mark.one_python
@@ -68,9 +68,9 @@ PEERS = [microsocks, dante, tinyproxy, openssh, squid, privoxy, ncat]
 def test_a_chain_goes_through_a_middle_hop_of_others(
     peer: Callable[[Path], AbstractContextManager[str]], last: str, origin: str, tmp_path: Path
 ) -> None:
-    with peer(tmp_path) as middle, program("-L", f"{last}://127.0.0.1:0") as exit:
+    with peer(tmp_path) as middle, forked("-L", f"{last}://127.0.0.1:0") as exit:
         hops = "-F", middle, "-F", f"{last}://{exit.address(last)}"
-        with program("-L", "socks5://127.0.0.1:0", *hops) as entry:
+        with forked("-L", "socks5://127.0.0.1:0", *hops) as entry:
             with httpx.Client(
                 proxy=f"socks5://{entry.address('socks5')}", trust_env=False, timeout=LIMIT
             ) as client:
@@ -84,7 +84,7 @@ def test_a_target_that_a_peer_cannot_reach_is_told_to_the_client(
     peer: Callable[[Path], AbstractContextManager[str]], tmp_path: Path
 ) -> None:
     target = refused_address()
-    with peer(tmp_path) as last, program("-L", "http://127.0.0.1:0", "-F", last) as entry:
+    with peer(tmp_path) as last, forked("-L", "http://127.0.0.1:0", "-F", last) as entry:
         with httpx.Client(
             proxy=f"http://{entry.address('http')}", trust_env=False, timeout=LIMIT
         ) as client:
@@ -96,7 +96,7 @@ def test_a_target_that_a_peer_cannot_reach_is_told_to_the_client(
 def test_a_wrong_password_at_a_peer_is_told(tmp_path: Path) -> None:
     with ncat(tmp_path) as last:
         hop = last.replace("secret", "guess")
-        with program("-L", "http://127.0.0.1:0", "-F", hop) as entry:
+        with forked("-L", "http://127.0.0.1:0", "-F", hop) as entry:
             with httpx.Client(
                 proxy=f"http://{entry.address('http')}", trust_env=False, timeout=LIMIT
             ) as client:
@@ -119,9 +119,9 @@ def test_a_proxy_is_reached_behind_a_front_of_others(
     tmp_path: Path,
 ) -> None:
     with (
-        program("-L", "socks5://127.0.0.1:0") as exit,
+        forked("-L", "socks5://127.0.0.1:0") as exit,
         front(tmp_path, exit.address("socks5")) as address,
-        program("-L", "http://127.0.0.1:0", "-F", hop.format(address)) as entry,
+        forked("-L", "http://127.0.0.1:0", "-F", hop.format(address)) as entry,
         httpx.Client(
             proxy=f"http://{entry.address('http')}", trust_env=False, timeout=LIMIT
         ) as client,
@@ -136,12 +136,12 @@ def test_the_gateway_leads_to_nginx_and_tells_when_it_is_gone(tmp_path: Path) ->
     (tmp_path / "content").write_bytes(CONTENT)
     with nginx(tmp_path) as address:
         target = address
-    with program("-L", f"gateway://127.0.0.1:0/{target}") as entry:
+    with forked("-L", f"gateway://127.0.0.1:0/{target}") as entry:
         url = f"http://{entry.address('gateway')}/content"
         with httpx.Client(trust_env=False, timeout=LIMIT) as client:
             assert client.get(url).status_code == 502
             entry.wait_for(f"{target}: .*Errno 111")
-    with nginx(tmp_path) as address, program("-L", f"gateway://127.0.0.1:0/{address}") as entry:
+    with nginx(tmp_path) as address, forked("-L", f"gateway://127.0.0.1:0/{address}") as entry:
         url = f"http://{entry.address('gateway')}/content"
         with httpx.Client(trust_env=False, timeout=LIMIT) as client:
             assert client.get(url).content == CONTENT
@@ -150,7 +150,7 @@ def test_the_gateway_leads_to_nginx_and_tells_when_it_is_gone(tmp_path: Path) ->
 def test_pysocks_is_served_and_refused_by_password() -> None:
     async def main() -> None:
         async with server(echo) as target:
-            with program("-L", "socks5://me:secret@127.0.0.1:0") as entry:
+            with forked("-L", "socks5://me:secret@127.0.0.1:0") as entry:
                 host, _, port = entry.address("socks5").rpartition(":")
 
                 def ask(password: str) -> bytes:
@@ -179,7 +179,7 @@ def test_pysocks_is_served_and_refused_by_password() -> None:
 def test_python_socks_is_served_and_refused_by_password(scheme: str) -> None:
     async def main() -> None:
         async with server(echo) as target:
-            with program("-L", f"{scheme}://me:secret@127.0.0.1:0") as entry:
+            with forked("-L", f"{scheme}://me:secret@127.0.0.1:0") as entry:
                 address = entry.address(scheme)
                 host, _, port = target.rpartition(":")
                 proxy = Proxy.from_url(f"{scheme}://me:secret@{address}")

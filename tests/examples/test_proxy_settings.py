@@ -21,7 +21,7 @@ from gost_core.recorder import (
 from proxy.connector.socks5 import SOCKS5Connector
 from proxy.net.dialer import SystemDialer
 from proxy.plugins import Plugins, connectors, dialers, handlers, listeners
-from tests.examples.proxy_harness import echo, program, run, server
+from tests.examples.proxy_harness import echo, forked, program, run, server
 
 Refusal = Callable[..., str]
 
@@ -58,7 +58,7 @@ async def is_served(entry: str, target: str) -> bool:
 def test_a_service_does_as_its_settings_say(settings: str, served: bool) -> None:
     async def main() -> None:
         async with server(echo) as target:
-            with program("-L", f"socks5://127.0.0.1:0?{settings}") as running:
+            with forked("-L", f"socks5://127.0.0.1:0?{settings}") as running:
                 assert await is_served(running.address("socks5"), target) is served
 
     run(main())
@@ -67,7 +67,7 @@ def test_a_service_does_as_its_settings_say(settings: str, served: bool) -> None
 def test_a_client_has_so_many_places_as_the_settings_say() -> None:
     async def main() -> None:
         async with server(echo) as target:
-            with program("-L", "socks5://127.0.0.1:0?climiter=1") as running:
+            with forked("-L", "socks5://127.0.0.1:0?climiter=1") as running:
                 entry = running.address("socks5")
                 taken = await SystemDialer().dial(Context(), "tcp", entry)
                 assert not await is_served(entry, target)
@@ -173,7 +173,7 @@ def test_nobody_waits_for_a_named_pipe_that_says_nothing(
 @pytest.mark.one_python
 def test_a_record_that_nobody_reads_keeps_the_program_from_no_end(tmp_path: Path) -> None:
     os.mkfifo(pipe := tmp_path / "pipe")
-    with program("-L", "http://127.0.0.1:0", "--record", str(pipe)) as running:
+    with forked("-L", "http://127.0.0.1:0", "--record", str(pipe)) as running:
         running.wait_for("recording fails: .*No such device")
         assert running.stop() == 0
 
@@ -182,7 +182,7 @@ def test_a_record_that_nobody_reads_keeps_the_program_from_no_end(tmp_path: Path
 def test_a_record_may_be_a_pipe_that_somebody_reads(tmp_path: Path) -> None:
     os.mkfifo(pipe := tmp_path / "pipe")
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    with program("-L", "http://127.0.0.1:0", "--record", str(pipe)) as running:
+    with forked("-L", "http://127.0.0.1:0", "--record", str(pipe)) as running:
         running.address("http")
         assert running.stop() == 0
     with open(reader, "rb") as read:
@@ -213,7 +213,7 @@ def test_arguments_and_hosts_are_read_however_their_lines_end(
     hosts.write_bytes(before + b"127.0.0.1 one" + (end or b"\n") + b"127.0.0.1 two" + end)
     said = before + b"--log-level" + (end or b"\n") + b"info" + end
     arguments.write_bytes(said)
-    with program("-L", "http://127.0.0.1:0", f"@{arguments}", "--hosts", str(hosts)) as running:
+    with forked("-L", "http://127.0.0.1:0", f"@{arguments}", "--hosts", str(hosts)) as running:
         running.address("http")
 
 
@@ -222,7 +222,7 @@ def test_names_are_mapped_by_the_hosts_file(tmp_path: Path) -> None:
         async with server(echo) as target:
             port = target.rpartition(":")[2]
             (tmp_path / "hosts").write_text("127.0.0.1 mapped.example\n")
-            with program("-L", "socks5://127.0.0.1:0", "--hosts", str(tmp_path / "hosts")) as one:
+            with forked("-L", "socks5://127.0.0.1:0", "--hosts", str(tmp_path / "hosts")) as one:
                 assert await is_served(one.address("socks5"), f"mapped.example:{port}")
 
     run(main())
@@ -236,7 +236,7 @@ def test_what_happens_is_recorded_and_measured_where_the_arguments_say(
 
     async def main() -> None:
         async with server(echo) as target:
-            with program("-L", "socks5://127.0.0.1:0", *arguments) as running:
+            with forked("-L", "socks5://127.0.0.1:0", *arguments) as running:
                 metrics, entry = running.address("metrics"), running.address("socks5")
                 assert await is_served(entry, target)
                 reader, writer = await asyncio.open_connection(*metrics.split(":"))
@@ -339,7 +339,7 @@ def test_who_knows_the_words_of_gost_is_told_those_of_this_program(
 
 
 def test_a_scheme_may_be_written_in_capitals() -> None:
-    with program("-L", "HTTP://127.0.0.1:0") as running:
+    with forked("-L", "HTTP://127.0.0.1:0") as running:
         running.address("http")
 
 
@@ -427,7 +427,7 @@ def test_a_file_of_arguments_that_says_no_such_is_named(
 def test_only_what_is_severe_enough_is_logged() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         here = "http://{}:{}".format(*taken.getsockname())
-        with program("-L", "http://127.0.0.1:0", "-L", here, "--log-level", "error") as running:
+        with forked("-L", "http://127.0.0.1:0", "-L", here, "--log-level", "error") as running:
             running.wait_for(f"ERROR cannot listen on {here}")
             assert running.ended() == 1
             assert len(running.lines) == 1

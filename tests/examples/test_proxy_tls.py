@@ -32,7 +32,7 @@ from proxy.net.newcomers import Newcomers
 from proxy.net.tcp import TCPConn
 from proxy.net.tls import TLSConn, client_config, connect_tls, server_config
 from tests.examples import test_proxy_program as programs
-from tests.examples.proxy_harness import connected, echo, program, router_through, run, server
+from tests.examples.proxy_harness import connected, echo, forked, router_through, run, server
 from tests.examples.test_proxy_program import BLOCK, curl, needs_curl
 from tests.examples.tls_harness import (
     CA_FILE,
@@ -115,7 +115,7 @@ async def ended(conn: Conn) -> None:
 @pytest.mark.one_python
 @needs_curl
 def test_curl_gets_100_mib_through_a_proxy_that_speaks_tls(origin: str, tmp_path: Path) -> None:
-    with program("-L", f"http+tls://127.0.0.1:0?{SERVED}") as running:
+    with forked("-L", f"http+tls://127.0.0.1:0?{SERVED}") as running:
         proxy = "--proxy", f"https://{running.address('http+tls')}", "--proxy-cacert", CA_FILE
         assert curl(*proxy, "--proxytunnel", f"http://{origin}/1").stdout == BLOCK
         done = curl(*proxy, "--output", str(tmp_path / "body"), f"http://{origin}/100")
@@ -128,12 +128,12 @@ def test_curl_gets_100_mib_through_a_proxy_that_speaks_tls(origin: str, tmp_path
 @needs_curl
 def test_the_second_hop_of_a_chain_is_tls_through_the_first(origin: str) -> None:
     with (
-        program("-L", "socks5://127.0.0.1:0") as first,
-        program("-L", f"http+tls://127.0.0.1:0?{SERVED}") as second,
+        forked("-L", "socks5://127.0.0.1:0") as first,
+        forked("-L", f"http+tls://127.0.0.1:0?{SERVED}") as second,
     ):
         hops = first.address("socks5"), second.address("http+tls")
         forward = "-F", f"socks5://{hops[0]}", "-F", f"http+tls://{hops[1]}?caFile={CA_FILE}"
-        with program("-L", "socks5://127.0.0.1:0", *forward) as entry:
+        with forked("-L", "socks5://127.0.0.1:0", *forward) as entry:
             way = "--socks5-hostname", entry.address("socks5")
             assert curl(*way, f"http://{origin}/1").stdout == BLOCK
         assert first.wait_for(r"target=(\S+)")[1] == hops[1]
@@ -153,9 +153,9 @@ def test_the_second_hop_of_a_chain_is_tls_through_the_first(origin: str) -> None
 def test_a_node_must_show_the_certificate_that_its_settings_ask_for(
     settings: str, said: str | None, origin: str
 ) -> None:
-    with program("-L", f"socks5+tls://127.0.0.1:0?{SERVED}") as node:
+    with forked("-L", f"socks5+tls://127.0.0.1:0?{SERVED}") as node:
         hop = f"socks5+tls://{node.address('socks5+tls')}?{settings.format(**NAMES)}"
-        with program("-L", "socks5://127.0.0.1:0", "-F", hop) as entry:
+        with forked("-L", "socks5://127.0.0.1:0", "-F", hop) as entry:
             way = "--socks5-hostname", entry.address("socks5")
             assert (curl(*way, f"http://{origin}/1").stdout == BLOCK) is (said is None)
             if said is not None:
@@ -351,8 +351,8 @@ def test_a_wrong_certificate_is_no_permanent_error_so_another_node_is_tried() ->
     async def main() -> None:
         async with server(echo) as target:
             with (
-                program("-L", f"socks5+tls://127.0.0.1:0?{SERVED}") as wrong,
-                program("-L", "socks5://127.0.0.1:0") as right,
+                forked("-L", f"socks5+tls://127.0.0.1:0?{SERVED}") as wrong,
+                forked("-L", "socks5://127.0.0.1:0") as right,
             ):
                 first = f"socks5+tls://{wrong.address('socks5+tls')}"
                 router = await router_through(

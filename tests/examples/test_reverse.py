@@ -30,7 +30,7 @@ from proxy.net.wrapper import PrefixedConn
 from proxy.sd.memory import MemorySD
 from proxy.service import TaskService
 from proxy.urls import parse
-from tests.examples.proxy_harness import echo, program, refused_address, run, server
+from tests.examples.proxy_harness import echo, forked, refused_address, run, server
 
 
 async def router_through(stack: AsyncExitStack, *hops: str) -> RetryRouter:
@@ -222,17 +222,17 @@ def test_a_far_end_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_program_says_what_a_far_end_cannot_do_and_ends() -> None:
-    with program("-L", "socks5://127.0.0.1:0") as far:
+    with forked("-L", "socks5://127.0.0.1:0") as far:
         addr = far.address("socks5")
-        with program("-L", "rtcp://:0/127.0.0.1:1", "-F", f"socks5://{addr}") as here:
+        with forked("-L", "rtcp://:0/127.0.0.1:1", "-F", f"socks5://{addr}") as here:
             assert here.ended() == 1
             assert "COMMAND_NOT_SUPPORTED" in here.lines[-1]
             assert "bind" in here.lines[-1]
 
 
 def test_the_program_publishes_a_server() -> None:
-    with program("-L", FAR) as far, program("-L", "tcp://127.0.0.1:0/127.0.0.1:1") as local:
-        here = program(
+    with forked("-L", FAR) as far, forked("-L", "tcp://127.0.0.1:0/127.0.0.1:1") as local:
+        here = forked(
             "-L",
             f"rtcp://127.0.0.1:0/{local.address('tcp')}",
             "-F",

@@ -21,7 +21,16 @@ from pathlib import Path
 import pytest
 
 from tests.examples.dns_server import DNSServer
-from tests.examples.proxy_harness import LIMIT, Program, echo, program, refused_address, run, server
+from tests.examples.proxy_harness import (
+    LIMIT,
+    Program,
+    echo,
+    forked,
+    program,
+    refused_address,
+    run,
+    server,
+)
 
 pytestmark = [
     pytest.mark.one_python,
@@ -130,7 +139,7 @@ def faulty(
     said: str, *arguments: str, target: str, expected: int, listen: str = "http://127.0.0.1:0"
 ) -> None:
     async def main() -> None:
-        with program("-L", listen, *arguments) as running:
+        with forked("-L", listen, *arguments) as running:
             entry = running.address("http")
 
             async def fault() -> None:
@@ -182,7 +191,7 @@ def test_a_resolver_that_fails_is_told() -> None:
 def test_a_hop_that_is_silent_is_told_when_the_limit_of_the_attempt_is_over() -> None:
     async def main() -> None:
         async with server(silent) as hop:
-            with program(
+            with forked(
                 *("-L", "http://127.0.0.1:0", "-F", f"http://{hop}", "--timeout", "0.1")
             ) as running:
                 entry = running.address("http")
@@ -198,7 +207,7 @@ def test_a_hop_that_is_silent_is_told_when_the_limit_of_the_attempt_is_over() ->
 def test_a_hop_that_dies_in_mid_stream_is_told_and_no_byte_before_is_lost() -> None:
     async def main() -> None:
         async with server(dying) as hop:
-            with program("-L", "http://127.0.0.1:0", "-F", f"http://{hop}") as running:
+            with forked("-L", "http://127.0.0.1:0", "-F", f"http://{hop}") as running:
                 entry = running.address("http")
 
                 async def fault() -> None:
@@ -224,7 +233,7 @@ def test_a_hop_that_dies_in_mid_stream_is_told_and_no_byte_before_is_lost() -> N
 def test_a_client_that_vanishes_is_no_failure(how: str, when: str) -> None:
     async def main() -> None:
         async with server(echo) as target:
-            with program("-L", "http://127.0.0.1:0") as running:
+            with forked("-L", "http://127.0.0.1:0") as running:
                 entry = running.address("http")
                 watch = Watch(running)
                 before = watch.open_files()
@@ -251,7 +260,7 @@ def test_a_client_that_vanishes_is_no_failure(how: str, when: str) -> None:
 def test_a_client_beyond_its_places_is_refused_and_told() -> None:
     async def main() -> None:
         async with server(echo) as target:
-            with program("-L", "http://127.0.0.1:0?climiter=1") as running:
+            with forked("-L", "http://127.0.0.1:0?climiter=1") as running:
                 entry = running.address("http")
                 async with connected(entry) as streams:
                     assert await request(streams, target) == 200
@@ -271,7 +280,7 @@ def test_when_files_run_out_clients_wait_and_are_served_later() -> None:
 
     async def main() -> None:
         async with server(echo) as target:
-            with program("-L", "http://127.0.0.1:0") as running:
+            with forked("-L", "http://127.0.0.1:0") as running:
                 pid = running.process.pid
                 entry = running.address("http")
                 assert await status(entry, target) == 200
@@ -293,7 +302,7 @@ def test_a_recorder_that_is_slow_holds_up_nobody_and_is_told(tmp_path: Path) -> 
 
     async def main() -> None:
         async with server(echo) as target:
-            with program("-L", "http://127.0.0.1:0", "--record", str(record)) as running:
+            with forked("-L", "http://127.0.0.1:0", "--record", str(record)) as running:
                 entry = running.address("http")
 
                 async def served() -> None:
@@ -336,9 +345,9 @@ def test_no_byte_is_lost_or_mixed_among_200_connections_of_which_half_vanish() -
 
     async def main() -> None:
         async with server(echo) as target:
-            with program("-L", "socks5://127.0.0.1:0") as exit:
+            with forked("-L", "socks5://127.0.0.1:0") as exit:
                 hop = f"socks5://{exit.address('socks5')}"
-                with program("-L", "http://127.0.0.1:0", "-F", hop) as running:
+                with forked("-L", "http://127.0.0.1:0", "-F", hop) as running:
                     entry, watch = running.address("http"), Watch(running)
                     before = watch.open_files()
                     async with asyncio.TaskGroup() as clients:
@@ -358,7 +367,7 @@ def test_5000_idle_connections_leave_room_for_one_that_is_not() -> None:
 
     async def main() -> None:
         async with server(silent) as idle_target, server(echo) as target:
-            with program("-L", "http://127.0.0.1:0?backlog=1024") as running:
+            with forked("-L", "http://127.0.0.1:0?backlog=1024") as running:
                 entry, watch = running.address("http"), Watch(running)
                 before = watch.open_files()
                 idle = list[Streams]()
