@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.proxy_harness import EXAMPLES, LIMIT, echo, program, run, server
+from tests.examples.proxy_harness import EXAMPLES, LIMIT, echo, forked, program, run, server
 
 BLOCK = random.Random(0).randbytes(1024 * 1024)
 
@@ -81,9 +81,9 @@ def curl(*arguments: str) -> subprocess.CompletedProcess[bytes]:
 def chained(last: str) -> Generator[dict[str, str], None, None]:
     """Run two proxies, the first going through the last one's protocol; give the ways in."""
     listen = "-L", "socks5://127.0.0.1:0", "-L", "http://127.0.0.1:0"
-    with program(*listen) as exit:
+    with forked(*listen) as exit:
         addresses = {scheme: exit.address(scheme) for scheme in ("socks5", "http")}
-        with program(*listen, "-F", f"{last}://{addresses[last]}") as entry:
+        with forked(*listen, "-F", f"{last}://{addresses[last]}") as entry:
             yield {
                 "--socks5-hostname": entry.address("socks5"),
                 "--proxy": f"http://{entry.address('http')}",
@@ -188,7 +188,7 @@ def test_500_connections_at_once_all_succeed() -> None:
 
     async def main() -> None:
         async with server(echo) as target:
-            with program("-L", "http://127.0.0.1:0") as entry:
+            with forked("-L", "http://127.0.0.1:0") as entry:
                 address = entry.address("http")
                 together = asyncio.Barrier(500)
                 await asyncio.gather(
@@ -200,9 +200,9 @@ def test_500_connections_at_once_all_succeed() -> None:
 
 @needs_curl
 def test_a_hop_that_is_killed_in_mid_transfer_gives_an_error(origin: str, tmp_path: Path) -> None:
-    with program("-L", "socks5://127.0.0.1:0") as exit:
+    with forked("-L", "socks5://127.0.0.1:0") as exit:
         hop = f"socks5://{exit.address('socks5')}"
-        with program("-L", "socks5://127.0.0.1:0", "-F", hop) as entry:
+        with forked("-L", "socks5://127.0.0.1:0", "-F", hop) as entry:
             way = "--socks5-hostname", entry.address("socks5"), "--limit-rate", "10M"
             with subprocess.Popen(
                 [
@@ -223,9 +223,9 @@ def test_a_hop_that_is_killed_in_mid_transfer_gives_an_error(origin: str, tmp_pa
 
 @needs_curl
 def test_traffic_moves_to_the_second_node_after_the_first_died(origin: str) -> None:
-    with program("-L", "http://127.0.0.1:0") as one, program("-L", "socks5://127.0.0.1:0") as two:
+    with forked("-L", "http://127.0.0.1:0") as one, forked("-L", "socks5://127.0.0.1:0") as two:
         names = f"http://{one.address('http')}", f"socks5://{two.address('socks5')}"
-        with program("-L", "http://127.0.0.1:0", "-F", ",".join(names)) as entry:
+        with forked("-L", "http://127.0.0.1:0", "-F", ",".join(names)) as entry:
             proxy = "-x", f"http://{entry.address('http')}"
 
             def route() -> str:
@@ -240,9 +240,9 @@ def test_traffic_moves_to_the_second_node_after_the_first_died(origin: str) -> N
 
 @needs_curl
 def test_names_reach_the_last_hop_unresolved(origin: str) -> None:
-    with program("-L", "http://127.0.0.1:0") as exit:
+    with forked("-L", "http://127.0.0.1:0") as exit:
         hop = f"http://{exit.address('http')}"
-        with program("-L", "socks5://127.0.0.1:0", "-F", hop) as entry:
+        with forked("-L", "socks5://127.0.0.1:0", "-F", hop) as entry:
             port = origin.rpartition(":")[2]
             curl("--socks5-hostname", entry.address("socks5"), f"http://localhost:{port}/1")
             assert exit.wait_for(r"target=(\S+)")[1] == f"localhost:{port}"
