@@ -11,6 +11,8 @@ import pytest
 from docs._made import package, translation
 from docs._made.go_facts import Symbol, packages, symbols
 
+pytestmark = pytest.mark.one_python
+
 ADDED_MODULES: Final[Mapping[str, frozenset[str]]] = {
     "_lock": frozenset(),
     "common.net": frozenset({"context"}),
