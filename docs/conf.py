@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 
 HERE = Path(__file__).parent
@@ -85,21 +87,41 @@ module.</li>
 
 
 def keep_navigation(
-    _app: Sphinx, page: str, _template: str, context: dict[str, Any], _doctree: object
+    app: Sphinx, page: str, _template: str, context: dict[str, Any], _doctree: object
 ) -> None:
-    """Make the navigation of a folder's source listings once: it is the same beside all of them."""
-    if page.startswith("_modules/"):
-        make, folder = context["toctree"], page.rpartition("/")[0]
+    """Make the navigation beside a page of titles only, whose trees are small to copy.
 
-        def kept(**wanted: object) -> str:
-            if folder not in navigation:
-                navigation[folder] = make(**wanted)
-            return navigation[folder]
+    It is the same beside all source listings of a folder, and made once for them.
+    """
+    make, folder = context["toctree"], page.rpartition("/")[0]
+    if not titles:
+        titles.update((name, titles_of(toc)) for name, toc in app.env.tocs.items())
 
-        context["toctree"] = kept
+    def kept(**wanted: object) -> str:
+        assert wanted["titles_only"], "the theme asks for more than titles"
+        listing = folder if page.startswith("_modules/") else page
+        if listing not in navigation:
+            whole, app.env.tocs = app.env.tocs, titles
+            try:
+                navigation[listing] = make(**wanted)
+            finally:
+                app.env.tocs = whole
+        return navigation[listing]
+
+    context["toctree"] = kept
+
+
+def titles_of(toc: nodes.bullet_list) -> nodes.bullet_list:
+    """Return the titles of a page's contents, and what it leads to; Sphinx would cut it so."""
+    copy = toc.deepcopy()
+    for entry in copy.children:
+        if isinstance(entry, nodes.list_item) and len(entry) > 1:
+            entry[1:] = [nodes.bullet_list("", *entry.findall(addnodes.toctree))]
+    return copy
 
 
 navigation: Final[dict[str, str]] = {}
+titles: Final[dict[str, nodes.bullet_list]] = {}
 
 
 def setup(app: Sphinx) -> None:
