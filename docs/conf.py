@@ -98,7 +98,7 @@ def keep_navigation(
         titles.update((name, titles_of(toc)) for name, toc in app.env.tocs.items())
 
     def kept(**wanted: object) -> str:
-        assert wanted["titles_only"], "the theme asks for more than titles"
+        assert wanted.get("titles_only"), "the theme asks for more than titles"
         listing = folder if page.startswith("_modules/") else page
         if listing not in navigation:
             whole, app.env.tocs = app.env.tocs, titles

@@ -29,7 +29,6 @@ def serve(asked: socket.socket) -> None:
                 return
             line, pipes = line + data, pipes + come
         if not os.fork():
-            asked.close()
             watch(json.loads(line), *pipes)
         for pipe in pipes:
             os.close(pipe)
@@ -52,7 +51,7 @@ def watch(arguments: list[str], said: int, told: int) -> None:
 def run(arguments: list[str]) -> None:
     """Be the program."""
     nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
+    os.dup2(nothing, 0)  # where the requests come from
     os.dup2(nothing, 1)
     os.close(nothing)
     sys.argv = [program.__file__, *arguments]
