@@ -7,6 +7,7 @@ import logging
 import os
 import queue
 import re
+import selectors
 import signal
 import socket
 import ssl
@@ -17,7 +18,6 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from functools import cache
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, Any, Protocol, Self, TypeVar
 
@@ -296,10 +296,15 @@ class Fork:
         return self._code
 
     def _has_ended(self, timeout: float) -> bool:
-        if self._code is None and wait([self._told.fileno()], timeout):
-            with self._told as told:
-                self._code = int(told.readline())
-        return self._code is not None
+        if self._code is not None:
+            return True
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._told, selectors.EVENT_READ)
+            if not selector.select(timeout):
+                return False
+        with self._told as told:
+            self._code = int(told.readline())
+        return True
 
 
 class Forks:
